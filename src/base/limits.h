@@ -1,0 +1,50 @@
+/*
+ * limits: every bound Weir keeps, with its reason. A bound that is hit is an error of kind ERROR_LIMIT that names it.
+ */
+#ifndef WEIR_BASE_LIMITS_H
+#define WEIR_BASE_LIMITS_H
+
+enum {
+    /* ---- manifests ---- */
+    MANIFEST_FILE_MAX_BYTES = 4 * 1024 * 1024, /* etcd refuses objects above 1.5 MiB; a List of some is plausible */
+    TREE_DEPTH_MAX = 100,                      /* the Kubernetes API nests about 20 deep */
+    TREE_NODES_MAX = 1000 * 1000,              /* keeps alias bombs ("billion laughs") at a few tens of MiB */
+    TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
+    /* ---- formulas ---- */
+    FORMULA_SOURCE_MAX_BYTES = 1024 * 1024, /* expr-lang has no bound; etcd's is about this */
+    FORMULA_NODES_MAX = 10000,              /* expr-lang's own bound (expr-language.md 7) */
+    FORMULA_DEPTH_MAX = 1200,               /* vectors nest 500; beyond this the C stack would be at risk */
+    FORMULA_STEPS_MAX = 20 * 1000 * 1000,   /* about 0.1 s: one formula may not stall the loop longer */
+    FORMULA_BUDGET_MAX = 1000 * 1000,       /* expr-lang's memory budget (expr-language.md 7) */
+    FORMULA_HEAP_MAX_BYTES = 64 * 1024 * 1024, /* of one evaluation, freed at its end */
+    FORMULA_REGEX_MATCH_MAX = 1000 * 1000,  /* PCRE2 match limit: RE2 is linear, PCRE2 is not */
+    HISTORY_SPAN_MAX_MS = 7 * 24 * 3600 * 1000, /* the longest window a history function may name */
+    HISTORY_SAMPLES_MAX = 4096,             /* per trigger; longer windows are thinned evenly (series.h) */
+    /* ---- answers of sources ---- */
+    HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024,  /* the largest /metrics page seen in the field is 2 MB */
+    HTTP_HEADERS_MAX_BYTES = 64 * 1024,
+    HTTP_REDIRECTS_MAX = 10,                /* Go's client, which KEDA uses */
+    HTTP_TIMEOUT_MS = 3000,                 /* KEDA_HTTP_DEFAULT_TIMEOUT */
+    STREAM_REPLY_MAX_BYTES = 1024 * 1024,
+    POLL_REQUESTS_MAX = 64,                 /* requests a single poll may have under way or make in a row */
+    POLL_RETRIES_MAX = 1,                   /* KEDA asks once more after rebuilding the scaler */
+    POLLS_IN_FLIGHT_MAX = 512,              /* file descriptors: well under the usual 1024 */
+    POLLS_PER_DESTINATION_MAX = 128,        /* a quarter, so that one hanging host cannot hold all */
+    WORKER_THREADS_MAX = 8,                 /* for client libraries that block */
+    /* ---- the server ---- */
+    SERVER_CONNECTIONS_MAX = 256,
+    SERVER_REQUEST_MAX_BYTES = 64 * 1024,
+    SERVER_IDLE_TIMEOUT_S = 60,
+    /* ---- the running system ---- */
+    DUE_PER_TURN_MAX = 128,                 /* objects decided in one turn: a few ms, so that sockets stay quick */
+    OBJECTS_MAX = 100 * 1000,
+    REPLICAS_MAX = 1000 * 1000,             /* of one target; above that a manifest is a mistake */
+    LOCAL_REPLICAS_MAX = 1024,              /* processes of one target on one machine */
+    DECISION_STEPS_MAX = 64,
+    DECISION_TRACE_MAX = 64,                /* sub-expressions whose values a decision keeps */
+    JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
+    JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
+    LOG_LINE_MAX_BYTES = 16 * 1024,
+};
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * server: HTTP served by the loop (evhttp), on TCP and on a Unix socket, with the same handlers.
+ *
+ *     server_route(server, "GET", "/api/v1/objects", list_objects, autoscaler);
+ *     server_listen_tcp(server, "127.0.0.1:8642", &err);
+ *
+ * Bounds: SERVER_* in base/limits.h. A slow client is closed after SERVER_IDLE_TIMEOUT_S; answers are whole (no streaming yet).
+ */
+#ifndef WEIR_NET_SERVER_H
+#define WEIR_NET_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+struct loop;
+struct server;
+struct text;
+
+struct server_request {
+    const char *method, *path;             /* decoded path without query */
+    const char *segments[8];               /* what stood in place of each "@" in the route, percent-decoded */
+    size_t segment_count;
+    const char *body;
+    size_t body_length;
+    void *internal;
+};
+struct server_answer { /* filled by the handler; 200 and "application/json" if it says nothing */
+    int status;
+    const char *content_type;  /* static text */
+    struct text *body;
+    const char *allow;         /* for 405 */
+};
+/* The query parameter's first value, decoded, valid during the handler; NULL if absent. */
+const char *server_query(const struct server_request *request, const char *name);
+const char *server_header(const struct server_request *request, const char *name);
+
+typedef void server_handler(void *arg, const struct server_request *request, struct server_answer *answer);
+
+bool server_new(struct loop *real, struct server **out, struct error *err);
+void server_free(struct server *server);
+/* pattern: "/api/v1/objects/@/@" with an @ for each variable segment. Unknown paths get 404, known ones with another method 405. */
+void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg);
+/* "host:port", port 0 takes a free one. The address bound is server_address(). */
+bool server_listen_tcp(struct server *server, const char *address, struct error *err);
+bool server_listen_unix(struct server *server, const char *path, struct error *err); /* mode 0600; a stale socket is replaced */
+const char *server_address(const struct server *server);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * transport: the seam behind which bytes move. Three ways to ask: an HTTP exchange, a byte stream, a blocking job on a thread.
+ * Real: transport_new_real() on libcurl and libevent. Virtual: sim/ (recorded exchanges, injected faults).
+ *
+ * Promises every implementation keeps: a thing started completes exactly once, never inside the call that started it; a
+ * cancelled one never completes. Everything has a deadline and a size limit. Connections are shared per destination
+ * and TLS identity. The bound on exchanges under way at once (POLLS_IN_FLIGHT_MAX, POLLS_PER_DESTINATION_MAX) is kept
+ * here: what is over it waits in a queue, its deadline running.
+ */
+#ifndef WEIR_NET_TRANSPORT_H
+#define WEIR_NET_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct loop;
+struct secret;
+struct text;
+struct transport;
+
+/* ---- TLS ---- */
+struct tls_identity { /* NULL where nothing is special. Immutable, counted by its owner, compared by content */
+    bool insecure;                          /* unsafeSsl: skips chain and host verification */
+    const char *ca_pem;                     /* added to the system's pool, or NULL */
+    const char *certificate_pem;            /* client certificate, or NULL */
+    const struct secret *key_pem, *key_password;
+    const char *server_name;                /* instead of the host, or NULL */
+};
+
+/* ---- HTTP ---- */
+struct http_header {
+    const char *name, *value;
+    const struct secret *secret; /* instead of value; "Bearer " and the like stand in value and come first */
+};
+struct http_request { /* everything is copied or referenced by transport_http before it returns */
+    const char *method;  /* "GET" */
+    const char *url;     /* absolute, already escaped; http, https, or "http+unix" never from a manifest */
+    const struct http_header *headers;
+    size_t header_count;
+    const void *body;    /* or NULL */
+    size_t body_length;
+    const struct tls_identity *tls;
+    int64_t timeout_ms;  /* of the whole exchange; 0: HTTP_TIMEOUT_MS */
+    size_t body_max_bytes; /* of the answer; 0: HTTP_BODY_MAX_BYTES */
+    bool http2;          /* gRPC */
+    bool no_redirects;   /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
+};
+struct http_reply { /* valid during the callback only */
+    bool failed;           /* no answer: see error; the rest is empty */
+    struct error error;    /* UNREACHABLE, LIMIT, INVALID (a URL); names host and cause, never a secret */
+    int status;
+    const char *body;      /* ends with a 0 byte that does not count; decoded (gzip, deflate) */
+    size_t body_length;
+    const struct http_header *headers; /* names in lower case; of the last response */
+    size_t header_count;
+    int64_t took_ms;
+};
+const char *http_reply_header(const struct http_reply *reply, const char *lower_case_name);
+
+typedef void http_done(void *arg, const struct http_reply *reply);
+
+/* ---- byte streams ---- */
+struct stream;
+enum stream_end { STREAM_CLOSED_BY_PEER, STREAM_FAILED, STREAM_TIMED_OUT };
+struct stream_request {
+    const char *host; /* name, IPv4, IPv6 without brackets, or a path that starts with '/' (Unix socket; local platform only) */
+    int port;
+    bool tls;
+    const struct tls_identity *identity;
+    int64_t connect_timeout_ms, idle_timeout_ms; /* idle: no byte in either direction; 0: none */
+    void (*on_open)(void *arg, struct stream *stream);
+    void (*on_bytes)(void *arg, struct stream *stream, const char *bytes, size_t length);
+    void (*on_end)(void *arg, struct stream *stream, enum stream_end why, const struct error *error); /* once; then it is gone */
+    void *arg;
+};
+
+/* ---- blocking jobs ---- */
+struct job;
+typedef void job_work(void *arg);                 /* on a worker thread: touches nothing but its arg */
+/* On the loop's thread. timed_out: the work is still running and may still write to arg; done may only read what the work
+   never writes. Its slot stays taken and is counted as stuck until the work returns. */
+typedef void job_done(void *arg, bool timed_out);
+
+struct transport_ops {
+    struct exchange *(*http)(struct transport *, const struct http_request *, http_done *done, void *arg);
+    void (*http_cancel)(struct exchange *);
+    struct stream *(*stream_open)(struct transport *, const struct stream_request *);
+    void (*stream_write)(struct stream *, const void *bytes, size_t length);
+    void (*stream_close)(struct stream *); /* no callback afterwards */
+    /* destination: what the slot limit counts by. release(arg) is called on the loop's thread exactly once when neither the
+       thread nor the loop needs arg any more, whatever happened before. done is not called after job_cancel. */
+    struct job *(*work)(struct transport *, const char *destination, int64_t timeout_ms, job_work *work, job_done *done,
+                        void (*release)(void *arg), void *arg);
+    void (*work_cancel)(struct job *);
+    void (*free)(struct transport *); /* cancels all */
+};
+struct transport { /* first member of every implementation */
+    const struct transport_ops *ops;
+};
+
+struct transport_stats { /* since the start; for /metrics and leak tests */
+    uint64_t exchanges, failures, connections_opened, queued, stuck_jobs;
+    uint32_t exchanges_now, streams_now, jobs_now, connections_now;
+};
+
+struct transport_options {
+    const char *user_agent;  /* NULL: "weir/<version>" */
+    const char *const *ca_directories; /* every file in them is added to the pool (KEDA's --ca-dir); NULL */
+    bool refuse_loopback, refuse_link_local; /* egress rules; checked at connect time, after name resolution */
+};
+bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out, struct error *err);
+void transport_stats(const struct transport *real, struct transport_stats *out);
+static inline void transport_free(struct transport *t) { if (t) t->ops->free(t); }
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * policy: manifest -> rules, program, triggers, findings. The one path for lint, webhook, test, simulate and run.
+ *
+ *     struct policy *p = policy_build(&scaled_object, &context, report);   -- NULL: the report says why
+ *     decide(&p->rules, ...);
+ *     policy_unref(p);
+ *
+ * A policy is immutable and counted; it keeps no tree of the manifest. A trigger whose credential or parameters are not right
+ * yet does not make the others useless: its slot has trigger == NULL and the error, and counts as failed (09-quirks B 2).
+ */
+#ifndef WEIR_POLICY_POLICY_H
+#define WEIR_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide/decide.h"
+#include "manifest/manifest.h"
+#include "platform/platform.h"
+#include "trigger/trigger.h"
+
+struct policy_settings { /* flags of `weir run`; policy_settings_default fills them */
+    enum decide_mode mode;
+    int64_t missing_hold_ms, downscale_stabilization_ms;
+    bool strict_activation;
+    bool keda_parity; /* `--for keda`: the language without extensions, KEDA's refusals */
+};
+void policy_settings_default(struct policy_settings *settings);
+
+struct policy_context {
+    const struct policy_settings *settings;
+    struct trigger_engine *engine; /* NULL: lint, nothing is shared or asked */
+    struct platform *platform;     /* NULL: lint; environment and credentials are then not at hand */
+    /* The TriggerAuthentication of that name; NULL: not there. For lint: from the files given. */
+    const struct trigger_auth *(*find_auth)(void *arg, const char *ns, const char *kind, const char *name);
+    void *find_auth_arg;
+    int64_t now_ms;                /* becomes rules.created_at_ms of an object seen for the first time */
+};
+
+struct policy_trigger {
+    struct trigger *trigger;   /* NULL: see error */
+    const char *name;          /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
+    const char *metric_name;   /* an atom */
+    const char *type;          /* static or atom */
+    bool named;
+    bool use_cached_metrics;
+    int64_t history_ms;        /* how far back the formula looks; 0: no series needed */
+    struct error *error;       /* NULL, or why trigger is NULL (owned) */
+};
+
+struct policy {
+    const char *kind, *ns, *name;  /* "ScaledObject" or "ScaledJob"; atoms */
+    uint64_t generation;
+    bool is_job;
+    struct target_key target;      /* atoms; ScaledObject only */
+    struct decide_rules rules;     /* ScaledObject */
+    struct job_rules job_rules;    /* ScaledJob */
+    uint64_t job_generation;
+    int32_t successful_history, failed_history;
+    bool rollout_gradual;
+    int64_t polling_interval_ms;   /* at 0 replicas, of cached triggers and of ScaledJobs */
+    bool polling_interval_fixed;   /* weir.dev/polling-interval: taken as it stands at any size */
+    bool restore_to_original;
+    struct policy_trigger *triggers;
+    size_t trigger_count;
+    const char *const *names;      /* triggers[i].name, for decision_names and decide_memory_adapt */
+    struct formula *formula;       /* owned; rules.formula borrows it */
+    int references;
+    struct arena *arena;           /* small things of this policy */
+};
+
+struct policy *policy_build_object(const struct scaled_object *object, const struct policy_context *context, struct report *report);
+struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context, struct report *report);
+struct policy *policy_ref(struct policy *policy);
+void policy_unref(struct policy *policy);
+size_t policy_bytes(const struct policy *policy);
+/* How long to wait between two polls of a trigger while the target has this many replicas (DESIGN.md 3.1). */
+int64_t policy_interval_ms(const struct policy *policy, size_t trigger, int32_t replicas);
+
+/* Findings that need several objects: two owners of one target, a missing TriggerAuthentication, a target that is not in the
+   files although others are. */
+void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report);
+/* All of lint for manifests already read: every object built, formulas examined, then policy_check_set. */
+void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * trigger: one question to one source of metrics, and the engine that asks it. For callers; sources include driver.h.
+ *
+ *     struct trigger_metric metric;
+ *     trigger_build(&input, report, &trigger, &metric)          -- parameters checked, nothing asked yet
+ *     trigger_poll(engine, trigger, on_sample, slot);           -- completes exactly once, later
+ *
+ * A trigger is immutable and counted. Two with the same type, parameters (target and activation apart) and credentials are the
+ * same pointer within an engine: one question, asked once for all who need it. A poll in flight holds a reference.
+ * What a poll ends with is a sample: ok, missing or failed, and never anything else (DESIGN.md 3.5).
+ */
+#ifndef WEIR_TRIGGER_TRIGGER_H
+#define WEIR_TRIGGER_TRIGGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/report.h"
+#include "decide/decide.h"
+#include "series/series.h"
+
+struct credential;
+struct loop;
+struct platform;
+struct target_key;
+struct text;
+struct transport;
+struct tree;
+
+struct trigger;
+struct trigger_engine;
+struct trigger_poll;
+
+/* ---- building ---- */
+struct trigger_input {
+    const char *type, *name;             /* name: NULL if it has none */
+    int index;                           /* position in spec.triggers */
+    const struct tree *metadata;         /* map of strings */
+    const struct credential *credential; /* what the TriggerAuthentication gave; NULL: none */
+    bool credential_unknown;             /* lint: named but not at hand, so what it would supply is not missed */
+    /* The value of a variable of the scale target's container, or NULL. env NULL: not at hand (lint). */
+    const char *(*env)(void *arg, const char *name);
+    void *env_arg;
+    const char *metric_type;             /* as written, or NULL */
+    bool as_metric_source;               /* the object has scaling modifiers: a target of its own is not required */
+    bool scaled_job;
+    bool direct;                         /* direct or observe mode: negative values count, no rounding to 0.001 */
+    const char *ns, *object_name;
+    const struct target_key *target;     /* scale target, for triggers that look at its replicas */
+    int64_t interval_ms;                 /* how often it will be asked */
+    struct place place;                  /* of the trigger, for findings */
+    const char *object, *field;          /* "ScaledObject shop/checkout", "spec.triggers[1]" */
+};
+struct trigger_metric {
+    const char *name;                    /* "s0-prometheus"; an atom, unref by trigger_metric_done */
+    enum metric_kind kind;
+    enum target_type target_type;
+    double target, activation;           /* target 0: none */
+    const char *container;               /* cpu and memory: an atom, or NULL */
+};
+/* false: the report has errors. engine may be NULL (lint): then nothing is shared. */
+bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
+                   struct trigger **out, struct trigger_metric *metric);
+void trigger_metric_done(struct trigger_metric *metric);
+struct trigger *trigger_ref(struct trigger *trigger);
+void trigger_unref(struct trigger *trigger);
+const char *trigger_type(const struct trigger *trigger);
+const char *trigger_destination(const struct trigger *trigger); /* "host:port", or "" */
+uint64_t trigger_identity(const struct trigger *trigger);       /* stable: equal questions have equal numbers */
+bool trigger_is_resource(const struct trigger *trigger);        /* cpu, memory: never polled */
+size_t trigger_bytes(const struct trigger *trigger);
+
+/* ---- what is built in, and what the names of the 78 types are ---- */
+struct trigger_driver;
+enum trigger_support { TRIGGER_BUILT_IN, TRIGGER_KNOWN /* KEDA's, not built in yet */, TRIGGER_UNKNOWN };
+enum trigger_support trigger_support(const char *type);
+const char *const *trigger_types(size_t *count); /* all known names, sorted */
+const char *trigger_nearest_type(const char *type);
+/* For `weir triggers TYPE` and docs/triggers/TYPE.md: the parameter table in words (markdown or plain text). */
+bool trigger_describe(const char *type, bool markdown, struct text *out);
+
+/* ---- asking ---- */
+struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *transport, struct platform *platform);
+void trigger_engine_free(struct trigger_engine *engine); /* cancels what is in flight */
+
+/* why: for missing and failed, else kind is ERROR_NONE. took_ms: from the first request to the end. */
+typedef void trigger_poll_done(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms);
+struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done, void *arg);
+void trigger_poll_cancel(struct trigger_poll *poll); /* done is not called */
+
+struct trigger_stats { /* per type, for /metrics */
+    const char *type;
+    uint64_t polls, ok, missing, failed, requests;
+    uint64_t took_ms_total;
+};
+size_t trigger_engine_stats(const struct trigger_engine *engine, const struct trigger_stats **out);
+
+#endif
