@@ -26,6 +26,7 @@ enum {
     HTTP_REDIRECTS_MAX = 10,                /* Go's client, which KEDA uses */
     HTTP_TIMEOUT_MS = 3000,                 /* KEDA_HTTP_DEFAULT_TIMEOUT */
     STREAM_REPLY_MAX_BYTES = 1024 * 1024,
+    STREAM_WRITE_MAX_BYTES = 1024 * 1024,   /* written and not yet taken by the server; questions are a few hundred bytes */
     POLL_REQUESTS_MAX = 64,                 /* requests a single poll may have under way or make in a row */
     POLL_RETRIES_MAX = 1,                   /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,              /* file descriptors: well under the usual 1024 */
