@@ -1,0 +1,145 @@
+/*
+ * ask: the same question asked once for all who need it. A question is one interned trigger; objects that ask while it is under way
+ * join, and an answer younger than a quarter of the asker's interval is taken as it is.
+ */
+#include "autoscaler/autoscaler_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct asker {
+    struct object *object;
+    uint16_t index;
+};
+
+struct question {
+    struct autoscaler *a;
+    struct trigger *trigger;
+    struct trigger_poll *poll; /* under way, or NULL */
+    struct sample sample;      /* the last answer */
+    int64_t answered_ticks_ms, took_ms;
+    struct error *why;         /* of a missing or failed sample; NULL otherwise */
+    struct asker *askers;      /* who waits for the poll under way */
+    uint32_t asker_count, asker_size;
+    uint32_t users;            /* object triggers that hold it */
+    char key[20];
+};
+
+struct question *question_get(struct autoscaler *a, struct trigger *trigger)
+{
+    struct question *question;
+    char key[20];
+
+    /* Interned triggers: equal questions are the same pointer. */
+    snprintf(key, sizeof(key), "%llx", (unsigned long long)(uintptr_t)trigger);
+    question = map_get(a->questions, key);
+    if (!question) {
+        question = mem_alloc(sizeof(*question));
+        question->a = a;
+        question->trigger = trigger_ref(trigger);
+        memcpy(question->key, key, sizeof(key));
+        map_put(a->questions, key, question);
+    }
+    question->users++;
+    return question;
+}
+
+void question_forget(struct question *question, const struct object *object)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < question->asker_count; i++)
+        if (question->askers[i].object != object)
+            question->askers[kept++] = question->askers[i];
+    question->asker_count = kept;
+}
+
+void question_put(struct question *question, struct object *object)
+{
+    question_forget(question, object);
+    assert(question->users > 0);
+    if (--question->users > 0)
+        return;
+    if (question->poll)
+        trigger_poll_cancel(question->poll);
+    map_remove(question->a->questions, question->key);
+    trigger_unref(question->trigger);
+    free(question->why);
+    free(question->askers);
+    free(question);
+}
+
+static void keep_why(struct question *question, const struct sample *sample, const struct error *why)
+{
+    if (sample->state == SAMPLE_OK || !why) {
+        free(question->why);
+        question->why = NULL;
+        return;
+    }
+    if (!question->why)
+        question->why = mem_alloc(sizeof(*question->why));
+    *question->why = *why;
+}
+
+static void on_answer(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
+{
+    struct question *question = arg;
+    struct asker *askers = question->askers;
+    uint32_t count = question->asker_count;
+
+    question->poll = NULL;
+    question->sample = *sample;
+    question->answered_ticks_ms = loop_ticks_ms(question->a->parts.loop);
+    question->took_ms = took_ms;
+    keep_why(question, sample, why);
+    if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
+        files_credentials_denied(question->a);
+    for (uint32_t i = 0; i < count; i++)
+        object_answered(askers[i].object, askers[i].index, sample);
+    question->asker_count = 0;
+    if (question->asker_size > 4) { /* a crowd asked: do not keep its room */
+        free(question->askers);
+        question->askers = NULL;
+        question->asker_size = 0;
+    }
+}
+
+static void add_asker(struct question *question, struct object *object, uint16_t index)
+{
+    if (question->asker_count == question->asker_size) {
+        question->asker_size = question->asker_size ? question->asker_size * 2 : 1;
+        question->askers = mem_grow(question->askers, question->asker_size, sizeof(struct asker));
+    }
+    question->askers[question->asker_count++] = (struct asker){object, index};
+}
+
+bool question_ask(struct question *question, struct object *object, uint16_t index, int64_t interval_ms)
+{
+    struct autoscaler *a = question->a;
+    int64_t ticks = loop_ticks_ms(a->parts.loop);
+
+    if (question->poll) {
+        a->stats.polls_shared++;
+    } else if (question->sample.state != SAMPLE_NONE && question->users > 1 &&
+               ticks - question->answered_ticks_ms < interval_ms / 4) {
+        a->stats.polls_shared++;
+        object_answered(object, index, &question->sample);
+        return false;
+    } else {
+        question->poll = trigger_poll_start(a->parts.engine, question->trigger, on_answer, question);
+    }
+    add_asker(question, object, index);
+    return true;
+}
+
+const struct error *question_why(const struct question *question)
+{
+    return question->why;
+}
+
+int64_t question_took_ms(const struct question *question)
+{
+    return question->took_ms;
+}

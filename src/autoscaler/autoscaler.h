@@ -1,0 +1,111 @@
+/*
+ * autoscaler: the running system. Objects, their poll schedule, the questions they share, one bounded turn that decides what is
+ * due, ScaledJobs, files that change while it runs.
+ *
+ *     struct autoscaler *a = autoscaler_new(&(struct autoscaler_parts){loop, transport, platform, engine, journal}, &settings);
+ *     autoscaler_watch_paths(a, paths, count, &err);      -- or autoscaler_apply() for manifests from elsewhere
+ *     loop_run(loop);
+ *     autoscaler_free(a);
+ *
+ * The way of a value: schedule.c asks (ask.c shares equal questions) -> the sample is stored and the object marked due ->
+ * turn.c gathers facts, decides, journals, applies and schedules the next poll. Nobody decides in a callback.
+ * Runs unchanged on the real and on the virtual loop. Loop thread only.
+ */
+#ifndef WEIR_AUTOSCALER_AUTOSCALER_H
+#define WEIR_AUTOSCALER_AUTOSCALER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/report.h"
+#include "decide/decide.h"
+#include "platform/platform.h"
+#include "policy/policy.h"
+
+struct autoscaler;
+struct journal;
+struct loop;
+struct manifest;
+struct transport;
+struct trigger_engine;
+
+/* Borrowed for the autoscaler's life; journal may be NULL (nothing is written down). */
+struct autoscaler_parts {
+    struct loop *loop;
+    struct transport *transport;
+    struct platform *platform;
+    struct trigger_engine *engine;
+    struct journal *journal;
+};
+
+struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const struct policy_settings *settings);
+/* Stops asking and deciding, writes the state down; does not touch replicas (platform_stop does). */
+void autoscaler_free(struct autoscaler *a);
+
+/* ---- what is asked for ---- */
+/* Files, or folders of *.yaml, *.yml and *.json files (not their sub-folders). Reads them now and looks for changes from
+   then on. false: a path cannot be opened. Findings of bad manifests are logged and shown, not an error here. */
+bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size_t count, struct error *err);
+/* Looks for changes now (SIGHUP, tests). */
+void autoscaler_reload(struct autoscaler *a);
+/* What a file says from now on; bytes NULL: the file is gone. For paths above, simulation and tests. */
+void autoscaler_apply(struct autoscaler *a, const char *file, const char *bytes, size_t length);
+
+/* ---- what is shown (views; valid until the next turn) ---- */
+struct trigger_status {
+    const char *name, *metric_name, *type;
+    const char *destination;
+    struct sample sample;
+    int64_t age_ms;               /* -1: no sample yet */
+    enum error_kind why_kind;
+    const char *why;              /* of a missing or failed sample, or ""; never a secret */
+    int64_t took_ms;              /* the last poll */
+    bool resource;                /* cpu, memory: read from pods */
+};
+struct object_status {
+    const char *key;              /* "ScaledObject/shop/checkout" */
+    const char *file;
+    const struct policy *policy;  /* NULL: it never was valid; see problem */
+    const char *problem;          /* why the newest version of the manifest is not in force, or NULL */
+    int64_t created_at_ms, next_poll_in_ms;
+    bool has_decision;
+    const struct decision *decision;         /* of an object */
+    const struct job_decision *job_decision; /* of a job */
+    int64_t changed_at_ms;        /* when the outcome last changed; 0: never */
+    int64_t last_active_at_ms;
+    struct target_view target;
+    const struct pod_view *pods;
+    size_t pod_count;
+    const struct job_view *jobs;
+    size_t job_count;
+    const struct trigger_status *triggers;
+    size_t trigger_count;
+    uint64_t polls, decisions, errors;
+    struct decision_names names;
+    const char *ready, *ready_reason; /* "True" | "False" | "Unknown"; KEDA's reason words */
+};
+/* In the order of their keys. false ends the walk. */
+typedef bool autoscaler_visit(void *arg, const struct object_status *status);
+void autoscaler_objects(struct autoscaler *a, autoscaler_visit *visit, void *arg);
+/* key as above. false: there is no such object. */
+bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *visit, void *arg);
+/* Findings of the newest version of every file. */
+const struct report *autoscaler_report(const struct autoscaler *a);
+struct journal *autoscaler_journal(const struct autoscaler *a);
+struct trigger_engine *autoscaler_engine(const struct autoscaler *a);
+struct loop *autoscaler_loop(const struct autoscaler *a);
+
+struct autoscaler_stats {
+    uint64_t objects, jobs_objects, questions;
+    uint64_t polls, polls_shared, polls_late, polls_skipped; /* late: by more than 10 % of the interval */
+    uint64_t decisions, turns, scales, scale_failures, journal_failures;
+    uint64_t by_reason[REASON_COUNT];
+    int64_t latest_ms;                            /* how late the latest poll was */
+    int64_t first_decisions_done_at_ms;           /* when every object loaded at the start had decided once; 0: not yet */
+};
+void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out);
+/* false and why: no decision can be made now (journal broken, turns stuck, files unreadable). */
+bool autoscaler_can_decide(const struct autoscaler *a, const char **why);
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * What the files of this room share. Not for others.
+ *
+ *     files.c     what is asked for: paths -> manifests -> object_put / object_remove
+ *     object.c    objects: birth, new version, end
+ *     schedule.c  when each object is asked next (a heap of due times, one timer)
+ *     ask.c       questions shared by objects; answers stored, objects marked due
+ *     turn.c      the thinking: what is due is decided, journaled, applied
+ *     job.c       the same for ScaledJobs
+ *     view.c      what is shown
+ */
+#ifndef WEIR_AUTOSCALER_INTERNAL_H
+#define WEIR_AUTOSCALER_INTERNAL_H
+
+#include "autoscaler/autoscaler.h"
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "journal/journal.h"
+#include "net/loop.h"
+#include "series/series.h"
+#include "trigger/trigger.h"
+
+enum {
+    FIRST_POLL_STEP_MS = 2,       /* apart, so that thousands of new objects do not ask at once */
+    SAMPLE_JOURNAL_MS = 60 * 1000, /* one sample a minute is kept for history */
+    STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
+    PRUNE_MS = 60 * 1000,
+    DENIED_RELOAD_MS = 30 * 1000,  /* a denied request makes credentials be resolved anew, but not more often */
+};
+
+struct question; /* one trigger that is asked for one or more objects (ask.c) */
+
+struct object_trigger {
+    struct question *question; /* NULL: cpu, memory, or a trigger that could not be built */
+    struct sample sample;
+    int64_t good_at_ms;        /* when the last good value was taken; 0: never */
+    int64_t journaled_at_ms;
+    struct series *series;     /* NULL: the formula needs no history of it */
+    bool waiting;              /* this poll has not got its answer yet */
+};
+
+struct object {
+    struct autoscaler *a;
+    const char *key;  /* atom: "ScaledObject/shop/checkout" */
+    const char *file; /* atom */
+    struct policy *policy; /* the version in force */
+    const char *problem;   /* malloc'ed: why the newest version is not in force; NULL */
+    struct target *target;
+    struct job_owner *jobs;
+    struct decide_memory *memory;
+    struct object_trigger *triggers;
+    int64_t created_at_ms;
+    int32_t original_replicas; /* -1: not seen yet */
+
+    uint64_t phase;        /* where in the interval it is asked (hash of its first question) */
+    int64_t due_ticks_ms;  /* next poll */
+    uint32_t heap_index;   /* in the schedule; UINT32_MAX: not in it */
+    uint16_t waiting;      /* answers this poll still waits for */
+    bool due, decided_once, counted_first, write_in_flight, removed, mark;
+
+    void *last;            /* packed decision, or NULL */
+    size_t last_bytes;
+    struct job_decision *last_job;
+    int64_t changed_at_ms, stated_at_ms, jobs_created_at_ms;
+    uint64_t polls, decisions, errors;
+    struct object *due_next;
+};
+
+struct autoscaler {
+    struct autoscaler_parts parts;
+    struct policy_settings settings;
+    struct map *objects;   /* key -> object */
+    struct map *questions; /* identity as text -> question */
+    struct timer *poll_timer, *file_timer, *prune_timer;
+    struct object **heap;
+    size_t heap_count, heap_size;
+    struct object *due_first, *due_last;
+    bool turn_posted, stopping;
+    struct arena *turn;
+    struct decision *decisions; /* DUE_PER_TURN_MAX of them, for one turn */
+    size_t first_pending;       /* objects loaded that have not decided yet */
+    int64_t first_burst_ticks_ms;
+    uint32_t first_burst_count;
+    struct autoscaler_stats stats;
+    struct files *files;
+    struct report *report;
+    const char *journal_problem;
+    int64_t denied_reload_ticks_ms;
+};
+
+/* object.c */
+struct object *object_find(struct autoscaler *a, const char *key);
+/* A new version of an object's policy (owned by the object afterwards), or its first. */
+void object_put(struct autoscaler *a, const char *key, const char *file, struct policy *policy, int64_t now_ms);
+void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem);
+void object_remove(struct object *object);
+struct decision_names object_names(const struct object *object);
+
+/* schedule.c */
+void schedule_start(struct object *object);             /* its first poll: soon */
+void schedule_next(struct object *object);              /* the poll after this one */
+void schedule_remove(struct object *object);
+void schedule_on_timer(void *autoscaler);
+
+/* ask.c */
+struct question *question_get(struct autoscaler *a, struct trigger *trigger); /* counted */
+void question_put(struct question *question, struct object *object);
+bool question_ask(struct question *question, struct object *object, uint16_t index, int64_t interval_ms); /* false: answered at once */
+void question_forget(struct question *question, const struct object *object); /* does not wait any longer */
+const struct error *question_why(const struct question *question);
+int64_t question_took_ms(const struct question *question);
+
+/* turn.c */
+void object_mark_due(struct object *object);
+void object_answered(struct object *object, uint16_t index, const struct sample *sample); /* from ask.c */
+void due_remove(struct object *object);
+void object_count_first(struct object *object, int64_t now_ms);
+const char **object_notes(const struct object *object, struct arena *arena);
+
+/* job.c */
+void job_decide(struct object *object, int64_t now_ms);
+void job_apply(struct object *object, int64_t now_ms); /* after the commit */
+
+/* files.c */
+struct files *files_new(struct autoscaler *a);
+void files_free(struct files *files);
+void files_credentials_denied(struct autoscaler *a);
+
+#endif

@@ -1,0 +1,643 @@
+/*
+ * files: what is asked for. Paths -> manifests -> objects, read again when a file changes.
+ *
+ * Files are looked at once a second (stat: device, inode, size, time), which works on every file system and for files that editors
+ * replace or Kubernetes swaps behind links; with many files, less often. Loading has two passes over what changed: first
+ * what others refer to (workloads, Secrets, ConfigMaps, TriggerAuthentications), then the objects. A change of
+ * something that others refer to makes every file be applied again, for credentials are resolved when a policy is built.
+ *
+ * A bad edit takes nothing away: a file that cannot be read as YAML keeps all its objects, an object with an error keeps its last
+ * good version, and both say so. An object is removed when its file says so without error or is gone itself.
+ */
+#include "autoscaler/autoscaler_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/atom.h"
+#include "base/log.h"
+#include "base/tree.h"
+#include "manifest/manifest.h"
+
+enum {
+    LOOK_MS = 1000,
+    LOOK_FILES_PER_S = 1000, /* above that many files, look less often: about 10 ms of CPU a second */
+};
+
+struct file {
+    const char *name; /* atom */
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+    struct report *report;  /* findings of its newest version */
+    uint64_t shared_hash;   /* of what others refer to in it; 0: nothing */
+    bool seen, given;       /* given: from autoscaler_apply, no file on disk */
+    char *bytes;            /* given files only: to be applied again */
+    size_t length;
+};
+
+struct auth_entry { /* a TriggerAuthentication, kept as JSON: small, and rarely read */
+    const char *file;
+    char *json;
+    char kind[32], ns[256], name[256];
+};
+
+struct files {
+    struct autoscaler *a;
+    char **paths;
+    size_t path_count;
+    struct file **list;
+    size_t count, size;
+    struct map *auths; /* "Kind/ns/name" -> auth_entry */
+    struct arena *lookup; /* of find_auth, while policies are built */
+    bool report_stale;
+    bool again; /* credentials were refused: resolve them anew at the next look */
+};
+
+/* ------------------------------------------------------------------ TriggerAuthentications */
+
+static void auth_key(char *out, size_t size, const char *kind, const char *ns, const char *name)
+{
+    snprintf(out, size, "%s/%s/%s", kind, strcmp(kind, "ClusterTriggerAuthentication") == 0 ? "" : ns, name);
+}
+
+static void auth_free(struct auth_entry *entry)
+{
+    atom_unref(entry->file);
+    free(entry->json);
+    free(entry);
+}
+
+static void auths_forget(struct files *files, const char *file)
+{
+    const char *key;
+    void *value;
+
+    for (size_t at = 0; map_next(files->auths, &at, &key, &value);) {
+        struct auth_entry *entry = value;
+
+        if (strcmp(entry->file, file) == 0) {
+            map_remove(files->auths, key);
+            auth_free(entry);
+        }
+    }
+}
+
+static void auths_keep(struct files *files, const char *file, const struct manifest *manifest)
+{
+    auths_forget(files, file);
+    for (size_t i = 0; i < manifest->trigger_auth_count; i++) {
+        const struct trigger_auth *auth = &manifest->trigger_auths[i];
+        struct auth_entry *entry;
+        struct text json;
+        char key[600];
+
+        if (auth->meta.broken)
+            continue;
+        entry = mem_alloc(sizeof(*entry));
+        text_init(&json, MANIFEST_FILE_MAX_BYTES);
+        tree_write_json(auth->spec, &json);
+        entry->json = text_take(&json);
+        entry->file = atom_ref(file);
+        snprintf(entry->kind, sizeof(entry->kind), "%s", auth->meta.kind);
+        snprintf(entry->ns, sizeof(entry->ns), "%s", auth->meta.ns ? auth->meta.ns : "");
+        snprintf(entry->name, sizeof(entry->name), "%s", auth->meta.name);
+        auth_key(key, sizeof(key), entry->kind, entry->ns, entry->name);
+        struct auth_entry *old = map_put(files->auths, key, entry);
+        if (old)
+            auth_free(old);
+    }
+}
+
+static const struct trigger_auth *find_auth(void *arg, const char *ns, const char *kind, const char *name)
+{
+    struct files *files = arg;
+    struct auth_entry *entry;
+    struct trigger_auth *auth;
+    struct tree *spec;
+    struct error err;
+    char key[600];
+
+    auth_key(key, sizeof(key), kind, ns, name);
+    entry = map_get(files->auths, key);
+    if (!entry || !tree_read_json(entry->json, strlen(entry->json), false, files->lookup, &spec, &err))
+        return NULL;
+    auth = arena_alloc(files->lookup, sizeof(*auth));
+    auth->meta = (struct object_meta){.kind = entry->kind, .ns = entry->ns, .name = entry->name};
+    auth->spec = spec;
+    return auth;
+}
+
+/* ------------------------------------------------------------------ one file's objects */
+
+static void object_key(char *out, size_t size, const struct object_meta *meta)
+{
+    snprintf(out, size, "%s/%s/%s", meta->kind, meta->ns ? meta->ns : "", meta->name ? meta->name : "");
+}
+
+static void add_finding(struct report *to, const struct finding *finding)
+{
+    report_add(to, finding, finding->field, finding->remedy, "%s", finding->text);
+}
+
+/* The first error about this object, in words, or NULL. */
+static const char *first_error(const struct report *report, struct arena *arena)
+{
+    for (size_t i = 0; i < report_count(report); i++) {
+        const struct finding *f = report_at(report, i);
+
+        if (f->severity == FINDING_ERROR)
+            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "", f->text);
+    }
+    return NULL;
+}
+
+static const char *manifest_problem(const struct report *report, const struct object_meta *meta, struct arena *arena)
+{
+    for (size_t i = 0; i < report_count(report); i++) {
+        const struct finding *f = report_at(report, i);
+
+        if (f->severity == FINDING_ERROR && f->place.doc == meta->place.doc)
+            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "", f->text);
+    }
+    return "the manifest has an error";
+}
+
+struct applying { /* one file being applied */
+    struct files *files;
+    struct file *file;
+    const struct manifest *manifest;
+    struct policy_context context;
+    struct arena *arena;
+    bool again; /* also objects whose manifest did not change: what they refer to may have */
+};
+
+static bool up_to_date(const struct applying *on, const struct object *object, const struct object_meta *meta)
+{
+    return object && object->policy && !object->problem && !on->again && object->policy->generation == meta->generation;
+}
+
+/* Built again only because something it refers to may have changed, and did not. */
+static bool same_questions(const struct policy *a, const struct policy *b)
+{
+    if (a->generation != b->generation || a->trigger_count != b->trigger_count)
+        return false;
+    for (size_t i = 0; i < a->trigger_count; i++)
+        if (a->triggers[i].trigger != b->triggers[i].trigger)
+            return false;
+    return true;
+}
+
+static void apply_object(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,
+                         const struct scaled_job *scaled_job)
+{
+    struct autoscaler *a = on->files->a;
+    char key[600];
+
+    if (!meta->name)
+        return;
+    object_key(key, sizeof(key), meta);
+    struct object *object = object_find(a, key);
+    if (object && object->file != on->file->name) {
+        char problem[900];
+
+        snprintf(problem, sizeof(problem), "%s also defines %s, which %s already does; keep one of them", on->file->name, key,
+                 object->file);
+        report_add(on->file->report, &(struct finding){.severity = FINDING_ERROR, .code = "duplicate-object", .place = meta->place,
+                                                        .object = key}, "metadata.name", NULL, "%s", problem);
+        log_warning("object defined twice", "object", key, "file", on->file->name, "other", object->file, NULL);
+        return;
+    }
+    if (object)
+        object->mark = true;
+    if (meta->broken) {
+        object_set_problem(a, key, on->file->name, manifest_problem(on->file->report, meta, on->arena));
+    } else if (!up_to_date(on, object, meta)) {
+        struct report *report = report_new();
+        struct policy *policy = scaled_object ? policy_build_object(scaled_object, &on->context, report)
+                                              : policy_build_job(scaled_job, &on->context, report);
+        const char *problem = first_error(report, on->arena);
+
+        if (policy && object && object->policy && !object->problem && same_questions(object->policy, policy))
+            policy_unref(policy);
+        else if (policy)
+            object_put(a, key, on->file->name, policy, on->context.now_ms);
+        else
+            object_set_problem(a, key, on->file->name, problem ? problem : "no policy could be made of it");
+        for (size_t i = 0; i < report_count(report); i++)
+            add_finding(on->file->report, report_at(report, i));
+        report_free(report);
+    }
+    object = object_find(a, key);
+    if (object)
+        object->mark = true;
+}
+
+static void remove_unmarked(struct files *files, const char *file, bool keep_all)
+{
+    struct autoscaler *a = files->a;
+    const char *key;
+    void *value;
+
+    for (size_t at = 0; map_next(a->objects, &at, &key, &value);) {
+        struct object *object = value;
+
+        if (object->file != file)
+            continue;
+        if (!object->mark && !keep_all)
+            object_remove(object);
+        else if (!object->mark)
+            object_set_problem(a, object->key, file, "the newest version of the file cannot be read; this one stays in force");
+        else
+            object->mark = false;
+    }
+}
+
+static uint64_t shared_hash(const struct manifest *manifest)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < manifest->trigger_auth_count; i++)
+        hash ^= hash_string(manifest->trigger_auths[i].meta.generation, manifest->trigger_auths[i].meta.name);
+    for (size_t i = 0; i < manifest->config_count; i++)
+        hash ^= hash_string(manifest->configs[i].meta.generation, manifest->configs[i].meta.name);
+    for (size_t i = 0; i < manifest->workload_count; i++)
+        hash ^= hash_string(manifest->workloads[i].meta.generation, manifest->workloads[i].meta.name);
+    return hash;
+}
+
+/* First pass: what others refer to. true: it changed. */
+static bool apply_shared(struct files *files, struct file *file, const struct manifest *manifest)
+{
+    struct platform *platform = files->a->parts.platform;
+    uint64_t hash = manifest ? shared_hash(manifest) : 0;
+    bool changed = hash != file->shared_hash;
+
+    file->shared_hash = hash;
+    if (manifest)
+        auths_keep(files, file->name, manifest);
+    else
+        auths_forget(files, file->name);
+    if (platform->ops->manifest_set)
+        platform->ops->manifest_set(platform, file->name, manifest, file->report);
+    return changed;
+}
+
+/* Second pass: the objects. unreadable: the file is not YAML, so nothing is known to be gone. */
+static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again, bool unreadable)
+{
+    struct autoscaler *a = files->a;
+    struct applying on = {.files = files, .file = file, .manifest = manifest, .again = again, .arena = arena_new(ARENA_USUAL)};
+
+    files->lookup = arena_new(ARENA_USUAL);
+    on.context = (struct policy_context){.settings = &a->settings, .engine = a->parts.engine, .platform = a->parts.platform,
+                                         .find_auth = find_auth, .find_auth_arg = files,
+                                         .now_ms = loop_now_ms(a->parts.loop)};
+    for (size_t i = 0; manifest && i < manifest->scaled_object_count; i++)
+        apply_object(&on, &manifest->scaled_objects[i].meta, &manifest->scaled_objects[i], NULL);
+    for (size_t i = 0; manifest && i < manifest->scaled_job_count; i++)
+        apply_object(&on, &manifest->scaled_jobs[i].meta, NULL, &manifest->scaled_jobs[i]);
+    remove_unmarked(files, file->name, unreadable);
+    arena_free(files->lookup);
+    files->lookup = NULL;
+    arena_free(on.arena);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static bool read_bytes(const char *name, struct text *bytes, struct error *err)
+{
+    FILE *in = fopen(name, "re");
+    char buffer[16384];
+    size_t length;
+
+    if (!in)
+        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", name, strerror(errno));
+    while ((length = fread(buffer, 1, sizeof(buffer), in)) > 0)
+        if (!text_append(bytes, buffer, length)) {
+            fclose(in);
+            return error_set(err, ERROR_LIMIT, "%s is larger than %d bytes (MANIFEST_FILE_MAX_BYTES); split it", name,
+                             MANIFEST_FILE_MAX_BYTES);
+        }
+    if (ferror(in)) {
+        error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", name, strerror(errno));
+        fclose(in);
+        return false;
+    }
+    fclose(in);
+    return true;
+}
+
+struct reading { /* a file in the middle of its two passes */
+    struct file *file;
+    struct manifest *manifest; /* NULL: gone, or unreadable */
+    bool gone, unreadable;
+};
+
+static void log_findings(const struct file *file)
+{
+    for (size_t i = 0; i < report_count(file->report); i++) {
+        const struct finding *f = report_at(file->report, i);
+        char place[300];
+
+        if (f->severity == FINDING_ADVICE)
+            continue;
+        snprintf(place, sizeof(place), "%s:%d", file->name, f->place.line);
+        (f->severity == FINDING_ERROR ? log_error : log_warning)(f->text, "at", place, "field", f->field, "code", f->code, NULL);
+    }
+}
+
+static void read_file(struct files *files, struct reading *reading)
+{
+    struct file *file = reading->file;
+    struct manifest_options options = {.local = files->a->parts.platform->ops->manifest_set != NULL};
+    struct text bytes;
+    struct error err = {.kind = ERROR_NONE};
+    bool read = true;
+
+    report_free(file->report);
+    file->report = report_new();
+    files->report_stale = true;
+    if (reading->gone)
+        return;
+    text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
+    if (file->given)
+        read = text_append(&bytes, file->bytes, file->length);
+    else
+        read = read_bytes(file->name, &bytes, &err);
+    if (read) {
+        manifest_read(file->name, bytes.bytes, bytes.length, &options, file->report, &reading->manifest);
+        reading->unreadable = report_count_of(file->report, FINDING_ERROR) > 0 && tree_count(reading->manifest->documents) == 0;
+    } else {
+        reading->unreadable = true;
+        report_add(file->report, &(struct finding){.severity = FINDING_ERROR, .code = "unreadable-file",
+                                                   .place = {.file = file->name}}, "", NULL, "%s", err.text);
+    }
+    text_done(&bytes);
+}
+
+/* Applies files that changed; when something changed that others refer to, all others too. */
+static void apply_readings(struct files *files, struct reading *readings, size_t count)
+{
+    bool shared = files->again;
+
+    files->again = false;
+    for (size_t i = 0; i < count; i++) {
+        read_file(files, &readings[i]);
+        if (!readings[i].unreadable)
+            shared |= apply_shared(files, readings[i].file, readings[i].manifest);
+    }
+    for (size_t i = 0; i < count; i++) {
+        apply_objects(files, readings[i].file, readings[i].manifest, shared, readings[i].unreadable);
+        log_findings(readings[i].file);
+        manifest_free(readings[i].manifest);
+    }
+    for (size_t i = 0; shared && i < files->count; i++) {
+        bool done = false;
+
+        for (size_t j = 0; j < count; j++)
+            done |= readings[j].file == files->list[i];
+        if (done)
+            continue;
+        struct reading again = {.file = files->list[i]};
+        read_file(files, &again);
+        apply_objects(files, again.file, again.manifest, true, again.unreadable);
+        manifest_free(again.manifest);
+    }
+}
+
+/* ------------------------------------------------------------------ which files there are */
+
+static struct file *file_find(struct files *files, const char *name)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->list[i]->name, name) == 0)
+            return files->list[i];
+    return NULL;
+}
+
+static struct file *file_add(struct files *files, const char *name)
+{
+    struct file *file = mem_alloc(sizeof(*file));
+
+    file->name = atom_ref(name);
+    file->report = report_new();
+    if (files->count == files->size) {
+        files->size = files->size ? files->size * 2 : 8;
+        files->list = mem_grow(files->list, files->size, sizeof(*files->list));
+    }
+    files->list[files->count++] = file;
+    return file;
+}
+
+static void file_drop(struct files *files, struct file *file)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (files->list[i] == file)
+            files->list[i] = files->list[--files->count];
+    atom_unref(file->name);
+    report_free(file->report);
+    free(file->bytes);
+    free(file);
+}
+
+struct look { /* one look at all paths */
+    struct files *files;
+    struct reading *readings;
+    size_t count, size;
+};
+
+static void look_add(struct look *look, struct file *file, bool gone)
+{
+    if (look->count == look->size) {
+        look->size = look->size ? look->size * 2 : 16;
+        look->readings = mem_grow(look->readings, look->size, sizeof(*look->readings));
+    }
+    look->readings[look->count++] = (struct reading){.file = file, .gone = gone};
+}
+
+static void look_at_file(struct look *look, const char *name, const struct stat *status)
+{
+    struct file *file = file_find(look->files, name);
+    bool fresh = !file;
+
+    if (fresh)
+        file = file_add(look->files, name);
+    file->seen = true;
+    if (!fresh && file->device == status->st_dev && file->inode == status->st_ino && file->size == status->st_size &&
+        file->changed.tv_sec == status->st_mtim.tv_sec && file->changed.tv_nsec == status->st_mtim.tv_nsec)
+        return;
+    file->device = status->st_dev;
+    file->inode = status->st_ino;
+    file->size = status->st_size;
+    file->changed = status->st_mtim;
+    look_add(look, file, false);
+}
+
+static bool is_manifest_name(const char *name)
+{
+    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+}
+
+static bool look_at_path(struct look *look, const char *path, struct error *err)
+{
+    struct stat status;
+    struct dirent **names;
+
+    if (stat(path, &status) != 0)
+        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
+    if (!S_ISDIR(status.st_mode)) {
+        look_at_file(look, path, &status);
+        return true;
+    }
+    int count = scandir(path, &names, NULL, alphasort);
+    if (count < 0)
+        return error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char name[4096];
+        int length = snprintf(name, sizeof(name), "%s%s%s", path, string_ends(path, "/") ? "" : "/", names[i]->d_name);
+
+        if (length < (int)sizeof(name) && is_manifest_name(names[i]->d_name) && stat(name, &status) == 0 &&
+            S_ISREG(status.st_mode))
+            look_at_file(look, name, &status);
+        free(names[i]);
+    }
+    free(names);
+    return true;
+}
+
+static bool look_at_all(struct files *files, struct error *err)
+{
+    struct look look = {.files = files};
+    bool all = true;
+
+    for (size_t i = 0; i < files->count; i++)
+        files->list[i]->seen = files->list[i]->given;
+    for (size_t i = 0; i < files->path_count; i++)
+        all &= look_at_path(&look, files->paths[i], err);
+    for (size_t i = 0; i < files->count; i++)
+        if (!files->list[i]->seen)
+            look_add(&look, files->list[i], true);
+    if (look.count > 0 || files->again)
+        apply_readings(files, look.readings, look.count);
+    for (size_t i = 0; i < look.count; i++)
+        if (look.readings[i].gone)
+            file_drop(files, look.readings[i].file);
+    free(look.readings);
+    return all;
+}
+
+static void on_look(void *arg)
+{
+    struct files *files = arg;
+    int64_t every = LOOK_MS * (int64_t)(1 + files->count / LOOK_FILES_PER_S);
+
+    look_at_all(files, NULL);
+    loop_timer_set(files->a->file_timer, every);
+}
+
+/* ------------------------------------------------------------------ for the other files, and the public */
+
+struct files *files_new(struct autoscaler *a)
+{
+    struct files *files = mem_alloc(sizeof(*files));
+
+    files->a = a;
+    files->auths = map_new();
+    a->file_timer = loop_timer_new(a->parts.loop, on_look, files);
+    return files;
+}
+
+void files_free(struct files *files)
+{
+    const char *key;
+    void *value;
+
+    while (files->count > 0)
+        file_drop(files, files->list[0]);
+    for (size_t at = 0; map_next(files->auths, &at, &key, &value);)
+        auth_free(value);
+    map_free(files->auths);
+    for (size_t i = 0; i < files->path_count; i++)
+        free(files->paths[i]);
+    free(files->paths);
+    free(files->list);
+    free(files);
+}
+
+bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size_t count, struct error *err)
+{
+    struct files *files = a->files;
+
+    for (size_t i = 0; i < count; i++) {
+        files->paths = mem_grow(files->paths, files->path_count + 1, sizeof(*files->paths));
+        files->paths[files->path_count++] = mem_copy(paths[i]);
+    }
+    if (!look_at_all(files, err))
+        return false;
+    loop_timer_set(a->file_timer, LOOK_MS);
+    return true;
+}
+
+void autoscaler_reload(struct autoscaler *a)
+{
+    look_at_all(a->files, NULL);
+}
+
+void autoscaler_apply(struct autoscaler *a, const char *name, const char *bytes, size_t length)
+{
+    struct file *file = file_find(a->files, name);
+    struct reading reading = {.gone = bytes == NULL};
+
+    if (!file && !bytes)
+        return;
+    if (!file)
+        file = file_add(a->files, name);
+    file->given = true;
+    free(file->bytes);
+    file->bytes = NULL;
+    if (bytes) {
+        file->bytes = mem_alloc(length + 1);
+        memcpy(file->bytes, bytes, length);
+        file->length = length;
+    }
+    reading.file = file;
+    apply_readings(a->files, &reading, 1);
+    if (!bytes)
+        file_drop(a->files, file);
+}
+
+/* A source refused us: the credential may have been rotated. All files are applied again, which resolves credentials anew;
+   equal credentials give the same question, so nothing else changes. */
+void files_credentials_denied(struct autoscaler *a)
+{
+    int64_t ticks = loop_ticks_ms(a->parts.loop);
+
+    if (a->denied_reload_ticks_ms != 0 && ticks - a->denied_reload_ticks_ms < DENIED_RELOAD_MS)
+        return;
+    a->denied_reload_ticks_ms = ticks;
+    a->files->again = map_count(a->files->auths) > 0;
+}
+
+const struct report *autoscaler_report(const struct autoscaler *a)
+{
+    struct files *files = a->files;
+
+    if (files->report_stale) {
+        struct autoscaler *mine = (struct autoscaler *)a;
+
+        report_free(mine->report);
+        mine->report = report_new();
+        for (size_t i = 0; i < files->count; i++)
+            for (size_t j = 0; j < report_count(files->list[i]->report); j++)
+                add_finding(mine->report, report_at(files->list[i]->report, j));
+        report_sort(mine->report);
+        files->report_stale = false;
+    }
+    return a->report;
+}

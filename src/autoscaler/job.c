@@ -1,0 +1,152 @@
+/*
+ * job: a ScaledJob's turn. Jobs of earlier generations go (unless the roll-out is gradual), new ones are created, finished ones
+ * beyond the history limits are deleted (keda-operator/04 5, 7, 8).
+ */
+#include "autoscaler/autoscaler_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static size_t job_views(const struct object *object, const struct job_view **views)
+{
+    return object->a->parts.platform->ops->jobs(object->jobs, views);
+}
+
+static void gather_jobs(struct object *object, struct job_facts *facts, struct arena *arena, int64_t now_ms)
+{
+    const struct policy *policy = object->policy;
+    const struct job_view *views;
+    size_t count = job_views(object, &views);
+    struct sample *samples = arena_array(arena, policy->trigger_count, sizeof(*samples));
+
+    for (size_t i = 0; i < policy->trigger_count; i++)
+        samples[i] = policy->triggers[i].error ? (struct sample){.state = SAMPLE_FAILED, .at_ms = now_ms}
+                                               : object->triggers[i].sample;
+    *facts = (struct job_facts){.now_ms = now_ms, .samples = samples, .created_last_at_ms = object->jobs_created_at_ms};
+    for (size_t i = 0; i < count; i++) {
+        if (views[i].created_at_ms > facts->created_last_at_ms)
+            facts->created_last_at_ms = views[i].created_at_ms;
+        facts->running += !views[i].finished;
+        facts->pending += !views[i].finished && views[i].pending;
+    }
+}
+
+static bool same_job_outcome(const struct job_decision *a, const struct job_decision *b)
+{
+    return a->active == b->active && a->error == b->error && a->create == b->create && a->running == b->running;
+}
+
+static void log_jobs(const struct object *object, const struct job_decision *decision)
+{
+    struct text summary;
+    char create[16];
+
+    text_init(&summary, LOG_LINE_MAX_BYTES);
+    job_decision_write_summary(decision, &summary);
+    snprintf(create, sizeof(create), "%d", decision->create);
+    log_info("decided", "object", object->key, "create", create, "why", summary.bytes, NULL);
+    text_done(&summary);
+}
+
+static void roll_out(struct object *object)
+{
+    const struct job_view *views;
+    size_t count = job_views(object, &views);
+
+    for (size_t i = 0; !object->policy->rollout_gradual && i < count; i++)
+        if (views[i].generation != object->policy->job_generation)
+            object->a->parts.platform->ops->job_delete(object->jobs, views[i].name);
+}
+
+void job_decide(struct object *object, int64_t now_ms)
+{
+    struct autoscaler *a = object->a;
+    struct job_facts facts;
+    struct job_decision *decision = mem_alloc(sizeof(*decision));
+
+    if (!object->policy->job_rules.paused)
+        roll_out(object);
+    gather_jobs(object, &facts, a->turn, now_ms);
+    decide_jobs(&object->policy->job_rules, &facts, decision);
+    bool changed = !object->last_job || !same_job_outcome(object->last_job, decision);
+    free(object->last_job);
+    object->last_job = decision;
+    object->decisions++;
+    object->errors += decision->error;
+    a->stats.decisions++;
+    object_count_first(object, now_ms);
+    if (!changed && decision->create == 0)
+        return;
+    object->changed_at_ms = now_ms;
+    log_jobs(object, decision);
+    if (a->parts.journal) {
+        struct decision_names names = object_names(object);
+
+        journal_job_decision(a->parts.journal, object->key, object->policy->generation, decision, &names,
+                             object_notes(object, a->turn));
+        journal_put_state(a->parts.journal, object->key, object->policy->generation, object->created_at_ms, -1, NULL, 0);
+    }
+}
+
+static int by_end(const void *left, const void *right)
+{
+    const struct job_view *const *a = left, *const *b = right;
+
+    return ((*a)->finished_at_ms > (*b)->finished_at_ms) - ((*a)->finished_at_ms < (*b)->finished_at_ms);
+}
+
+/* Of the jobs that ended one way, the oldest beyond the limit are deleted. */
+static void clean_up(struct object *object, bool succeeded, int32_t limit)
+{
+    const struct job_view *views;
+    size_t count = job_views(object, &views), ended = 0;
+    const struct job_view **list = arena_array(object->a->turn, count ? count : 1, sizeof(*list));
+
+    for (size_t i = 0; i < count; i++)
+        if (views[i].finished && views[i].succeeded == succeeded)
+            list[ended++] = &views[i];
+    if (ended <= (size_t)limit)
+        return;
+    qsort(list, ended, sizeof(*list), by_end);
+    for (size_t i = 0; i < ended - (size_t)limit; i++)
+        object->a->parts.platform->ops->job_delete(object->jobs, list[i]->name);
+}
+
+struct creation { /* under way to the platform */
+    struct autoscaler *a;
+    char key[];
+};
+
+static void on_created(void *arg, const struct error *err)
+{
+    struct creation *creation = arg;
+
+    if (err) {
+        creation->a->stats.scale_failures++;
+        log_warning("creating jobs failed", "object", creation->key, "error", err->text, NULL);
+    } else {
+        creation->a->stats.scales++;
+    }
+    free(creation);
+}
+
+void job_apply(struct object *object, int64_t now_ms)
+{
+    const struct policy *policy = object->policy;
+
+    if (policy->job_rules.paused || !object->last_job || policy->rules.mode == DECIDE_OBSERVE)
+        return;
+    if (object->last_job->create > 0) {
+        struct creation *creation = mem_alloc(sizeof(*creation) + strlen(object->key) + 1);
+
+        creation->a = object->a;
+        memcpy(creation->key, object->key, strlen(object->key) + 1);
+        object->jobs_created_at_ms = now_ms;
+        object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, on_created, creation);
+    }
+    clean_up(object, true, policy->successful_history);
+    clean_up(object, false, policy->failed_history);
+}

@@ -1,0 +1,377 @@
+/*
+ * turn: one turn of the loop. Replies, timers and files have only marked objects due; the thinking is all here.
+ *
+ *     gather (samples, replicas, pods -> facts) -> decide -> journal -> one commit -> apply -> schedule the next poll
+ *
+ * Bounded: DUE_PER_TURN_MAX objects a turn; the rest waits for the next one, after sockets had theirs.
+ */
+#include "autoscaler/autoscaler_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atom.h"
+#include "base/log.h"
+
+static void serve_due(void *arg);
+
+static void post_turn(struct autoscaler *a)
+{
+    if (a->turn_posted || a->stopping)
+        return;
+    a->turn_posted = true;
+    loop_post(a->parts.loop, serve_due, a);
+}
+
+void object_mark_due(struct object *object)
+{
+    struct autoscaler *a = object->a;
+
+    if (object->due)
+        return;
+    object->due = true;
+    object->due_next = NULL;
+    if (a->due_last)
+        a->due_last->due_next = object;
+    else
+        a->due_first = object;
+    a->due_last = object;
+    post_turn(a);
+}
+
+void due_remove(struct object *object)
+{
+    struct autoscaler *a = object->a;
+    struct object **at = &a->due_first;
+    struct object *previous = NULL;
+
+    if (!object->due)
+        return;
+    while (*at != object) {
+        previous = *at;
+        at = &(*at)->due_next;
+    }
+    *at = object->due_next;
+    if (a->due_last == object)
+        a->due_last = previous;
+    object->due = false;
+}
+
+void object_answered(struct object *object, uint16_t index, const struct sample *sample)
+{
+    struct object_trigger *t = &object->triggers[index];
+
+    t->sample = *sample;
+    if (sample->state == SAMPLE_OK)
+        t->good_at_ms = sample->at_ms;
+    if (t->series)
+        series_add(t->series, sample);
+    if (!t->waiting)
+        return;
+    t->waiting = false;
+    if (--object->waiting == 0)
+        object_mark_due(object);
+}
+
+/* ------------------------------------------------------------------ facts */
+
+static void fill_usage(const struct policy *policy, const struct pod_view *pod, struct pod_usage *usage)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < policy->rules.trigger_count; i++) {
+        if (policy->rules.triggers[i].kind == METRIC_CPU)
+            usage[at++] = pod->cpu;
+        else if (policy->rules.triggers[i].kind == METRIC_MEMORY)
+            usage[at++] = pod->memory;
+    }
+}
+
+static void gather_pods(struct object *object, struct decide_facts *facts, struct arena *arena)
+{
+    const struct pod_view *views;
+    const struct policy *policy = object->policy;
+    size_t resources = 0;
+
+    for (size_t i = 0; i < policy->rules.trigger_count; i++)
+        resources += policy->rules.triggers[i].kind != METRIC_EXTERNAL;
+    if (resources == 0)
+        return;
+    size_t count = object->a->parts.platform->ops->target_pods(object->target, &views);
+    struct pod_fact *pods = arena_array(arena, count ? count : 1, sizeof(*pods));
+    for (size_t i = 0; i < count; i++) {
+        struct pod_usage *usage = arena_array(arena, resources, sizeof(*usage));
+
+        fill_usage(policy, &views[i], usage);
+        pods[i] = (struct pod_fact){.name = views[i].name, .phase = views[i].phase, .ready = views[i].ready,
+                                    .deleted = views[i].deleted, .start_at_ms = views[i].start_at_ms,
+                                    .ready_at_ms = views[i].ready_at_ms, .usage = usage};
+    }
+    facts->pods = pods;
+    facts->pod_count = count;
+}
+
+/* A trigger that could not be built counts as failed: it makes none of the others useless (09-quirks 2.2). */
+static struct sample trigger_sample(const struct object *object, size_t i, int64_t now_ms)
+{
+    if (object->policy->triggers[i].error)
+        return (struct sample){.state = SAMPLE_FAILED, .at_ms = now_ms};
+    return object->triggers[i].sample;
+}
+
+static void object_gather(struct object *object, int64_t now_ms, struct decide_facts *facts, struct arena *arena)
+{
+    size_t count = object->policy->trigger_count;
+    struct sample *samples = arena_array(arena, count, sizeof(*samples));
+    struct series **series = arena_array(arena, count, sizeof(*series));
+    int64_t *good = arena_array(arena, count, sizeof(*good));
+    struct target_view target = {.replicas = -1};
+
+    object->a->parts.platform->ops->target_view(object->target, &target);
+    for (size_t i = 0; i < count; i++) {
+        samples[i] = trigger_sample(object, i, now_ms);
+        series[i] = object->triggers[i].series;
+        good[i] = object->triggers[i].good_at_ms;
+    }
+    *facts = (struct decide_facts){.now_ms = now_ms,
+                                   .replicas = target.known ? target.replicas : -1,
+                                   .status_replicas = target.status_replicas,
+                                   .ready_replicas = target.ready_replicas,
+                                   .samples = samples,
+                                   .series = series,
+                                   .good_at_ms = good};
+    if (object->original_replicas < 0 && target.known)
+        object->original_replicas = target.replicas;
+    gather_pods(object, facts, arena);
+}
+
+/* ------------------------------------------------------------------ journal */
+
+struct decision_names object_names(const struct object *object)
+{
+    const struct policy *p = object->policy;
+
+    return (struct decision_names){.triggers = p->names, .trigger_count = p->trigger_count,
+                                   .formula = p->formula ? formula_source(p->formula) : NULL};
+}
+
+/* Why each input has no value: error texts by input, NULL where there is one. */
+const char **object_notes(const struct object *object, struct arena *arena)
+{
+    size_t count = object->policy->trigger_count;
+    const char **notes = arena_array(arena, count ? count : 1, sizeof(*notes));
+
+    for (size_t i = 0; i < count; i++) {
+        const struct error *why = object->policy->triggers[i].error;
+
+        if (!why && object->triggers[i].question)
+            why = question_why(object->triggers[i].question);
+        notes[i] = why ? why->text : NULL;
+    }
+    return notes;
+}
+
+static void journal_object(struct object *object, const struct decision *decision, bool changed, int64_t now_ms)
+{
+    struct autoscaler *a = object->a;
+    struct journal *journal = a->parts.journal;
+
+    if (!journal)
+        return;
+    for (size_t i = 0; i < object->policy->trigger_count; i++) {
+        struct object_trigger *t = &object->triggers[i];
+
+        if (t->sample.state == SAMPLE_NONE || now_ms - t->journaled_at_ms < SAMPLE_JOURNAL_MS)
+            continue;
+        journal_sample(journal, object->key, object->policy->names[i], &t->sample);
+        t->journaled_at_ms = now_ms;
+    }
+    if (changed) {
+        struct decision_names names = object_names(object);
+
+        journal_decision(journal, object->key, object->policy->generation, decision, &names, object_notes(object, a->turn));
+    }
+    if (changed || now_ms - object->stated_at_ms >= STATE_JOURNAL_MS) {
+        struct text memory;
+
+        text_init(&memory, 1024 * 1024);
+        decide_memory_write(object->memory, &memory);
+        journal_put_state(journal, object->key, object->policy->generation, object->created_at_ms,
+                          object->original_replicas, memory.bytes, memory.length);
+        text_done(&memory);
+        object->stated_at_ms = now_ms;
+    }
+}
+
+/* ------------------------------------------------------------------ decide */
+
+static void log_outcome(const struct object *object, const struct decision *decision)
+{
+    struct decision_names names = object_names(object);
+    struct text summary;
+    char before[16], after[16];
+
+    text_init(&summary, LOG_LINE_MAX_BYTES);
+    decision_write_summary(decision, &names, &summary);
+    snprintf(before, sizeof(before), "%d", decision->before);
+    snprintf(after, sizeof(after), "%d", decision->after);
+    log_info(decision->write ? "scaled" : "decided", "object", object->key, "from", before, "to", after, "reason",
+             decision_reason_name(decision->reason), "why", summary.bytes, NULL);
+    text_done(&summary);
+}
+
+static bool keep_decision(struct object *object, const struct decision *decision)
+{
+    struct decision *last = arena_alloc(object->a->turn, sizeof(*last));
+    bool changed = !object->last || !decision_unpack(object->last, object->last_bytes, last) ||
+                   !decision_same_outcome(last, decision);
+
+    free(object->last);
+    object->last = decision_pack(decision, &object->last_bytes);
+    if (changed)
+        object->changed_at_ms = decision->at_ms;
+    return changed;
+}
+
+void object_count_first(struct object *object, int64_t now_ms)
+{
+    struct autoscaler *a = object->a;
+
+    object->decided_once = true;
+    if (!object->counted_first)
+        return;
+    object->counted_first = false;
+    if (--a->first_pending == 0)
+        a->stats.first_decisions_done_at_ms = now_ms;
+}
+
+static void object_decide(struct object *object, int64_t now_ms, struct decision *decision)
+{
+    struct autoscaler *a = object->a;
+    struct decide_facts facts;
+
+    object_gather(object, now_ms, &facts, a->turn);
+    decide(&object->policy->rules, &facts, object->memory, object->policy->formula != NULL, decision);
+    assert(decision_is_closed(decision));
+    object->decisions++;
+    object->errors += decision->error;
+    a->stats.decisions++;
+    a->stats.by_reason[decision->reason]++;
+    bool changed = keep_decision(object, decision);
+    journal_object(object, decision, changed, now_ms);
+    if (changed)
+        log_outcome(object, decision);
+    object_count_first(object, now_ms);
+}
+
+/* ------------------------------------------------------------------ apply */
+
+struct write { /* under way to the platform; the object may be gone or changed when it is back */
+    struct autoscaler *a;
+    const char *key; /* atom */
+    struct policy *policy;
+    struct decision decision;
+};
+
+static void on_written(void *arg, const struct error *err)
+{
+    struct write *write = arg;
+    struct object *object = object_find(write->a, write->key);
+
+    if (object)
+        object->write_in_flight = false;
+    if (err) {
+        write->a->stats.scale_failures++;
+        log_warning("scale failed", "object", write->key, "error", err->text, NULL);
+    } else {
+        write->a->stats.scales++;
+        if (object && object->policy == write->policy)
+            decide_applied(&object->policy->rules, object->memory, &write->decision);
+    }
+    atom_unref(write->key);
+    policy_unref(write->policy);
+    free(write);
+}
+
+static void object_apply(struct object *object, const struct decision *decision)
+{
+    struct autoscaler *a = object->a;
+
+    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write_in_flight)
+        return;
+    struct write *write = mem_alloc(sizeof(*write));
+    write->a = a;
+    write->key = atom_again(object->key);
+    write->policy = policy_ref(object->policy);
+    write->decision = *decision;
+    object->write_in_flight = true;
+    a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
+                                         on_written, write);
+}
+
+/* ------------------------------------------------------------------ the turn */
+
+static int due_take(struct autoscaler *a, struct object **due)
+{
+    int count = 0;
+
+    while (count < DUE_PER_TURN_MAX && a->due_first) {
+        struct object *object = a->due_first;
+
+        a->due_first = object->due_next;
+        if (!a->due_first)
+            a->due_last = NULL;
+        object->due = false;
+        due[count++] = object;
+    }
+    return count;
+}
+
+static void commit(struct autoscaler *a)
+{
+    struct error err;
+
+    if (!a->parts.journal)
+        return;
+    if (journal_commit(a->parts.journal, &err)) {
+        a->journal_problem = NULL;
+        return;
+    }
+    a->stats.journal_failures++;
+    if (!a->journal_problem)
+        log_error("the journal cannot be written; decisions go on", "error", err.text, NULL);
+    a->journal_problem = "the journal cannot be written";
+}
+
+static void serve_due(void *arg)
+{
+    struct autoscaler *a = arg;
+    struct object *due[DUE_PER_TURN_MAX];
+    int64_t now_ms = loop_now_ms(a->parts.loop);
+    int count;
+
+    a->turn_posted = false;
+    if (a->stopping)
+        return;
+    count = due_take(a, due);
+    a->stats.turns++;
+    for (int i = 0; i < count; i++) {
+        if (due[i]->policy->is_job)
+            job_decide(due[i], now_ms);
+        else
+            object_decide(due[i], now_ms, &a->decisions[i]);
+    }
+    commit(a); /* one transaction, before anything is touched */
+    for (int i = 0; i < count; i++) {
+        if (due[i]->policy->is_job)
+            job_apply(due[i], now_ms);
+        else
+            object_apply(due[i], &a->decisions[i]);
+        schedule_next(due[i]);
+    }
+    arena_reset(a->turn);
+    if (a->due_first)
+        post_turn(a);
+}
