@@ -32,6 +32,9 @@ bool text_printf(struct text *text, const char *format, ...) __attribute__((form
 bool text_vprintf(struct text *text, const char *format, va_list args);
 /* Appends a number the shortest way that reads back as the same double ("0.1", "1e+21", "NaN", "+Inf"). */
 bool text_add_number(struct text *text, double value);
+/* The fewest digits that read back as |value| (finite): "15" and exponent 0 for 1.5. Returns the decimal exponent. */
+enum { NUMBER_DIGITS_BYTES = 20 };
+int number_digits(double value, char digits[NUMBER_DIGITS_BYTES]);
 /* Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 bool text_add_json_string(struct text *text, const char *string, size_t length);
 /* Hands the bytes over (free() them) and leaves an empty text. */
