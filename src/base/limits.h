@@ -9,6 +9,7 @@ enum {
     MANIFEST_FILE_MAX_BYTES = 4 * 1024 * 1024, /* etcd refuses objects above 1.5 MiB; a List of some is plausible */
     TREE_DEPTH_MAX = 100,                      /* the Kubernetes API nests about 20 deep */
     TREE_NODES_MAX = 1000 * 1000,              /* keeps alias bombs ("billion laughs") at a few tens of MiB */
+    ZONE_FILE_MAX_BYTES = 64 * 1024,           /* a compiled time zone; the largest of tzdata is 4 KB */
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
     /* ---- formulas ---- */
     FORMULA_SOURCE_MAX_BYTES = 1024 * 1024, /* expr-lang has no bound; etcd's is about this */
