@@ -43,6 +43,7 @@ enum {
     REPLICAS_MAX = 1000 * 1000,             /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,              /* processes of one target on one machine */
     DECISION_STEPS_MAX = 64,
+    HPA_MOMENTS_MAX = 1024,                 /* remembered wishes or scale writes: an hour's window polled each 3.5 s */
     DECISION_TRACE_MAX = 64,                /* sub-expressions whose values a decision keeps */
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
     JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
