@@ -26,6 +26,7 @@ enum {
     HTTP_HEADERS_MAX_BYTES = 64 * 1024,
     HTTP_REDIRECTS_MAX = 10,                /* Go's client, which KEDA uses */
     HTTP_TIMEOUT_MS = 3000,                 /* KEDA_HTTP_DEFAULT_TIMEOUT */
+    HTTP_TIMEOUT_MAX_MS = 24 * 3600 * 1000, /* what is longer is cut to this: a place held for a day is lost anyway */
     STREAM_REPLY_MAX_BYTES = 1024 * 1024,
     STREAM_WRITE_MAX_BYTES = 1024 * 1024,   /* written and not yet taken by the server; questions are a few hundred bytes */
     POLL_REQUESTS_MAX = 64,                 /* requests a single poll may have under way or make in a row */
@@ -33,6 +34,7 @@ enum {
     POLLS_IN_FLIGHT_MAX = 512,              /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,        /* a quarter, so that one hanging host cannot hold all */
     WORKER_THREADS_MAX = 8,                 /* for client libraries that block */
+    WORKERS_PER_DESTINATION_MAX = 2,        /* a quarter, as above */
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
