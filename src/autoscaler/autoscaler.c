@@ -25,6 +25,7 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
     a->questions = map_new();
     a->turn = arena_new(ARENA_USUAL);
     a->decisions = mem_array(DUE_PER_TURN_MAX, sizeof(struct decision));
+    a->turn_timer = loop_timer_new(parts->loop, turn_serve, a);
     a->poll_timer = loop_timer_new(parts->loop, schedule_on_timer, a);
     a->report = report_new();
     a->files = files_new(a);
@@ -69,6 +70,8 @@ void autoscaler_free(struct autoscaler *a)
     for (size_t at = 0; map_next(a->objects, &at, &key, &value); at = 0)
         object_remove(value);
     files_free(a->files);
+    writes_abandon(a);
+    loop_timer_free(a->turn_timer);
     loop_timer_free(a->poll_timer);
     loop_timer_free(a->file_timer);
     loop_timer_free(a->prune_timer);

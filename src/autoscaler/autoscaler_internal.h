@@ -76,11 +76,12 @@ struct autoscaler {
     struct policy_settings settings;
     struct map *objects;   /* key -> object */
     struct map *questions; /* identity as text -> question */
-    struct timer *poll_timer, *file_timer, *prune_timer;
+    struct timer *turn_timer, *poll_timer, *file_timer, *prune_timer;
     struct object **heap;
     size_t heap_count, heap_size;
     struct object *due_first, *due_last;
-    bool turn_posted, stopping;
+    bool turn_set, stopping;
+    struct write *writes; /* under way to the platform */
     struct arena *turn;
     struct decision *decisions; /* DUE_PER_TURN_MAX of them, for one turn */
     size_t first_pending;       /* objects loaded that have not decided yet */
@@ -116,6 +117,17 @@ const struct error *question_why(const struct question *question);
 int64_t question_took_ms(const struct question *question);
 
 /* turn.c */
+struct write { /* a change under way to the platform; the object, or the autoscaler itself, may be gone when it is back */
+    struct autoscaler *a; /* NULL: gone */
+    const char *key;      /* atom */
+    struct policy *policy;
+    struct decision *decision; /* NULL: jobs were created */
+    struct write *next;
+};
+struct write *write_begin(struct object *object, const struct decision *decision);
+void write_done(void *write, const struct error *err); /* a platform_done */
+void writes_abandon(struct autoscaler *a);
+void turn_serve(void *autoscaler);
 void object_mark_due(struct object *object);
 void object_answered(struct object *object, uint16_t index, const struct sample *sample); /* from ask.c */
 void due_remove(struct object *object);

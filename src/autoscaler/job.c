@@ -115,37 +115,16 @@ static void clean_up(struct object *object, bool succeeded, int32_t limit)
         object->a->parts.platform->ops->job_delete(object->jobs, list[i]->name);
 }
 
-struct creation { /* under way to the platform */
-    struct autoscaler *a;
-    char key[];
-};
-
-static void on_created(void *arg, const struct error *err)
-{
-    struct creation *creation = arg;
-
-    if (err) {
-        creation->a->stats.scale_failures++;
-        log_warning("creating jobs failed", "object", creation->key, "error", err->text, NULL);
-    } else {
-        creation->a->stats.scales++;
-    }
-    free(creation);
-}
-
 void job_apply(struct object *object, int64_t now_ms)
 {
     const struct policy *policy = object->policy;
 
     if (policy->job_rules.paused || !object->last_job || policy->rules.mode == DECIDE_OBSERVE)
         return;
-    if (object->last_job->create > 0) {
-        struct creation *creation = mem_alloc(sizeof(*creation) + strlen(object->key) + 1);
-
-        creation->a = object->a;
-        memcpy(creation->key, object->key, strlen(object->key) + 1);
+    if (object->last_job->create > 0 && !object->write_in_flight) {
         object->jobs_created_at_ms = now_ms;
-        object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, on_created, creation);
+        object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done,
+                                                    write_begin(object, NULL));
     }
     clean_up(object, true, policy->successful_history);
     clean_up(object, false, policy->failed_history);

@@ -14,15 +14,14 @@
 
 #include "base/atom.h"
 #include "base/log.h"
+#include "net/transport.h"
 
-static void serve_due(void *arg);
-
-static void post_turn(struct autoscaler *a)
+static void arrange_turn(struct autoscaler *a)
 {
-    if (a->turn_posted || a->stopping)
+    if (a->turn_set || a->stopping)
         return;
-    a->turn_posted = true;
-    loop_post(a->parts.loop, serve_due, a);
+    a->turn_set = true;
+    loop_timer_set(a->turn_timer, 0);
 }
 
 void object_mark_due(struct object *object)
@@ -38,7 +37,7 @@ void object_mark_due(struct object *object)
     else
         a->due_first = object;
     a->due_last = object;
-    post_turn(a);
+    arrange_turn(a);
 }
 
 void due_remove(struct object *object)
@@ -268,31 +267,62 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
 
 /* ------------------------------------------------------------------ apply */
 
-struct write { /* under way to the platform; the object may be gone or changed when it is back */
-    struct autoscaler *a;
-    const char *key; /* atom */
-    struct policy *policy;
-    struct decision decision;
-};
-
-static void on_written(void *arg, const struct error *err)
+struct write *write_begin(struct object *object, const struct decision *decision)
 {
-    struct write *write = arg;
-    struct object *object = object_find(write->a, write->key);
+    struct autoscaler *a = object->a;
+    struct write *write = mem_alloc(sizeof(*write));
 
+    write->a = a;
+    write->key = atom_again(object->key);
+    write->policy = policy_ref(object->policy);
+    if (decision) {
+        write->decision = mem_alloc(sizeof(*decision));
+        *write->decision = *decision;
+    }
+    write->next = a->writes;
+    a->writes = write;
+    object->write_in_flight = true;
+    return write;
+}
+
+static void write_finish(struct write *write, const struct error *err)
+{
+    struct autoscaler *a = write->a;
+    struct object *object = object_find(a, write->key);
+
+    for (struct write **at = &a->writes; *at; at = &(*at)->next)
+        if (*at == write) {
+            *at = write->next;
+            break;
+        }
     if (object)
         object->write_in_flight = false;
     if (err) {
-        write->a->stats.scale_failures++;
-        log_warning("scale failed", "object", write->key, "error", err->text, NULL);
-    } else {
-        write->a->stats.scales++;
-        if (object && object->policy == write->policy)
-            decide_applied(&object->policy->rules, object->memory, &write->decision);
+        a->stats.scale_failures++;
+        log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text, NULL);
+        return;
     }
+    a->stats.scales++;
+    if (object && object->policy == write->policy && write->decision)
+        decide_applied(&object->policy->rules, object->memory, write->decision);
+}
+
+void write_done(void *arg, const struct error *err)
+{
+    struct write *write = arg;
+
+    if (write->a)
+        write_finish(write, err);
     atom_unref(write->key);
     policy_unref(write->policy);
+    free(write->decision);
     free(write);
+}
+
+void writes_abandon(struct autoscaler *a)
+{
+    for (struct write *write = a->writes; write; write = write->next)
+        write->a = NULL;
 }
 
 static void object_apply(struct object *object, const struct decision *decision)
@@ -301,14 +331,8 @@ static void object_apply(struct object *object, const struct decision *decision)
 
     if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write_in_flight)
         return;
-    struct write *write = mem_alloc(sizeof(*write));
-    write->a = a;
-    write->key = atom_again(object->key);
-    write->policy = policy_ref(object->policy);
-    write->decision = *decision;
-    object->write_in_flight = true;
     a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
-                                         on_written, write);
+                                         write_done, write_begin(object, decision));
 }
 
 /* ------------------------------------------------------------------ the turn */
@@ -329,6 +353,26 @@ static int due_take(struct autoscaler *a, struct object **due)
     return count;
 }
 
+static void checkpoint_work(void *path)
+{
+    journal_checkpoint(path);
+}
+
+static void checkpoint_done(void *path, bool timed_out)
+{
+    (void)path, (void)timed_out; /* the journal asks again when it has grown */
+}
+
+/* fsync may take long: never on the loop's thread. */
+static void checkpoint_if_due(struct autoscaler *a)
+{
+    const char *path = journal_checkpoint_due(a->parts.journal);
+
+    if (path)
+        a->parts.transport->ops->work(a->parts.transport, "journal", MINUTE_MS, checkpoint_work, checkpoint_done, free,
+                                      mem_copy(path));
+}
+
 static void commit(struct autoscaler *a)
 {
     struct error err;
@@ -337,6 +381,7 @@ static void commit(struct autoscaler *a)
         return;
     if (journal_commit(a->parts.journal, &err)) {
         a->journal_problem = NULL;
+        checkpoint_if_due(a);
         return;
     }
     a->stats.journal_failures++;
@@ -345,14 +390,14 @@ static void commit(struct autoscaler *a)
     a->journal_problem = "the journal cannot be written";
 }
 
-static void serve_due(void *arg)
+void turn_serve(void *arg)
 {
     struct autoscaler *a = arg;
     struct object *due[DUE_PER_TURN_MAX];
     int64_t now_ms = loop_now_ms(a->parts.loop);
     int count;
 
-    a->turn_posted = false;
+    a->turn_set = false;
     if (a->stopping)
         return;
     count = due_take(a, due);
@@ -373,5 +418,5 @@ static void serve_due(void *arg)
     }
     arena_reset(a->turn);
     if (a->due_first)
-        post_turn(a);
+        arrange_turn(a);
 }

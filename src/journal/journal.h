@@ -3,7 +3,7 @@
  *
  * Written in one transaction a turn; synchronous=NORMAL: a crash of the machine may lose the last turns, never corrupt.
  * A journal that cannot be opened or written is moved aside (journal.db.bad-N) and a new one is begun: Weir must decide.
- * path NULL: in memory (simulation, tests). Loop thread only, except the check-point, which runs as a job.
+ * path NULL: in memory (simulation, tests). Loop thread only, except journal_checkpoint.
  */
 #ifndef WEIR_JOURNAL_JOURNAL_H
 #define WEIR_JOURNAL_JOURNAL_H
@@ -16,12 +16,13 @@
 
 struct error;
 struct journal;
-struct transport;
 
 bool journal_open(const char *path, struct journal **out, struct error *err);
 void journal_close(struct journal *journal);
-/* Check-points and pruning run on a worker of this transport; without, they run at commit. */
-void journal_set_transport(struct journal *journal, struct transport *transport);
+/* The path when the WAL has grown enough to be folded back (asked after a commit), else NULL; then call journal_checkpoint with a
+   copy of it on a worker thread. When nobody does, a commit does it itself, later. */
+const char *journal_checkpoint_due(struct journal *journal);
+void journal_checkpoint(const char *path); /* any thread: opens a connection of its own */
 
 /* ---- writing (a transaction begins with the first call after a commit) ---- */
 /* object: "ScaledObject/shop/checkout". names: trigger names and formula text; stored once per generation. notes: per

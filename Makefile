@@ -1,0 +1,52 @@
+# The words of this project. Everything is built by Meson into build/; these are short names for what people do often.
+#
+#   make run      build, then the recommended token-latency policy with load: watch replicas follow it
+#   make test     build, then all tests
+#   make build    build/weir, build/weir-shim, build/vectors, build/inference-sim, build/load-generator
+#   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1)
+#   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
+#   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
+#   make install  to PREFIX (default /usr/local), with man page and completion
+BENCH ?= all
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all build deps run test check bench docs format clean install
+
+all: build
+
+deps:
+	@tools/deps build test
+
+build/build.ninja:
+	@tools/deps build test
+	@meson setup build --prefix=$(PREFIX) >build.log 2>&1 || { cat build.log; rm -rf build build.log; exit 1; }
+	@mv build.log build/setup.log
+
+build: build/build.ninja
+	@ninja -C build -j$(JOBS)
+
+run: build
+	@tools/run-example
+
+test: build
+	@tools/test
+
+check:
+	@tools/deps build test check
+	@tools/check
+
+bench: build
+	@bench/run $(BENCH)
+
+docs: build
+	@tools/make-docs
+
+format:
+	@tools/check-format --fix
+
+install: build
+	@meson install -C build
+
+clean:
+	@rm -rf build build-*

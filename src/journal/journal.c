@@ -1,0 +1,662 @@
+/*
+ * journal: five small tables in SQLite.
+ *
+ *     objects(id, name)                                  names are stored once
+ *     versions(object, generation, names)                what a decision's numbers are called: JSON, once per generation
+ *     decisions(id, object, at_ms, generation, job, packed, notes)
+ *     samples(object, trigger, at_ms, state, value)
+ *     states(object, generation, created_at_ms, original, memory)
+ *
+ * One transaction a turn, begun by the first write. The WAL is folded back by a worker with a connection of its own, so that the
+ * loop never waits for fsync. A file that is not a database any more is moved aside and a new one begun: what was
+ * written is kept for people, and Weir goes on deciding.
+ */
+#include "journal/journal.h"
+
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/text.h"
+
+enum {
+    CHECKPOINT_PAGES = 1000, /* 4 MiB of WAL: SQLite's own habit */
+    CHECKPOINT_PAGES_OWN = 8 * CHECKPOINT_PAGES, /* without a worker the loop must fold it back itself */
+    PRUNE_ROWS = 2000,       /* per call: a few ms */
+    BUSY_MS = 200,           /* another process (weir explain) reads */
+    ASIDE_MAX = 100,
+};
+
+enum statement {
+    BEGIN, COMMIT, ROLLBACK, OBJECT_ADD, OBJECT_GET, VERSION_ADD, VERSION_GET, DECISION_ADD, DECISIONS, SAMPLE_ADD, SAMPLES,
+    STATE_PUT, STATE_GET, STATE_DELETE, PRUNE_DECISIONS, PRUNE_SAMPLES, PRUNE_OLDEST_DECISIONS, PRUNE_OLDEST_SAMPLES,
+    OBJECTS, STATEMENTS
+};
+
+static const char *const statement_texts[STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [OBJECT_ADD] = "INSERT OR IGNORE INTO objects(name) VALUES(?1)",
+    [OBJECT_GET] = "SELECT id FROM objects WHERE name = ?1",
+    [VERSION_ADD] = "INSERT OR REPLACE INTO versions(object, generation, names) VALUES(?1, ?2, ?3)",
+    [VERSION_GET] = "SELECT names FROM versions WHERE object = ?1 AND generation = ?2",
+    [DECISION_ADD] = "INSERT INTO decisions(object, at_ms, generation, job, packed, notes) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [DECISIONS] = "SELECT id, at_ms, generation, job, packed, notes FROM decisions"
+                  " WHERE object = ?1 AND at_ms > ?2 AND at_ms <= ?3 ORDER BY at_ms DESC, id DESC LIMIT ?4",
+    [SAMPLE_ADD] = "INSERT INTO samples(object, trigger, at_ms, state, value) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SAMPLES] = "SELECT trigger, at_ms, state, value FROM samples WHERE object = ?1 AND at_ms > ?2 AND at_ms <= ?3 ORDER BY at_ms",
+    [STATE_PUT] = "INSERT OR REPLACE INTO states(object, generation, created_at_ms, original, memory) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [STATE_GET] = "SELECT generation, created_at_ms, original, memory FROM states WHERE object = ?1",
+    [STATE_DELETE] = "DELETE FROM states WHERE object = ?1",
+    [PRUNE_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_OLDEST_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_OLDEST_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY at_ms LIMIT ?2)",
+    [OBJECTS] = "SELECT name FROM objects ORDER BY name",
+};
+
+static const char schema[] =
+    "PRAGMA auto_vacuum = INCREMENTAL;"
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = NORMAL;"
+    "PRAGMA wal_autocheckpoint = 0;"
+    "CREATE TABLE IF NOT EXISTS objects(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS versions(object INTEGER, generation INTEGER, names TEXT, PRIMARY KEY(object, generation)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS decisions(id INTEGER PRIMARY KEY, object INTEGER, at_ms INTEGER, generation INTEGER, job INTEGER,"
+    " packed BLOB, notes TEXT);"
+    "CREATE INDEX IF NOT EXISTS decisions_by_object ON decisions(object, at_ms);"
+    "CREATE INDEX IF NOT EXISTS decisions_by_age ON decisions(at_ms);"
+    "CREATE TABLE IF NOT EXISTS samples(object INTEGER, trigger TEXT, at_ms INTEGER, state INTEGER, value REAL);"
+    "CREATE INDEX IF NOT EXISTS samples_by_object ON samples(object, at_ms);"
+    "CREATE INDEX IF NOT EXISTS samples_by_age ON samples(at_ms);"
+    "CREATE TABLE IF NOT EXISTS states(object INTEGER PRIMARY KEY, generation INTEGER, created_at_ms INTEGER, original INTEGER,"
+    " memory BLOB);";
+
+struct journal {
+    sqlite3 *db;
+    char *path; /* NULL: in memory */
+    sqlite3_stmt *statements[STATEMENTS];
+    struct map *ids;      /* object name -> id (as pointer) */
+    struct map *versions; /* "id/generation" -> itself: stored already */
+    bool open, failed; /* a transaction is open; something in it failed */
+    struct error problem;
+    int wal_pages;
+    struct journal_stats stats;
+};
+
+/* ------------------------------------------------------------------ small things of SQLite */
+
+static bool note_failure(struct journal *j, const char *doing)
+{
+    j->failed = true;
+    return error_set(&j->problem, ERROR_INTERNAL, "%s: %s failed: %s", j->path ? j->path : "the journal in memory", doing,
+                     sqlite3_errmsg(j->db));
+}
+
+static sqlite3_stmt *prepared(struct journal *j, enum statement which)
+{
+    if (!j->statements[which] &&
+        sqlite3_prepare_v3(j->db, statement_texts[which], -1, SQLITE_PREPARE_PERSISTENT, &j->statements[which], NULL) != SQLITE_OK)
+        note_failure(j, "preparing a statement");
+    return j->statements[which];
+}
+
+/* Runs a statement without rows; parameters are bound. */
+static bool run(struct journal *j, enum statement which)
+{
+    sqlite3_stmt *statement = prepared(j, which);
+
+    if (!statement)
+        return false;
+    int result = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE ? true : note_failure(j, "writing");
+}
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+    struct journal *j = arg;
+
+    (void)db, (void)name;
+    j->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static void close_db(struct journal *j)
+{
+    for (int i = 0; i < STATEMENTS; i++) {
+        sqlite3_finalize(j->statements[i]);
+        j->statements[i] = NULL;
+    }
+    sqlite3_close(j->db);
+    j->db = NULL;
+    j->open = false;
+    map_free(j->ids);
+    map_free(j->versions);
+    j->ids = map_new();
+    j->versions = map_new();
+}
+
+static bool open_db(struct journal *j, struct error *err)
+{
+    char *message = NULL;
+
+    if (sqlite3_open_v2(j->path ? j->path : ":memory:", &j->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+        sqlite3_busy_timeout(j->db, BUSY_MS);
+        if (sqlite3_exec(j->db, schema, NULL, NULL, &message) == SQLITE_OK) {
+            sqlite3_wal_hook(j->db, on_wal, j);
+            return true;
+        }
+    }
+    error_set(err, ERROR_INTERNAL, "%s cannot be opened as a journal: %s", j->path ? j->path : ":memory:",
+              message ? message : sqlite3_errmsg(j->db));
+    sqlite3_free(message);
+    return false;
+}
+
+static void move_aside(const char *path)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char to[4200], from[4200];
+
+    for (int n = 1; n <= ASIDE_MAX; n++) {
+        snprintf(to, sizeof(to), "%s.bad-%d", path, n);
+        if (access(to, F_OK) == 0 && n < ASIDE_MAX)
+            continue;
+        for (size_t i = 0; i < 3; i++) {
+            snprintf(from, sizeof(from), "%s%s", path, parts[i]);
+            snprintf(to, sizeof(to), "%s.bad-%d%s", path, n, parts[i]);
+            rename(from, to);
+        }
+        return;
+    }
+}
+
+static bool is_ruined(int code)
+{
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+bool journal_open(const char *path, struct journal **out, struct error *err)
+{
+    struct journal *j = mem_alloc(sizeof(*j));
+
+    j->path = mem_copy(path);
+    j->ids = map_new();
+    j->versions = map_new();
+    if (!open_db(j, err)) {
+        bool ruined = path && is_ruined(sqlite3_errcode(j->db));
+
+        close_db(j);
+        if (ruined)
+            move_aside(path);
+        if (!ruined || !open_db(j, err)) {
+            journal_close(j);
+            return false;
+        }
+    }
+    *out = j;
+    return true;
+}
+
+void journal_close(struct journal *j)
+{
+    if (!j)
+        return;
+    if (j->db)
+        journal_commit(j, NULL);
+    if (j->db && j->path)
+        sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    close_db(j);
+    map_free(j->ids);
+    map_free(j->versions);
+    free(j->path);
+    free(j);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static bool begin(struct journal *j)
+{
+    if (j->open)
+        return !j->failed;
+    j->failed = false;
+    j->open = run(j, BEGIN);
+    return j->open;
+}
+
+static int64_t find_object(struct journal *j, const char *name)
+{
+    sqlite3_stmt *get = prepared(j, OBJECT_GET);
+    int64_t id = 0;
+
+    if (!get)
+        return 0;
+    sqlite3_bind_text(get, 1, name, -1, SQLITE_STATIC);
+    if (sqlite3_step(get) == SQLITE_ROW)
+        id = sqlite3_column_int64(get, 0);
+    sqlite3_reset(get);
+    return id;
+}
+
+static int64_t object_id(struct journal *j, const char *name)
+{
+    int64_t id = (int64_t)(intptr_t)map_get(j->ids, name);
+
+    if (id != 0)
+        return id;
+    sqlite3_stmt *add = prepared(j, OBJECT_ADD);
+    if (!add)
+        return 0;
+    sqlite3_bind_text(add, 1, name, -1, SQLITE_STATIC);
+    if (!run(j, OBJECT_ADD))
+        return 0;
+    id = find_object(j, name);
+    if (id != 0)
+        map_put(j->ids, name, (void *)(intptr_t)id);
+    return id;
+}
+
+static void put_version(struct journal *j, int64_t object, uint64_t generation, const struct decision_names *names)
+{
+    sqlite3_stmt *add = prepared(j, VERSION_ADD);
+    char key[64];
+
+    snprintf(key, sizeof(key), "%lld/%llu", (long long)object, (unsigned long long)generation);
+    if (!add || map_get(j->versions, key))
+        return;
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < names->trigger_count; i++)
+        json_array_append_new(list, names->triggers && names->triggers[i] ? json_string(names->triggers[i]) : json_null());
+    json_object_set_new(json, "triggers", list);
+    if (names->formula)
+        json_object_set_new(json, "formula", json_string(names->formula));
+    char *text = json_dumps(json, JSON_COMPACT);
+    sqlite3_bind_int64(add, 1, object);
+    sqlite3_bind_int64(add, 2, (sqlite3_int64)generation);
+    sqlite3_bind_text(add, 3, text, -1, SQLITE_STATIC);
+    if (run(j, VERSION_ADD))
+        map_put(j->versions, key, j);
+    free(text);
+    json_decref(json);
+}
+
+/* {"2": "connection refused"}: only inputs that have a note. NULL: none has. */
+static char *notes_json(const char *const *notes, size_t count)
+{
+    json_t *json = NULL;
+    char *text = NULL;
+
+    for (size_t i = 0; notes && i < count; i++) {
+        char key[16];
+
+        if (!notes[i])
+            continue;
+        if (!json)
+            json = json_object();
+        snprintf(key, sizeof(key), "%zu", i);
+        json_object_set_new(json, key, json_string(notes[i]));
+    }
+    if (json)
+        text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    return text;
+}
+
+static void put_decision(struct journal *j, const char *name, uint64_t generation, int64_t at_ms, bool job, const void *packed,
+                         size_t length, const struct decision_names *names, char *notes)
+{
+    int64_t object = begin(j) ? object_id(j, name) : 0;
+    sqlite3_stmt *add = object ? prepared(j, DECISION_ADD) : NULL;
+
+    if (add) {
+        put_version(j, object, generation, names);
+        sqlite3_bind_int64(add, 1, object);
+        sqlite3_bind_int64(add, 2, at_ms);
+        sqlite3_bind_int64(add, 3, (sqlite3_int64)generation);
+        sqlite3_bind_int(add, 4, job);
+        sqlite3_bind_blob(add, 5, packed, (int)length, SQLITE_STATIC);
+        sqlite3_bind_text(add, 6, notes, -1, SQLITE_STATIC);
+        if (run(j, DECISION_ADD))
+            j->stats.decisions++;
+        sqlite3_clear_bindings(add);
+    }
+    free(notes);
+}
+
+void journal_decision(struct journal *j, const char *object, uint64_t generation, const struct decision *decision,
+                      const struct decision_names *names, const char *const *notes)
+{
+    size_t length;
+    void *packed = decision_pack(decision, &length);
+
+    put_decision(j, object, generation, decision->at_ms, false, packed, length, names, notes_json(notes, decision->input_count));
+    free(packed);
+}
+
+/* A job's decision is plain data: the struct as it is, cut behind its last input. */
+static size_t job_decision_bytes(uint16_t inputs)
+{
+    return offsetof(struct job_decision, inputs) + inputs * sizeof(struct decision_input);
+}
+
+void journal_job_decision(struct journal *j, const char *object, uint64_t generation, const struct job_decision *decision,
+                          const struct decision_names *names, const char *const *notes)
+{
+    put_decision(j, object, generation, decision->at_ms, true, decision, job_decision_bytes(decision->input_count), names,
+                 notes_json(notes, decision->input_count));
+}
+
+void journal_sample(struct journal *j, const char *name, const char *trigger, const struct sample *sample)
+{
+    int64_t object = begin(j) ? object_id(j, name) : 0;
+    sqlite3_stmt *add = object ? prepared(j, SAMPLE_ADD) : NULL;
+
+    if (!add)
+        return;
+    sqlite3_bind_int64(add, 1, object);
+    sqlite3_bind_text(add, 2, trigger, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(add, 3, sample->at_ms);
+    sqlite3_bind_int(add, 4, (int)sample->state);
+    sqlite3_bind_double(add, 5, sample->value);
+    if (run(j, SAMPLE_ADD))
+        j->stats.samples++;
+}
+
+void journal_put_state(struct journal *j, const char *name, uint64_t generation, int64_t created_at_ms, int32_t original_replicas,
+                       const void *memory, size_t length)
+{
+    int64_t object = begin(j) ? object_id(j, name) : 0;
+    sqlite3_stmt *put = object ? prepared(j, STATE_PUT) : NULL;
+
+    if (!put)
+        return;
+    sqlite3_bind_int64(put, 1, object);
+    sqlite3_bind_int64(put, 2, (sqlite3_int64)generation);
+    sqlite3_bind_int64(put, 3, created_at_ms);
+    sqlite3_bind_int(put, 4, original_replicas);
+    sqlite3_bind_blob(put, 5, memory ? memory : "", (int)length, SQLITE_STATIC);
+    run(j, STATE_PUT);
+    sqlite3_clear_bindings(put);
+}
+
+void journal_delete_state(struct journal *j, const char *name)
+{
+    int64_t object = begin(j) ? object_id(j, name) : 0;
+    sqlite3_stmt *remove = object ? prepared(j, STATE_DELETE) : NULL;
+
+    if (!remove)
+        return;
+    sqlite3_bind_int64(remove, 1, object);
+    run(j, STATE_DELETE);
+}
+
+/* ------------------------------------------------------------------ check-points */
+
+void journal_checkpoint(const char *path)
+{
+    sqlite3 *db = NULL;
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
+        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    sqlite3_close(db);
+}
+
+const char *journal_checkpoint_due(struct journal *j)
+{
+    if (!j->path || j->wal_pages < CHECKPOINT_PAGES)
+        return NULL;
+    j->wal_pages = 0;
+    return j->path;
+}
+
+/* ------------------------------------------------------------------ commit */
+
+static bool begin_anew(struct journal *j, struct error *err)
+{
+    close_db(j);
+    move_aside(j->path);
+    if (!open_db(j, err))
+        close_db(j);
+    return j->db != NULL;
+}
+
+bool journal_commit(struct journal *j, struct error *err)
+{
+    if (!j->db && !open_db(j, err)) { /* an earlier new beginning failed, say for lack of space */
+        close_db(j);
+        return false;
+    }
+    if (!j->open && !j->failed)
+        return true;
+    bool fine = j->open && !j->failed && run(j, COMMIT);
+    int code = sqlite3_errcode(j->db);
+    if (!fine) {
+        if (j->open)
+            sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
+        map_free(j->ids); /* ids that were rolled back are not known */
+        map_free(j->versions);
+        j->ids = map_new();
+        j->versions = map_new();
+        j->stats.failures++;
+        if (err)
+            *err = j->problem;
+        if (j->path && is_ruined(code))
+            begin_anew(j, err);
+    } else {
+        j->stats.commits++;
+    }
+    j->open = false;
+    j->failed = false;
+    if (fine && j->path && j->wal_pages > CHECKPOINT_PAGES_OWN) /* nobody else does it */
+        sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return fine;
+}
+
+static int64_t pragma_number(struct journal *j, const char *pragma)
+{
+    sqlite3_stmt *statement;
+    int64_t value = 0;
+
+    if (sqlite3_prepare_v2(j->db, pragma, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static int64_t used_bytes(struct journal *j)
+{
+    return (pragma_number(j, "PRAGMA page_count") - pragma_number(j, "PRAGMA freelist_count")) * pragma_number(j, "PRAGMA page_size");
+}
+
+static void prune_with(struct journal *j, enum statement which, int64_t before_ms)
+{
+    sqlite3_stmt *statement = prepared(j, which);
+
+    if (!statement)
+        return;
+    if (sqlite3_bind_parameter_index(statement, "?1") > 0)
+        sqlite3_bind_int64(statement, 1, before_ms);
+    sqlite3_bind_int(statement, 2, PRUNE_ROWS);
+    run(j, which);
+}
+
+void journal_prune(struct journal *j, int64_t now_ms)
+{
+    int64_t before_ms = now_ms - (int64_t)JOURNAL_AGE_MAX_S * 1000;
+
+    if (!j->db || !begin(j))
+        return;
+    prune_with(j, PRUNE_DECISIONS, before_ms);
+    prune_with(j, PRUNE_SAMPLES, before_ms);
+    if (used_bytes(j) > JOURNAL_MAX_BYTES) {
+        prune_with(j, PRUNE_OLDEST_DECISIONS, 0);
+        prune_with(j, PRUNE_OLDEST_SAMPLES, 0);
+    }
+    if (journal_commit(j, NULL))
+        sqlite3_exec(j->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+bool journal_get_state(struct journal *j, const char *name, struct journal_state *out)
+{
+    sqlite3_stmt *get = j->db ? prepared(j, STATE_GET) : NULL;
+    int64_t object = get ? find_object(j, name) : 0;
+    bool found = false;
+
+    if (object == 0)
+        return false;
+    sqlite3_bind_int64(get, 1, object);
+    if (sqlite3_step(get) == SQLITE_ROW) {
+        found = true;
+        out->generation = (uint64_t)sqlite3_column_int64(get, 0);
+        out->created_at_ms = sqlite3_column_int64(get, 1);
+        out->original_replicas = sqlite3_column_int(get, 2);
+        out->length = (size_t)sqlite3_column_bytes(get, 3);
+        out->memory = mem_alloc(out->length + 1);
+        if (out->length > 0)
+            memcpy(out->memory, sqlite3_column_blob(get, 3), out->length);
+    }
+    sqlite3_reset(get);
+    return found;
+}
+
+static void read_names(struct journal *j, int64_t object, uint64_t generation, struct arena *arena, struct decision_names *names)
+{
+    sqlite3_stmt *get = prepared(j, VERSION_GET);
+
+    *names = (struct decision_names){.triggers = NULL};
+    if (!get)
+        return;
+    sqlite3_bind_int64(get, 1, object);
+    sqlite3_bind_int64(get, 2, (sqlite3_int64)generation);
+    if (sqlite3_step(get) == SQLITE_ROW) {
+        json_t *json = json_loads((const char *)sqlite3_column_text(get, 0), 0, NULL);
+        json_t *list = json_object_get(json, "triggers");
+        const char **triggers = arena_array(arena, json_array_size(list) + 1, sizeof(*triggers));
+
+        for (size_t i = 0; i < json_array_size(list); i++)
+            triggers[i] = arena_copy(arena, json_string_value(json_array_get(list, i)));
+        names->triggers = triggers;
+        names->trigger_count = json_array_size(list);
+        names->formula = arena_copy(arena, json_string_value(json_object_get(json, "formula")));
+        json_decref(json);
+    }
+    sqlite3_reset(get);
+}
+
+static const char *const *read_notes(const char *text, size_t count, struct arena *arena)
+{
+    const char **notes = arena_array(arena, count + 1, sizeof(*notes));
+    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+
+    for (size_t i = 0; json && i < count; i++) {
+        char key[16];
+
+        snprintf(key, sizeof(key), "%zu", i);
+        notes[i] = arena_copy(arena, json_string_value(json_object_get(json, key)));
+    }
+    json_decref(json);
+    return notes;
+}
+
+static bool read_job(const void *packed, size_t length, struct job_decision *out)
+{
+    if (length < offsetof(struct job_decision, inputs) || length > sizeof(*out))
+        return false;
+    memcpy(out, packed, length);
+    return out->input_count <= TRIGGERS_MAX && length == job_decision_bytes(out->input_count);
+}
+
+/* One row to the visitor; a row that cannot be read (another version wrote it) is passed over. */
+static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, journal_visit *visit, void *arg)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct decision *decision = arena_alloc(arena, sizeof(*decision));
+    struct job_decision *job = arena_alloc(arena, sizeof(*job));
+    struct journal_entry entry = {.id = sqlite3_column_int64(row, 0), .at_ms = sqlite3_column_int64(row, 1),
+                                  .generation = (uint64_t)sqlite3_column_int64(row, 2)};
+    const void *packed = sqlite3_column_blob(row, 4);
+    size_t length = (size_t)sqlite3_column_bytes(row, 4), inputs = 0;
+    bool more = true;
+
+    if (sqlite3_column_int(row, 3) == 0 && decision_unpack(packed, length, decision)) {
+        entry.decision = decision;
+        inputs = decision->input_count;
+    } else if (sqlite3_column_int(row, 3) == 1 && read_job(packed, length, job)) {
+        entry.job_decision = job;
+        inputs = job->input_count;
+    }
+    if (entry.decision || entry.job_decision) {
+        entry.notes = read_notes((const char *)sqlite3_column_text(row, 5), inputs, arena);
+        read_names(j, object, entry.generation, arena, &entry.names);
+        more = visit(arg, &entry);
+    }
+    arena_free(arena);
+    return more;
+}
+
+void journal_decisions(struct journal *j, const char *name, int64_t since_at_ms, int64_t until_at_ms, size_t limit,
+                       journal_visit *visit, void *arg)
+{
+    sqlite3_stmt *rows = j->db ? prepared(j, DECISIONS) : NULL;
+    int64_t object = rows ? find_object(j, name) : 0;
+
+    if (object == 0)
+        return;
+    sqlite3_bind_int64(rows, 1, object);
+    sqlite3_bind_int64(rows, 2, since_at_ms);
+    sqlite3_bind_int64(rows, 3, until_at_ms);
+    sqlite3_bind_int64(rows, 4, (sqlite3_int64)limit);
+    while (sqlite3_step(rows) == SQLITE_ROW && visit_row(j, object, rows, visit, arg))
+        ;
+    sqlite3_reset(rows);
+}
+
+void journal_samples(struct journal *j, const char *name, int64_t since_at_ms, journal_visit_sample *visit, void *arg)
+{
+    sqlite3_stmt *rows = j->db ? prepared(j, SAMPLES) : NULL;
+    int64_t object = rows ? find_object(j, name) : 0;
+
+    if (object == 0)
+        return;
+    sqlite3_bind_int64(rows, 1, object);
+    sqlite3_bind_int64(rows, 2, since_at_ms);
+    sqlite3_bind_int64(rows, 3, INT64_MAX);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        struct sample sample = {.at_ms = sqlite3_column_int64(rows, 1), .state = (enum sample_state)sqlite3_column_int(rows, 2),
+                                .value = sqlite3_column_double(rows, 3)};
+
+        if (sample.state <= SAMPLE_FAILED)
+            visit(arg, (const char *)sqlite3_column_text(rows, 0), &sample);
+    }
+    sqlite3_reset(rows);
+}
+
+void journal_objects(struct journal *j, void (*visit)(void *arg, const char *object), void *arg)
+{
+    sqlite3_stmt *rows = j->db ? prepared(j, OBJECTS) : NULL;
+
+    while (rows && sqlite3_step(rows) == SQLITE_ROW)
+        visit(arg, (const char *)sqlite3_column_text(rows, 0));
+    sqlite3_reset(rows);
+}
+
+void journal_stats(const struct journal *j, struct journal_stats *out)
+{
+    *out = j->stats;
+    if (j->db)
+        out->bytes = used_bytes((struct journal *)j);
+}
