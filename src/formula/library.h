@@ -85,7 +85,7 @@ struct span lib_trim_space(struct span s);                  /* `trim(s)`: Unicod
 struct span lib_trim(struct span s, struct span cutset);    /* `trim(s, cutset)`: any of its code points */
 struct span lib_trim_prefix(struct span s, struct span prefix);
 struct span lib_trim_suffix(struct span s, struct span suffix);
-/* Bytes that are not UTF-8 become U+FFFD where any letter of the string is not ASCII, as in Go. */
+/* Bytes that are not UTF-8 become U+FFFD. */
 bool lib_upper(struct span s, struct text *out);
 bool lib_lower(struct span s, struct text *out);
 /* `split`, and with `after` `splitAfter`: how many parts there are. The first `room` of them, parts of s, are written to
