@@ -101,6 +101,27 @@ struct transport { /* first member of every implementation */
     const struct transport_ops *ops;
 };
 
+static inline struct exchange *transport_http(struct transport *t, const struct http_request *r, http_done *done, void *arg)
+{
+    return t->ops->http(t, r, done, arg);
+}
+static inline void transport_http_cancel(struct transport *t, struct exchange *e) { t->ops->http_cancel(e); }
+static inline struct stream *transport_stream_open(struct transport *t, const struct stream_request *r)
+{
+    return t->ops->stream_open(t, r);
+}
+static inline void transport_stream_write(struct transport *t, struct stream *s, const void *bytes, size_t length)
+{
+    t->ops->stream_write(s, bytes, length);
+}
+static inline void transport_stream_close(struct transport *t, struct stream *s) { t->ops->stream_close(s); }
+static inline struct job *transport_work(struct transport *t, const char *destination, int64_t timeout_ms, job_work *work,
+                                         job_done *done, void (*release)(void *arg), void *arg)
+{
+    return t->ops->work(t, destination, timeout_ms, work, done, release, arg);
+}
+static inline void transport_work_cancel(struct transport *t, struct job *j) { t->ops->work_cancel(j); }
+
 struct transport_stats { /* since the start; for /metrics and leak tests */
     uint64_t exchanges, failures, connections_opened, queued, stuck_jobs;
     uint32_t exchanges_now, streams_now, jobs_now, connections_now;

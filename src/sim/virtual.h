@@ -8,6 +8,11 @@
  *     virtual_run_until(w, start_at_ms + HOUR_MS);
  *
  * Faults are injected by answering late, wrong or never, and by virtual_jump. Same seed, same run.
+ *
+ * What happens is a heap of events by (ticks, order of arranging). A step takes the first, moves the ticks to it and calls it.
+ * Requests pass the same gate as real ones, are checked, redirected and refused by the same code, and fail with the same words.
+ * loop_run() runs until loop_stop() or until nothing will ever happen. One thread: loop_post() too is for the loop's own.
+ * Freeing the loop or the transport through its own table cancels what is under way; the memory goes with the world.
  */
 #ifndef WEIR_SIM_VIRTUAL_H
 #define WEIR_SIM_VIRTUAL_H
@@ -38,18 +43,25 @@ struct virtual_reply {
     const struct http_header *headers;
     size_t header_count;
 };
+/* Called when the request arrives, in a turn of its own. What reply points to is copied before anything else is called, so a
+   static buffer or one of the answerer's own serves. */
 typedef void virtual_answerer(void *arg, const struct http_request *request, struct virtual_reply *reply);
 /* prefix: of the URL ("http://prom:9090/api"); the longest wins; without one the connection is refused. */
-void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer, void *arg);
+void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer, void *arg); /* NULL: nobody */
 
-/* A byte stream server: called with everything the client wrote so far in this turn; writes with virtual_stream_say. */
+/* A byte stream server: called with everything the client wrote so far in this turn; writes with virtual_stream_say.
+   opened: the client has just connected, and there are no bytes yet. What is said arrives in the order in which it was said. */
 struct virtual_stream;
 typedef void virtual_talker(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened);
-void virtual_talk(struct virtual_world *world, const char *host_port, virtual_talker *talk, void *arg);
+void virtual_talk(struct virtual_world *world, const char *host_port, virtual_talker *talk, void *arg); /* NULL: refused */
+/* From now on connections to it are neither accepted nor refused: they time out. */
+void virtual_talk_silent(struct virtual_world *world, const char *host_port, bool silent);
 void virtual_stream_say(struct virtual_stream *stream, const void *bytes, size_t length, int64_t after_ms);
 void virtual_stream_hang_up(struct virtual_stream *stream, int64_t after_ms);
 
-/* Blocking jobs run at once, in the turn after they were started, unless a runner is set. */
+/* Blocking jobs run at once, in the turn after they were started, or this much later. VIRTUAL_NEVER: they hang. Holds for
+   jobs that get their thread from now on. */
+#define VIRTUAL_NEVER INT64_MAX
 void virtual_work_delay(struct virtual_world *world, int64_t after_ms);
 
 bool virtual_step(struct virtual_world *world);                   /* one callback; false: nothing will ever happen */

@@ -1,0 +1,325 @@
+/*
+ * virtual_http: exchanges without sockets.
+ *
+ *     start --gate--> arrive --answerer--> answer after N ms --> done
+ *        \___ waits ___/          \___ never, or too late ___ timeout at the deadline --> done
+ *
+ * One event at a time stands in the heap for each exchange. The deadline counts from the start, waiting at the gate included.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "sim/virtual_internal.h"
+
+struct answerer {
+    virtual_answerer *answer;
+    void *arg;
+};
+
+struct exchange {
+    struct event event;
+    struct gate_ticket ticket;
+    struct virtual_world *world;
+    struct exchange *previous, *next;
+    struct http_call *call;
+    int64_t started_ms, deadline_ms;
+    http_done *done;
+    void *arg;
+    struct http_reply reply; /* its texts are in answer */
+    char *answer;
+};
+
+static void arrive(struct event *event);
+
+/* ---- who answers ---- */
+static void note_length(struct virtual_world *world, size_t length)
+{
+    size_t i = 0;
+
+    while (i < world->prefix_length_count && world->prefix_lengths[i] > length)
+        i++;
+    if (i < world->prefix_length_count && world->prefix_lengths[i] == length)
+        return;
+    world->prefix_lengths =
+        mem_grow(world->prefix_lengths, world->prefix_length_count + 1, sizeof *world->prefix_lengths);
+    memmove(&world->prefix_lengths[i + 1], &world->prefix_lengths[i],
+            (world->prefix_length_count - i) * sizeof *world->prefix_lengths);
+    world->prefix_lengths[i] = length;
+    world->prefix_length_count++;
+}
+
+void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer, void *arg)
+{
+    struct answerer *entry;
+
+    if (!answer) {
+        free(map_remove(world->answerers, url_prefix));
+        return;
+    }
+    entry = mem_alloc(sizeof *entry);
+    entry->answer = answer;
+    entry->arg = arg;
+    free(map_put(world->answerers, url_prefix, entry));
+    note_length(world, strlen(url_prefix));
+}
+
+static const struct answerer *find_answerer(const struct virtual_world *world, const char *url)
+{
+    size_t length = strlen(url);
+
+    for (size_t i = 0; i < world->prefix_length_count; i++) {
+        const struct answerer *found;
+
+        if (world->prefix_lengths[i] > length)
+            continue;
+        found = map_get_n(world->answerers, url, world->prefix_lengths[i]);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+/* ---- life of an exchange ---- */
+static void enter_list(struct exchange *exchange)
+{
+    struct virtual_world *world = exchange->world;
+
+    exchange->next = world->exchanges;
+    if (world->exchanges)
+        world->exchanges->previous = exchange;
+    world->exchanges = exchange;
+    world->exchange_count++;
+}
+
+/* Out of everything; the callback, if any, comes after and finds a free place. */
+static void leave_all(struct exchange *exchange)
+{
+    struct virtual_world *world = exchange->world;
+
+    event_clear(world, &exchange->event);
+    if (exchange->ticket.lane)
+        gate_leave(world->gate, &exchange->ticket);
+    if (exchange->previous)
+        exchange->previous->next = exchange->next;
+    else
+        world->exchanges = exchange->next;
+    if (exchange->next)
+        exchange->next->previous = exchange->previous;
+    world->exchange_count--;
+}
+
+static void free_exchange(struct exchange *exchange)
+{
+    http_call_free(exchange->call);
+    free(exchange->answer);
+    free(exchange);
+}
+
+static void complete(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+
+    leave_all(exchange);
+    exchange->reply.took_ms = exchange->world->ticks_ms - exchange->started_ms;
+    exchange->done(exchange->arg, &exchange->reply);
+    free_exchange(exchange);
+}
+
+static void time_out(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+
+    exchange->reply = (struct http_reply){.failed = true};
+    failure_timeout(&exchange->reply.error, exchange->call->place, exchange->ticket.waiting ? PHASE_QUEUED : PHASE_WAITING,
+                    exchange->call->request.timeout_ms);
+    complete(event);
+}
+
+static void admit(void *arg, struct gate_ticket *ticket)
+{
+    struct exchange *exchange = owner_of(ticket, struct exchange, ticket);
+
+    (void)arg;
+    event_after(exchange->world, &exchange->event, 0, arrive);
+}
+
+/* ---- the answer ---- */
+static size_t answer_size(const struct virtual_reply *reply)
+{
+    size_t size = (reply->header_count + 1) * sizeof(struct http_header) + reply->length + 1;
+
+    for (size_t i = 0; i < reply->header_count; i++)
+        size += strlen(reply->headers[i].name) + strlen(reply->headers[i].value) + 2;
+    return size + (reply->content_type ? strlen(reply->content_type) + 1 : 0);
+}
+
+static char *put(char **place, const char *bytes, size_t length)
+{
+    char *copy = *place;
+
+    if (length)
+        memcpy(copy, bytes, length);
+    copy[length] = 0;
+    *place += length + 1;
+    return copy;
+}
+
+static const char *put_lower(char **place, const char *string)
+{
+    char *copy = put(place, string, strlen(string));
+
+    for (char *c = copy; *c; c++)
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);
+    return copy;
+}
+
+static void keep_answer(struct exchange *exchange, const struct virtual_reply *reply)
+{
+    struct http_header *headers;
+    size_t count = 0;
+    char *place;
+
+    exchange->answer = mem_alloc(answer_size(reply));
+    headers = (struct http_header *)(void *)exchange->answer;
+    place = (char *)(headers + reply->header_count + 1);
+    if (reply->content_type)
+        headers[count++] = (struct http_header){.name = "content-type",
+                                                .value = put(&place, reply->content_type, strlen(reply->content_type))};
+    for (size_t i = 0; i < reply->header_count; i++) {
+        headers[count].name = put_lower(&place, reply->headers[i].name);
+        headers[count++].value = put(&place, reply->headers[i].value, strlen(reply->headers[i].value));
+    }
+    exchange->reply = (struct http_reply){.status = reply->status,
+                                          .body = put(&place, reply->body, reply->length),
+                                          .body_length = reply->length,
+                                          .headers = headers,
+                                          .header_count = count};
+}
+
+static void fail(struct exchange *exchange)
+{
+    exchange->reply.failed = true;
+    complete(&exchange->event);
+}
+
+/* The answer is here: it may be a redirect, which is asked at once with what is left of the time. */
+static void answered(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+    const char *location = http_reply_header(&exchange->reply, "location");
+    struct http_call *next;
+
+    if (exchange->call->request.no_redirects || !location || !http_status_redirects(exchange->reply.status)) {
+        complete(event);
+        return;
+    }
+    next = http_call_redirected(exchange->call, exchange->reply.status, location, &exchange->reply.error);
+    free(exchange->answer);
+    exchange->answer = NULL;
+    exchange->reply = (struct http_reply){.error = exchange->reply.error};
+    if (!next) {
+        fail(exchange);
+        return;
+    }
+    http_call_free(exchange->call);
+    exchange->call = next;
+    gate_leave(exchange->world->gate, &exchange->ticket);
+    if (gate_enter(exchange->world->gate, &exchange->ticket, next->place))
+        event_after(exchange->world, &exchange->event, 0, arrive);
+    else
+        event_at(exchange->world, &exchange->event, exchange->deadline_ms, time_out);
+}
+
+static void arrive(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+    struct virtual_world *world = exchange->world;
+    const struct answerer *answerer = find_answerer(world, exchange->call->request.url);
+    struct virtual_reply reply = {.status = 200};
+    int64_t left_ms = exchange->deadline_ms - world->ticks_ms;
+
+    if (answerer)
+        answerer->answer(answerer->arg, &exchange->call->request, &reply);
+    if (!answerer || reply.refused) {
+        failure_refused(&exchange->reply.error, exchange->call->place);
+        exchange->reply.failed = true;
+        event_after(world, event, reply.after_ms < left_ms ? reply.after_ms : left_ms, complete);
+        return;
+    }
+    if (reply.never || reply.after_ms >= left_ms) {
+        event_at(world, event, exchange->deadline_ms, time_out);
+        return;
+    }
+    if (reply.body && reply.length == 0)
+        reply.length = strlen(reply.body);
+    if (reply.length > exchange->call->request.body_max_bytes) {
+        failure_body_limit(&exchange->reply.error, exchange->call->place, exchange->call->request.body_max_bytes);
+        exchange->reply.failed = true;
+        event_after(world, event, reply.after_ms, complete);
+        return;
+    }
+    keep_answer(exchange, &reply);
+    if (reply.after_ms <= 0)
+        answered(event); /* this is a turn of its own already */
+    else
+        event_after(world, event, reply.after_ms, answered);
+}
+
+struct exchange *virtual_http(struct transport *transport, const struct http_request *request, http_done *done, void *arg)
+{
+    struct virtual_world *world = owner_of(transport, struct virtual_transport, transport)->world;
+    struct exchange *exchange = mem_alloc(sizeof *exchange);
+
+    exchange->world = world;
+    exchange->done = done;
+    exchange->arg = arg;
+    exchange->started_ms = world->ticks_ms;
+    exchange->call = http_call_new(request, &exchange->reply.error);
+    enter_list(exchange);
+    if (!exchange->call) {
+        exchange->reply.failed = true;
+        event_after(world, &exchange->event, 0, complete);
+        return exchange;
+    }
+    exchange->deadline_ms = exchange->started_ms + exchange->call->request.timeout_ms;
+    if (gate_enter(world->gate, &exchange->ticket, exchange->call->place))
+        event_after(world, &exchange->event, 0, arrive);
+    else
+        event_at(world, &exchange->event, exchange->deadline_ms, time_out);
+    return exchange;
+}
+
+void virtual_http_cancel(struct exchange *exchange)
+{
+    leave_all(exchange);
+    free_exchange(exchange);
+}
+
+void virtual_http_init(struct virtual_world *world)
+{
+    world->gate = gate_new(POLLS_IN_FLIGHT_MAX, POLLS_PER_DESTINATION_MAX, admit, world);
+    world->answerers = map_new();
+}
+
+void virtual_http_cancel_all(struct virtual_world *world)
+{
+    while (world->exchanges)
+        virtual_http_cancel(world->exchanges);
+}
+
+void virtual_http_done(struct virtual_world *world)
+{
+    const char *key;
+    void *value;
+
+    assert(!world->exchanges);
+    for (size_t i = 0; map_next(world->answerers, &i, &key, &value);)
+        free(value);
+    map_free(world->answerers);
+    free(world->prefix_lengths);
+    gate_free(world->gate);
+}
