@@ -30,6 +30,10 @@ enum {
     STREAM_REPLY_MAX_BYTES = 1024 * 1024,
     STREAM_WRITE_MAX_BYTES = 1024 * 1024,   /* written and not yet taken by the server; questions are a few hundred bytes */
     POLL_REQUESTS_MAX = 64,                 /* requests a single poll may have under way or make in a row */
+    POLL_FANOUT_MAX = 1024,                 /* replicas one poll may ask: LOCAL_REPLICAS_MAX */
+    HTTP_URL_MAX_BYTES = 64 * 1024,         /* a long PromQL query; servers refuse more than about this */
+    TRIGGER_NAME_MAX_BYTES = 4096,          /* of a metric's name: parts of it come from parameters */
+    RETRY_AFTER_MAX_MS = 5 * 60 * 1000,     /* how long a source may send us away: longer would be silence */
     POLL_RETRIES_MAX = 1,                   /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,              /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,        /* a quarter, so that one hanging host cannot hold all */
