@@ -90,6 +90,7 @@ typedef bool autoscaler_visit(void *arg, const struct object_status *status);
 void autoscaler_objects(struct autoscaler *a, autoscaler_visit *visit, void *arg);
 /* key as above. false: there is no such object. */
 bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *visit, void *arg);
+bool autoscaler_has_object(struct autoscaler *a, const char *key);
 /* Findings of the newest version of every file. */
 const struct report *autoscaler_report(const struct autoscaler *a);
 struct journal *autoscaler_journal(const struct autoscaler *a);

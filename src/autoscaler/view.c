@@ -118,6 +118,11 @@ bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *
     return object != NULL;
 }
 
+bool autoscaler_has_object(struct autoscaler *a, const char *key)
+{
+    return object_find(a, key) != NULL;
+}
+
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out)
 {
     *out = a->stats;

@@ -1,0 +1,46 @@
+/* serve: the routes, in one place. */
+#include "serve/serve.h"
+
+#include "serve/serve_internal.h"
+
+static void serve_health(void *arg, const struct server_request *request, struct server_answer *answer)
+{
+    (void)arg, (void)request;
+    answer->content_type = "text/plain; charset=utf-8";
+    text_add(answer->body, "ok\n");
+}
+
+static void serve_readiness(void *arg, const struct server_request *request, struct server_answer *answer)
+{
+    const char *why;
+
+    (void)request;
+    answer->content_type = "text/plain; charset=utf-8";
+    if (autoscaler_can_decide(arg, &why)) {
+        text_add(answer->body, "ok\n");
+        return;
+    }
+    answer->status = 503;
+    text_printf(answer->body, "%s\n", why);
+}
+
+void serve_routes(struct server *server, struct autoscaler *autoscaler)
+{
+    static const struct {
+        const char *pattern;
+        server_handler *handler;
+    } routes[] = {
+        {"/", serve_page},
+        {"/healthz", serve_health},
+        {"/readyz", serve_readiness},
+        {"/metrics", serve_metrics},
+        {"/api/v1/objects", serve_objects},
+        {"/api/v1/objects/@/@", serve_object},
+        {"/api/v1/objects/@/@/decisions", serve_decisions},
+        {"/api/v1/findings", serve_findings},
+        {"/api/v1/version", serve_version},
+    };
+
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        server_route(server, "GET", routes[i].pattern, routes[i].handler, autoscaler);
+}
