@@ -48,6 +48,11 @@ enum {
     OBJECTS_MAX = 100 * 1000,
     REPLICAS_MAX = 1000 * 1000,             /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,              /* processes of one target on one machine */
+    LOCAL_JOBS_MAX = 1024,                  /* unfinished job processes of one ScaledJob on one machine */
+    LOCAL_NAME_MAX_BYTES = 200,             /* a directory's name holds 255, with the kind in front */
+    LOCAL_ARGUMENT_MAX_BYTES = 128 * 1024 - 1,  /* the kernel's bound for one argument or variable (MAX_ARG_STRLEN) */
+    LOCAL_ENVIRONMENT_MAX_BYTES = 1536 * 1024,  /* below the kernel's 2 MiB for arguments and variables together */
+    LOCAL_EVENTS_MAX_BYTES = 1024 * 1024,   /* of the local platform's event log, twice */
     DECISION_STEPS_MAX = 64,
     HPA_MOMENTS_MAX = 1024,                 /* remembered wishes or scale writes: an hour's window polled each 3.5 s */
     DECISION_TRACE_MAX = 64,                /* sub-expressions whose values a decision keeps */
