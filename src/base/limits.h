@@ -18,7 +18,10 @@ enum {
     FORMULA_STEPS_MAX = 20 * 1000 * 1000,   /* about 0.1 s: one formula may not stall the loop longer */
     FORMULA_BUDGET_MAX = 1000 * 1000,       /* expr-lang's memory budget (expr-language.md 7) */
     FORMULA_HEAP_MAX_BYTES = 64 * 1024 * 1024, /* of one evaluation, freed at its end */
-    FORMULA_REGEX_MATCH_MAX = 1000 * 1000,  /* PCRE2 match limit: RE2 is linear, PCRE2 is not */
+    FORMULA_REGEX_MATCH_MAX = 10 * 1000 * 1000, /* steps of one match, about 50 ms: linear in text x pattern, but both may be long */
+    FORMULA_REGEX_SOURCE_MAX_BYTES = 16 * 1024, /* of a pattern: it may be made at run time, again and again */
+    FORMULA_REGEX_SIZE_MAX = 100 * 1000,    /* instructions, and ranges of classes, of a compiled pattern: under 2 MB */
+    FORMULA_REGEX_DEPTH_MAX = 999,          /* groups in each other: Go's own bound on the height of a pattern */
     HISTORY_SPAN_MAX_MS = 7 * 24 * 3600 * 1000, /* the longest window a history function may name */
     HISTORY_SAMPLES_MAX = 4096,             /* per trigger; longer windows are thinned evenly (series.h) */
     /* ---- answers of sources ---- */
