@@ -42,6 +42,7 @@ enum {
     POLLS_PER_DESTINATION_MAX = 128,        /* a quarter, so that one hanging host cannot hold all */
     WORKER_THREADS_MAX = 8,                 /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,        /* a quarter, as above */
+    TLS_PROFILES_KEPT = 256,                /* TLS identities kept parsed while nobody uses them: some KB each */
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
