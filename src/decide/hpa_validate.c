@@ -121,7 +121,7 @@ find(const struct validation *v, enum hpa_finding_kind kind, const char *text, c
     va_list args;
 
     va_start(args, format);
-    vplace_below(path, format, args);
+    vsnprintf(path, sizeof(path), format, args);
     va_end(args);
     v->found(v->arg, path, kind, text);
 }
