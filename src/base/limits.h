@@ -16,6 +16,8 @@ enum {
     FORMULA_NODES_MAX = 10000,              /* expr-lang's own bound (expr-language.md 7) */
     FORMULA_DEPTH_MAX = 1200,               /* vectors nest 500; beyond this the C stack would be at risk */
     FORMULA_STEPS_MAX = 20 * 1000 * 1000,   /* about 0.1 s: one formula may not stall the loop longer */
+    FORMULA_MEMORY_SLOTS_MAX = 64,          /* ema, held ... in one formula: kept, journaled and copied with the object */
+    FORMULA_CODE_MAX = 256 * 1024,          /* instructions; comparison chains within chains would double without end */
     FORMULA_BUDGET_MAX = 1000 * 1000,       /* expr-lang's memory budget (expr-language.md 7) */
     FORMULA_HEAP_MAX_BYTES = 64 * 1024 * 1024, /* of one evaluation, freed at its end */
     FORMULA_REGEX_MATCH_MAX = 10 * 1000 * 1000, /* steps of one match, about 50 ms: linear in text x pattern, but both may be long */
