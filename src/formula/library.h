@@ -98,14 +98,14 @@ bool lib_repeat(struct span s, int64_t count, struct text *out); /* count >= 0: 
 
 /* ---- regular expressions (lib_regex.c) ---- */
 
-/* RE2's language, run by PCRE2. Immutable once compiled: threads may share it. */
+/* RE2's language as Go reads it, and a matcher linear in text x pattern. Immutable once compiled: threads may share it. */
 struct lib_regex;
 
 /* ERROR_INVALID: not RE2 ("error parsing regexp: ..." with Go's reasons); ERROR_LIMIT: beyond a bound of ours. */
 bool lib_regex_compile(struct span pattern, struct lib_regex **out, struct error *err);
 void lib_regex_free(struct lib_regex *regex); /* NULL is fine */
 size_t lib_regex_bytes(const struct lib_regex *regex);
-/* Does any part of the subject match? false: ERROR_LIMIT, the pattern takes too many steps on it (RE2 would be linear). */
+/* Does any part of the subject match? false: ERROR_LIMIT, both are so long that it would take FORMULA_REGEX_MATCH_MAX steps. */
 bool lib_regex_match(const struct lib_regex *regex, struct span subject, bool *matched, struct error *err);
 
 /* ---- base64 and JSON (lib_codec.c) ---- */
