@@ -58,6 +58,7 @@ struct trigger_spec {
     const char *auth_name, *auth_kind; /* authenticationRef; kind defaulted; NULL: none */
     const char *metric_type;         /* as written, or NULL */
     bool use_cached_metrics;
+    bool unclear;                    /* type or parameters are lost to an error already reported: nothing more to say about it */
     struct place place;
     int index;
 };
