@@ -1,0 +1,166 @@
+/* weir lint: everything that is wrong, or worth saying, about manifests. Touches nothing, asks nobody. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/report.h"
+#include "cli/cli.h"
+#include "manifest/manifest.h"
+#include "policy/policy.h"
+
+static const char *output = "text", *fail_on = "warning", *mode = "direct", *for_whom = "weir";
+static bool quiet;
+
+static const struct option_row options[] = {
+    {"output", 'o', OPTION_CHOICE, &output, "text|json", "how to print findings (text)"},
+    {"fail-on", 0, OPTION_CHOICE, &fail_on, "error|warning", "the least severity that makes the exit status 1 (warning)"},
+    {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe", "the mode of objects that name none (direct)"},
+    {"for", 0, OPTION_CHOICE, &for_whom, "weir|keda", "keda: also refuse what only Weir accepts (weir)"},
+    {"quiet", 'q', OPTION_FLAG, &quiet, NULL, "leave out advice"},
+    {0},
+};
+
+struct set { /* the manifests read so far */
+    struct manifest **list;
+    size_t count;
+    struct report *report;
+};
+
+static bool lint_file(struct set *set, const char *path, struct error *err)
+{
+    struct manifest_options how = {.local = false};
+    struct text bytes;
+
+    text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
+    bool fine = read_whole_file(path, &bytes, err);
+    if (fine) {
+        set->list = mem_grow(set->list, set->count + 1, sizeof(struct manifest *));
+        manifest_read(path, bytes.bytes, bytes.length, &how, set->report, &set->list[set->count++]);
+    }
+    text_done(&bytes);
+    return fine;
+}
+
+static bool is_manifest_name(const char *name)
+{
+    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+}
+
+static bool lint_path(struct set *set, const char *path, struct error *err)
+{
+    struct stat status;
+    struct dirent **names;
+    bool fine = true;
+
+    if (strcmp(path, "-") == 0)
+        return lint_file(set, path, err);
+    if (stat(path, &status) != 0)
+        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return lint_file(set, path, err);
+    int count = scandir(path, &names, NULL, alphasort);
+    if (count < 0)
+        return error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char file[4200];
+
+        snprintf(file, sizeof(file), "%s/%s", path, names[i]->d_name);
+        if (fine && is_manifest_name(names[i]->d_name))
+            fine = lint_file(set, file, err);
+        free(names[i]);
+    }
+    free(names);
+    return fine;
+}
+
+static struct report *without_advice(const struct report *from)
+{
+    struct report *to = report_new();
+
+    for (size_t i = 0; i < report_count(from); i++) {
+        const struct finding *f = report_at(from, i);
+
+        if (f->severity != FINDING_ADVICE)
+            report_add(to, f, f->field, f->remedy, "%s", f->text);
+    }
+    return to;
+}
+
+static void print_report(const struct report *report)
+{
+    struct report *shown = quiet ? without_advice(report) : NULL;
+    struct text text;
+
+    text_init(&text, 256 * 1024 * 1024);
+    if (strcmp(output, "json") == 0)
+        report_write_json(shown ? shown : report, &text);
+    else
+        report_write_text(shown ? shown : report, &text);
+    fwrite(text.bytes, 1, text.length, stdout);
+    if (text.length > 0 && text.bytes[text.length - 1] != '\n')
+        putchar('\n');
+    if (strcmp(output, "text") == 0)
+        printf("%zu errors, %zu warnings, %zu pieces of advice\n", report_count_of(report, FINDING_ERROR),
+               report_count_of(report, FINDING_WARNING), report_count_of(report, FINDING_ADVICE));
+    text_done(&text);
+    report_free(shown);
+}
+
+static int lint_all(const struct command *self, char **paths, int count)
+{
+    struct set set = {.report = report_new()};
+    struct policy_settings settings;
+    struct policy_context context = {.settings = &settings};
+    struct error err;
+    int status = EXIT_FINE;
+
+    policy_settings_default(&settings);
+    settings.keda_parity = strcmp(for_whom, "keda") == 0;
+    settings.mode = strcmp(mode, "hpa") == 0 ? DECIDE_HPA : strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE : DECIDE_DIRECT;
+    for (int i = 0; i < count && status == EXIT_FINE; i++)
+        if (!lint_path(&set, paths[i], &err)) {
+            fprintf(stderr, "weir %s: %s\n", self->name, err.text);
+            status = EXIT_USAGE;
+        }
+    if (status == EXIT_FINE) {
+        policy_lint((const struct manifest *const *)set.list, set.count, &context, set.report);
+        report_sort(set.report);
+        print_report(set.report);
+        if (report_count_of(set.report, FINDING_ERROR) > 0 ||
+            (strcmp(fail_on, "warning") == 0 && report_count_of(set.report, FINDING_WARNING) > 0))
+            status = EXIT_FOUND;
+    }
+    for (size_t i = 0; i < set.count; i++)
+        manifest_free(set.list[i]);
+    free(set.list);
+    report_free(set.report);
+    return status;
+}
+
+static int run_lint(const struct command *self, int argc, char **argv)
+{
+    int first, status;
+
+    if (!options_parse(self, argc, argv, &first, &status))
+        return status;
+    if (first == argc)
+        return usage_error(self, "name a file, a folder or - for standard input");
+    return lint_all(self, argv + first, argc - first);
+}
+
+const struct command command_lint = {
+    .name = "lint",
+    .operands = "PATH...",
+    .summary = "check manifests: schema, triggers, formulas",
+    .description = "PATH is a file, a folder of *.yaml, *.yml and *.json files, or - for standard input.\n\n"
+                   "Exit status: 0 clean or advice only; 1 errors or warnings (see --fail-on), invalid YAML included;\n"
+                   "2 bad usage or a path that cannot be opened. Codes are explained in docs/lint.md.",
+    .options = options,
+    .run = run_lint,
+};

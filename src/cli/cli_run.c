@@ -1,0 +1,213 @@
+/*
+ * weir run: the running system on this machine. Puts the parts together, in the order in which they need each other, and takes
+ * them apart in the opposite one.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "autoscaler/autoscaler.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "cli/cli.h"
+#include "journal/journal.h"
+#include "net/loop.h"
+#include "net/server.h"
+#include "net/transport.h"
+#include "platform/local/local.h"
+#include "serve/serve.h"
+#include "trigger/trigger.h"
+
+static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt", *log_level = "info";
+static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
+static bool strict_activation, leave_running;
+
+static const struct option_row options[] = {
+    {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT", "API, metrics and status page (127.0.0.1:8642); 'none' for only the socket"},
+    {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR", "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
+    {"mode", 0, OPTION_CHOICE, &mode, "direct|observe", "scale, or decide and record only; objects may say otherwise (direct)"},
+    {"missing-hold", 0, OPTION_TEXT, &missing_hold, "DURATION", "how long a value that is missing lowers nothing, or 'forever' (30m)"},
+    {"strict-activation", 0, OPTION_FLAG, &strict_activation, NULL, "activationTarget must be exceeded, as in KEDA, not reached"},
+    {"downscale-stabilization", 0, OPTION_DURATION, &downscale_stabilization_ms, "DURATION", "the HPA controller's setting (5m)"},
+    {"leave-running", 0, OPTION_FLAG, &leave_running, NULL, "keep the replicas when Weir stops; the next one adopts them"},
+    {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
+    {"log-level", 0, OPTION_CHOICE, &log_level, "debug|info|warning|error", "least level that is logged (info)"},
+    {0},
+};
+
+struct running {
+    struct loop *loop;
+    struct transport *transport;
+    struct platform *platform;
+    struct journal *journal;
+    struct trigger_engine *engine;
+    struct autoscaler *autoscaler;
+    struct server *server;
+    struct signal_watch *signals[3];
+    bool stopping;
+};
+
+static bool make_settings(const struct command *self, struct policy_settings *settings, int *status)
+{
+    policy_settings_default(settings);
+    settings->mode = strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE : DECIDE_DIRECT;
+    settings->strict_activation = strict_activation;
+    settings->downscale_stabilization_ms = downscale_stabilization_ms;
+    if (missing_hold && strcmp(missing_hold, "forever") == 0)
+        settings->missing_hold_ms = INT64_MAX;
+    else if (missing_hold && (!duration_parse_ms(missing_hold, &settings->missing_hold_ms) || settings->missing_hold_ms < 0)) {
+        *status = usage_error(self, "--missing-hold is a duration like 30m, or forever, not '%s'", missing_hold);
+        return false;
+    }
+    return true;
+}
+
+/* Sockets, pipes and logs of many replicas: take as many descriptors as we may. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void on_stopped(void *arg, const struct error *err)
+{
+    struct running *r = arg;
+
+    if (err)
+        log_warning("not all replicas could be stopped", "error", err->text, NULL);
+    loop_stop(r->loop);
+}
+
+static void on_terminate(void *arg)
+{
+    struct running *r = arg;
+
+    if (r->stopping) { /* a second signal: do not wait for grace periods */
+        loop_stop(r->loop);
+        return;
+    }
+    r->stopping = true;
+    log_info("stopping", "replicas", leave_running ? "left running" : "stopped", NULL);
+    server_free(r->server);
+    r->server = NULL;
+    autoscaler_free(r->autoscaler);
+    r->autoscaler = NULL;
+    r->platform->ops->stop(r->platform, leave_running, on_stopped, r);
+}
+
+static void on_hangup(void *arg)
+{
+    struct running *r = arg;
+
+    if (r->autoscaler)
+        autoscaler_reload(r->autoscaler);
+}
+
+static bool listen_all(struct running *r, struct error *err)
+{
+    char socket[4200];
+
+    if (!server_new(r->loop, &r->server, err))
+        return false;
+    serve_routes(r->server, r->autoscaler);
+    data_dir_socket(data_dir, socket, sizeof(socket));
+    if (!server_listen_unix(r->server, socket, err))
+        return false;
+    if (strcmp(listen_at, "none") == 0)
+        return true;
+    if (!server_listen_tcp(r->server, listen_at, err))
+        return error_add_place(err, "--listen %s", listen_at);
+    return true;
+}
+
+static bool start(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count, struct error *err)
+{
+    struct local_options local = {.data_dir = data_dir};
+    char journal[4200];
+
+    if (!data_dir_make(data_dir, err) || !loop_new_real(&r->loop, err) ||
+        !transport_new_real(r->loop, &(struct transport_options){.user_agent = NULL}, &r->transport, err) ||
+        !platform_new_local(r->loop, r->transport, &local, &r->platform, err))
+        return false;
+    snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
+    if (!journal_open(journal, &r->journal, err))
+        return false;
+    r->engine = trigger_engine_new(r->loop, r->transport, r->platform);
+    r->autoscaler = autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal}, settings);
+    if (!listen_all(r, err))
+        return false;
+    r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
+    r->signals[1] = loop_on_signal(r->loop, SIGINT, on_terminate, r);
+    r->signals[2] = loop_on_signal(r->loop, SIGHUP, on_hangup, r);
+    return autoscaler_watch_paths(r->autoscaler, paths, count, err);
+}
+
+static void finish(struct running *r)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (r->signals[i])
+            loop_signal_free(r->signals[i]);
+    if (r->server)
+        server_free(r->server);
+    autoscaler_free(r->autoscaler);
+    if (r->engine)
+        trigger_engine_free(r->engine);
+    journal_close(r->journal);
+    if (r->platform)
+        r->platform->ops->free(r->platform);
+    transport_free(r->transport);
+    if (r->loop)
+        loop_free(r->loop);
+}
+
+static int run_run(const struct command *self, int argc, char **argv)
+{
+    struct policy_settings settings;
+    struct running r = {.loop = NULL};
+    struct error err = {.kind = ERROR_NONE};
+    enum log_level level;
+    int first, status;
+
+    if (!options_parse(self, argc, argv, &first, &status) || !make_settings(self, &settings, &status))
+        return status;
+    if (first == argc)
+        return usage_error(self, "name the files or folders with your manifests");
+    log_set_json(strcmp(log_format, "json") == 0);
+    if (log_level_parse(log_level, &level))
+        log_set_level(level);
+    if (!data_dir)
+        data_dir = data_dir_default();
+    raise_limits();
+    if (!start(&r, &settings, (const char *const *)argv + first, (size_t)(argc - first), &err)) {
+        fprintf(stderr, "weir run: %s%s%s\n", err.where, *err.where ? ": " : "", err.text);
+        finish(&r);
+        return err.kind == ERROR_MISSING ? EXIT_USAGE : EXIT_FOUND;
+    }
+    log_info("started", "version", WEIR_VERSION, "listen", server_address(r.server) ? server_address(r.server) : "socket only",
+             "data", data_dir, NULL);
+    loop_run(r.loop);
+    finish(&r);
+    return EXIT_FINE;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .operands = "PATH...",
+    .summary = "scale what the manifests describe, on this machine",
+    .description = "PATH is a file or a folder of *.yaml, *.yml and *.json files: ScaledObjects, ScaledJobs,\n"
+                   "TriggerAuthentications, and the Deployments, StatefulSets, Secrets and ConfigMaps they refer to.\n"
+                   "Files are watched: added, edited and removed objects are picked up while it runs.\n"
+                   "SIGTERM stops it and its replicas (but see --leave-running); SIGHUP looks at the files at once.\n\n"
+                   "Exit status: 0 after a signal; 1 if it cannot start; 2 for bad usage or a path that cannot be opened.",
+    .options = options,
+    .run = run_run,
+};

@@ -1,0 +1,65 @@
+/* weir triggers: which trigger types there are, and the parameters of one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "trigger/trigger.h"
+
+static bool markdown, built_in;
+
+static const struct option_row options[] = {
+    {"markdown", 0, OPTION_FLAG, &markdown, NULL, "print the reference page as Markdown"},
+    {"built-in", 0, OPTION_FLAG, &built_in, NULL, "list only the types that are built in"},
+    {0},
+};
+
+static int list_types(void)
+{
+    size_t count;
+    const char *const *types = trigger_types(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        enum trigger_support support = trigger_support(types[i]);
+
+        if (support == TRIGGER_BUILT_IN)
+            printf("%s\n", types[i]);
+        else if (!built_in)
+            printf("%-28s known, not built in yet\n", types[i]);
+    }
+    return EXIT_FINE;
+}
+
+static int run_triggers(const struct command *self, int argc, char **argv)
+{
+    int first, status;
+    struct text text;
+
+    if (!options_parse(self, argc, argv, &first, &status))
+        return status;
+    if (first == argc)
+        return list_types();
+    if (first + 1 < argc)
+        return usage_error(self, "one type at a time");
+    if (trigger_support(argv[first]) != TRIGGER_BUILT_IN) {
+        const char *near = trigger_nearest_type(argv[first]);
+        bool known = trigger_support(argv[first]) == TRIGGER_KNOWN;
+
+        fprintf(stderr, "weir triggers: %s '%s'%s%s%s\n", known ? "this type is known but not built in yet:" : "there is no trigger type",
+                argv[first], !known && near ? ", did you mean '" : "", !known && near ? near : "", !known && near ? "'?" : "");
+        return EXIT_FOUND;
+    }
+    text_init(&text, 1024 * 1024);
+    trigger_describe(argv[first], markdown, &text);
+    fwrite(text.bytes, 1, text.length, stdout);
+    text_done(&text);
+    return EXIT_FINE;
+}
+
+const struct command command_triggers = {
+    .name = "triggers",
+    .operands = "[TYPE]",
+    .summary = "list trigger types, or the parameters of one",
+    .options = options,
+    .run = run_triggers,
+};

@@ -1,0 +1,48 @@
+/* client: one GET to a running Weir, through the Unix socket in its data dir. */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+enum { ANSWER_MAX_S = 10 };
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+    return text_append(arg, bytes, size * count) ? size * count : 0;
+}
+
+enum ask_result client_get(const char *data_dir, const char *path, struct text *body, struct error *err)
+{
+    CURL *curl = curl_easy_init();
+    char socket[4200], url[2048];
+    long status = 0;
+
+    data_dir_socket(data_dir, socket, sizeof(socket));
+    snprintf(url, sizeof(url), "http://weir%s", path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ANSWER_MAX_S);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(curl);
+    if (code == CURLE_COULDNT_CONNECT) {
+        error_set(err, ERROR_UNREACHABLE, "no Weir is running with the data dir %s; start one with 'weir run', or name its --data-dir",
+                  data_dir);
+        return ASK_NOT_RUNNING;
+    }
+    if (code != CURLE_OK) {
+        error_set(err, ERROR_UNREACHABLE, "%s: %s", socket, curl_easy_strerror(code));
+        return ASK_FAILED;
+    }
+    if (status != 200) {
+        error_set(err, status == 404 ? ERROR_MISSING : ERROR_NONSENSE, "%s", body->bytes);
+        return ASK_FAILED;
+    }
+    return ASK_OK;
+}
