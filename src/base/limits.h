@@ -11,6 +11,7 @@ enum {
     TREE_NODES_MAX = 1000 * 1000,              /* keeps alias bombs ("billion laughs") at a few tens of MiB */
     ZONE_FILE_MAX_BYTES = 64 * 1024,           /* a compiled time zone; the largest of tzdata is 4 KB */
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
+    CREDENTIAL_PARAMS_MAX = 256,               /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
     MANIFEST_FINDINGS_MAX = 1000,              /* of one file: nobody reads more, and each costs memory */
     /* ---- formulas ---- */
     FORMULA_SOURCE_MAX_BYTES = 1024 * 1024, /* expr-lang has no bound; etcd's is about this */
