@@ -302,13 +302,15 @@ static void read_document(struct reading *r, const struct tree *node, const char
         }
         return;
     }
-    k = find_kind(r, &root, kind, api_version);
-    if (!k) {
-        r->manifest->other_count++;
-        return;
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (strcmp(kinds[i].name, kind) == 0)
+            r->object = object_title(r, &kinds[i], node);
     }
-    r->object = object_title(r, k, node);
-    read_object(r, k, &root, api_version);
+    k = find_kind(r, &root, kind, api_version);
+    if (k)
+        read_object(r, k, &root, api_version);
+    else
+        r->manifest->other_count++;
 }
 
 /* ------------------------------------------------------------------ files that are not YAML */
@@ -374,7 +376,7 @@ static void complain_syntax(struct reading *r, const struct error *err, const ch
     hint = syntax_hint(r, bytes, length, about.place.line);
     about.place.line += about.place.line ? lines_before : 0;
     report_add(r->report, &about, about.place.line ? arena_printf(r->arena, "line %d", about.place.line) : "",
-               err->kind == ERROR_LIMIT ? NULL : hint, "line %d cannot be read as YAML: %s", about.place.line, err->text);
+               err->kind == ERROR_LIMIT ? NULL : hint, "line %d: %s", about.place.line, err->text);
     r->findings++;
 }
 

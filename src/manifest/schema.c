@@ -703,8 +703,7 @@ static void read_field(struct reading *r, const struct field *field, const struc
             read_list(r, field, path, out);
         break;
     case TYPE_RETIRED:
-        complain_key(r, FINDING_WARNING, "deprecated-field", path, field->remedy, "%s is a field of an older KEDA and does nothing now: %s",
-                     path->key, field->remedy);
+        complain_key(r, FINDING_WARNING, "deprecated-field", path, field->remedy, "%s is a field of KEDA 1 and does nothing now", path->key);
         break;
     }
 }
