@@ -6,10 +6,12 @@
  *     double mean = series_avg(s, now_ms, 5 * MINUTE_MS);
  *     series_free(s);
  *
- * A series forgets: samples older than its span go, and when more arrive than it holds, neighbours are merged evenly so
- * that the span stays covered. Windows are half open, (now - window, now]. A sample that is not ok takes up time but has
+ * A series forgets: samples older than its span go (but for the good one that was current when the span begins), and when
+ * more arrive than it holds, neighbours are merged, the oldest first, so that the span stays covered evenly: the later one
+ * stays and stands for both in means, sums, deviations, quantiles and slopes. Windows are half open, (now - window, now]. A sample that is not ok takes up time but has
  * no value. Samples with the same instant replace each other; one older than the newest is dropped (a clock that went back:
- * after more than a minute of that, the series starts anew). No good sample in a window: NaN.
+ * after more than a minute of that, the series starts anew). No good sample in a window: NaN. A value that is not finite is
+ * not good, whatever its state says.
  * Reads no clock and does no input or output. Not for threads: one owner at a time.
  */
 #ifndef WEIR_SERIES_SERIES_H
@@ -32,12 +34,14 @@ struct sample {
     int64_t at_ms; /* when the answer came, wall clock */
     enum sample_state state;
     bool stand_in; /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
+    uint16_t weight; /* how many samples this one stands for; set by the series */
 };
 
 struct series;
 
+/* At most samples_max samples are kept, 24 bytes each; memory grows with what is there. */
 struct series *series_new(int64_t span_ms, size_t samples_max);
-void series_free(struct series *series);
+void series_free(struct series *series); /* NULL is fine */
 void series_add(struct series *series, const struct sample *sample);
 size_t series_count(const struct series *series);
 size_t series_bytes(const struct series *series);
@@ -58,7 +62,7 @@ double series_increase(const struct series *series, int64_t now_ms, int64_t wind
 double series_delta(const struct series *series, int64_t now_ms, int64_t window_ms);
 double series_deriv(const struct series *series, int64_t now_ms, int64_t window_ms);
 double series_predict_linear(const struct series *series, int64_t now_ms, int64_t window_ms, int64_t ahead_ms);
-/* The good sample that was current `ago_ms` before now: the last one at or before that instant. */
+/* The good sample that was current `ago_ms` before now: the last one at or before that instant, not older than two spans. */
 double series_ago(const struct series *series, int64_t now_ms, int64_t ago_ms);
 /* The newest good sample if it is not older than window_ms. */
 double series_recent(const struct series *series, int64_t now_ms, int64_t window_ms);
