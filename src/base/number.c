@@ -152,19 +152,47 @@ static bool parse_word(const char *s, size_t length, double *value)
     return true;
 }
 
+/* As in Go's literals, 1_000: each stands between two digits; the x of 0x counts as one. */
+static bool underscores_are_fine(const char *s, size_t length)
+{
+    size_t start = length && (s[0] == '+' || s[0] == '-');
+    bool hex = length - start > 2 && s[start] == '0' && (s[start + 1] | 0x20) == 'x';
+    bool digit = false; /* the character before */
+
+    for (size_t i = start; i < length; i++) {
+        bool next_is_digit = i + 1 < length && (hex ? isxdigit((unsigned char)s[i + 1]) : isdigit((unsigned char)s[i + 1]));
+        if (s[i] == '_' && (!digit || !next_is_digit))
+            return false;
+        digit = hex ? isxdigit((unsigned char)s[i]) || i == start + 1 : isdigit((unsigned char)s[i]);
+    }
+    return true;
+}
+
+static size_t copy_digits(char *copy, const char *string, size_t length)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < length; i++)
+        if (string[i] != '_')
+            copy[used++] = string[i];
+    copy[used] = 0;
+    return used;
+}
+
 bool number_parse(const char *string, size_t length, double *value)
 {
     char short_copy[64];
 
-    if (!is_number_syntax(string, length))
-        return parse_word(string, length, value);
+    if (parse_word(string, length, value))
+        return true;
+    if (memchr(string, '_', length) && !underscores_are_fine(string, length))
+        return false;
     char *copy = length < sizeof short_copy ? short_copy : mem_alloc(length + 1);
-    memcpy(copy, string, length);
-    copy[length] = 0;
-    double parsed = strtod(copy, NULL);
+    bool good = is_number_syntax(copy, copy_digits(copy, string, length));
+    double parsed = good ? strtod(copy, NULL) : 0;
     if (copy != short_copy)
         free(copy);
-    if (isinf(parsed))
+    if (!good || isinf(parsed))
         return false; /* out of range is an error in Go */
     *value = parsed;
     return true;

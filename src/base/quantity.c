@@ -1,8 +1,9 @@
 /*
  * quantity: see quantity.h. A quantity is read into a whole number of 10^-9, the finest Kubernetes keeps, with
- * everything below rounded away from zero; all else is integer arithmetic on that. Kubernetes caps at 2^63-1 whole units,
- * so 128 bits hold every value. Reading goes through a small number of many limbs, because "0.1Pi" times 2^50 and
- * dozens of decimals must come out exactly.
+ * everything below rounded away from zero; all else is integer arithmetic on that. Binary quantities end at 2^63-1 as in
+ * Kubernetes, decimal ones, which have no end there, at 10^28: more than any replica count needs, and 128 bits hold it.
+ * Reading goes through a small number of many limbs, because "0.1Pi" times 2^50 and dozens of decimals must come out
+ * exactly.
  */
 #include "base/quantity.h"
 
@@ -20,7 +21,8 @@ enum {
     MAGNITUDE_MAX = 40, /* decimal places before the point from which the cap is certain */
 };
 
-static const wide cap_nano = (wide)INT64_MAX * 1000000000;
+static const wide binary_cap_nano = (wide)INT64_MAX * 1000000000;
+static const wide decimal_cap_nano = (wide)10000000000000000000u * 1000000000 * 1000000000; /* 10^28 */
 
 /* ---- numbers of many limbs, least first ---- */
 
@@ -144,6 +146,7 @@ static wide to_nano(struct mantissa *m, struct scale scale)
 {
     int ten = m->ten + scale.ten, magnitude = m->places + ten;
     bool leftover = m->leftover;
+    wide cap_nano = scale.two ? binary_cap_nano : decimal_cap_nano;
 
     if (m->places == 0)
         return 0;
@@ -218,7 +221,7 @@ bool quantity_parse_double(const char *string, double *value)
     static const double powers[] = {1e-9, 1e-6, 1e-3, 1, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18};
     int ten = canonical(&nano);
     double magnitude = (double)nano * powers[(ten + NANO_DIGITS) / 3]; /* two roundings, as in the HPA */
-    *value = negative ? -magnitude : magnitude;
+    *value = negative && nano ? -magnitude : magnitude;
     return true;
 }
 
@@ -227,10 +230,16 @@ bool quantity_parse_double(const char *string, double *value)
 static void format_nano(bool negative, wide nano, char *out, size_t size)
 {
     static const char suffixes[] = "num\0kMGTPE";
+    static const wide split = (wide)1000000000000000000; /* printf knows no 128 bits: two halves */
     int ten = canonical(&nano);
     char suffix[2] = {suffixes[(ten + NANO_DIGITS) / 3], 0};
+    const char *sign = negative && nano ? "-" : "";
+    unsigned long long high = (unsigned long long)(nano / split), low = (unsigned long long)(nano % split);
 
-    snprintf(out, size, "%s%llu%s", negative && nano ? "-" : "", (unsigned long long)nano, suffix);
+    if (high)
+        snprintf(out, size, "%s%llu%018llu%s", sign, high, low, suffix);
+    else
+        snprintf(out, size, "%s%llu%s", sign, low, suffix);
 }
 
 void quantity_format_milli(int64_t milli, char *out, size_t size)
