@@ -21,6 +21,7 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
 
     a->parts = *parts;
     a->settings = *settings;
+    a->stats.started_at_ms = loop_now_ms(parts->loop);
     a->objects = map_new();
     a->questions = map_new();
     a->turn = arena_new(ARENA_USUAL);

@@ -103,6 +103,7 @@ struct autoscaler_stats {
     uint64_t decisions, turns, scales, scale_failures, journal_failures;
     uint64_t by_reason[REASON_COUNT];
     int64_t latest_ms;                            /* how late the latest poll was */
+    int64_t started_at_ms;
     int64_t first_decisions_done_at_ms;           /* when every object loaded at the start had decided once; 0: not yet */
 };
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out);

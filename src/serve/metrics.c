@@ -359,6 +359,8 @@ static void write_process(struct autoscaler *a, struct text *out)
     single(out, "weir_journal_decisions_total", "counter", "Decisions written down.", (double)journal.decisions);
     single(out, "weir_journal_failures_total", "counter", "Turns whose journal write failed.", (double)stats.journal_failures);
     single(out, "keda_internal_scale_loop_latency_seconds", "gauge", "How late the latest poll was.", (double)stats.latest_ms / 1000);
+    single(out, "weir_first_decisions_done_seconds", "gauge", "From the start until every object had decided once; 0: not yet.",
+           stats.first_decisions_done_at_ms ? (double)(stats.first_decisions_done_at_ms - stats.started_at_ms) / 1000 : 0);
     head(out, "weir_log_lines_total", "counter", "Log lines by level.");
     text_printf(out, "weir_log_lines_total{level=\"warning\"} %lu\nweir_log_lines_total{level=\"error\"} %lu\n",
                 log_count(LOG_LEVEL_WARNING), log_count(LOG_LEVEL_ERROR));
