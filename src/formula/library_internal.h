@@ -32,4 +32,16 @@ bool lib_next_cased(uint32_t *point);
 typedef void lib_add_range(void *arg, uint32_t first, uint32_t last);
 bool lib_property_ranges(struct span name, lib_add_range *add, void *arg);
 
+/* ---- instants ---- */
+
+struct civil;
+
+extern const char *const lib_months[12], *const lib_weekdays[7];
+
+/* Seconds east of UTC and the zone's short name at the instant; "" where it has none. */
+int lib_time_offset(const struct go_time *t, const char **name);
+void lib_time_civil(const struct go_time *t, struct civil *out); /* what a clock in its zone shows */
+/* The instant at which a clock in t's zone shows local_s (seconds since 1970-01-01 00:00 there). */
+int64_t lib_civil_in_zone(const struct go_time *t, int64_t local_s);
+
 #endif
