@@ -1,5 +1,5 @@
 /*
- * map: text keys to pointers, open addressing; keeps no order but can be walked.
+ * map: text keys to pointers, open addressing; a walk meets the entries in the order in which they were put.
  *
  *     struct map *m = map_new();
  *     map_put(m, "shop/checkout", object);          -- the key is copied

@@ -160,7 +160,8 @@ static bool underscores_are_fine(const char *s, size_t length)
     bool digit = false; /* the character before */
 
     for (size_t i = start; i < length; i++) {
-        bool next_is_digit = i + 1 < length && (hex ? isxdigit((unsigned char)s[i + 1]) : isdigit((unsigned char)s[i + 1]));
+        bool next_is_digit =
+            i + 1 < length && (hex ? isxdigit((unsigned char)s[i + 1]) : isdigit((unsigned char)s[i + 1]));
         if (s[i] == '_' && (!digit || !next_is_digit))
             return false;
         digit = hex ? isxdigit((unsigned char)s[i]) || i == start + 1 : isdigit((unsigned char)s[i]);

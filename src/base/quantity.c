@@ -16,8 +16,8 @@ typedef unsigned __int128 wide; /* no struct: arithmetic is the point */
 
 enum {
     NANO_DIGITS = 9,
-    LIMBS = 16,       /* 512 bits: DIGITS_MAX decimals (333 bits) times 2^60 and 10^9 with room to spare */
-    DIGITS_MAX = 100, /* significant digits kept exactly; what comes after only says "and a bit more" */
+    LIMBS = 16,         /* 512 bits: DIGITS_MAX decimals (333 bits) times 2^60 and 10^9 with room to spare */
+    DIGITS_MAX = 100,   /* significant digits kept exactly; what comes after only says "and a bit more" */
     MAGNITUDE_MAX = 40, /* decimal places before the point from which the cap is certain */
 };
 

@@ -44,7 +44,12 @@ size_t report_count_of(const struct report *report, enum finding_severity severi
 const struct finding *report_at(const struct report *report, size_t index);
 /* By file, document, line, column; stable. */
 void report_sort(struct report *report);
-/* "a.yaml:12:7: error: text [code]\n    remedy" / one JSON object per finding in an array. */
+/* As compilers do it:
+       a.yaml:12:7: error: query is required [missing-required]
+           in ScaledObject shop/checkout: spec.triggers[1].metadata.query
+           help: say which query to ask, e.g. sum(rate(requests[1m]))
+   The place, "in" and "help" are left out where not known. JSON: an array of objects with severity, code, file, document,
+   line, column, object, field, text, remedy; what is not known is left out. */
 void report_write_text(const struct report *report, struct text *out);
 void report_write_json(const struct report *report, struct text *out);
 const char *finding_severity_name(enum finding_severity severity);

@@ -26,7 +26,7 @@ struct value {
 struct requirement {
     struct requirement *next;
     const char *key;
-    enum comparison operator;
+    enum comparison how;
     struct value *values; /* OP_IN, OP_NOT_IN */
     int64_t bound;        /* OP_GREATER, OP_LESS */
 };
@@ -69,16 +69,20 @@ static bool check_key(const char *key, struct error *err)
 
     if (is_name(name, strlen(name)) && (!slash || is_prefix(key, (size_t)(slash - key))))
         return true;
-    return error_set(err, ERROR_INVALID, "\"%.100s\" is no label key; write name or prefix.example.com/name, the name of "
-                     "at most 63 letters, digits, '-', '_' and '.'", key);
+    return error_set(err, ERROR_INVALID,
+                     "\"%.100s\" is no label key; write name or prefix.example.com/name, the name of "
+                     "at most 63 letters, digits, '-', '_' and '.'",
+                     key);
 }
 
 static bool check_value(const char *value, struct error *err)
 {
     if (value[0] == 0 || is_name(value, strlen(value)))
         return true;
-    return error_set(err, ERROR_INVALID, "\"%.100s\" is no label value; use at most 63 letters, digits, '-', '_' and '.', "
-                     "beginning and ending with a letter or digit", value);
+    return error_set(err, ERROR_INVALID,
+                     "\"%.100s\" is no label value; use at most 63 letters, digits, '-', '_' and '.', "
+                     "beginning and ending with a letter or digit",
+                     value);
 }
 
 static bool parse_integer(const char *s, int64_t *out)
@@ -100,7 +104,7 @@ static bool parse_integer(const char *s, int64_t *out)
 enum token { END, WORD, COMMA, OPEN, CLOSE, BANG, EQUAL, NOT_EQUAL, GREATER, LESS };
 
 struct parser {
-    const char *at;   /* behind the current token */
+    const char *at;    /* behind the current token */
     const char *start; /* of the current token */
     enum token token;
     const char *word; /* of a WORD */
@@ -150,17 +154,17 @@ static bool unexpected(struct parser *p, const char *wanted)
 {
     if (p->token == END)
         return error_set(p->err, ERROR_INVALID, "the label selector ends where %s should follow", wanted);
-    return error_set(p->err, ERROR_INVALID, "the label selector has \"%.*s\" where %s should be", (int)(p->at - p->start),
-                     p->start, wanted);
+    return error_set(p->err, ERROR_INVALID, "the label selector has \"%.*s\" where %s should be",
+                     (int)(p->at - p->start), p->start, wanted);
 }
 
 static struct requirement *add_requirement(struct arena *arena, struct requirement ***tail, const char *key,
-                                           enum comparison operator)
+                                           enum comparison how)
 {
     struct requirement *r = arena_alloc(arena, sizeof *r);
 
     r->key = key;
-    r->operator = operator;
+    r->how = how;
     **tail = r;
     *tail = &r->next;
     return r;
@@ -202,9 +206,9 @@ static bool parse_values(struct parser *p, struct requirement *r)
     return true;
 }
 
-static bool parse_exact(struct parser *p, const char *key, enum comparison operator)
+static bool parse_exact(struct parser *p, const char *key, enum comparison how)
 {
-    struct requirement *r = add_requirement(p->arena, &p->tail, key, operator);
+    struct requirement *r = add_requirement(p->arena, &p->tail, key, how);
     bool empty = p->token == END || p->token == COMMA;
 
     if (!empty && p->token != WORD)
@@ -212,14 +216,14 @@ static bool parse_exact(struct parser *p, const char *key, enum comparison opera
     const char *value = empty ? "" : p->word;
     if (!empty)
         next(p);
-    if (operator == OP_IN || operator == OP_NOT_IN)
+    if (how == OP_IN || how == OP_NOT_IN)
         return add_value(p->arena, r, value, p->err);
     if (!parse_integer(value, &r->bound))
         return error_set(p->err, ERROR_INVALID, "\"%.64s\" after < or > is no integer", value);
     return true;
 }
 
-static bool parse_operator(struct parser *p, const char *key)
+static bool parse_comparison(struct parser *p, const char *key)
 {
     enum token token = p->token;
 
@@ -231,7 +235,11 @@ static bool parse_operator(struct parser *p, const char *key)
     if (token != EQUAL && token != NOT_EQUAL && token != GREATER && token != LESS)
         return unexpected(p, "one of = == != in notin < >");
     next(p);
-    return parse_exact(p, key, token == EQUAL ? OP_IN : token == NOT_EQUAL ? OP_NOT_IN : token == GREATER ? OP_GREATER : OP_LESS);
+    return parse_exact(p, key,
+                       token == EQUAL       ? OP_IN
+                       : token == NOT_EQUAL ? OP_NOT_IN
+                       : token == GREATER   ? OP_GREATER
+                                            : OP_LESS);
 }
 
 static bool parse_requirement(struct parser *p)
@@ -250,7 +258,7 @@ static bool parse_requirement(struct parser *p)
         add_requirement(p->arena, &p->tail, key, absent ? OP_ABSENT : OP_EXISTS);
         return true;
     }
-    return parse_operator(p, key);
+    return parse_comparison(p, key);
 }
 
 bool selector_parse(const char *string, struct arena *arena, struct selector **out, struct error *err)
@@ -280,11 +288,13 @@ bool selector_parse(const char *string, struct arena *arena, struct selector **o
 static bool from_labels(const struct tree *labels, struct arena *arena, struct requirement ***tail, struct error *err)
 {
     if (labels && labels->type != TREE_MAP && labels->type != TREE_NULL)
-        return error_set(err, ERROR_INVALID, "matchLabels is %s; write it as a map of labels", tree_type_name(labels->type));
+        return error_set(err, ERROR_INVALID, "matchLabels is %s; write it as a map of labels",
+                         tree_type_name(labels->type));
     for (const struct tree *l = labels ? labels->first : NULL; l; l = l->next) {
         const char *value = l->type == TREE_NULL ? "" : tree_string(l);
         if (!value)
-            return error_set(err, ERROR_INVALID, "matchLabels.%.100s is %s; put quotes around it", l->key, tree_type_name(l->type));
+            return error_set(err, ERROR_INVALID, "matchLabels.%.100s is %s; put quotes around it", l->key,
+                             tree_type_name(l->type));
         if (!check_key(l->key, err))
             return false;
         struct requirement *r = add_requirement(arena, tail, arena_copy(arena, l->key), OP_IN);
@@ -294,13 +304,14 @@ static bool from_labels(const struct tree *labels, struct arena *arena, struct r
     return true;
 }
 
-static bool operator_named(const char *name, enum comparison *operator)
+static bool comparison_named(const char *name, enum comparison *how)
 {
-    static const char *const names[] = {[OP_IN] = "In", [OP_NOT_IN] = "NotIn", [OP_EXISTS] = "Exists", [OP_ABSENT] = "DoesNotExist"};
+    static const char *const names[] = {
+        [OP_IN] = "In", [OP_NOT_IN] = "NotIn", [OP_EXISTS] = "Exists", [OP_ABSENT] = "DoesNotExist"};
 
     for (int i = 0; name && i <= OP_ABSENT; i++) {
         if (strcmp(name, names[i]) == 0) {
-            *operator = (enum comparison)i;
+            *how = (enum comparison)i;
             return true;
         }
     }
@@ -311,21 +322,24 @@ static bool from_expression(const struct tree *e, struct arena *arena, struct re
 {
     const char *key = tree_string(tree_get(e, "key")), *name = tree_string(tree_get(e, "operator"));
     const struct tree *values = tree_get(e, "values");
-    enum comparison operator;
+    enum comparison how;
 
     if (!key || !check_key(key, err))
         return key ? false : error_set(err, ERROR_INVALID, "an entry of matchExpressions needs a key");
-    if (!operator_named(name, &operator))
-        return error_set(err, ERROR_INVALID, "operator \"%.64s\" of %.100s is unknown; use In, NotIn, Exists or DoesNotExist",
+    if (!comparison_named(name, &how))
+        return error_set(err, ERROR_INVALID,
+                         "operator \"%.64s\" of %.100s is unknown; use In, NotIn, Exists or DoesNotExist",
                          name ? name : "", key);
-    bool with_values = operator == OP_IN || operator == OP_NOT_IN;
+    bool with_values = how == OP_IN || how == OP_NOT_IN;
     if (with_values != (tree_count(values) > 0))
-        return error_set(err, ERROR_INVALID, with_values ? "operator %s of %.100s needs values" : "operator %s of %.100s takes no values",
+        return error_set(err, ERROR_INVALID,
+                         with_values ? "operator %s of %.100s needs values" : "operator %s of %.100s takes no values",
                          name, key);
-    struct requirement *r = add_requirement(arena, tail, arena_copy(arena, key), operator);
+    struct requirement *r = add_requirement(arena, tail, arena_copy(arena, key), how);
     for (const struct tree *v = values ? values->first : NULL; v; v = v->next) {
         if (!tree_string(v))
-            return error_set(err, ERROR_INVALID, "a value of %.100s is %s; put quotes around it", key, tree_type_name(v->type));
+            return error_set(err, ERROR_INVALID, "a value of %.100s is %s; put quotes around it", key,
+                             tree_type_name(v->type));
         if (!add_value(arena, r, arena_copy(arena, tree_string(v)), err))
             return false;
     }
@@ -365,7 +379,7 @@ static bool holds(const struct requirement *r, const char *value)
 {
     int64_t number;
 
-    switch (r->operator) {
+    switch (r->how) {
     case OP_IN:
         return value && has_value(r, value);
     case OP_NOT_IN:

@@ -18,7 +18,7 @@ struct label {
 
 /* Grammar of triggers/kubernetes-workload.md. The empty text selects everything. */
 bool selector_parse(const char *string, struct arena *arena, struct selector **out, struct error *err);
-/* From {matchLabels, matchExpressions}. */
+/* From {matchLabels, matchExpressions}. As in Kubernetes NULL (or null) selects nothing, an empty map everything. */
 bool selector_from_tree(const struct tree *node, struct arena *arena, struct selector **out, struct error *err);
 bool selector_matches(const struct selector *selector, const struct label *labels, size_t count);
 

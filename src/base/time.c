@@ -10,20 +10,17 @@
 
 /* ---- durations ---- */
 
-#define NS_LIMIT (UINT64_C(1) << 63) /* one more than a positive duration can hold */
+#define MINUTE_NS  UINT64_C(60000000000)
+#define MICRO_SIGN "\xc2\xb5"          /* U+00B5; what Go writes */
+#define GREEK_MU   "\xce\xbc"          /* U+03BC; what Go reads, too */
+#define NS_LIMIT   (UINT64_C(1) << 63) /* one more than a positive duration can hold */
 
 static const struct {
     const char *name;
     uint64_t ns;
 } units[] = {
-    {"ns", 1},
-    {"us", 1000},
-    {"\xc2\xb5s", 1000}, /* U+00B5, the micro sign */
-    {"\xce\xbcs", 1000}, /* U+03BC, the Greek letter */
-    {"ms", 1000000},
-    {"s", 1000000000},
-    {"m", UINT64_C(60000000000)},
-    {"h", UINT64_C(3600000000000)},
+    {"ns", 1},       {"us", 1000},      {MICRO_SIGN "s", 1000}, {GREEK_MU "s", 1000},
+    {"ms", 1000000}, {"s", 1000000000}, {"m", MINUTE_NS},       {"h", 60 * MINUTE_NS},
 };
 
 struct cursor {
@@ -75,7 +72,8 @@ static bool take_unit(struct cursor *c, uint64_t *ns)
     while (c->at < c->end && *c->at != '.' && !on_digit(c))
         c->at++;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if ((size_t)(c->at - start) == strlen(units[i].name) && memcmp(start, units[i].name, (size_t)(c->at - start)) == 0) {
+        if ((size_t)(c->at - start) == strlen(units[i].name) &&
+            memcmp(start, units[i].name, (size_t)(c->at - start)) == 0) {
             *ns = units[i].ns;
             return true;
         }
@@ -171,17 +169,18 @@ void duration_format_ns(int64_t ns, char *out, size_t size)
     } else if (value < 1000) {
         print_decimal(at, room, value, 0, "ns");
     } else if (value < 1000000) {
-        print_decimal(at, room, value, 3, "\xc2\xb5s");
+        print_decimal(at, room, value, 3, MICRO_SIGN "s");
     } else if (value < 1000000000) {
         print_decimal(at, room, value, 6, "ms");
     } else {
-        minutes = value / units[6].ns;
+        minutes = value / MINUTE_NS;
         int used = 0;
         if (minutes >= 60)
-            used = snprintf(at, room, "%lluh%llum", (unsigned long long)(minutes / 60), (unsigned long long)(minutes % 60));
+            used = snprintf(at, room, "%lluh%llum", (unsigned long long)(minutes / 60),
+                            (unsigned long long)(minutes % 60));
         else if (minutes > 0)
             used = snprintf(at, room, "%llum", (unsigned long long)minutes);
-        print_decimal(at + used, room - (size_t)used, value % units[6].ns, 9, "s");
+        print_decimal(at + used, room - (size_t)used, value % MINUTE_NS, 9, "s");
     }
     snprintf(out, size, "%s", text);
 }
@@ -238,13 +237,14 @@ int64_t civil_to_seconds(int64_t year, int month, int day, int hour, int minute,
     int m = (int)(months - 12 * floor_div(months, 12));
     uint64_t days = days_before(y, m) + (uint64_t)((int64_t)day - 1);
 
-    return (int64_t)(days * 86400 + (uint64_t)((int64_t)hour * 3600) + (uint64_t)((int64_t)minute * 60) + (uint64_t)(int64_t)second);
+    return (int64_t)(days * 86400 + (uint64_t)((int64_t)hour * 3600) + (uint64_t)((int64_t)minute * 60) +
+                     (uint64_t)(int64_t)second);
 }
 
 void civil_from_seconds(int64_t seconds, struct civil *out)
 {
     int64_t days = floor_div(seconds, 86400);
-    int of_day = (int)(seconds - days * 86400);
+    int of_day = (int)((uint64_t)seconds - (uint64_t)days * 86400); /* the product may lie below INT64_MIN */
 
     out->hour = of_day / 3600;
     out->minute = of_day / 60 % 60;
@@ -260,7 +260,9 @@ void civil_from_seconds(int64_t seconds, struct civil *out)
     out->day = of_year - (153 * m + 2) / 5 + 1;
     out->month = m < 10 ? m + 3 : m - 9;
     out->year = era * 400 + year_of_era + (m >= 10);
-    out->yearday = 1 + (int)(days - civil_to_seconds(out->year, 1, 1, 0, 0, 0) / 86400);
+    /* January and February end the year that began in March. */
+    bool leap = (out->year % 4 == 0 && out->year % 100 != 0) || out->year % 400 == 0;
+    out->yearday = of_year + 1 + (m < 10 ? 59 + leap : -306);
 }
 
 /* ---- instants ---- */
@@ -323,7 +325,8 @@ bool instant_parse(const char *string, int64_t *at_ms)
         !take_number(&at, 2, 'T', &day) || !take_number(&at, 2, ':', &hour) || !take_number(&at, 2, ':', &minute) ||
         !take_number(&at, 2, 0, &second) || !take_milliseconds(&at, &ms) || !take_offset(&at, &offset_s))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59)
+    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+        second > 59)
         return false;
     *at_ms = (civil_to_seconds(year, month, day, hour, minute, second) - offset_s) * SECOND_MS + ms;
     return true;
@@ -337,7 +340,7 @@ static void print_instant(int64_t at_ms, bool with_ms, char *out, size_t size)
 
     civil_from_seconds(seconds, &c);
     if (with_ms)
-        snprintf(fraction, sizeof fraction, ".%03d", (int)(at_ms - seconds * SECOND_MS) % 1000);
+        snprintf(fraction, sizeof fraction, ".%03d", (int)((uint64_t)at_ms - (uint64_t)seconds * SECOND_MS));
     snprintf(out, size, "%04lld-%02d-%02dT%02d:%02d:%02d%sZ", (long long)c.year, c.month, c.day, c.hour, c.minute,
              c.second, fraction);
 }

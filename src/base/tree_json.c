@@ -28,7 +28,8 @@ static bool unexpected(struct reader *r, const char *wanted)
     size_t offset = (size_t)(r->at - r->start);
 
     if (r->at >= r->end)
-        return error_set(r->err, ERROR_NONSENSE, "not JSON: it ends at byte %zu where %s should follow", offset, wanted);
+        return error_set(r->err, ERROR_NONSENSE, "not JSON: it ends at byte %zu where %s should follow", offset,
+                         wanted);
     unsigned char c = (unsigned char)*r->at;
     if (isprint(c))
         return error_set(r->err, ERROR_NONSENSE, "not JSON: '%c' at byte %zu where %s should be", c, offset, wanted);

@@ -35,8 +35,8 @@ struct level {
     struct tree *node, *last; /* the list or map and its last child */
     struct anchor *anchor;    /* of node, or NULL */
     size_t nodes_before;
-    int height;               /* of the highest child so far */
-    bool has_key, merges;     /* has_key: the next node is the value of key */
+    int height;           /* of the highest child so far */
+    bool has_key, merges; /* has_key: the next node is the value of key */
     const char *key;
     int key_line, key_column;
 };
@@ -135,7 +135,10 @@ static bool resolve_tagged(struct reader *r, struct tree *node, const char *tag)
     static const struct {
         const char *tag;
         enum tree_type type;
-    } tags[] = {{YAML_BOOL_TAG, TREE_BOOL}, {YAML_INT_TAG, TREE_NUMBER}, {YAML_FLOAT_TAG, TREE_NUMBER}, {YAML_NULL_TAG, TREE_NULL}};
+    } tags[] = {{YAML_BOOL_TAG, TREE_BOOL},
+                {YAML_INT_TAG, TREE_NUMBER},
+                {YAML_FLOAT_TAG, TREE_NUMBER},
+                {YAML_NULL_TAG, TREE_NULL}};
     int64_t integer;
 
     node->type = TREE_STRING;
@@ -160,7 +163,8 @@ static bool resolve(struct reader *r, const yaml_event_t *event, struct tree *no
     node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (tag && strcmp(tag, "!") != 0) {
         if (!resolve_tagged(r, node, tag))
-            return fail_at(r, &event->start_mark, ERROR_INVALID, "the text does not fit its tag %.64s; drop the tag or mend the text", tag);
+            return fail_at(r, &event->start_mark, ERROR_INVALID,
+                           "the text does not fit its tag %.64s; drop the tag or mend the text", tag);
     } else if (event->data.scalar.plain_implicit) {
         resolve_plain(node);
     } else {
@@ -186,7 +190,8 @@ static bool count_nodes(struct reader *r, const yaml_mark_t *mark, size_t more)
     r->nodes += more;
     if (r->nodes <= TREE_NODES_MAX)
         return true;
-    return fail_at(r, mark, ERROR_LIMIT, "more than TREE_NODES_MAX (%d) values, aliases expanded; split the file", TREE_NODES_MAX);
+    return fail_at(r, mark, ERROR_LIMIT, "more than TREE_NODES_MAX (%d) values, aliases expanded; split the file",
+                   TREE_NODES_MAX);
 }
 
 static struct tree *new_node(struct reader *r, const yaml_mark_t *mark)
@@ -249,8 +254,8 @@ static const struct anchor *find_anchor(struct reader *r, const yaml_event_t *ev
     const struct anchor *anchor = map_get(r->anchors, name);
 
     if (!anchor)
-        fail_at(r, &event->start_mark, ERROR_INVALID, "*%.64s names no anchor; write &%.64s where its value stands, before this line",
-                name, name);
+        fail_at(r, &event->start_mark, ERROR_INVALID,
+                "*%.64s names no anchor; write &%.64s where its value stands, before this line", name, name);
     else if (!anchor->complete)
         fail_at(r, &event->start_mark, ERROR_INVALID, "the value of &%.64s contains itself; take the alias out", name);
     else
@@ -270,7 +275,8 @@ static const char *key_text(struct reader *r, const struct tree *node)
     if (node->type == TREE_BOOL)
         return node->boolean ? "true" : "false";
     if (node->type == TREE_STRING)
-        return memchr(node->text, 0, node->length) ? tree_key_without_zeros(r->arena, node->text, node->length) : node->text;
+        return memchr(node->text, 0, node->length) ? tree_key_without_zeros(r->arena, node->text, node->length)
+                                                   : node->text;
     if (node->type != TREE_NUMBER)
         return NULL;
     if (yaml_integer(node->text, node->length, &integer))
@@ -401,7 +407,8 @@ static bool on_scalar(struct reader *r, const yaml_event_t *event)
         return false;
     set_anchor(r, event->data.scalar.anchor, node);
     if (wants_key(r)) {
-        bool merge = event->data.scalar.plain_implicit && node->type == TREE_STRING && strcmp(node->text, merge_key) == 0;
+        bool merge =
+            event->data.scalar.plain_implicit && node->type == TREE_STRING && strcmp(node->text, merge_key) == 0;
         return take_key(r, mark, node, merge);
     }
     attach(r, node);
@@ -418,7 +425,8 @@ static bool on_alias(struct reader *r, const yaml_event_t *event)
     if (wants_key(r))
         return count_nodes(r, mark, 1) && take_key(r, mark, anchor->node, false);
     if (r->depth + anchor->height > TREE_DEPTH_MAX)
-        return fail_at(r, mark, ERROR_LIMIT, "nested deeper than TREE_DEPTH_MAX (%d), aliases expanded", TREE_DEPTH_MAX);
+        return fail_at(r, mark, ERROR_LIMIT, "nested deeper than TREE_DEPTH_MAX (%d), aliases expanded",
+                       TREE_DEPTH_MAX);
     struct tree *node = new_node(r, mark), place = *node;
     if (!count_nodes(r, mark, anchor->nodes))
         return false;
@@ -439,7 +447,8 @@ static bool on_start(struct reader *r, const yaml_event_t *event, enum tree_type
     const yaml_mark_t *mark = &event->start_mark;
 
     if (wants_key(r))
-        return fail_at(r, mark, ERROR_INVALID, "a key is %s; keys are text (does a {{ }} want quotes?)", tree_type_name(type));
+        return fail_at(r, mark, ERROR_INVALID, "a key is %s; keys are text (does a {{ }} want quotes?)",
+                       tree_type_name(type));
     if (r->depth == TREE_DEPTH_MAX)
         return fail_at(r, mark, ERROR_LIMIT, "nested deeper than TREE_DEPTH_MAX (%d)", TREE_DEPTH_MAX);
     struct tree *node = new_node(r, mark);
@@ -539,10 +548,12 @@ static bool fail_syntax(struct reader *r, const char *bytes, size_t length)
         return fail_at(r, &mark, ERROR_INVALID, "not YAML: %s; save the file as UTF-8 text", problem);
     }
     if (strstr(problem, "cannot start any token"))
-        return fail_at(r, &mark, ERROR_INVALID, "not YAML: a tab or one of @ ` %% begins a value here; indent with blanks, quote the rest");
+        return fail_at(r, &mark, ERROR_INVALID,
+                       "not YAML: a tab or one of @ ` %% begins a value here; indent with blanks, quote the rest");
     if (p->context && p->context_mark.line != mark.line)
-        return fail_at(r, &mark, ERROR_INVALID, "not YAML: %s (%s that begins on line %zu); check indentation and quotes", problem,
-                       p->context, p->context_mark.line + 1);
+        return fail_at(r, &mark, ERROR_INVALID,
+                       "not YAML: %s (%s that begins on line %zu); check indentation and quotes", problem, p->context,
+                       p->context_mark.line + 1);
     return fail_at(r, &mark, ERROR_INVALID, "not YAML: %s; check indentation and quotes", problem);
 }
 
@@ -565,7 +576,8 @@ bool tree_read_yaml(const char *file, const char *bytes, size_t length, struct a
                     struct error *err)
 {
     if (length > MANIFEST_FILE_MAX_BYTES) {
-        error_set(err, ERROR_LIMIT, "larger than MANIFEST_FILE_MAX_BYTES (%d); split the file", MANIFEST_FILE_MAX_BYTES);
+        error_set(err, ERROR_LIMIT, "larger than MANIFEST_FILE_MAX_BYTES (%d); split the file",
+                  MANIFEST_FILE_MAX_BYTES);
         return error_add_place(err, "%s", file);
     }
     struct reader *r = mem_alloc(sizeof *r);

@@ -20,9 +20,9 @@
 #include "base/time.h"
 
 enum {
-    NAME_MAX_BYTES = 64,        /* IANA's longest is 32 */
-    OFFSET_MAX_S = 26 * 3600,   /* RFC 8536 3.2 asks writers to stay within this */
-    RULE_TIME_MAX_H = 167,      /* RFC 8536 3.3.1 */
+    NAME_MAX_BYTES = 64,      /* IANA's longest is 32 */
+    OFFSET_MAX_S = 26 * 3600, /* RFC 8536 3.2 asks writers to stay within this */
+    RULE_TIME_MAX_H = 167,    /* RFC 8536 3.3.1 */
 };
 
 struct offset {
@@ -50,17 +50,23 @@ struct zone {
     unsigned references;
     char name[NAME_MAX_BYTES];
     size_t changes, offsets;
-    int64_t *change_s;       /* sorted */
-    unsigned char *becomes;  /* which offset holds from there */
+    int64_t *change_s;      /* sorted */
+    unsigned char *becomes; /* which offset holds from there */
     struct offset *offset;
     char *abbreviations;
-    struct offset before;    /* the first change */
+    struct offset before; /* the first change */
     struct rule rule;
 };
 
 static struct zone *loaded;
 
 static const struct zone utc = {.name = "UTC", .before = {0, false, "UTC"}};
+
+/* Instants come from formulas too, so that any int64 can turn up: sums wrap as Go's do. */
+static int64_t shift(int64_t at_s, int64_t by_s)
+{
+    return (int64_t)((uint64_t)at_s + (uint64_t)by_s);
+}
 
 /* ---- the POSIX rule ---- */
 
@@ -185,9 +191,9 @@ static const struct offset *rule_offset(const struct rule *rule, int64_t at_s)
 
     if (!rule->has_summer)
         return &rule->standard;
-    civil_from_seconds(at_s + rule->standard.utc_s, &local);
-    int64_t start = change_in_year(&rule->start, local.year) - rule->standard.utc_s;
-    int64_t end = change_in_year(&rule->end, local.year) - rule->summer.utc_s;
+    civil_from_seconds(shift(at_s, rule->standard.utc_s), &local);
+    int64_t start = shift(change_in_year(&rule->start, local.year), -rule->standard.utc_s);
+    int64_t end = shift(change_in_year(&rule->end, local.year), -rule->summer.utc_s);
     bool summer = start < end ? at_s >= start && at_s < end : at_s >= start || at_s < end; /* south: over new year */
     return summer ? &rule->summer : &rule->standard;
 }
@@ -386,7 +392,8 @@ static bool read_zone(const char *path, struct zone *z, struct error *err)
     if (file)
         fclose(file);
     if (!opened)
-        error_set(err, ERROR_MISSING, "no time zone \"%s\" (%s); use an IANA name such as Europe/Paris, and see that tzdata is installed",
+        error_set(err, ERROR_MISSING,
+                  "no time zone \"%s\" (%s); use an IANA name such as Europe/Paris, and see that tzdata is installed",
                   z->name, path);
     else if (length > ZONE_FILE_MAX_BYTES)
         error_set(err, ERROR_LIMIT, "%s is larger than ZONE_FILE_MAX_BYTES (%d)", path, ZONE_FILE_MAX_BYTES);
@@ -407,7 +414,8 @@ bool zone_load(const char *name, const struct zone **out, struct error *err)
         return true;
     }
     if (strlen(name) >= NAME_MAX_BYTES || strstr(name, "..") || strchr("/\\", name[0]))
-        return error_set(err, ERROR_INVALID, "\"%.64s\" cannot be a time zone; use an IANA name such as Europe/Paris", name);
+        return error_set(err, ERROR_INVALID, "\"%.64s\" cannot be a time zone; use an IANA name such as Europe/Paris",
+                         name);
     for (struct zone *z = loaded; z; z = z->next) {
         if (strcmp(z->name, name) == 0) {
             z->references++;
@@ -492,10 +500,10 @@ int64_t zone_to_seconds(const struct zone *zone, int64_t year, int month, int da
 
     if (offset_s == 0)
         return local;
-    return local - zone_offset_s(zone, local - offset_s, NULL);
+    return shift(local, -zone_offset_s(zone, shift(local, -offset_s), NULL));
 }
 
 void zone_civil(const struct zone *zone, int64_t at_s, struct civil *out)
 {
-    civil_from_seconds(at_s + zone_offset_s(zone, at_s, NULL), out);
+    civil_from_seconds(shift(at_s, zone_offset_s(zone, at_s, NULL)), out);
 }
