@@ -47,6 +47,7 @@ enum {
     POLLS_PER_DESTINATION_MAX = 128,        /* a quarter, so that one hanging host cannot hold all */
     WORKER_THREADS_MAX = 8,                 /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,        /* a quarter, as above */
+    RESOLVER_THREADS_MAX = 4,               /* names of byte streams looked up at once, each name once */
     TLS_PROFILES_KEPT = 256,                /* TLS identities kept parsed while nobody uses them: some KB each */
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
