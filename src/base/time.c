@@ -142,7 +142,7 @@ bool duration_parse_ms(const char *string, int64_t *ms)
 static int print_decimal(char *out, size_t size, uint64_t value, int digits, const char *unit)
 {
     uint64_t one = 1;
-    char fraction[16] = "";
+    char fraction[32] = "";
 
     for (int i = 0; i < digits; i++)
         one *= 10;
