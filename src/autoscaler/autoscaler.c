@@ -59,15 +59,12 @@ static void write_states(struct autoscaler *a)
         journal_commit(a->parts.journal, NULL);
 }
 
-void autoscaler_free(struct autoscaler *a)
+void autoscaler_abandon(struct autoscaler *a)
 {
     const char *key;
     void *value;
 
-    if (!a)
-        return;
     a->stopping = true;
-    write_states(a);
     for (size_t at = 0; map_next(a->objects, &at, &key, &value); at = 0)
         object_remove(value);
     files_free(a->files);
@@ -83,6 +80,14 @@ void autoscaler_free(struct autoscaler *a)
     free(a->decisions);
     free(a->heap);
     free(a);
+}
+
+void autoscaler_free(struct autoscaler *a)
+{
+    if (!a)
+        return;
+    write_states(a);
+    autoscaler_abandon(a);
 }
 
 struct journal *autoscaler_journal(const struct autoscaler *a)

@@ -43,6 +43,9 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
 /* Stops asking and deciding, writes the state down; does not touch replicas (platform_stop does). */
 void autoscaler_free(struct autoscaler *a);
 
+/* The same without a last word to the journal, as a kill -9 would leave it; for tests of restarts. */
+void autoscaler_abandon(struct autoscaler *a);
+
 /* ---- what is asked for ---- */
 /* Files, or folders of *.yaml, *.yml and *.json files (not their sub-folders). Reads them now and looks for changes from
    then on. false: a path cannot be opened. Findings of bad manifests are logged and shown, not an error here. */

@@ -1,0 +1,71 @@
+/*
+ * stage: the running system on virtual time. The real autoscaler, triggers, formulas and decisions on the virtual loop and transport,
+ * and a simulated platform whose pods become ready when they are told to.
+ *
+ *     struct stage *s = stage_new(&(struct stage_options){.seed = 1, .start_at_ms = at_ms});
+ *     stage_workload(s, "default", "Deployment", "app-a", 1);
+ *     stage_manifest(s, "a.yaml", bytes, length);
+ *     stage_run_until(s, 600 * SECOND_MS);                   -- since the start
+ *     stage_replicas(s, "default", "Deployment", "app-a");
+ *
+ * Sources are whoever answers in the virtual world (virtual_answer, virtual_talk). The platform can be made to lie and to fail.
+ */
+#ifndef WEIR_SIM_STAGE_H
+#define WEIR_SIM_STAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "autoscaler/autoscaler.h"
+#include "policy/policy.h"
+
+struct stage;
+struct virtual_world;
+
+struct stage_options {
+    uint64_t seed;
+    int64_t start_at_ms;
+    const struct policy_settings *settings; /* NULL: defaults */
+    const char *journal;                    /* path, or NULL: in memory */
+    int64_t ready_after_ms;                 /* of new pods */
+    int64_t write_takes_ms;                 /* of a scale write */
+};
+
+struct stage *stage_new(const struct stage_options *options);
+void stage_free(struct stage *stage);
+struct virtual_world *stage_world(struct stage *stage);
+struct autoscaler *stage_autoscaler(struct stage *stage);
+struct platform *stage_platform(struct stage *stage);
+
+/* A workload with so many ready pods; cpu and memory requests of a pod in milli units (0: none). */
+void stage_workload(struct stage *stage, const char *ns, const char *kind, const char *name, int32_t replicas);
+void stage_workload_requests(struct stage *stage, const char *name, int64_t cpu_milli, int64_t memory_milli);
+void stage_workload_remove(struct stage *stage, const char *name);
+/* Usage of every pod as a share of its request (0.5: half); negative: the metrics are not there. */
+void stage_workload_usage(struct stage *stage, const char *name, double cpu_ratio, double memory_ratio);
+void stage_manifest(struct stage *stage, const char *file, const char *bytes, size_t length); /* bytes NULL: gone */
+
+/* Kills the autoscaler without a word and starts a new one on the same journal and platform: kill -9 and restart. */
+void stage_restart(struct stage *stage);
+/* The next n scale writes fail. */
+void stage_fail_writes(struct stage *stage, int n);
+/* Pods of the workload stop being ready (and come back after ready_after_ms). */
+void stage_unready(struct stage *stage, const char *name);
+
+int64_t stage_now_ms(const struct stage *stage);              /* since the start, without jumps */
+void stage_run_until(struct stage *stage, int64_t since_start_ms);
+int32_t stage_replicas(struct stage *stage, const char *name); /* spec; -1: there is no such workload */
+int32_t stage_ready(struct stage *stage, const char *name);
+uint64_t stage_writes(const struct stage *stage);              /* scale writes that reached the platform */
+
+/* Told of every scale write as it lands. */
+typedef void stage_wrote(void *arg, const char *name, int32_t before, int32_t after, int64_t since_start_ms);
+void stage_on_write(struct stage *stage, stage_wrote *wrote, void *arg);
+
+/* ScaledJobs: jobs of that owner that run; finishing the oldest running one. */
+size_t stage_jobs(struct stage *stage, const char *owner, bool finished);
+void stage_job_begin(struct stage *stage, const char *owner);  /* a pending one starts to run */
+bool stage_job_finish(struct stage *stage, const char *owner, bool succeeded);
+
+#endif

@@ -1,0 +1,78 @@
+/* What stage.c and stage_platform.c share. */
+#ifndef WEIR_SIM_STAGE_INTERNAL_H
+#define WEIR_SIM_STAGE_INTERNAL_H
+
+#include "sim/stage.h"
+
+#include "platform/platform.h"
+#include "sim/virtual.h"
+
+struct stage_pod {
+    char name[80];
+    int64_t created_ticks_ms, ready_ticks_ms; /* ready from then on */
+};
+struct stage_target { /* one workload, watched or not */
+    struct stage *stage;
+    char ns[64], kind[64], name[128];
+    bool exists;
+    int32_t replicas;
+    struct stage_pod *pods;
+    size_t pod_count;
+    uint32_t next_pod;
+    int64_t cpu_request, memory_request;
+    double cpu_ratio, memory_ratio;
+    struct pod_view *views; /* of the last question */
+    struct stage_target *next;
+};
+struct stage_job {
+    char name[160];
+    bool finished, succeeded, pending;
+    int64_t created_at_ms, finished_at_ms;
+    uint64_t generation;
+    struct stage_job *next;
+};
+struct stage_owner {
+    struct stage *stage;
+    char name[128];
+    uint64_t generation;
+    struct stage_job *jobs; /* oldest first */
+    struct job_view *views;
+    uint32_t next_job;
+    struct stage_owner *next;
+};
+struct stage_write { /* on its way */
+    struct stage *stage;
+    struct stage_target *target; /* or owner */
+    struct stage_owner *owner;
+    int32_t count;
+    platform_done *done;
+    void *arg;
+    struct timer *timer;
+};
+
+struct stage {
+    struct platform platform; /* first: the platform is the stage */
+    struct virtual_world *world;
+    struct loop *loop;
+    struct trigger_engine *engine;
+    struct journal *journal;
+    struct autoscaler *autoscaler;
+    struct policy_settings settings;
+    struct stage_options options;
+    int64_t start_ticks_ms;
+    struct stage_target *targets;
+    struct stage_owner *owners;
+    int fail_writes;
+    uint64_t writes;
+    stage_wrote *wrote;
+    void *wrote_arg;
+    struct stage_file *files; /* what stage_manifest said, for a restart */
+};
+
+extern const struct platform_ops stage_platform_ops;
+struct stage_target *stage_find(struct stage *stage, const char *ns, const char *kind, const char *name, bool make);
+struct stage_target *stage_named(struct stage *stage, const char *name);
+struct stage_owner *stage_owner_named(struct stage *stage, const char *name, bool make);
+void stage_set_pods(struct stage_target *target, int32_t count, bool ready);
+
+#endif
