@@ -43,7 +43,7 @@ struct object_meta {
     const struct tree *labels, *annotations; /* maps of strings, or NULL */
     struct place place;              /* of the document (or the List's item) */
     const char *path_prefix;         /* "" or "items[1]." */
-    uint64_t generation;             /* hash of the spec and the annotations: changes when they do */
+    uint64_t generation;             /* hash of spec, data and annotations: changes when they do */
     bool broken;                     /* the report has an error for it */
 };
 
@@ -192,8 +192,8 @@ struct manifest {
     size_t other_count;               /* documents of kinds that Weir does not read (Service, Ingress ...) */
 };
 
-/* Reads all documents of one file. Never NULL in *out: a file that is not YAML gives an empty manifest and an error in the
-   report. local: the local platform will run the workloads, so fields it cannot mean are errors that name them. */
+/* Reads all documents of one file. Never NULL in *out: what is not YAML is an error in the report, `documents` is NULL then, and
+   only the documents of the file that could be read are there. local: the local platform will run the workloads, so fields it cannot mean are errors that name them. */
 struct manifest_options {
     bool local;
     const char *default_namespace; /* NULL: "default" */
@@ -202,6 +202,8 @@ void manifest_read(const char *file, const char *bytes, size_t length, const str
                    struct report *report, struct manifest **out);
 void manifest_free(struct manifest *manifest);
 
+/* A stable hash of what a node says, wherever it stands. */
+uint64_t manifest_hash(const struct tree *node);
 const char *manifest_annotation(const struct object_meta *meta, const char *key); /* NULL: absent */
 /* KEDA's way with boolean annotations: absent false, unparsable or empty true (keda-operator/01 1.5). */
 bool manifest_annotation_bool(const struct object_meta *meta, const char *key);

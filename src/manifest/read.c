@@ -137,7 +137,7 @@ static const struct kind *find_kind(struct reading *r, const struct path *root, 
 
 /* ------------------------------------------------------------------ identity */
 
-/* Changes when spec or annotations do. Depth is bounded by the reader (TREE_DEPTH_MAX). */
+/* Depth is bounded by the reader (TREE_DEPTH_MAX). */
 static uint64_t hash_tree(uint64_t seed, const struct tree *node)
 {
     unsigned char type = node ? (unsigned char)node->type : 0;
@@ -152,6 +152,22 @@ static uint64_t hash_tree(uint64_t seed, const struct tree *node)
     for (const struct tree *child = node->first; child; child = child->next)
         seed = hash_tree(hash_string(seed, child->key ? child->key : ""), child);
     return seed;
+}
+
+uint64_t manifest_hash(const struct tree *node)
+{
+    return hash_tree(0, node);
+}
+
+/* Changes when what the object says does: spec and annotations; of a Secret or ConfigMap the data. */
+static uint64_t generation_of(const struct tree *node, const struct object_meta *meta)
+{
+    static const char *const parts[] = {"spec", "data", "stringData", "binaryData"};
+    uint64_t hash = hash_tree(0, meta->annotations);
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        hash = hash_tree(hash, tree_get(node, parts[i]));
+    return hash;
 }
 
 /* DNS-1123: labels of lower-case letters, digits and dashes, divided by dots where `dots` allows. */
@@ -227,7 +243,7 @@ static void read_object(struct reading *r, const struct kind *kind, const struct
         meta->name = "";
     check_name(r, root, "name", meta->name, true, NAME_MAX_BYTES);
     check_name(r, root, "namespace", meta->ns, false, NAMESPACE_MAX_BYTES);
-    meta->generation = hash_tree(hash_tree(0, tree_get(root->node, "spec")), meta->annotations);
+    meta->generation = generation_of(root->node, meta);
     meta->broken = r->errors > 0;
     r->hide_values = false;
     r->scan_placeholders = false;

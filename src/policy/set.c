@@ -1,0 +1,239 @@
+/*
+ * set: what can only be said of several objects, and lint as a whole.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "policy/policy_internal.h"
+
+/* ------------------------------------------------------------------ walking the set */
+
+/* Everything named in all files: "kind/group/ns/name" -> what it is. */
+struct index {
+    struct map *owners;   /* of targets: the ScaledObject */
+    struct map *objects;  /* ScaledObjects and ScaledJobs by name */
+    struct map *scalers;  /* names of autoscalers in hpa mode */
+    struct map *workloads, *auths;
+    struct arena *arena;
+    struct report *report;
+};
+
+static const char *group_of(const char *api_version)
+{
+    return strchr(api_version, '/') ? api_version : "";
+}
+
+/* Two references mean the same workload whatever version of the group they name. */
+bool same_group_kind(const struct target_ref *a, const struct target_ref *b)
+{
+    return string_equal(a->kind, b->kind) && string_equal(group_of(a->api_version), group_of(b->api_version));
+}
+
+static const char *key_of(struct index *x, const char *kind, const char *group, const char *ns, const char *name)
+{
+    return arena_printf(x->arena, "%s %.*s %s/%s", kind, (int)strcspn(group, "/"), group, ns, name);
+}
+
+static const char *title_of(struct index *x, const struct object_meta *meta)
+{
+    return arena_printf(x->arena, "%s %s%s%s", meta->kind, meta->ns, meta->ns[0] ? "/" : "", meta->name);
+}
+
+static void find(struct index *x, enum finding_severity severity, const char *code, const struct object_meta *meta, const struct place *place,
+                 const char *field, const char *remedy, const char *text)
+{
+    struct finding about = {.severity = severity, .code = code, .place = *place, .object = title_of(x, meta)};
+
+    report_add(x->report, &about, arena_printf(x->arena, "%s%s", meta->path_prefix, field), remedy, "%s", text);
+}
+
+static const char *where(struct index *x, const struct object_meta *meta)
+{
+    return arena_printf(x->arena, "%s:%d", meta->place.file ? meta->place.file : "", meta->place.line);
+}
+
+/* ------------------------------------------------------------------ the rules */
+
+static void check_twice(struct index *x, const struct object_meta *meta)
+{
+    const struct object_meta *old;
+
+    if (!meta->name[0])
+        return;
+    old = map_put(x->objects, key_of(x, meta->kind, "", meta->ns, meta->name), (void *)meta);
+    if (old)
+        find(x, FINDING_WARNING, "duplicate-object", meta, &meta->place, "metadata.name", "keep one of them, or give it another name",
+             arena_printf(x->arena, "%s is also in %s: the one read last counts", title_of(x, meta), where(x, old)));
+}
+
+static void check_owner(struct index *x, const struct scaled_object *o)
+{
+    const char *api_version = o->target.api_version ? o->target.api_version : "";
+    const struct scaled_object *old;
+    const char *key;
+
+    if (!o->target.name || !o->target.kind)
+        return;
+    key = key_of(x, o->target.kind, group_of(api_version), o->meta.ns, o->target.name);
+    old = map_get(x->owners, key);
+    if (!old) {
+        map_put(x->owners, key, (void *)o);
+    } else if (strcmp(old->meta.name, o->meta.name) != 0) {
+        find(x, FINDING_ERROR, "two-owners", &o->meta, &o->target.place, "spec.scaleTargetRef.name",
+             "put the triggers of both into one object: the largest answer counts",
+             arena_printf(x->arena, "%s %s is already scaled by ScaledObject %s (%s): two owners would undo each other's work", o->target.kind,
+                          o->target.name, old->meta.name, where(x, &old->meta)));
+    }
+}
+
+static void check_scaler_name(struct index *x, const struct scaled_object *o)
+{
+    const char *name = o->hpa_name && o->hpa_name[0] ? o->hpa_name : arena_printf(x->arena, "keda-hpa-%s", o->meta.name);
+    const char *key = key_of(x, "HorizontalPodAutoscaler", "", o->meta.ns, name);
+    const struct scaled_object *old = map_get(x->scalers, key);
+
+    if (!old)
+        map_put(x->scalers, key, (void *)o);
+    else if (strcmp(old->meta.name, o->meta.name) != 0)
+        find(x, FINDING_ERROR, "two-owners", &o->meta, &o->meta.place, "spec.advanced.horizontalPodAutoscalerConfig.name", "choose another name",
+             arena_printf(x->arena, "the autoscaler %s is already that of ScaledObject %s", name, old->meta.name));
+}
+
+static void check_auth(struct index *x, const struct object_meta *meta, const struct trigger_spec *spec)
+{
+    bool cluster, known;
+    const char *ns;
+
+    if (!spec->auth_name)
+        return;
+    cluster = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0;
+    ns = cluster ? "" : meta->ns;
+    if (map_get(x->auths, key_of(x, spec->auth_kind, "", ns, spec->auth_name)))
+        return;
+    known = map_count(x->auths) > 0;
+    find(x, known ? FINDING_WARNING : FINDING_ADVICE, "missing-authentication", meta, &spec->place,
+         arena_printf(x->arena, "spec.triggers[%d].authenticationRef.name", spec->index),
+         known ? "check name, kind and namespace" : "lint it together with this file to have it checked",
+         arena_printf(x->arena, "%s %s%s%s is not in the files given", spec->auth_kind, ns, ns[0] ? "/" : "", spec->auth_name));
+}
+
+static bool has_request(const struct workload *w, const char *type)
+{
+    return (strcmp(type, "cpu") == 0 ? w->template.main.cpu_request_milli : w->template.main.memory_request_milli) > 0;
+}
+
+static void check_workload(struct index *x, const struct scaled_object *o)
+{
+    const struct workload *w;
+
+    if (!o->target.name || !o->target.kind || map_count(x->workloads) == 0)
+        return;
+    w = map_get(x->workloads, key_of(x, o->target.kind, group_of(o->target.api_version), o->meta.ns, o->target.name));
+    if (!w) {
+        find(x, FINDING_ADVICE, "missing-target", &o->meta, &o->target.place, "spec.scaleTargetRef.name", "check name, kind and namespace",
+             arena_printf(x->arena, "%s %s/%s is not in the files given, although other workloads are", o->target.kind, o->meta.ns, o->target.name));
+        return;
+    }
+    for (size_t i = 0; i < o->trigger_count; i++) {
+        const struct trigger_spec *spec = &o->triggers[i];
+
+        if (is_resource_type(spec->type) && string_equal(spec->metric_type, "Utilization") && !has_request(w, spec->type))
+            find(x, FINDING_WARNING, "missing-requests", &o->meta, &spec->place, arena_printf(x->arena, "spec.triggers[%d]", spec->index),
+                 arena_printf(x->arena, "add resources.requests.%s to the container", spec->type),
+                 arena_printf(x->arena, "utilization is a share of what the container requests, and %s %s requests no %s", o->target.kind,
+                              o->target.name, spec->type));
+    }
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+static void index_manifest(struct index *x, const struct manifest *m)
+{
+    for (size_t i = 0; i < m->workload_count; i++) {
+        const struct workload *w = &m->workloads[i];
+
+        map_put(x->workloads, key_of(x, w->meta.kind, "apps/v1", w->meta.ns, w->meta.name), (void *)w);
+    }
+    for (size_t i = 0; i < m->trigger_auth_count; i++) {
+        const struct trigger_auth *a = &m->trigger_auths[i];
+
+        map_put(x->auths, key_of(x, a->meta.kind, "", a->meta.ns, a->meta.name), (void *)a);
+    }
+}
+
+static void check_manifest(struct index *x, const struct manifest *m)
+{
+    for (size_t i = 0; i < m->scaled_object_count; i++) {
+        const struct scaled_object *o = &m->scaled_objects[i];
+
+        check_twice(x, &o->meta);
+        check_owner(x, o);
+        check_scaler_name(x, o);
+        check_workload(x, o);
+        for (size_t t = 0; t < o->trigger_count; t++)
+            check_auth(x, &o->meta, &o->triggers[t]);
+    }
+    for (size_t i = 0; i < m->scaled_job_count; i++) {
+        const struct scaled_job *job = &m->scaled_jobs[i];
+
+        check_twice(x, &job->meta);
+        for (size_t t = 0; t < job->trigger_count; t++)
+            check_auth(x, &job->meta, &job->triggers[t]);
+    }
+}
+
+void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report)
+{
+    struct index x = {.owners = map_new(), .objects = map_new(), .scalers = map_new(), .workloads = map_new(), .auths = map_new(),
+                      .arena = arena_new(ARENA_USUAL), .report = report};
+
+    (void)context; /* the same in every mode */
+    for (size_t i = 0; i < count; i++)
+        index_manifest(&x, manifests[i]);
+    for (size_t i = 0; i < count; i++)
+        check_manifest(&x, manifests[i]);
+    map_free(x.owners);
+    map_free(x.objects);
+    map_free(x.scalers);
+    map_free(x.workloads);
+    map_free(x.auths);
+    arena_free(x.arena);
+}
+
+const struct trigger_auth *set_find_auth(void *arg, const char *ns, const char *kind, const char *name)
+{
+    const struct manifest_set *set = arg;
+    bool cluster = strcmp(kind, "ClusterTriggerAuthentication") == 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        for (size_t j = 0; j < set->manifests[i]->trigger_auth_count; j++) {
+            const struct trigger_auth *auth = &set->manifests[i]->trigger_auths[j];
+
+            if (strcmp(auth->meta.kind, kind) == 0 && strcmp(auth->meta.name, name) == 0 && (cluster || strcmp(auth->meta.ns, ns) == 0))
+                return auth;
+        }
+    }
+    return NULL;
+}
+
+void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report)
+{
+    struct manifest_set set = {.manifests = manifests, .count = count};
+    struct policy_context with_set = *context;
+
+    if (!with_set.find_auth) {
+        with_set.find_auth = set_find_auth;
+        with_set.find_auth_arg = &set;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < manifests[i]->scaled_object_count; j++)
+            policy_unref(build_object(&manifests[i]->scaled_objects[j], &with_set, report));
+        for (size_t j = 0; j < manifests[i]->scaled_job_count; j++)
+            policy_unref(build_job(&manifests[i]->scaled_jobs[j], &with_set, report));
+    }
+    policy_check_set(manifests, count, &with_set, report);
+}

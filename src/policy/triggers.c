@@ -1,0 +1,248 @@
+/*
+ * triggers: each trigger of the object with its credential and its environment. What is wrong with one trigger stays with it: its
+ * slot has the error and no trigger, it counts as failed, and the others go on (09-quirks B 2).
+ *
+ * In lint nothing is at hand that only the place knows (secrets, the container's environment), so what those would supply is
+ * not missed there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atom.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "credential/credential.h"
+#include "policy/policy_internal.h"
+
+/* Where the secrets of a ClusterTriggerAuthentication are looked up. KEDA: its own namespace; here there is none of that kind. */
+#define CLUSTER_OBJECT_NAMESPACE "default"
+
+enum { VARIABLES_MAX = 64 }; /* <param>FromEnv keys of one trigger: no type has as many parameters */
+
+bool is_resource_type(const char *type)
+{
+    return type && (strcmp(type, "cpu") == 0 || strcmp(type, "memory") == 0);
+}
+
+/* ------------------------------------------------------------------ the environment of the target's container */
+
+struct environment {
+    struct building *b;
+    struct target_key key;
+    struct secret *values[VARIABLES_MAX]; /* live until the trigger has been built */
+    size_t count;
+    bool pending;
+};
+
+static const char *environment_get(void *arg, const char *name)
+{
+    struct environment *e = arg;
+    struct platform *platform = e->b->context->platform;
+    struct secret *value = NULL;
+    enum lookup found;
+
+    if (e->count == VARIABLES_MAX)
+        return NULL;
+    found = platform->ops->target_env(platform, &e->key, e->b->container, name, &value);
+    e->pending |= found == LOOKUP_PENDING;
+    if (found != LOOKUP_FOUND)
+        return NULL;
+    e->values[e->count++] = value;
+    return secret_reveal(value);
+}
+
+static void environment_done(struct environment *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        secret_unref(e->values[i]);
+}
+
+/* Whose containers: the scale target's, or the job template of the ScaledJob itself. */
+static struct target_key environment_key(const struct building *b)
+{
+    if (!b->policy->is_job)
+        return b->policy->target;
+    return (struct target_key){.ns = b->policy->ns, .api_version = "keda.sh/v1alpha1", .kind = "ScaledJob", .name = b->policy->name};
+}
+
+/* ------------------------------------------------------------------ the credential */
+
+static const struct trigger_auth *find_auth(const struct building *b, const struct trigger_spec *spec)
+{
+    if (!b->context->find_auth)
+        return NULL;
+    return b->context->find_auth(b->context->find_auth_arg, b->meta->ns, spec->auth_kind, spec->auth_name);
+}
+
+/* true: *out is set, or the trigger needs none. */
+static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e, struct credential **out,
+                           struct error *err)
+{
+    const struct trigger_auth *auth;
+    bool cluster;
+    enum lookup found;
+
+    *out = NULL;
+    if (!spec->auth_name || !b->context->platform)
+        return true;
+    cluster = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0;
+    auth = find_auth(b, spec);
+    if (!auth)
+        return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns, cluster ? "" : "/",
+                         spec->auth_name);
+    found = credential_resolve(b->context->platform, cluster ? CLUSTER_OBJECT_NAMESPACE : b->meta->ns, auth->spec, &e->key, NULL, out, err);
+    if (found == LOOKUP_FOUND)
+        return true;
+    if (found == LOOKUP_PENDING)
+        return error_set(err, ERROR_UNREACHABLE, "the secrets of %s %s are not known yet", spec->auth_kind, spec->auth_name);
+    return error_add_place(err, "%s %s", spec->auth_kind, spec->auth_name);
+}
+
+/* ------------------------------------------------------------------ one trigger */
+
+static const char *trigger_field(const struct building *b, const struct trigger_spec *spec)
+{
+    return arena_printf(b->scratch, "%sspec.triggers[%d]", b->meta->path_prefix, spec->index);
+}
+
+static void find_at(struct building *b, enum finding_severity severity, const char *code, const struct trigger_spec *spec, const char *part,
+                    const char *remedy, const char *text)
+{
+    struct finding about = {.severity = severity, .code = code, .place = spec->place, .object = b->title};
+
+    report_add(b->report, &about, arena_printf(b->scratch, "%s%s%s", trigger_field(b, spec), part[0] ? "." : "", part), remedy, "%s", text);
+}
+
+static void fail_trigger(struct policy_trigger *slot, const struct error *err)
+{
+    slot->error = mem_alloc(sizeof(*slot->error));
+    *slot->error = *err;
+}
+
+/* The first error that building added to the report, as the slot's own. */
+static void error_from_report(struct building *b, size_t before, struct error *err)
+{
+    error_set(err, ERROR_INVALID, "the trigger cannot be built");
+    for (size_t i = before; i < report_count(b->report); i++) {
+        const struct finding *f = report_at(b->report, i);
+
+        if (f->severity != FINDING_ERROR)
+            continue;
+        error_set(err, ERROR_INVALID, "%s", f->text);
+        error_add_place(err, "%s", f->field);
+        return;
+    }
+}
+
+static void take_metric(struct building *b, struct policy_trigger *slot, struct decide_trigger *rule, struct trigger_metric *metric)
+{
+    slot->metric_name = atom_ref(metric->name);
+    rule->kind = metric->kind;
+    rule->target_type = metric->target_type;
+    rule->target = metric->target;
+    rule->activation = metric->activation;
+    rule->container = arena_copy(b->policy->arena, metric->container);
+    trigger_metric_done(metric);
+}
+
+static struct trigger_input input_of(struct building *b, const struct trigger_spec *spec, size_t slot, struct environment *e, bool as_metric_source)
+{
+    return (struct trigger_input){
+        .type = spec->type,
+        .name = spec->name,
+        .index = spec->index,
+        .metadata = spec->metadata,
+        .credential_unknown = spec->auth_name && !b->context->platform,
+        .env = b->context->platform ? environment_get : NULL,
+        .env_arg = e,
+        .metric_type = spec->metric_type,
+        .as_metric_source = as_metric_source,
+        .scaled_job = b->policy->is_job,
+        .direct = b->mode != DECIDE_HPA,
+        .ns = b->meta->ns,
+        .object_name = b->meta->name,
+        .target = b->policy->is_job ? NULL : &b->policy->target,
+        .interval_ms = policy_interval_ms(b->policy, slot, 1),
+        .place = spec->place,
+        .object = b->title,
+        .field = trigger_field(b, spec),
+    };
+}
+
+static void build_one(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot, struct decide_trigger *rule,
+                      bool as_metric_source)
+{
+    struct environment e = {.b = b, .key = environment_key(b)};
+    struct trigger_input input = input_of(b, spec, (size_t)(slot - b->policy->triggers), &e, as_metric_source);
+    struct credential *credential;
+    struct trigger_metric metric;
+    size_t before = report_count(b->report);
+    struct error err;
+
+    if (!get_credential(b, spec, &e, &credential, &err)) {
+        find_at(b, FINDING_WARNING, "missing-authentication", spec, "authenticationRef", "until it can be resolved the trigger counts as failed",
+                err.text);
+        fail_trigger(slot, &err);
+        return;
+    }
+    input.credential = credential;
+    if (trigger_build(b->context->engine, &input, b->report, &slot->trigger, &metric)) {
+        take_metric(b, slot, rule, &metric);
+    } else {
+        error_from_report(b, before, &err);
+        if (e.pending)
+            error_set(&err, ERROR_UNREACHABLE, "the environment of the target's container is not known yet");
+        fail_trigger(slot, &err);
+    }
+    credential_unref(credential);
+    environment_done(&e);
+}
+
+/* A type that KEDA has and we do not: no mistake, but nothing can be said about its parameters, and nothing asked. */
+static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot)
+{
+    struct error err;
+
+    error_set(&err, ERROR_INVALID, "trigger type %s is not built in", spec->type);
+    fail_trigger(slot, &err);
+    find_at(b, b->context->engine ? FINDING_WARNING : FINDING_ADVICE, "parameters-not-checked", spec, "type",
+            "`weir triggers` lists what is built in",
+            arena_printf(b->scratch, "trigger type %s is not built in: its parameters were not checked%s", spec->type,
+                         b->context->engine ? ", and it counts as failed" : ""));
+}
+
+static void name_slot(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot)
+{
+    if (!slot->metric_name)
+        slot->metric_name = atom_ref(arena_printf(b->scratch, "s%d-%s", spec->index, spec->type ? spec->type : "trigger"));
+    slot->named = spec->name != NULL;
+    slot->name = slot->named ? atom_ref(spec->name) : atom_again(slot->metric_name);
+}
+
+void build_triggers(struct building *b, bool as_metric_source, bool job)
+{
+    struct policy *p = b->policy;
+
+    p->triggers = arena_array(p->arena, b->spec_count ? b->spec_count : 1, sizeof(*p->triggers));
+    p->trigger_count = b->spec_count;
+    b->rules = arena_array(p->arena, b->spec_count ? b->spec_count : 1, sizeof(*b->rules));
+    for (size_t i = 0; i < b->spec_count; i++) {
+        const struct trigger_spec *spec = &b->specs[i];
+        struct policy_trigger *slot = &p->triggers[i];
+
+        slot->use_cached_metrics = spec->use_cached_metrics;
+        slot->type = atom_ref(spec->type ? spec->type : "");
+        b->rules[i].formula_name = -1;
+        if (spec->unclear || !spec->type)
+            fail_trigger(slot, &(struct error){.kind = ERROR_INVALID, .text = "its manifest has an error"});
+        else if (trigger_support(spec->type) == TRIGGER_KNOWN)
+            skip_known(b, spec, slot);
+        else
+            build_one(b, spec, slot, &b->rules[i], as_metric_source);
+        if (job && is_resource_type(spec->type))
+            find_at(b, FINDING_ADVICE, "no-effect", spec, "type", "remove the trigger", "cpu and memory triggers do nothing in a ScaledJob");
+        name_slot(b, spec, slot);
+    }
+}
