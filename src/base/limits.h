@@ -53,6 +53,8 @@ enum {
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
+    SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
+    SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
     /* ---- the running system ---- */
     DUE_PER_TURN_MAX = 128,                 /* objects decided in one turn: a few ms, so that sockets stay quick */
