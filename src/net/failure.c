@@ -39,6 +39,11 @@ void failure_refused(struct error *err, const char *place)
     error_set(err, ERROR_UNREACHABLE, "%.200s: connection refused; check that the server runs and listens there", place);
 }
 
+void failure_egress(struct error *err, const char *place, const char *why)
+{
+    error_set(err, ERROR_INVALID, "%.200s: its address is %s, and the egress rules let nothing go there", place, why);
+}
+
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes)
 {
     error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (HTTP_BODY_MAX_BYTES); ask for less", place,

@@ -62,6 +62,9 @@ struct http_call {              /* one block: freed as a whole */
     const char *origin;         /* "http://prom:9090": what secrets are bound to */
     const char *scheme, *host;  /* lower case; host of IPv6 without brackets; of http+unix the path of the socket */
     int port;
+    const char *user;           /* "name:password@" in request.url, user_length bytes of it */
+    size_t user_length;
+    const char *path;           /* in request.url: what follows the port */
     int redirects;              /* followed so far */
 };
 /* NULL and *err (ERROR_INVALID) for a URL, method or header that cannot be sent. Nothing in err comes from a secret. */
@@ -76,6 +79,7 @@ struct http_call *http_call_redirected(const struct http_call *call, int status,
 enum failure_phase { PHASE_QUEUED, PHASE_RESOLVING, PHASE_CONNECTING, PHASE_TLS, PHASE_WAITING, PHASE_READING };
 void failure_timeout(struct error *err, const char *place, enum failure_phase phase, int64_t timeout_ms);
 void failure_refused(struct error *err, const char *place);
+void failure_egress(struct error *err, const char *place, const char *why); /* "a loopback address" */
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes);
 void failure_header_limit(struct error *err, const char *place);
 void failure_idle(struct error *err, const char *place, int64_t timeout_ms); /* of a stream */

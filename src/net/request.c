@@ -27,6 +27,7 @@ struct url_parts {
     size_t host_length;
     int port;
     bool brackets;
+    size_t user_at, user_length, path_at; /* offsets in the URL */
 };
 
 static bool url_fails(struct error *err, const char *what)
@@ -93,6 +94,7 @@ static bool read_authority(const char *text, size_t length, struct url_parts *ou
     const char *end = text + length, *colon;
 
     if (at) {
+        out->user_length = (size_t)(at + 1 - text);
         text = at + 1;
         if (memchr(text, '@', (size_t)(end - text)))
             return url_fails(err, "has more than one @; escape the one in the password as %40");
@@ -131,7 +133,9 @@ static bool read_url(const char *url, struct url_parts *out, struct error *err)
             return url_fails(err, "has a blank or control character; escape it, a blank as %20");
     if (!read_scheme(url, out, &rest))
         return url_fails(err, "does not start with http:// or https://");
-    return read_authority(rest, strcspn(rest, "/?#"), out, err);
+    out->user_at = (size_t)(rest - url);
+    out->path_at = out->user_at + strcspn(rest, "/?#");
+    return read_authority(rest, out->path_at - out->user_at, out, err);
 }
 
 /* ---- method and headers ---- */
@@ -326,6 +330,9 @@ struct http_call *http_call_new(const struct http_request *request, struct error
     place = copy_identity(call, request->tls, identity, place);
     call->request.method = put_text(&place, request->method);
     call->request.url = put_text(&place, request->url);
+    call->user = call->request.url + parts.user_at;
+    call->user_length = parts.user_length;
+    call->path = call->request.url + parts.path_at;
     place = copy_destination(call, &parts, place, end);
     call->request.body = request->body ? put_bytes(&place, request->body, request->body_length) : NULL;
     assert(place <= end);

@@ -6,6 +6,11 @@
  * cancelled one never completes. Everything has a deadline and a size limit. Connections are shared per destination
  * and TLS identity. The bound on exchanges under way at once (POLLS_IN_FLIGHT_MAX, POLLS_PER_DESTINATION_MAX) is kept
  * here: what is over it waits in a queue, its deadline running.
+ *
+ * Inside a callback anything may be asked, written, closed or cancelled except to free the transport; and what just completed
+ * is gone. Proxies come from the environment as Go reads it (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, either case); so do
+ * KEDA_HTTP_MIN_TLS_VERSION (TLS12) and KEDA_HTTP_DISABLE_KEEP_ALIVE. A request that must not go out (a URL, a header, a key that
+ * cannot be used, an address the egress rules refuse) completes as failed with ERROR_INVALID.
  */
 #ifndef WEIR_NET_TRANSPORT_H
 #define WEIR_NET_TRANSPORT_H
@@ -90,8 +95,10 @@ struct transport_ops {
     struct stream *(*stream_open)(struct transport *, const struct stream_request *);
     void (*stream_write)(struct stream *, const void *bytes, size_t length);
     void (*stream_close)(struct stream *); /* no callback afterwards */
-    /* destination: what the slot limit counts by. release(arg) is called on the loop's thread exactly once when neither the
-       thread nor the loop needs arg any more, whatever happened before. done is not called after job_cancel. */
+    /* The handle is gone once done was called, whatever it said: no cancel after it.
+       destination: what the slot limit counts by. release(arg) is called on the loop's thread exactly once when neither the
+       thread nor the loop needs arg any more, whatever happened before. done is not called after job_cancel. The one
+       exception: work that still hangs when the transport is freed keeps its arg for good, for the thread may be using it. */
     struct job *(*work)(struct transport *, const char *destination, int64_t timeout_ms, job_work *work, job_done *done,
                         void (*release)(void *arg), void *arg);
     void (*work_cancel)(struct job *);
@@ -122,8 +129,9 @@ static inline struct job *transport_work(struct transport *t, const char *destin
 }
 static inline void transport_work_cancel(struct transport *t, struct job *j) { t->ops->work_cancel(j); }
 
-struct transport_stats { /* since the start; for /metrics and leak tests */
-    uint64_t exchanges, failures, connections_opened, queued, stuck_jobs;
+struct transport_stats { /* for /metrics and leak tests */
+    uint64_t exchanges, failures, connections_opened, queued; /* since the start */
+    uint64_t stuck_jobs;                                      /* now: timed out, and their work has not returned */
     uint32_t exchanges_now, streams_now, jobs_now, connections_now;
 };
 

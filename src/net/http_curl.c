@@ -1,0 +1,639 @@
+/*
+ * http_curl: libcurl's multi interface on our loop. It carries one request and one answer at a time and knows nothing of gates
+ * and redirects.
+ *
+ * What it costs is what polls cost, so:
+ *   - easy handles are kept and told only what differs from the last exchange;
+ *   - a socket stays in epoll while its connection lives: libcurl takes it out after each answer and puts it in again with the
+ *     next question, and both would be system calls. Bytes that come while nobody waits (a server that closes) take it out;
+ *   - all exchanges that start in a turn are sent in one go, by one event that costs no system call;
+ *   - libcurl's one timer is a timer of the loop.
+ *
+ * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
+ * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
+ * OpenSSL finds nothing there. Giving one at all also keeps libcurl from putting its own cached store in place of ours.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/crypto.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/secret.h"
+#include "net/http_internal.h"
+
+enum {
+    SLOTS_KEPT = 128,            /* easy handles that wait for work; each about 10 KB */
+    BODY_KEPT_BYTES = 64 * 1024, /* a larger answer's buffer is given back */
+    LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
+};
+
+struct socket_watch {
+    struct event read, write;
+    struct http_client *client;
+    int fd;
+    int wanted; /* CURL_CSELECT_IN | CURL_CSELECT_OUT */
+    bool reads, writes; /* in epoll */
+    bool ours;          /* opened by us, and so closed by us too: may stay in epoll between exchanges */
+};
+
+/* ---- what is done ---- */
+static void drain(struct http_client *client)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(client->multi, &left))) {
+        struct http_slot *slot = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&slot);
+        assert(slot && slot->exchange);
+        http_exchange_ended(slot->exchange, message->data.result);
+    }
+}
+
+static void act(struct http_client *client, curl_socket_t fd, int events)
+{
+    int running;
+
+    curl_multi_socket_action(client->multi, fd, events, &running);
+    drain(client);
+}
+
+static void on_kick(evutil_socket_t fd, short what, void *arg)
+{
+    struct http_client *client = arg;
+    bool is_due = client->curl_is_due;
+
+    (void)fd, (void)what;
+    client->kicked = client->curl_is_due = false;
+    http_client_tell_failing(client);
+    if (is_due)
+        act(client, CURL_SOCKET_TIMEOUT, 0);
+}
+
+void http_client_kick(struct http_client *client)
+{
+    if (client->kicked)
+        return;
+    client->kicked = true;
+    event_active(client->kick, EV_TIMEOUT, 0);
+}
+
+/* ---- the library's timer ---- */
+static void on_timer(void *arg)
+{
+    act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *client = arg;
+
+    (void)multi;
+    if (timeout_ms > 0) {
+        loop_timer_set(client->timer, timeout_ms);
+        return 0;
+    }
+    loop_timer_stop(client->timer);
+    if (timeout_ms == 0) {
+        client->curl_is_due = true;
+        http_client_kick(client);
+    }
+    return 0;
+}
+
+/* ---- sockets ---- */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct socket_watch *watch = arg;
+
+    (void)what;
+    if (watch->wanted & CURL_CSELECT_IN) {
+        act(watch->client, fd, CURL_CSELECT_IN);
+        return;
+    }
+    event_del(&watch->read); /* nobody waits: the server closed, which is found out when the connection is wanted again */
+    watch->reads = false;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct socket_watch *watch = arg;
+
+    (void)what;
+    act(watch->client, fd, CURL_CSELECT_OUT);
+}
+
+static struct socket_watch *watch_for(struct http_client *client, int fd)
+{
+    struct socket_watch *watch;
+
+    assert(fd >= 0);
+    if ((size_t)fd >= client->watch_room) {
+        size_t room = (size_t)fd + 64;
+
+        client->watches = mem_grow(client->watches, room, sizeof(struct socket_watch *));
+        memset(&client->watches[client->watch_room], 0, (room - client->watch_room) * sizeof(struct socket_watch *));
+        client->watch_room = room;
+    }
+    watch = client->watches[fd];
+    if (watch)
+        return watch;
+    watch = mem_alloc(sizeof *watch);
+    watch->client = client;
+    watch->fd = fd;
+    event_assign(&watch->read, loop_event_base(client->options.loop), fd, EV_READ | EV_PERSIST, on_readable, watch);
+    event_assign(&watch->write, loop_event_base(client->options.loop), fd, EV_WRITE | EV_PERSIST, on_writable, watch);
+    return client->watches[fd] = watch;
+}
+
+static void turn_watch(struct event *event, bool *is_on, bool on)
+{
+    if (*is_on == on)
+        return;
+    if (on)
+        event_add(event, NULL);
+    else
+        event_del(event);
+    *is_on = on;
+}
+
+static void forget_watch(struct http_client *client, int fd)
+{
+    struct socket_watch *watch = (size_t)fd < client->watch_room ? client->watches[fd] : NULL;
+
+    if (!watch)
+        return;
+    turn_watch(&watch->read, &watch->reads, false);
+    turn_watch(&watch->write, &watch->writes, false);
+    client->watches[fd] = NULL;
+    free(watch);
+}
+
+static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
+{
+    struct http_client *client = arg;
+    struct socket_watch *watch;
+
+    (void)easy, (void)unused;
+    if (what == CURL_POLL_REMOVE) {
+        watch = (size_t)fd < client->watch_room ? client->watches[fd] : NULL;
+        if (!watch)
+            return 0;
+        watch->wanted = 0;
+        turn_watch(&watch->write, &watch->writes, false);
+        if (!watch->ours)
+            forget_watch(client, fd);
+        return 0;
+    }
+    watch = watch_for(client, fd);
+    watch->wanted = (what & CURL_POLL_IN ? CURL_CSELECT_IN : 0) | (what & CURL_POLL_OUT ? CURL_CSELECT_OUT : 0);
+    if (what & CURL_POLL_IN)
+        turn_watch(&watch->read, &watch->reads, true);
+    turn_watch(&watch->write, &watch->writes, (what & CURL_POLL_OUT) != 0);
+    return 0;
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_slot *slot = arg;
+    struct http_client *client = slot->client;
+    int fd;
+
+    (void)purpose;
+    if (egress_refuses(&address->addr, client->options.refuse_loopback, client->options.refuse_link_local,
+                       &slot->egress_refusal))
+        return CURL_SOCKET_BAD;
+    fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    watch_for(client, fd)->ours = true;
+    client->options.stats->connections_opened++;
+    client->options.stats->connections_now++;
+    return fd;
+}
+
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct http_client *client = arg;
+
+    forget_watch(client, fd);
+    client->options.stats->connections_now--;
+    return close(fd);
+}
+
+/* ---- the answer comes in ---- */
+static size_t on_body(char *bytes, size_t one, size_t length, void *arg)
+{
+    struct http_slot *slot = arg;
+
+    (void)one;
+    if (text_append(&slot->body, bytes, length))
+        return length;
+    slot->body_overflows = true;
+    return 0;
+}
+
+/* A status line starts over: of "100 Continue" and the answer only the latter counts. Trailers come after the body. */
+static size_t on_head(char *bytes, size_t one, size_t length, void *arg)
+{
+    struct http_slot *slot = arg;
+
+    (void)one;
+    if (length >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        text_clear(&slot->head);
+        return length;
+    }
+    if (text_append(&slot->head, bytes, length))
+        return length;
+    slot->head_overflows = true;
+    return 0;
+}
+
+static CURLcode on_tls(CURL *easy, void *context, void *arg)
+{
+    struct http_slot *slot = arg;
+
+    (void)easy;
+    return tls_profile_apply(slot->exchange->profile, context) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
+/* ---- slots ---- */
+static void tell_lasting_options(struct http_slot *slot)
+{
+    struct http_client *client = slot->client;
+    CURL *easy = slot->easy;
+
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, slot);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name that is still looked up is left to its thread, not waited for */
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->why);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, client->no_proxy);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, client->keep_alive ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, slot);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, slot);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, slot);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, slot);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    slot->http_version = CURL_HTTP_VERSION_1_1;
+    slot->plain_get = true;
+    slot->proxy = "";
+}
+
+static struct http_slot *take_slot(struct http_client *client)
+{
+    struct http_slot *slot = client->free_slots;
+
+    if (slot) {
+        client->free_slots = slot->next_free;
+        client->free_slot_count--;
+        return slot;
+    }
+    slot = mem_alloc(sizeof *slot);
+    slot->client = client;
+    slot->easy = curl_easy_init();
+    assert(slot->easy);
+    text_init(&slot->head, HTTP_HEADERS_MAX_BYTES);
+    text_init(&slot->body, HTTP_BODY_MAX_BYTES);
+    text_init(&slot->header_lines, REQUEST_HEADERS_MAX_BYTES);
+    text_init(&slot->url, REQUEST_HEADERS_MAX_BYTES);
+    tell_lasting_options(slot);
+    return slot;
+}
+
+static void destroy_slot(struct http_slot *slot)
+{
+    curl_easy_cleanup(slot->easy);
+    text_done(&slot->head);
+    text_done(&slot->body);
+    text_done(&slot->header_lines);
+    text_done(&slot->url);
+    free(slot->header_nodes);
+    free(slot->headers);
+    free(slot);
+}
+
+void http_slot_free(struct http_slot *slot)
+{
+    struct http_client *client = slot->client;
+
+    slot->exchange = NULL;
+    OPENSSL_cleanse(slot->header_lines.bytes, slot->header_lines.length);
+    text_clear(&slot->header_lines);
+    if (client->free_slot_count >= SLOTS_KEPT) {
+        destroy_slot(slot);
+        return;
+    }
+    if (slot->body.capacity > BODY_KEPT_BYTES) {
+        text_done(&slot->body);
+        text_init(&slot->body, HTTP_BODY_MAX_BYTES);
+    }
+    slot->next_free = client->free_slots;
+    client->free_slots = slot;
+    client->free_slot_count++;
+}
+
+/* ---- the question goes out ---- */
+static bool add_line(struct http_slot *slot, const char *name, const char *value, const struct secret *secret)
+{
+    struct text *lines = &slot->header_lines;
+    bool empty = !(value && *value) && !(secret && secret_length(secret));
+
+    return text_add(lines, name) && text_add(lines, empty ? ";" : ": ") && text_add(lines, value) &&
+           (!secret || text_append(lines, secret_reveal(secret), secret_length(secret))) && text_add_char(lines, 0);
+}
+
+static bool has_header(const struct http_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (strcasecmp(request->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool write_lines(struct http_slot *slot, const struct http_call *call, size_t *count)
+{
+    const struct http_request *request = &call->request;
+
+    text_clear(&slot->header_lines);
+    *count = request->header_count;
+    for (size_t i = 0; i < request->header_count; i++)
+        if (!add_line(slot, request->headers[i].name, request->headers[i].value, request->headers[i].secret))
+            return false;
+    if (request->body && !has_header(request, "content-type")) {
+        /* libcurl would call it a form. A name with a bare colon leaves the header out. */
+        if (!text_append(&slot->header_lines, "Content-Type:", sizeof "Content-Type:"))
+            return false;
+        ++*count;
+    }
+    if (request->body && request->body_length > 1024 * 1024) {
+        if (!text_append(&slot->header_lines, "Expect:", sizeof "Expect:"))
+            return false;
+        ++*count;
+    }
+    if (tls_profile_server_name(slot->exchange->profile) && !has_header(request, "host")) {
+        if (!add_line(slot, "Host", call->place, NULL))
+            return false;
+        ++*count;
+    }
+    return true;
+}
+
+static bool tell_headers(struct http_slot *slot, const struct http_call *call)
+{
+    size_t count;
+    char *line;
+
+    if (!write_lines(slot, call, &count))
+        return false;
+    if (count == 0 && !slot->has_headers)
+        return true;
+    if (count > slot->header_room) {
+        slot->header_room = count + 8;
+        slot->header_nodes = mem_grow(slot->header_nodes, slot->header_room, sizeof *slot->header_nodes);
+    }
+    line = slot->header_lines.bytes;
+    for (size_t i = 0; i < count; i++) {
+        slot->header_nodes[i].data = line;
+        slot->header_nodes[i].next = i + 1 < count ? &slot->header_nodes[i + 1] : NULL;
+        line += strlen(line) + 1;
+    }
+    curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, count ? slot->header_nodes : NULL);
+    slot->has_headers = count > 0;
+    return true;
+}
+
+static void tell_method(struct http_slot *slot, const struct http_request *request)
+{
+    CURL *easy = slot->easy;
+    bool plain_get = !request->body && strcmp(request->method, "GET") == 0;
+
+    if (plain_get && slot->plain_get)
+        return;
+    slot->plain_get = plain_get;
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* also undoes NOBODY and POST */
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    if (plain_get)
+        return;
+    if (strcmp(request->method, "HEAD") == 0) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (request->body || strcmp(request->method, "POST") == 0) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+    }
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void tell_profile(struct http_slot *slot, const struct tls_profile *profile)
+{
+    uint64_t number = tls_profile_number(profile);
+    bool verify = !tls_profile_insecure(profile);
+    char path[64];
+
+    if (slot->profile_number == number)
+        return;
+    slot->profile_number = number;
+    snprintf(path, sizeof path, "/dev/null/tls-profile-%llu", (unsigned long long)number);
+    curl_easy_setopt(slot->easy, CURLOPT_CAPATH, path);
+    curl_easy_setopt(slot->easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
+    curl_easy_setopt(slot->easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
+}
+
+static void tell_proxy(struct http_slot *slot, const struct http_call *call)
+{
+    const char *proxy = "";
+
+    if (strcmp(call->scheme, "https") == 0)
+        proxy = slot->client->https_proxy;
+    else if (strcmp(call->scheme, "http") == 0)
+        proxy = slot->client->http_proxy;
+    if (slot->proxy == proxy)
+        return;
+    slot->proxy = proxy;
+    curl_easy_setopt(slot->easy, CURLOPT_PROXY, proxy);
+}
+
+/* The library checks certificates against the URL's host. For another name that goes into the URL, and the connection to the
+   real host. */
+static bool tell_url(struct http_slot *slot, const struct http_call *call)
+{
+    const char *name = strcmp(call->scheme, "https") == 0 ? tls_profile_server_name(slot->exchange->profile) : NULL;
+    bool socket = strcmp(call->scheme, "http+unix") == 0;
+    struct text *url = &slot->url;
+
+    if (slot->has_connect_to && !name)
+        curl_easy_setopt(slot->easy, CURLOPT_CONNECT_TO, NULL);
+    if (slot->has_socket_path && !socket)
+        curl_easy_setopt(slot->easy, CURLOPT_UNIX_SOCKET_PATH, NULL);
+    slot->has_connect_to = name != NULL;
+    slot->has_socket_path = socket;
+    if (!name && !socket)
+        return curl_easy_setopt(slot->easy, CURLOPT_URL, call->request.url) == CURLE_OK;
+    text_clear(url);
+    if (socket) {
+        if (!text_printf(url, "http://localhost%s", call->path) ||
+            curl_easy_setopt(slot->easy, CURLOPT_UNIX_SOCKET_PATH, call->host) != CURLE_OK)
+            return false;
+        return curl_easy_setopt(slot->easy, CURLOPT_URL, url->bytes) == CURLE_OK;
+    }
+    if (!text_printf(url, "https://%.*s%s:%d%s", (int)call->user_length, call->user, name, call->port, call->path))
+        return false;
+    if (snprintf(slot->connect_to_text, sizeof slot->connect_to_text, "::%s", call->place) >=
+        (int)sizeof slot->connect_to_text)
+        return false;
+    slot->connect_to = (struct curl_slist){.data = slot->connect_to_text};
+    curl_easy_setopt(slot->easy, CURLOPT_CONNECT_TO, &slot->connect_to);
+    return curl_easy_setopt(slot->easy, CURLOPT_URL, url->bytes) == CURLE_OK;
+}
+
+static void tell_version_and_time(struct http_slot *slot, const struct http_call *call, int64_t timeout_ms)
+{
+    long version = CURL_HTTP_VERSION_1_1;
+
+    if (call->request.http2)
+        version = strcmp(call->scheme, "https") == 0 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    if (slot->http_version != version)
+        curl_easy_setopt(slot->easy, CURLOPT_HTTP_VERSION, version);
+    slot->http_version = version;
+    if (slot->timeout_ms != timeout_ms)
+        curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    slot->timeout_ms = timeout_ms;
+    if (timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS || slot->has_connect_timeout) { /* one more timer for each: only if needed */
+        slot->has_connect_timeout = timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS;
+        curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS, slot->has_connect_timeout ? (long)timeout_ms : 0L);
+    }
+}
+
+void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
+{
+    struct http_slot *slot = take_slot(exchange->client);
+    const struct http_call *call = exchange->call;
+    CURLMcode added;
+
+    exchange->slot = slot;
+    slot->exchange = exchange;
+    slot->head_overflows = slot->body_overflows = false;
+    slot->egress_refusal = NULL;
+    slot->why[0] = 0;
+    text_clear(&slot->head);
+    text_clear(&slot->body);
+    slot->body.limit = call->request.body_max_bytes;
+    tell_profile(slot, exchange->profile);
+    tell_proxy(slot, call);
+    tell_version_and_time(slot, call, timeout_ms);
+    tell_method(slot, &call->request);
+    if (!tell_headers(slot, call) || !tell_url(slot, call)) {
+        slot->exchange = NULL; /* never on the wire */
+        exchange->slot = NULL;
+        http_slot_free(slot);
+        error_set(&exchange->error, ERROR_LIMIT,
+                  "%.200s: URL and header lines of the question are larger than %d bytes (REQUEST_HEADERS_MAX_BYTES)",
+                  call->place, REQUEST_HEADERS_MAX_BYTES);
+        http_exchange_fail_later(exchange);
+        return;
+    }
+    added = curl_multi_add_handle(exchange->client->multi, slot->easy);
+    assert(added == CURLM_OK);
+}
+
+void http_curl_stop(struct exchange *exchange)
+{
+    CURLMcode removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
+
+    assert(removed == CURLM_OK);
+}
+
+/* ---- the client ---- */
+static char *from_environment(const char *lower_case, const char *upper_case)
+{
+    const char *value = getenv(lower_case);
+
+    if (!value || !*value)
+        value = getenv(upper_case);
+    return mem_copy(value && *value ? value : "");
+}
+
+/* As Go reads them (_common.md 8): either case, and never for this machine. */
+static void read_environment(struct http_client *client)
+{
+    char *no_proxy = from_environment("no_proxy", "NO_PROXY");
+    const char *keep_alive = getenv("KEDA_HTTP_DISABLE_KEEP_ALIVE");
+    struct text all;
+
+    client->http_proxy = from_environment("http_proxy", "HTTP_PROXY");
+    client->https_proxy = from_environment("https_proxy", "HTTPS_PROXY");
+    text_init(&all, REQUEST_HEADERS_MAX_BYTES);
+    text_printf(&all, "localhost,127.0.0.0/8,::1%s%s", *no_proxy ? "," : "", no_proxy);
+    client->no_proxy = strcmp(no_proxy, "*") == 0 ? mem_copy("*") : text_take(&all);
+    text_done(&all);
+    free(no_proxy);
+    client->keep_alive = !(string_equal(keep_alive, "true") || string_equal(keep_alive, "1"));
+}
+
+bool http_curl_open(struct http_client *client, struct error *err)
+{
+    client->user_agent = mem_copy(client->options.user_agent ? client->options.user_agent : "weir/" WEIR_VERSION);
+    read_environment(client);
+    client->timer = loop_timer_new(client->options.loop, on_timer, client);
+    client->kick = event_new(loop_event_base(client->options.loop), -1, 0, on_kick, client);
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(client->multi = curl_multi_init()) || !client->kick)
+        return error_set(err, ERROR_INTERNAL, "libcurl cannot be started");
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket_change);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)POLLS_IN_FLIGHT_MAX);
+    return true;
+}
+
+void http_curl_close(struct http_client *client)
+{
+    while (client->free_slots) {
+        struct http_slot *slot = client->free_slots;
+
+        client->free_slots = slot->next_free;
+        destroy_slot(slot);
+    }
+    if (client->multi)
+        curl_multi_cleanup(client->multi); /* closes the connections kept */
+    loop_timer_free(client->timer);
+    if (client->kick)
+        event_free(client->kick);
+    for (size_t fd = 0; fd < client->watch_room; fd++)
+        forget_watch(client, (int)fd);
+    free(client->watches);
+    free(client->http_proxy);
+    free(client->https_proxy);
+    free(client->no_proxy);
+    free(client->user_agent);
+}

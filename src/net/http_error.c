@@ -1,0 +1,140 @@
+/*
+ * http_error: why an exchange failed, from the library's code to a sentence with place, cause and remedy. The library's own
+ * words are used only where they say more than its code (TLS); they come from the server's certificate, never from a secret.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "net/http_internal.h"
+
+static curl_off_t spent_us(const struct http_slot *slot, CURLINFO what)
+{
+    curl_off_t us = 0;
+
+    curl_easy_getinfo(slot->easy, what, &us);
+    return us;
+}
+
+static enum failure_phase phase_of(const struct http_slot *slot)
+{
+    if (spent_us(slot, CURLINFO_STARTTRANSFER_TIME_T) > 0 && slot->head.length > 0)
+        return PHASE_READING;
+    if (spent_us(slot, CURLINFO_PRETRANSFER_TIME_T) > 0)
+        return PHASE_WAITING;
+    if (spent_us(slot, CURLINFO_CONNECT_TIME_T) > 0)
+        return strcmp(slot->exchange->call->scheme, "https") == 0 ? PHASE_TLS : PHASE_WAITING;
+    return spent_us(slot, CURLINFO_NAMELOOKUP_TIME_T) > 0 ? PHASE_CONNECTING : PHASE_RESOLVING;
+}
+
+static void explain_connect(const struct http_slot *slot, struct error *err)
+{
+    const char *place = slot->exchange->call->place;
+    long number = 0;
+
+    curl_easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &number);
+    if (slot->egress_refusal)
+        failure_egress(err, place, slot->egress_refusal);
+    else if (number == ECONNREFUSED || number == 0)
+        failure_refused(err, place);
+    else
+        error_set(err, ERROR_UNREACHABLE, "%.200s: cannot connect: %s; check the address and the network", place,
+                  strerror((int)number));
+}
+
+static void explain_write(const struct http_slot *slot, struct error *err)
+{
+    const struct http_call *call = slot->exchange->call;
+
+    if (slot->body_overflows)
+        failure_body_limit(err, call->place, call->request.body_max_bytes);
+    else if (slot->head_overflows)
+        failure_header_limit(err, call->place);
+    else
+        error_set(err, ERROR_NONSENSE, "%.200s: the answer cannot be read: %s", call->place, slot->why);
+}
+
+/* Since TLS 1.3 a server refuses a client certificate only after the handshake, so a broken read may be about TLS too. */
+static bool explain_tls(const struct http_slot *slot, CURLcode result, struct error *err)
+{
+    const char *place = slot->exchange->call->place, *remedy = "check the certificates of both sides";
+    bool alert = strstr(slot->why, "alert") || strstr(slot->why, "SSL");
+
+    switch (result) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        remedy = "give the CA that signed its certificate, or correct the host name";
+        break;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_USE_SSL_FAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+        break;
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        if (!alert)
+            return false;
+        break;
+    default:
+        return false;
+    }
+    error_set(err, ERROR_UNREACHABLE, "%.120s: TLS: %.120s; %s", place,
+              slot->why[0] ? slot->why : curl_easy_strerror(result), remedy);
+    return true;
+}
+
+void http_explain(const struct http_slot *slot, CURLcode result, struct error *err)
+{
+    const struct http_call *call = slot->exchange->call;
+
+    if (explain_tls(slot, result, err))
+        return;
+    switch (result) {
+    case CURLE_OPERATION_TIMEDOUT:
+        failure_timeout(err, call->place, phase_of(slot), call->request.timeout_ms);
+        break;
+    case CURLE_COULDNT_CONNECT:
+        explain_connect(slot, err);
+        break;
+    case CURLE_WRITE_ERROR:
+        explain_write(slot, err);
+        break;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the name cannot be resolved; check the name and the DNS server",
+                  call->place);
+        break;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the name of the proxy cannot be resolved; check HTTP_PROXY and HTTPS_PROXY",
+                  call->place);
+        break;
+    case CURLE_PROXY:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY",
+                  call->place);
+        break;
+    case CURLE_GOT_NOTHING:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: closed the connection without an answer; look at the server's log",
+                  call->place);
+        break;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the connection broke before the answer was complete; look at the "
+                                          "server's log",
+                  call->place);
+        break;
+    case CURLE_URL_MALFORMAT:
+        error_set(err, ERROR_INVALID, "%.200s: the URL cannot be read; write it like http://host:port/path", call->place);
+        break;
+    case CURLE_BAD_CONTENT_ENCODING:
+        error_set(err, ERROR_NONSENSE, "%.200s: the answer is compressed in a way that cannot be read", call->place);
+        break;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        error_set(err, ERROR_NONSENSE, "%.200s: does not answer in HTTP; check the port", call->place);
+        break;
+    default:
+        error_set(err, ERROR_UNREACHABLE, "%.200s: %s", call->place, curl_easy_strerror(result));
+        break;
+    }
+}

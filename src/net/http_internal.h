@@ -1,0 +1,90 @@
+/* http_internal: between the life of an exchange (http.c) and the library that carries it (http_curl.c, http_error.c). */
+#ifndef WEIR_NET_HTTP_INTERNAL_H
+#define WEIR_NET_HTTP_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "base/text.h"
+#include "net/net_internal.h"
+
+struct event;
+struct http_slot;
+struct socket_watch;
+
+struct exchange {
+    struct http_client *client;
+    struct exchange *previous, *next; /* all under way */
+    struct exchange *next_failing;
+    struct gate_ticket ticket;
+    struct http_call *call;
+    struct tls_profile *profile;
+    struct http_slot *slot;      /* while it is on the wire */
+    struct timer *patience;      /* while it waits at the gate */
+    int64_t started_ms, deadline_ms; /* ticks */
+    http_done *done;             /* NULL: cancelled */
+    void *arg;
+    bool failing; /* known to fail, and told in a later turn */
+    struct error error;
+};
+
+/* An easy handle and what it was told, so that the next exchange tells it only what differs. */
+struct http_slot {
+    struct http_client *client;
+    struct http_slot *next_free;
+    struct exchange *exchange;
+    CURL *easy;
+    /* as set */
+    uint64_t profile_number;
+    int64_t timeout_ms;
+    long http_version;
+    const char *proxy;
+    bool plain_get, has_headers, has_connect_to, has_socket_path, has_connect_timeout;
+    /* what stands behind pointers the library keeps */
+    struct curl_slist *header_nodes;
+    size_t header_room;
+    struct text header_lines, url;
+    struct curl_slist connect_to;
+    char connect_to_text[300];
+    /* the answer */
+    struct text head, body;
+    struct http_header *headers;
+    size_t headers_room;
+    bool head_overflows, body_overflows;
+    const char *egress_refusal; /* static text */
+    char why[CURL_ERROR_SIZE];
+};
+
+struct http_client {
+    struct http_client_options options;
+    CURLM *multi;
+    struct gate *gate;
+    struct exchange *exchanges;
+    struct exchange *failing, *last_failing;
+    struct http_slot *free_slots;
+    size_t free_slot_count;
+    struct event *kick; /* runs what was started in this turn, and tells of what is known to fail */
+    bool kicked, curl_is_due;
+    struct timer *timer; /* the library's */
+    struct socket_watch **watches; /* by descriptor */
+    size_t watch_room;
+    char *http_proxy, *https_proxy, *no_proxy, *user_agent;
+    bool keep_alive;
+};
+
+/* http_curl.c */
+bool http_curl_open(struct http_client *client, struct error *err);
+void http_curl_close(struct http_client *client);
+void http_curl_start(struct exchange *exchange, int64_t timeout_ms); /* takes a slot */
+void http_curl_stop(struct exchange *exchange);                      /* off the wire; the slot and its answer stay */
+void http_slot_free(struct http_slot *slot);                         /* back into the pool */
+void http_client_kick(struct http_client *client);
+
+/* http.c: the library is through with an exchange. Never called from inside one of its callbacks. */
+void http_exchange_ended(struct exchange *exchange, CURLcode result);
+void http_exchange_fail_later(struct exchange *exchange); /* with exchange->error */
+void http_client_tell_failing(struct http_client *client);
+
+/* http_error.c */
+void http_explain(const struct http_slot *slot, CURLcode result, struct error *err);
+
+#endif

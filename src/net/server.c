@@ -1,0 +1,604 @@
+/*
+ * server: HTTP on evhttp. Here are routes, decoding, and the bounds that evhttp does not keep itself.
+ *
+ * A request becomes segments ("/api/v1/objects/shop/checkout" -> api v1 objects shop checkout), each percent-decoded after the
+ * split, so that a name with %2F in it is one segment. The first route whose pattern fits decides; HEAD is answered by
+ * the handler of GET, without the body.
+ *
+ * evhttp of libevent 2.1 neither counts connections nor says when one ends. So we make each connection's bufferevent, keep a
+ * reference, and see by its missing callbacks that evhttp let it go. When SERVER_CONNECTIONS_MAX are there we stop accepting
+ * until one is; newcomers wait in the kernel's queue meanwhile.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "net/loop.h"
+#include "net/server.h"
+
+enum {
+    LISTENERS_MAX = 4,
+    BACKLOG = 128,
+    SEGMENTS_MAX = 16, /* of a path; the deepest route has 10 */
+    RECOUNT_MS = 100,  /* while full: how often we look whether a connection ended */
+};
+
+struct route {
+    const char *method;
+    char *pattern; /* split in place: segments, each ending with a 0 byte */
+    const char *segments[SEGMENTS_MAX];
+    size_t segment_count;
+    server_handler *handler;
+    void *arg;
+};
+
+struct server {
+    struct loop *loop;
+    struct evhttp *http;
+    struct evconnlistener *listeners[LISTENERS_MAX]; /* evhttp's */
+    size_t listener_count;
+    struct route routes[SERVER_ROUTES_MAX];
+    size_t route_count;
+    struct bufferevent *connections[SERVER_CONNECTIONS_MAX];
+    size_t connection_count;
+    bool full;
+    struct timer *recount;
+    struct arena *arena; /* of the request being answered */
+    struct text body;
+    char address[300];
+    char *unix_path;
+    dev_t unix_device;
+    ino_t unix_inode;
+};
+
+/* What stands behind request->internal. */
+struct incoming {
+    struct server *server;
+    struct evhttp_request *request;
+    const char *query;
+};
+
+/* ---- connections ---- */
+static void forget_ended(struct server *server)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < server->connection_count; i++) {
+        struct bufferevent *connection = server->connections[i];
+        bufferevent_data_cb on_read, on_write;
+        bufferevent_event_cb on_event;
+        void *arg;
+
+        bufferevent_getcb(connection, &on_read, &on_write, &on_event, &arg);
+        if (on_read || on_write || on_event)
+            server->connections[kept++] = connection;
+        else
+            bufferevent_decref(connection);
+    }
+    server->connection_count = kept;
+}
+
+static void accept_or_wait(struct server *server)
+{
+    bool full = server->connection_count >= SERVER_CONNECTIONS_MAX;
+
+    if (full)
+        loop_timer_set(server->recount, RECOUNT_MS);
+    if (full == server->full)
+        return;
+    server->full = full;
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (full)
+            evconnlistener_disable(server->listeners[i]);
+        else
+            evconnlistener_enable(server->listeners[i]);
+    }
+}
+
+static void on_recount(void *arg)
+{
+    forget_ended(arg);
+    accept_or_wait(arg);
+}
+
+/* evhttp asks for the bufferevent of a connection just accepted. It closes the socket itself. Several may come from one turn of
+   the listener after we said stop: those are not counted. */
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+    struct server *server = arg;
+    struct bufferevent *connection = bufferevent_socket_new(base, -1, 0);
+
+    if (server->connection_count >= SERVER_CONNECTIONS_MAX / 2)
+        forget_ended(server);
+    if (connection && server->connection_count < SERVER_CONNECTIONS_MAX) {
+        bufferevent_incref(connection);
+        server->connections[server->connection_count++] = connection;
+    }
+    accept_or_wait(server);
+    return connection;
+}
+
+/* ---- decoding ---- */
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* NULL: a bad escape, or one of the 0 byte. */
+static char *decode(struct arena *arena, const char *text, size_t length, bool plus_is_blank)
+{
+    char *decoded = arena_alloc(arena, length + 1), *to = decoded;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '+' && plus_is_blank) {
+            *to++ = ' ';
+        } else if (text[i] != '%') {
+            *to++ = text[i];
+        } else {
+            if (length - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0)
+                return NULL;
+            *to = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+            if (!*to)
+                return NULL;
+            to++;
+            i += 2;
+        }
+    }
+    return decoded;
+}
+
+struct path {
+    const char *segments[SEGMENTS_MAX];
+    size_t count;
+    const char *whole;
+};
+
+/* False: it cannot be decoded. More segments than any route has are cut: no route fits then. */
+static bool read_path(struct arena *arena, const char *raw, struct path *path)
+{
+    path->count = 0;
+    path->whole = decode(arena, raw, strlen(raw), false);
+    if (!path->whole)
+        return false;
+    while (*raw) {
+        size_t length;
+
+        if (*raw == '/')
+            raw++;
+        length = strcspn(raw, "/");
+        if (path->count == SEGMENTS_MAX)
+            return true;
+        path->segments[path->count] = decode(arena, raw, length, false);
+        if (!path->segments[path->count++])
+            return false;
+        raw += length;
+    }
+    return true;
+}
+
+const char *server_query(const struct server_request *request, const char *name)
+{
+    const struct incoming *in = request->internal;
+    struct arena *arena = in->server->arena;
+
+    for (const char *at = in->query; at && *at;) {
+        size_t length = strcspn(at, "&"), name_length = 0;
+        const char *key;
+
+        while (name_length < length && at[name_length] != '=')
+            name_length++;
+        key = decode(arena, at, name_length, true);
+        if (key && strcmp(key, name) == 0) {
+            size_t skip = name_length < length ? name_length + 1 : name_length;
+
+            return decode(arena, at + skip, length - skip, true);
+        }
+        at += length;
+        if (*at)
+            at++;
+    }
+    return NULL;
+}
+
+const char *server_header(const struct server_request *request, const char *name)
+{
+    const struct incoming *in = request->internal;
+
+    return evhttp_find_header(evhttp_request_get_input_headers(in->request), name);
+}
+
+/* ---- routes ---- */
+void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg)
+{
+    struct route *route = &server->routes[server->route_count++];
+    size_t variables = 0;
+    char *at;
+
+    assert(server->route_count <= SERVER_ROUTES_MAX && pattern[0] == '/');
+    route->method = method;
+    route->pattern = mem_copy(pattern);
+    route->handler = handler;
+    route->arg = arg;
+    for (at = route->pattern; *at;) {
+        *at++ = 0;
+        assert(route->segment_count < SEGMENTS_MAX);
+        route->segments[route->segment_count++] = at;
+        if (strncmp(at, "@", 1) == 0 && (at[1] == '/' || at[1] == 0))
+            variables++;
+        at += strcspn(at, "/");
+    }
+    assert(variables <= sizeof((struct server_request *)0)->segments / sizeof(char *));
+}
+
+static bool fits(const struct route *route, const struct path *path, struct server_request *request)
+{
+    if (route->segment_count != path->count)
+        return false;
+    request->segment_count = 0;
+    for (size_t i = 0; i < path->count; i++) {
+        if (strcmp(route->segments[i], "@") == 0 && path->segments[i][0])
+            request->segments[request->segment_count++] = path->segments[i];
+        else if (strcmp(route->segments[i], path->segments[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static const char *method_name(enum evhttp_cmd_type type)
+{
+    switch (type) {
+    case EVHTTP_REQ_GET:
+        return "GET";
+    case EVHTTP_REQ_POST:
+        return "POST";
+    case EVHTTP_REQ_HEAD:
+        return "HEAD";
+    case EVHTTP_REQ_PUT:
+        return "PUT";
+    case EVHTTP_REQ_DELETE:
+        return "DELETE";
+    case EVHTTP_REQ_OPTIONS:
+        return "OPTIONS";
+    case EVHTTP_REQ_PATCH:
+        return "PATCH";
+    default:
+        return "TRACE";
+    }
+}
+
+/* The route that fits path and method; else the methods that the path allows, "" for none. */
+static const struct route *find_route(const struct server *server, const struct path *path, const char *method,
+                                      struct server_request *request, struct text *allow)
+{
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+
+    for (size_t i = 0; i < server->route_count; i++) {
+        const struct route *route = &server->routes[i];
+
+        if (!fits(route, path, request))
+            continue;
+        if (strcmp(route->method, wanted) == 0)
+            return route;
+        text_printf(allow, "%s%s", allow->length ? ", " : "", route->method);
+        if (strcmp(route->method, "GET") == 0)
+            text_add(allow, ", HEAD");
+    }
+    return NULL;
+}
+
+/* ---- answers ---- */
+static const char *status_words(int status)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } rows[] = {{200, "OK"},          {201, "Created"},           {202, "Accepted"},        {204, "No Content"},
+                {301, "Moved Permanently"}, {302, "Found"},       {304, "Not Modified"},    {307, "Temporary Redirect"},
+                {400, "Bad Request"}, {401, "Unauthorized"},      {403, "Forbidden"},       {404, "Not Found"},
+                {405, "Method Not Allowed"}, {409, "Conflict"},   {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+                {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
+                {501, "Not Implemented"}, {503, "Service Unavailable"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].status == status)
+            return rows[i].words;
+    return "Answer";
+}
+
+static void say_error(struct server_answer *answer, int status, const char *sentence)
+{
+    answer->status = status;
+    answer->content_type = "application/json";
+    text_clear(answer->body);
+    text_add(answer->body, "{\"error\":");
+    text_add_json_string(answer->body, sentence, strlen(sentence));
+    text_add(answer->body, "}\n");
+}
+
+static void free_bytes(const void *bytes, size_t length, void *arg)
+{
+    (void)length, (void)arg;
+    free((void *)bytes);
+}
+
+static void send_answer(struct evhttp_request *request, struct server_answer *answer, bool is_head)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    struct evbuffer *body = NULL;
+    size_t length = answer->body->length;
+    bool has_body = length > 0 && answer->status != 204 && answer->status != 304;
+    char number[32];
+
+    if (has_body)
+        evhttp_add_header(headers, "Content-Type", answer->content_type);
+    if (answer->allow)
+        evhttp_add_header(headers, "Allow", answer->allow);
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    if (is_head) {
+        snprintf(number, sizeof number, "%zu", length);
+        evhttp_add_header(headers, "Content-Length", number);
+    } else if (has_body) {
+        char *bytes = text_take(answer->body); /* handed over, not copied: a list of all objects is large */
+
+        body = evbuffer_new();
+        if (!body || evbuffer_add_reference(body, bytes, length, free_bytes, NULL) < 0)
+            free(bytes);
+    }
+    evhttp_send_reply(request, answer->status, status_words(answer->status), body);
+    if (body)
+        evbuffer_free(body);
+}
+
+static void respond(struct server *server, struct incoming *in, const char *method, struct server_answer *answer)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(in->request);
+    const char *raw = evhttp_uri_get_path(uri);
+    struct evbuffer *body = evhttp_request_get_input_buffer(in->request);
+    struct server_request request = {.method = method, .internal = in};
+    const struct route *route;
+    struct text allow;
+    struct path path;
+
+    if (!read_path(server->arena, raw && *raw ? raw : "/", &path)) {
+        say_error(answer, 400, "the path has an escape that cannot be decoded; write % as %25");
+        return;
+    }
+    text_init(&allow, 1024);
+    route = find_route(server, &path, method, &request, &allow);
+    if (route) {
+        in->query = evhttp_uri_get_query(uri);
+        request.path = path.whole;
+        request.body_length = evbuffer_get_length(body);
+        request.body = arena_copy_bytes(server->arena, evbuffer_pullup(body, -1), request.body_length);
+        route->handler(route->arg, &request, answer);
+    } else if (allow.length) {
+        answer->allow = arena_copy(server->arena, allow.bytes);
+        say_error(answer, 405, "this path does not have that method; see the header Allow");
+    } else {
+        say_error(answer, 404, "nothing is here; the API starts at /api/v1/objects");
+    }
+    text_done(&allow);
+}
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+    struct server *server = arg;
+    struct incoming in = {.server = server, .request = request};
+    struct server_answer answer = {.status = 200, .content_type = "application/json", .body = &server->body};
+    const char *method = method_name(evhttp_request_get_command(request));
+
+    text_clear(&server->body);
+    server->body.overflowed = false;
+    respond(server, &in, method, &answer);
+    if (server->body.overflowed)
+        say_error(&answer, 500, "the answer is larger than 64 MiB (SERVER_ANSWER_MAX_BYTES); ask for less");
+    send_answer(request, &answer, strcmp(method, "HEAD") == 0);
+    arena_reset(server->arena);
+}
+
+/* ---- the server ---- */
+bool server_new(struct loop *loop, struct server **out, struct error *err)
+{
+    struct server *server = mem_alloc(sizeof *server);
+
+    server->loop = loop;
+    server->http = evhttp_new(loop_event_base(loop));
+    if (!server->http) {
+        free(server);
+        return error_set(err, ERROR_INTERNAL, "the HTTP server cannot be made: no memory");
+    }
+    server->recount = loop_timer_new(loop, on_recount, server);
+    server->arena = arena_new(ARENA_USUAL);
+    text_init(&server->body, SERVER_ANSWER_MAX_BYTES);
+    evhttp_set_max_headers_size(server->http, SERVER_REQUEST_MAX_BYTES);
+    evhttp_set_max_body_size(server->http, SERVER_REQUEST_MAX_BYTES);
+    evhttp_set_timeout(server->http, SERVER_IDLE_TIMEOUT_S);
+    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+                                                 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    evhttp_set_bevcb(server->http, on_connection, server);
+    evhttp_set_gencb(server->http, on_request, server);
+    *out = server;
+    return true;
+}
+
+/* Only if it is still the socket we made: another process may have replaced it. */
+static void remove_unix_socket(struct server *server)
+{
+    struct stat about;
+
+    if (server->unix_path && stat(server->unix_path, &about) == 0 && about.st_dev == server->unix_device &&
+        about.st_ino == server->unix_inode)
+        unlink(server->unix_path);
+    free(server->unix_path);
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    remove_unix_socket(server);
+    evhttp_free(server->http); /* and listeners and connections */
+    for (size_t i = 0; i < server->connection_count; i++)
+        bufferevent_decref(server->connections[i]);
+    for (size_t i = 0; i < server->route_count; i++)
+        free(server->routes[i].pattern);
+    loop_timer_free(server->recount);
+    arena_free(server->arena);
+    text_done(&server->body);
+    free(server);
+}
+
+static bool listen_at(struct server *server, const struct sockaddr *address, socklen_t length, const char *name,
+                      struct error *err)
+{
+    struct evconnlistener *listener;
+
+    if (server->listener_count == LISTENERS_MAX)
+        return error_set(err, ERROR_LIMIT, "%.200s: a server listens at no more than %d addresses", name, LISTENERS_MAX);
+    listener = evconnlistener_new_bind(loop_event_base(server->loop), NULL, NULL,
+                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG, address,
+                                       (int)length);
+    if (!listener)
+        return error_set(err, errno == EADDRINUSE || errno == EACCES ? ERROR_INVALID : ERROR_INTERNAL,
+                         "cannot listen at %.200s: %s; choose another address", name, strerror(errno));
+    if (!evhttp_bind_listener(server->http, listener)) {
+        evconnlistener_free(listener);
+        return error_set(err, ERROR_INTERNAL, "cannot listen at %.200s: no memory", name);
+    }
+    server->listeners[server->listener_count++] = listener;
+    return true;
+}
+
+static void note_address(struct server *server, struct evconnlistener *listener)
+{
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof bound;
+    char host[128], port[16];
+
+    if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)(void *)&bound, &length) == 0 &&
+        getnameinfo((struct sockaddr *)(void *)&bound, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        snprintf(server->address, sizeof server->address, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static bool split_address(const char *address, char *host, size_t size, const char **port)
+{
+    const char *colon = strrchr(address, ':');
+    size_t length;
+
+    if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > 65535)
+        return false;
+    length = (size_t)(colon - address);
+    if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
+        address++;
+        length -= 2;
+    } else if (memchr(address, ':', length)) {
+        return false; /* an IPv6 address without brackets: where does the port start? */
+    }
+    if (length >= size)
+        return false;
+    memcpy(host, address, length);
+    host[length] = 0;
+    *port = colon + 1;
+    return true;
+}
+
+bool server_listen_tcp(struct server *server, const char *address, struct error *err)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    char host[256];
+    const char *port;
+    bool listens = false;
+
+    if (!split_address(address, host, sizeof host, &port))
+        return error_set(err, ERROR_INVALID, "'%.100s' is no address to listen at; write host:port, such as 127.0.0.1:8642",
+                         address);
+    if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0)
+        return error_set(err, ERROR_INVALID, "'%.100s': this host is not known here; use an address of this machine", address);
+    for (const struct addrinfo *a = found; a && !listens; a = a->ai_next)
+        listens = listen_at(server, a->ai_addr, a->ai_addrlen, address, err);
+    freeaddrinfo(found);
+    if (listens)
+        note_address(server, server->listeners[server->listener_count - 1]);
+    return listens;
+}
+
+/* A socket that nobody answers at is left over from a process that died. */
+static bool make_way(const struct sockaddr_un *address, struct error *err)
+{
+    struct stat about;
+    int fd;
+    bool answers;
+
+    if (lstat(address->sun_path, &about) < 0)
+        return true;
+    if (!S_ISSOCK(about.st_mode))
+        return error_set(err, ERROR_INVALID, "%.108s exists and is no socket; remove it or choose another path",
+                         address->sun_path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    answers = fd >= 0 && (connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) == 0 || errno == EAGAIN);
+    if (fd >= 0)
+        close(fd);
+    if (answers)
+        return error_set(err, ERROR_INVALID, "another process listens at %.108s; stop it, or use another --data-dir",
+                         address->sun_path);
+    unlink(address->sun_path);
+    return true;
+}
+
+bool server_listen_unix(struct server *server, const char *path, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat about;
+    mode_t mask;
+    bool listens;
+
+    assert(!server->unix_path);
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(err, ERROR_INVALID, "%.200s: the path of a Unix socket has at most %zu characters; use a shorter "
+                                             "--data-dir",
+                         path, sizeof address.sun_path - 1);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    if (!make_way(&address, err))
+        return false;
+    mask = umask(0177); /* so that it is 0600 from its first moment */
+    listens = listen_at(server, (const struct sockaddr *)(const void *)&address, sizeof address, path, err);
+    umask(mask);
+    if (!listens)
+        return false;
+    server->unix_path = mem_copy(path);
+    if (stat(path, &about) == 0) {
+        server->unix_device = about.st_dev;
+        server->unix_inode = about.st_ino;
+    }
+    return true;
+}
+
+const char *server_address(const struct server *server)
+{
+    return server->address;
+}
