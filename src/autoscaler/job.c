@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "decide/jobs.h"
 
 static size_t job_views(const struct object *object, const struct job_view **views)
 {
@@ -56,9 +57,14 @@ static void roll_out(struct object *object)
     const struct job_view *views;
     size_t count = job_views(object, &views);
 
+    const char **names = arena_array(object->a->turn, count ? count : 1, sizeof(*names));
+    size_t old = 0;
+
     for (size_t i = 0; !object->policy->rollout_gradual && i < count; i++)
         if (views[i].generation != object->policy->job_generation)
-            object->a->parts.platform->ops->job_delete(object->jobs, views[i].name);
+            names[old++] = arena_copy(object->a->turn, views[i].name);
+    for (size_t i = 0; i < old; i++) /* the view changes while jobs are deleted */
+        object->a->parts.platform->ops->job_delete(object->jobs, names[i]);
 }
 
 void job_decide(struct object *object, int64_t now_ms)
@@ -91,28 +97,25 @@ void job_decide(struct object *object, int64_t now_ms)
     }
 }
 
-static int by_end(const void *left, const void *right)
+static void clean_up(struct object *object)
 {
-    const struct job_view *const *a = left, *const *b = right;
-
-    return ((*a)->finished_at_ms > (*b)->finished_at_ms) - ((*a)->finished_at_ms < (*b)->finished_at_ms);
-}
-
-/* Of the jobs that ended one way, the oldest beyond the limit are deleted. */
-static void clean_up(struct object *object, bool succeeded, int32_t limit)
-{
+    const struct policy *policy = object->policy;
     const struct job_view *views;
     size_t count = job_views(object, &views), ended = 0;
-    const struct job_view **list = arena_array(object->a->turn, count ? count : 1, sizeof(*list));
+    struct job_finished *list = arena_array(object->a->turn, count ? count : 1, sizeof(*list));
+    const char **names = arena_array(object->a->turn, count ? count : 1, sizeof(*names));
+    bool *remove = arena_array(object->a->turn, count ? count : 1, sizeof(*remove));
 
-    for (size_t i = 0; i < count; i++)
-        if (views[i].finished && views[i].succeeded == succeeded)
-            list[ended++] = &views[i];
-    if (ended <= (size_t)limit)
-        return;
-    qsort(list, ended, sizeof(*list), by_end);
-    for (size_t i = 0; i < ended - (size_t)limit; i++)
-        object->a->parts.platform->ops->job_delete(object->jobs, list[i]->name);
+    for (size_t i = 0; i < count; i++) {
+        if (!views[i].finished)
+            continue;
+        names[ended] = arena_copy(object->a->turn, views[i].name); /* the view changes while jobs are deleted */
+        list[ended++] = (struct job_finished){.succeeded = views[i].succeeded, .at_ms = views[i].finished_at_ms};
+    }
+    job_history(list, ended, policy->successful_history, policy->failed_history, remove);
+    for (size_t i = 0; i < ended; i++)
+        if (remove[i])
+            object->a->parts.platform->ops->job_delete(object->jobs, names[i]);
 }
 
 void job_apply(struct object *object, int64_t now_ms)
@@ -126,6 +129,5 @@ void job_apply(struct object *object, int64_t now_ms)
         object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done,
                                                     write_begin(object, NULL));
     }
-    clean_up(object, true, policy->successful_history);
-    clean_up(object, false, policy->failed_history);
+    clean_up(object);
 }
