@@ -126,7 +126,9 @@ bool lib_json_add_string(struct text *out, struct span s)
     if (!text_add_char(out, '"'))
         return false;
     for (size_t at = 0; at < s.length; at += width) {
-        const char *escape = json_escape(lib_point_at(s, at, &width), width, room);
+        uint32_t point = lib_point_at(s, at, &width);
+        const char *escape = json_escape(point, width, room);
+
         if (!escape)
             continue;
         if (!text_append(out, s.bytes + plain, at - plain) || !text_add(out, escape))

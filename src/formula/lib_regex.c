@@ -625,7 +625,7 @@ static bool open_group(struct parser *p, size_t opened_at, unsigned flags_inside
     if (p->group_count > 0)
         begin_atom(p);
     if (p->group_count > FORMULA_REGEX_DEPTH_MAX)
-        return error_set(p->err, ERROR_LIMIT, "error parsing regexp: expression nests too deeply: more than %d groups in "
+        return error_set(p->err, ERROR_INVALID, "error parsing regexp: expression nests too deeply: more than %d groups in "
                          "each other", FORMULA_REGEX_DEPTH_MAX);
     p->groups = mem_grow(p->groups, p->group_count + 1, sizeof(*p->groups));
     p->groups[p->group_count++] = (struct group){opened_at, p->flags, code, code, -1, 1};

@@ -597,11 +597,11 @@ static bool probe_abbreviation(const struct zone *zone, struct span name, int64_
 /* The offset that an abbreviation means in a zone, at best at the time in question, else whenever it was in use. */
 static bool offset_of_name(const struct zone *zone, struct span name, int64_t local_s, int *offset_s)
 {
-    static const int64_t year_s = 366 * 24 * 3600, from_1900_s = INT64_C(-2208988800), to_2040_s = INT64_C(2208988800);
+    static const int64_t year_s = 366 * 24 * 3600, from_1840_s = INT64_C(-4102444800), to_2040_s = INT64_C(2208988800);
     bool exact = false, found;
 
     found = probe_abbreviation(zone, name, local_s, local_s - year_s, local_s + year_s, &exact, offset_s);
-    return found || probe_abbreviation(zone, name, local_s, from_1900_s, to_2040_s, &exact, offset_s);
+    return found || probe_abbreviation(zone, name, local_s, from_1840_s, to_2040_s, &exact, offset_s);
 }
 
 static void fix_zone(struct go_time *t, struct span name, int offset_s)
@@ -646,7 +646,7 @@ static void settle_zone_name(const struct reading *r, int64_t local_s, const str
 bool lib_time_parse(struct span layout, struct span value, const struct zone *in, const struct zone *local,
                     struct go_time *out, struct error *err)
 {
-    struct reading r = {.month = -1, .day = -1, .yearday = -1};
+    struct reading r = {.month = -1, .day = -1, .yearday = -1, .zone_name = {"", 0}};
     const struct zone *lookup = in ? in : local ? local : zone_utc();
     struct go_time t = {0};
     int64_t local_s;
