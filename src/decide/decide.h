@@ -14,6 +14,10 @@
  * Order of a decision (DESIGN.md 3; keda-operator 03; hpa-algorithm.md):
  *   paused? -> values (fallback, holds, formula) -> active? -> to zero / idle / from zero -> proposals per trigger ->
  *   combined (tolerance inside) -> stabilized -> rate limited -> min, max -> paused-scale-in/out.
+ * In hpa mode only the part up to "from zero" is decided here; keda.h shows what the HorizontalPodAutoscaler is fed.
+ *
+ * A failed evaluation is counted once per sample: one with the same at_ms as at the last decision was counted then (at_ms 0
+ * always counts). So deciding again between two polls changes nothing.
  */
 #ifndef WEIR_DECIDE_DECIDE_H
 #define WEIR_DECIDE_DECIDE_H
@@ -123,7 +127,7 @@ struct decide_facts {
     int32_t replicas;         /* spec.replicas of the scale; -1: could not be read */
     int32_t status_replicas;  /* status.replicas */
     int32_t ready_replicas;
-    const struct sample *samples;   /* one per trigger (ignored for cpu and memory) */
+    const struct sample *samples;   /* one per trigger (ignored for cpu and memory); NULL: nobody was asked yet */
     struct series *const *series;   /* one per trigger; NULL entries where the formula needs no history; NULL: none */
     const int64_t *good_at_ms;      /* one per trigger: when its last good value was taken, 0 = never; NULL: unknown */
     const struct pod_fact *pods;    /* only when a trigger is cpu or memory */
@@ -150,42 +154,55 @@ bool decide_memory_read(const struct decide_rules *rules, const char *bytes, siz
 int64_t decide_memory_last_active_at_ms(const struct decide_memory *memory); /* 0: never */
 void decide_memory_set_last_active(struct decide_memory *memory, int64_t at_ms);
 int decide_memory_failures(const struct decide_memory *memory, size_t trigger); /* failed evaluations in a row */
+void decide_memory_set_failures(struct decide_memory *memory, size_t trigger, int failures); /* from status.health */
 /* The caller applied the decision: scale events count only then (hpa-algorithm.md 9.4). */
 void decide_applied(const struct decide_rules *rules, struct decide_memory *memory, const struct decision *decision);
 
 /* ------------------------------------------------------------------ the decision */
 
 /* Placeholders in a sentence: {cause} the trigger's name, "formula" or "" ; {before} {after} replicas; {measured} {limit}
-   numbers; {measured:duration} a span in seconds; {limit:time} an instant in seconds since the epoch.
+   numbers; {measured:duration} a span in seconds; {limit:time} an instant in seconds since the epoch (0: "it has one again");
+   {limit:percent} a ratio.
    The table is complete: enum, JSON names, `weir explain`, status page and docs/decisions.md all come from it. */
 #define DECISION_STEPS(STEP)                                                                                            \
-    STEP(CURRENT, "current", "{after} replicas run now")                                                                \
+    STEP(CURRENT, "current", "running now: {after}")                                                                    \
     STEP(PAUSED, "paused", "the object is paused by annotation: nothing is changed")                                    \
-    STEP(PAUSED_AT, "paused-at", "paused-replicas asks for {after}")                                                    \
+    STEP(PAUSED_AT, "paused-at", "the object is paused, and paused-replicas asks for {after}")                          \
     STEP(UNREADABLE, "target-unreadable", "the scale of the target could not be read: nothing is changed")              \
-    STEP(PROPOSED, "proposed", "{cause} at {measured} against a target of {limit} asks for {after}")                    \
-    STEP(WITHIN_TOLERANCE, "within-tolerance", "{cause} at {measured} is within {limit} of its target: no change")      \
-    STEP(NEGATIVE, "negative-result", "{cause} is {measured}, below zero: it asks for the minimum")                     \
-    STEP(NO_TARGET, "formula-without-target", "{cause} is {measured}: without a target it only switches on and off")    \
-    STEP(HELD_MISSING, "held-missing", "{cause} has no value for {measured:duration}: nothing is taken away before {limit:time}") \
-    STEP(HELD_FAILED, "held-failed", "{cause} failed: nothing is taken away")                                           \
-    STEP(HOLD_ENDED, "hold-ended", "{cause} has no value for {measured:duration}: {limit} counts from now on")          \
-    STEP(FALLBACK, "fallback", "{cause} failed {measured} times in a row (more than {limit}): fallback asks for {after}") \
-    STEP(FALLBACK_WAITS, "fallback-waits", "{cause} failed {measured} times in a row; fallback waits until it is more than {limit}") \
+    STEP(NOT_ASKED, "not-asked", "{cause} has not answered yet: nothing is taken away")                                 \
+    STEP(HELD_MISSING, "held-missing",                                                                                  \
+         "{cause} is missing: no value for {measured:duration}, so nothing is taken away before {limit:time}")          \
+    STEP(HELD_FAILED, "held-failed", "{cause} failed ({measured} in a row): nothing is taken away")                     \
+    STEP(HOLD_ENDED, "hold-ended",                                                                                      \
+         "{cause} is missing for {measured:duration}, longer than that is held: {limit} counts from now on")            \
+    STEP(FALLBACK, "fallback", "{cause} failed {measured} times in a row, more than {limit}: its fallback applies")     \
+    STEP(FALLBACK_WAITS, "fallback-waits",                                                                              \
+         "{cause} failed {measured} times in a row: nothing is taken away, and fallback waits until it is more than {limit}") \
     STEP(RESOURCE_FAILED, "resource-metric-failed", "{cause} could not be computed: nothing is taken away")             \
-    STEP(FORCED, "forced", "force-activation keeps the object active")                                                  \
-    STEP(ACTIVATED, "activated", "{cause} at {measured} is above its activation value {limit}: from {before} to {after}") \
-    STEP(COOLDOWN, "cooldown", "inactive for {measured:duration}: {after} kept until {limit:time}")                     \
-    STEP(DEACTIVATED, "deactivated", "inactive for longer than the cooldown: from {before} to {after}")                 \
+    STEP(NO_PODS, "no-pods", "{cause} at {measured} counts per ready replica, and none exists yet: nothing is taken away") \
+    STEP(FORCED, "forced", "force-activation keeps the object active: at least {after}")                                \
+    STEP(ALWAYS_ACTIVE, "always-active", "an object scaled by cpu or memory alone is always active: at least {after}")  \
+    STEP(ACTIVATED, "activated", "{cause} at {measured} switches on (activation {limit}): from {before} to at least {after}") \
+    STEP(FALLBACK_ACTIVE, "fallback-active", "the fallback of {cause} keeps the object active: at least {after}")       \
     STEP(INACTIVE, "inactive", "no trigger is active")                                                                  \
-    STEP(STABILIZED_DOWN, "stabilized-down", "{after} was wished for within the last {limit} s")                        \
-    STEP(STABILIZED_UP, "stabilized-up", "no more than {after} was wished for within the last {limit} s")               \
-    STEP(RATE_LIMITED_UP, "rate-limited-up", "at most {after} may run now (scaling up is limited)")                     \
-    STEP(RATE_LIMITED_DOWN, "rate-limited-down", "at least {after} must run now (scaling down is limited)")             \
+    STEP(COOLDOWN, "cooldown", "inactive for {measured:duration}: the cooldown lasts until {limit:time}")               \
+    STEP(DEACTIVATED, "deactivated", "inactive for {measured:duration}, longer than the cooldown: from {before} to {after}") \
+    STEP(PROPOSED, "proposed", "{cause} at {measured} against a target of {limit} asks for {after}")                    \
+    STEP(FALLBACK_ASKS, "fallback-asks", "the fallback of {cause} asks for {after}")                                    \
+    STEP(WITHIN_TOLERANCE, "within-tolerance", "{cause} at {measured} is within the tolerance of its target {limit}: {after} will do") \
+    STEP(NO_TARGET, "formula-without-target", "{cause} is {measured}: without a target it only switches on and off, so {after} will do") \
+    STEP(NEGATIVE, "negative-result", "{cause} is {measured}, below zero: it asks for the minimum")                     \
+    STEP(OUTBID, "outbid", "{cause} at {measured} asks for {limit}, which is no more")                                  \
+    STEP(HELD, "held", "what is known asks for {before}, but not all is known: {after} is kept")                        \
+    STEP(STABILIZED_DOWN, "stabilized-down", "{after} was wished for within the last {limit:duration}")                 \
+    STEP(STABILIZED_UP, "stabilized-up", "no more than {after} was wished for within the last {limit:duration}")        \
+    STEP(RATE_LIMITED_UP, "rate-limited-up", "at most {after} may run now: scaling up is limited")                      \
+    STEP(RATE_LIMITED_DOWN, "rate-limited-down", "at least {after} must run now: scaling down is limited")              \
     STEP(AT_MIN, "at-min", "the minimum is {after}")                                                                    \
     STEP(AT_MAX, "at-max", "the maximum is {after}")                                                                    \
     STEP(SCALE_IN_PAUSED, "scale-in-paused", "paused-scale-in keeps {after}")                                           \
-    STEP(SCALE_OUT_PAUSED, "scale-out-paused", "paused-scale-out keeps {after}")
+    STEP(SCALE_OUT_PAUSED, "scale-out-paused", "paused-scale-out keeps {after}")                                        \
+    STEP(LEFT_TO_HPA, "left-to-hpa", "how many run is left to the HorizontalPodAutoscaler")
 
 enum step_kind {
 #define STEP(name, text, sentence) STEP_##name,
@@ -230,6 +247,7 @@ enum decision_reason {
 struct decision_input {
     enum sample_state state;
     bool stand_in, active, fallback;
+    bool held;           /* its value is not known: nothing is taken away because of it */
     double value;
     int64_t age_ms;      /* of the sample; -1: none */
     int32_t proposal;    /* replicas; -1: none */
@@ -244,7 +262,8 @@ struct decision_trace { /* one sub-expression's value */
 
 struct decision {
     int64_t at_ms;
-    int32_t before, after;     /* replicas that run (spec), and that shall run */
+    int32_t before, after;     /* replicas that run (spec; -1: not readable), and that shall run */
+    int32_t ready;             /* ready replicas at that moment */
     bool write;                /* after is to be written (differs from before, and nothing forbids it) */
     bool active, held, fallback, paused;
     bool error;                /* some trigger or the formula failed (not converted by fallback) */
