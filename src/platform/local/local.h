@@ -3,7 +3,11 @@
  *
  * Each replica runs under a weir-shim, so that it outlives a crash of Weir and is adopted by the next one:
  *
- *     data_dir/local/<namespace>/<kind>.<name>/<ordinal>/   pid, started, exit (written by the shim), log, port, volumes/
+ *     data_dir/local/lock, events.log
+ *     data_dir/local/<namespace>/<kind>.<name>/workload              the file it comes from, the count it was scaled to
+ *     data_dir/local/<namespace>/<kind>.<name>/<ordinal>/            process, exit, log, log.1 (written by the shim), lock (held
+ *                                                                    by the shim while it lives), replica, volumes/
+ *     data_dir/local/<namespace>/ScaledJob.<name>/<job>/             the same, with `job` for `replica`
  */
 #ifndef WEIR_PLATFORM_LOCAL_LOCAL_H
 #define WEIR_PLATFORM_LOCAL_LOCAL_H
