@@ -138,16 +138,16 @@ bool duration_parse_ms(const char *string, int64_t *ms)
     return true;
 }
 
-/* whole.fraction without trailing zeros; `digits` of the fraction are below the point. */
+/* value x 10^-digits without trailing zeros. */
 static int print_decimal(char *out, size_t size, uint64_t value, int digits, const char *unit)
 {
-    uint64_t one = 1;
+    uint64_t one = 1, billion = UINT64_C(1000000000);
     char fraction[32] = "";
 
     for (int i = 0; i < digits; i++)
         one *= 10;
     if (value % one) {
-        snprintf(fraction, sizeof fraction, ".%0*llu", digits, (unsigned long long)(value % one));
+        snprintf(fraction, sizeof fraction, ".%09llu", (unsigned long long)(value % one * (billion / one)));
         for (size_t last = strlen(fraction) - 1; fraction[last] == '0'; last--)
             fraction[last] = 0;
     }

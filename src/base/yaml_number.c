@@ -124,8 +124,7 @@ bool yaml_number(const char *text, size_t length, double *value)
 
     if (length == 0 || !strchr("+-.0123456789", text[0]) || memchr(text, 0, length))
         return false;
-    if (text[0] == '.' && length > 1 &&
-        isdigit((unsigned char)text[1])) /* here underscores count as Go's literals have them */
+    if (text[0] == '.' && memchr(text, '_', length)) /* here underscores count as Go's literals have them */
         return number_parse(text, length, value);
     char *plain = plain_copy(text, length, room);
     bool good = parse_plain(plain, value);
