@@ -165,7 +165,7 @@ static bool resolve(struct reader *r, const yaml_event_t *event, struct tree *no
         if (!resolve_tagged(r, node, tag))
             return fail_at(r, &event->start_mark, ERROR_INVALID,
                            "the text does not fit its tag %.64s; drop the tag or mend the text", tag);
-    } else if (event->data.scalar.plain_implicit) {
+    } else if (!node->quoted) {
         resolve_plain(node);
     } else {
         node->type = TREE_STRING;

@@ -107,7 +107,7 @@ static void scalars_mean_what_they_mean_to_kubernetes(void **state)
         {"!!bool yes", "true"},
         {"!!null ~", "null"},
         {"!foo 5", "\"5\""},
-        {"! 5", "\"5\""},
+        {"! '5'", "\"5\""},
         {"!!binary aGVsbG8=", "\"hello\""},
         {"!!binary aGVsbA==", "\"hell\""},
         {"!!str", "\"\""},
