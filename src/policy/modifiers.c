@@ -352,7 +352,7 @@ static void advise_no_target(struct modifiers *m)
         say(m, FINDING_ADVICE, "formula-without-target", "target",
             "add target to let the size follow the formula; KEDA itself refuses a formula without one",
             "without target the formula only switches on and off: above its activation value %d replica%s run", on, on == 1 ? "" : "s");
-    if (!m->o->formula_target && source_uses(m->o->formula, "target") && m->b->rules && !m->b->context->settings->keda_parity)
+    if (!m->o->formula_target && source_uses(m->o->formula, "target") && !m->b->context->settings->keda_parity)
         say(m, FINDING_WARNING, "formula-target", "formula", "set scalingModifiers.target, or use a trigger's name",
             "target in the formula is the target value of scalingModifiers, which is not set");
 }
@@ -380,20 +380,19 @@ static void advise_average(struct modifiers *m)
             "the formula divides by a number of pods, which is 0 after scaling to zero: there is no sensible value to wake up by");
 }
 
+/* The names that targets go by among the trigger types; most have "threshold" in them. */
 static bool is_threshold(const char *key)
 {
-    static const char *const others[] = {"targetValue",     "listLength",          "queueLength",         "messageCount", "pendingEntriesCount", "lagCount",
-                                         "targetQueueSize", "targetQueryValue",    "value",               "queueSize",    "blobCount",           "mode",
-                                         "shardCount",      "targetMetricValue",   "targetQueueLength",   "lag",          "lagThreshold"};
+    static const char *const others[] = {"targetValue",       "listLength",       "queueLength",         "messageCount",
+                                         "targetQueryValue",  "value",            "pendingEntriesCount", "queueSize",
+                                         "targetMetricValue", "targetQueueLength", "blobCount",          "shardCount"};
     const char *rest = string_starts(key, "activation") ? key + strlen("activation") : key;
 
-    if (strcasestr(rest, "threshold"))
-        return true;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (strcasecmp(rest, others[i]) == 0 && strcmp(others[i], "mode") != 0)
+        if (strcasecmp(rest, others[i]) == 0)
             return true;
     }
-    return false;
+    return strcasestr(rest, "threshold") != NULL;
 }
 
 /* Thresholds that a formula makes void; one that says the same as the formula's own misleads nobody. */

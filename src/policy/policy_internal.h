@@ -72,7 +72,6 @@ struct manifest_set {
     size_t count;
 };
 const struct trigger_auth *set_find_auth(void *set, const char *ns, const char *kind, const char *name);
-bool same_group_kind(const struct target_ref *a, const struct target_ref *b);
 
 /* policy.c: builds even what the manifest room found broken, as far as it goes; for lint, so that one run finds all. */
 struct policy *build_object(const struct scaled_object *object, const struct policy_context *context, struct report *report);

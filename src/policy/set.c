@@ -27,12 +27,6 @@ static const char *group_of(const char *api_version)
     return strchr(api_version, '/') ? api_version : "";
 }
 
-/* Two references mean the same workload whatever version of the group they name. */
-bool same_group_kind(const struct target_ref *a, const struct target_ref *b)
-{
-    return string_equal(a->kind, b->kind) && string_equal(group_of(a->api_version), group_of(b->api_version));
-}
-
 static const char *key_of(struct index *x, const char *kind, const char *group, const char *ns, const char *name)
 {
     return arena_printf(x->arena, "%s %.*s %s/%s", kind, (int)strcspn(group, "/"), group, ns, name);
