@@ -319,7 +319,7 @@ enum job_strategy { JOB_DEFAULT, JOB_CUSTOM, JOB_ACCURATE, JOB_EAGER };
 enum job_combination { JOB_COMBINE_MAX, JOB_COMBINE_MIN, JOB_COMBINE_AVG, JOB_COMBINE_SUM };
 
 struct job_rules {
-    int32_t min, max;          /* raw minReplicaCount (-1 unset), maxReplicaCount */
+    int32_t min, max;          /* raw minReplicaCount and maxReplicaCount, -1: unset. An unset maximum is 100 above the minimum */
     enum job_strategy strategy;
     enum job_combination combination;
     int32_t custom_deduction;

@@ -13,14 +13,15 @@
 #include "base/arena.h"
 #include "decide/hpa.h"
 
+enum { JOBS_MAX_DEFAULT = 100 }; /* where maxReplicaCount is not set */
+
 struct job_bounds job_bounds(const struct job_rules *rules)
 {
-    int32_t max = rules->max < 0 ? 0 : rules->max;
+    int32_t max = rules->max < 0 ? JOBS_MAX_DEFAULT : rules->max;
     int32_t min = rules->min < 0 ? 0 : rules->min > max ? max : rules->min;
+    bool whole = rules->max < 0 || rules->min > max; /* then nothing is subtracted for the minimum */
 
-    if (rules->min > max) /* then there is no head-room left to subtract */
-        return (struct job_bounds){min, max};
-    return (struct job_bounds){min, max - min};
+    return (struct job_bounds){min, whole ? max : max - min};
 }
 
 double job_max_value(double length, double target, int32_t max)

@@ -6,53 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/quantity.h"
-#include "base/time.h"
-#include "base/tree.h"
 #include "decide/hpa_object.h"
-#include "vectors.h"
+#include "decide_case.h"
 
 enum { PODS_MAX = 256, VALUES_MAX = 256, USAGES_MAX = 16 };
-#define NOW_MS (INT64_C(1000000) * SECOND_MS)
-
-struct hpa_case {
-    const struct tree *in, *expect;
-    struct arena *arena;
-    struct vector_result *result;
-    bool same;
-};
 
 /* ------------------------------------------------------------------ reading */
-
-static int64_t integer_or(const struct tree *map, const char *key, int64_t unset)
-{
-    int64_t value;
-
-    return tree_integer(tree_get(map, key), &value) ? value : unset;
-}
-
-static bool flag(const struct tree *map, const char *key)
-{
-    bool value = false;
-
-    tree_bool(tree_get(map, key), &value);
-    return value;
-}
-
-static bool is_null(const struct tree *node)
-{
-    return !node || node->type == TREE_NULL;
-}
-
-static int64_t milli_of(const struct tree *node)
-{
-    int64_t milli = 0;
-
-    if (node && node->text)
-        quantity_parse_milli(node->text, &milli);
-    return milli;
-}
 
 static size_t read_values(const struct tree *list, int64_t *values)
 {
@@ -136,7 +95,7 @@ static void read_containers(const struct tree *pod, const char *container, struc
         out->has_usage = out->has_request = false;
 }
 
-static struct pod_fact *read_pods(struct hpa_case *c, size_t *count)
+static struct pod_fact *read_pods(struct decide_case *c, size_t *count)
 {
     const struct tree *list = tree_get(c->in, "pods");
     struct pod_fact *pods = arena_array(c->arena, PODS_MAX, sizeof(*pods));
@@ -168,45 +127,7 @@ static struct pod_fact *read_pods(struct hpa_case *c, size_t *count)
 
 /* ------------------------------------------------------------------ comparing */
 
-static void differ(struct hpa_case *c, const char *key, int64_t expected, int64_t got)
-{
-    c->same = false;
-    text_printf(&c->result->expected, "%s=%lld ", key, (long long)expected);
-    text_printf(&c->result->got, "%s=%lld ", key, (long long)got);
-}
-
-static void differ_text(struct hpa_case *c, const char *key, const char *expected, const char *got)
-{
-    c->same = false;
-    text_printf(&c->result->expected, "%s=%s ", key, expected ? expected : "null");
-    text_printf(&c->result->got, "%s=%s ", key, got ? got : "null");
-}
-
-static void compare_integer(struct hpa_case *c, const struct tree *expect, const char *key, int64_t got)
-{
-    int64_t expected;
-
-    if (tree_integer(tree_get(expect, key), &expected) && expected != got)
-        differ(c, key, expected, got);
-}
-
-static void compare_flag(struct hpa_case *c, const struct tree *expect, const char *key, bool got)
-{
-    bool expected;
-
-    if (tree_bool(tree_get(expect, key), &expected) && expected != got)
-        differ(c, key, expected, got);
-}
-
-static void compare_text(struct hpa_case *c, const struct tree *expect, const char *key, const char *got)
-{
-    const struct tree *node = tree_get(expect, key);
-
-    if (node && !string_equal(tree_string(node), got))
-        differ_text(c, key, tree_string(node), got);
-}
-
-static void compare_moments(struct hpa_case *c, const struct tree *expect, const char *key, const struct hpa_moments *got,
+static void compare_moments(struct decide_case *c, const struct tree *expect, const char *key, const struct hpa_moments *got,
                             int64_t now_ms)
 {
     const struct tree *list = tree_get(expect, key);
@@ -223,7 +144,7 @@ static void compare_moments(struct hpa_case *c, const struct tree *expect, const
     }
 }
 
-static void compare_proposal(struct hpa_case *c, const struct hpa_proposal *proposal)
+static void compare_proposal(struct decide_case *c, const struct hpa_proposal *proposal)
 {
     const struct tree *error = tree_get(c->expect, "error");
 
@@ -238,7 +159,7 @@ static void compare_proposal(struct hpa_case *c, const struct hpa_proposal *prop
 
 /* ------------------------------------------------------------------ proposals */
 
-static void run_value(struct hpa_case *c)
+static void run_value(struct decide_case *c)
 {
     struct hpa_tolerance tolerance = read_tolerance(c->in);
     int64_t values[VALUES_MAX];
@@ -252,7 +173,7 @@ static void run_value(struct hpa_case *c)
     compare_proposal(c, &proposal);
 }
 
-static void run_average(struct hpa_case *c, bool external)
+static void run_average(struct decide_case *c, bool external)
 {
     struct hpa_tolerance tolerance = read_tolerance(c->in);
     int64_t values[VALUES_MAX], sum;
@@ -270,7 +191,7 @@ static void run_average(struct hpa_case *c, bool external)
     compare_proposal(c, &proposal);
 }
 
-static void read_metric(struct hpa_case *c, int64_t *foreign, struct hpa_pods *out)
+static void read_metric(struct decide_case *c, int64_t *foreign, struct hpa_pods *out)
 {
     const char *resource = tree_string(tree_get(c->in, "resource"));
 
@@ -288,7 +209,7 @@ static void read_metric(struct hpa_case *c, int64_t *foreign, struct hpa_pods *o
     out->pods = read_pods(c, &out->pod_count);
 }
 
-static void run_pods(struct hpa_case *c)
+static void run_pods(struct decide_case *c)
 {
     struct hpa_tolerance tolerance = read_tolerance(c->in);
     int64_t foreign[VALUES_MAX];
@@ -300,7 +221,7 @@ static void run_pods(struct hpa_case *c)
     compare_proposal(c, &proposal);
 }
 
-static void compare_class(struct hpa_case *c, const struct hpa_pods *metric, const char *key, enum hpa_pod_class class)
+static void compare_class(struct decide_case *c, const struct hpa_pods *metric, const char *key, enum hpa_pod_class class)
 {
     const struct tree *name = tree_get(c->expect, key) ? tree_get(c->expect, key)->first : NULL;
 
@@ -315,7 +236,7 @@ static void compare_class(struct hpa_case *c, const struct hpa_pods *metric, con
         differ_text(c, key, tree_string(name), NULL);
 }
 
-static void run_group(struct hpa_case *c)
+static void run_group(struct decide_case *c)
 {
     int64_t foreign[VALUES_MAX], counted = 0;
     struct hpa_pods metric;
@@ -331,7 +252,7 @@ static void run_group(struct hpa_case *c)
 
 /* ------------------------------------------------------------------ stabilization and limits */
 
-static void run_limits(struct hpa_case *c)
+static void run_limits(struct decide_case *c)
 {
     enum hpa_limit why;
     int32_t after = hpa_limit_plain((int32_t)integer_or(c->in, "current", 0), (int32_t)integer_or(c->in, "desired", 0),
@@ -341,7 +262,7 @@ static void run_limits(struct hpa_case *c)
     compare_text(c, c->expect, "reason", hpa_limit_name(why));
 }
 
-static void run_policy(struct hpa_case *c)
+static void run_policy(struct decide_case *c)
 {
     struct scaling_behavior behavior;
     struct hpa_moments ups, downs;
@@ -359,7 +280,7 @@ static void run_policy(struct hpa_case *c)
     hpa_moments_done(&downs);
 }
 
-static void run_stabilize(struct hpa_case *c)
+static void run_stabilize(struct decide_case *c)
 {
     int64_t window_ms = integer_or(c->in, "windowS", 0) * SECOND_MS;
     int32_t desired = (int32_t)integer_or(c->in, "desired", 0);
@@ -372,7 +293,7 @@ static void run_stabilize(struct hpa_case *c)
     hpa_moments_done(&wishes);
 }
 
-static void compare_condition(struct hpa_case *c, const struct hpa_state *state, enum hpa_condition_type type,
+static void compare_condition(struct decide_case *c, const struct hpa_state *state, enum hpa_condition_type type,
                               const char *status_key, const char *reason_key)
 {
     const struct hpa_condition *condition = hpa_state_condition(state, type);
@@ -383,7 +304,7 @@ static void compare_condition(struct hpa_case *c, const struct hpa_state *state,
 }
 
 /* normalize and stabilize-behavior: the whole of sections 8 and 9; the latter looks at the stabilized number alone. */
-static void run_normalize(struct hpa_case *c, bool stabilize_only)
+static void run_normalize(struct decide_case *c, bool stabilize_only)
 {
     struct hpa_controller controller;
     struct scaling_behavior behavior;
@@ -411,7 +332,7 @@ static void run_normalize(struct hpa_case *c, bool stabilize_only)
     hpa_state_done(&state);
 }
 
-static void run_store_event(struct hpa_case *c)
+static void run_store_event(struct decide_case *c)
 {
     struct scaling_behavior behavior;
     struct hpa_moments ups, downs;
@@ -429,7 +350,7 @@ static void run_store_event(struct hpa_case *c)
 
 /* ------------------------------------------------------------------ quantities, defaults, validation */
 
-static void run_quantity(struct hpa_case *c)
+static void run_quantity(struct decide_case *c)
 {
     int64_t milli = 0;
     const struct tree *q = tree_get(c->in, "q");
@@ -441,7 +362,7 @@ static void run_quantity(struct hpa_case *c)
         compare_integer(c, c->expect, "milli", milli);
 }
 
-static void compare_direction(struct hpa_case *c, const struct tree *expect, const struct scaling_rules *got)
+static void compare_direction(struct decide_case *c, const struct tree *expect, const struct scaling_rules *got)
 {
     static const char *const selects[] = {"Max", "Min", "Disabled"};
     const struct tree *policies = tree_get(expect, "policies");
@@ -465,7 +386,7 @@ static void compare_direction(struct hpa_case *c, const struct tree *expect, con
     }
 }
 
-static void run_defaults(struct hpa_case *c)
+static void run_defaults(struct decide_case *c)
 {
     const struct tree *given = tree_get(c->in, "behavior"), *expect = tree_get(c->expect, "behavior");
     struct scaling_behavior behavior;
@@ -490,7 +411,7 @@ static void note_finding(void *arg, const char *path, enum hpa_finding_kind kind
         text_add(found, line);
 }
 
-static void run_validate(struct hpa_case *c)
+static void run_validate(struct decide_case *c)
 {
     const struct tree *errors = tree_get(c->expect, "errors");
     struct text found;
@@ -542,7 +463,7 @@ static void read_one_metric(const struct tree *m, struct hpa_metric *out)
     out->cpu = string_equal(tree_string(tree_get(source, "name")), "cpu");
 }
 
-static void read_object(struct hpa_case *c, const struct tree *spec, struct hpa_object *out)
+static void read_object(struct decide_case *c, const struct tree *spec, struct hpa_object *out)
 {
     const struct tree *behavior = tree_get(spec, "behavior"), *metrics = tree_get(spec, "metrics");
     struct hpa_metric *list = arena_array(c->arena, TRIGGERS_MAX, sizeof(*list));
@@ -585,7 +506,7 @@ static int64_t usage_of_pod(const struct tree *values, size_t pod)
     return milli_of(tree_index(values, pod < last ? pod : last));
 }
 
-static struct pod_fact *make_pods(struct hpa_case *c, const struct hpa_object *object, const struct tree *values,
+static struct pod_fact *make_pods(struct decide_case *c, const struct hpa_object *object, const struct tree *values,
                                   int64_t now_ms, size_t count, size_t ready)
 {
     struct pod_fact *pods = arena_array(c->arena, count + 1, sizeof(*pods));
@@ -614,7 +535,7 @@ static struct pod_fact *make_pods(struct hpa_case *c, const struct hpa_object *o
     return pods;
 }
 
-static void read_samples(struct hpa_case *c, const struct hpa_object *object, const struct tree *values,
+static void read_samples(struct decide_case *c, const struct hpa_object *object, const struct tree *values,
                          struct hpa_samples *out)
 {
     for (size_t i = 0; i < object->metric_count; i++) {
@@ -636,7 +557,7 @@ static enum hpa_selector read_selector(const struct tree *step)
     return flag(step, "ambiguous") ? HPA_SELECTOR_AMBIGUOUS : HPA_SELECTOR_GOOD;
 }
 
-static void compare_conditions(struct hpa_case *c, const struct tree *list, const struct hpa_state *state)
+static void compare_conditions(struct decide_case *c, const struct tree *list, const struct hpa_state *state)
 {
     int i = 0;
 
@@ -651,7 +572,7 @@ static void compare_conditions(struct hpa_case *c, const struct tree *list, cons
     }
 }
 
-static void compare_events(struct hpa_case *c, const struct tree *list, const struct hpa_outcome *out)
+static void compare_events(struct decide_case *c, const struct tree *list, const struct hpa_outcome *out)
 {
     size_t i = 0;
 
@@ -664,7 +585,7 @@ static void compare_events(struct hpa_case *c, const struct tree *list, const st
             differ_text(c, "event", tree_string(e), hpa_reason_name(out->events[i]));
 }
 
-static void compare_metric_status(struct hpa_case *c, const struct tree *expect, const struct hpa_metric *metric,
+static void compare_metric_status(struct decide_case *c, const struct tree *expect, const struct hpa_metric *metric,
                                   const struct hpa_proposal *proposal)
 {
     compare_text(c, expect, "type", proposal->fault ? "" : hpa_metric_type_name(metric->type));
@@ -673,7 +594,7 @@ static void compare_metric_status(struct hpa_case *c, const struct tree *expect,
     compare_integer(c, expect, "averageUtilization", proposal->utilization);
 }
 
-static void compare_status(struct hpa_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
+static void compare_status(struct decide_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
                            const struct hpa_state *state, const struct hpa_outcome *out)
 {
     const struct tree *metrics = tree_get(expect, "currentMetrics");
@@ -689,7 +610,7 @@ static void compare_status(struct hpa_case *c, const struct tree *expect, const 
         compare_metric_status(c, m, &object->metrics[i], &out->proposals[i]);
 }
 
-static void compare_step(struct hpa_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
+static void compare_step(struct decide_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
                          const struct hpa_state *state, const struct hpa_outcome *out)
 {
     const struct hpa_condition *limited = hpa_state_condition(state, HPA_SCALING_LIMITED);
@@ -727,7 +648,7 @@ static void read_state(const struct tree *in, struct hpa_state *state)
     }
 }
 
-static int32_t run_step(struct hpa_case *c, const struct tree *step, const struct tree *expect,
+static int32_t run_step(struct decide_case *c, const struct tree *step, const struct tree *expect,
                         const struct hpa_object *object, const struct hpa_controller *controller, int32_t replicas,
                         struct hpa_state *state)
 {
@@ -755,7 +676,7 @@ static int32_t run_step(struct hpa_case *c, const struct tree *step, const struc
     return out.replicas;
 }
 
-static void run_sequence(struct hpa_case *c)
+static void run_sequence(struct decide_case *c)
 {
     const struct tree *steps = tree_get(c->in, "steps"), *expected = tree_get(c->expect, "steps");
     const struct tree *expect = expected ? expected->first : NULL;
@@ -781,29 +702,29 @@ static void run_sequence(struct hpa_case *c)
 
 /* ------------------------------------------------------------------ kinds */
 
-static void run_external_average(struct hpa_case *c)
+static void run_external_average(struct decide_case *c)
 {
     run_average(c, true);
 }
 
-static void run_object_average(struct hpa_case *c)
+static void run_object_average(struct decide_case *c)
 {
     run_average(c, false);
 }
 
-static void run_whole_normalize(struct hpa_case *c)
+static void run_whole_normalize(struct decide_case *c)
 {
     run_normalize(c, false);
 }
 
-static void run_stabilize_behavior(struct hpa_case *c)
+static void run_stabilize_behavior(struct decide_case *c)
 {
     run_normalize(c, true);
 }
 
 static const struct {
     const char *kind;
-    void (*run)(struct hpa_case *);
+    void (*run)(struct decide_case *);
 } kinds[] = {
     {"external-value", run_value},
     {"object-value", run_value},
@@ -828,7 +749,7 @@ static const struct {
 
 enum vector_outcome vector_hpa(const struct tree *c, const char *path, struct vector_result *result)
 {
-    struct hpa_case one = {.in = tree_get(c, "in"), .expect = tree_get(c, "expect"), .result = result, .same = false};
+    struct decide_case one = {.in = tree_get(c, "in"), .expect = tree_get(c, "expect"), .result = result, .same = false};
     const char *kind = tree_string(tree_get(c, "kind"));
 
     (void)path;
