@@ -45,8 +45,10 @@ static size_t skip_line_ends(struct span s, size_t at)
 
 static bool base64_wrong(struct error *err, size_t at)
 {
-    return error_set(err, ERROR_INVALID, "this is not base64: byte %zu does not belong there; "
-                     "use the standard alphabet and pad with = to a multiple of 4", at);
+    return error_set(err, ERROR_INVALID,
+                     "this is not base64: byte %zu does not belong there; "
+                     "use the standard alphabet and pad with = to a multiple of 4",
+                     at);
 }
 
 /* After the digits of a last, short group: `missing` times = and nothing else. */
@@ -101,15 +103,28 @@ bool lib_base64_decode(struct span s, struct text *out, struct error *err)
 static const char *json_escape(uint32_t point, size_t width, char room[8])
 {
     switch (point) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    case 0xfffd: return width == 1 ? "\\ufffd" : NULL; /* a byte that is not UTF-8 */
-    case '<': case '>': case '&': case 0x2028: case 0x2029: break; /* HTML and JavaScript would trip over these */
+    case '"':
+        return "\\\"";
+    case '\\':
+        return "\\\\";
+    case '\b':
+        return "\\b";
+    case '\f':
+        return "\\f";
+    case '\n':
+        return "\\n";
+    case '\r':
+        return "\\r";
+    case '\t':
+        return "\\t";
+    case 0xfffd:
+        return width == 1 ? "\\ufffd" : NULL; /* a byte that is not UTF-8 */
+    case '<':
+    case '>':
+    case '&':
+    case 0x2028:
+    case 0x2029:
+        break; /* HTML and JavaScript would trip over these */
     default:
         if (point >= 0x20)
             return NULL;
@@ -144,7 +159,9 @@ bool lib_json_add_float(struct text *out, double x, struct error *err)
 
     if (!isfinite(x))
         return error_set(err, ERROR_INVALID, "JSON has no %s; test the value before toJSON()",
-                         isnan(x) ? "NaN" : x > 0 ? "+Inf" : "-Inf");
+                         isnan(x) ? "NaN"
+                         : x > 0  ? "+Inf"
+                                  : "-Inf");
     return lib_add_decimal(out, x, &style) ||
            error_set(err, ERROR_LIMIT, "the JSON is larger than %zu bytes", out->limit);
 }

@@ -32,12 +32,12 @@ enum regex_flag { FLAG_FOLD = 1, FLAG_LINES = 2, FLAG_DOT_ALL = 4, FLAG_UNGREEDY
 #define NOWHERE SIZE_MAX
 
 struct group {
-    size_t opened_at;  /* place of its ( in the pattern */
-    unsigned flags;    /* those around it, for after its ) */
-    size_t start;      /* of its code */
-    size_t branch;     /* of the code since the last | */
-    int32_t jumps;     /* chain of JUMPs that wait for the end of the group, through their arg; -1: none */
-    unsigned weight;   /* largest product of counts in it */
+    size_t opened_at; /* place of its ( in the pattern */
+    unsigned flags;   /* those around it, for after its ) */
+    size_t start;     /* of its code */
+    size_t branch;    /* of the code since the last | */
+    int32_t jumps;    /* chain of JUMPs that wait for the end of the group, through their arg; -1: none */
+    unsigned weight;  /* largest product of counts in it */
 };
 
 struct parser {
@@ -47,9 +47,9 @@ struct parser {
     struct lib_regex *regex;
     struct group *groups;
     size_t group_count;
-    size_t atom;          /* start of the code of what a repetition would repeat, or NOWHERE */
+    size_t atom; /* start of the code of what a repetition would repeat, or NOWHERE */
     unsigned atom_weight;
-    size_t repeat_at;     /* place of the repetition just read in the pattern, or NOWHERE */
+    size_t repeat_at; /* place of the repetition just read in the pattern, or NOWHERE */
     struct error *err;
 };
 
@@ -76,8 +76,10 @@ static bool fail_from(struct parser *p, const char *reason, size_t start)
 
 static bool fail_large(struct parser *p)
 {
-    return error_set(p->err, ERROR_LIMIT, "error parsing regexp: expression too large: it needs more than %d steps or "
-                     "ranges; use smaller counts", FORMULA_REGEX_SIZE_MAX);
+    return error_set(p->err, ERROR_LIMIT,
+                     "error parsing regexp: expression too large: it needs more than %d steps or "
+                     "ranges; use smaller counts",
+                     FORMULA_REGEX_SIZE_MAX);
 }
 
 /* ---- reading ---- */
@@ -413,7 +415,8 @@ static bool parse_escape(struct parser *p, uint32_t *point)
     char c;
 
     if (!more(p))
-        return error_set(p->err, ERROR_INVALID, "error parsing regexp: trailing backslash at end of expression: ``; "
+        return error_set(p->err, ERROR_INVALID,
+                         "error parsing regexp: trailing backslash at end of expression: ``; "
                          "write \\\\ for a backslash");
     *point = next_point(p);
     c = *point < 0x80 ? (char)*point : 'C'; /* any letter that is no escape */
@@ -437,7 +440,8 @@ static bool read_property_name(struct parser *p, size_t start, struct span *name
     size_t first = p->at, end;
 
     if (peek(p, 0) != '{') {
-        next_point(p);
+        if (more(p))
+            next_point(p);
         *name = (struct span){p->pattern.bytes + first, p->at - first};
         return true;
     }
@@ -459,7 +463,7 @@ static bool parse_class_escape(struct parser *p, struct set_builder *to, bool *f
     struct set_builder set = {0};
     struct span name = {&lower, 1};
 
-    *found = peek(p, 0) == '\\' && c && strchr("dDsSwWpP", c) && !(lower == 'p' && p->at + 2 >= p->pattern.length);
+    *found = peek(p, 0) == '\\' && c && strchr("dDsSwWpP", c);
     if (!*found)
         return true;
     p->at += 2;
@@ -625,8 +629,10 @@ static bool open_group(struct parser *p, size_t opened_at, unsigned flags_inside
     if (p->group_count > 0)
         begin_atom(p);
     if (p->group_count > FORMULA_REGEX_DEPTH_MAX)
-        return error_set(p->err, ERROR_INVALID, "error parsing regexp: expression nests too deeply: more than %d groups in "
-                         "each other", FORMULA_REGEX_DEPTH_MAX);
+        return error_set(p->err, ERROR_INVALID,
+                         "error parsing regexp: expression nests too deeply: more than %d groups in "
+                         "each other",
+                         FORMULA_REGEX_DEPTH_MAX);
     p->groups = mem_grow(p->groups, p->group_count + 1, sizeof(*p->groups));
     p->groups[p->group_count++] = (struct group){opened_at, p->flags, code, code, -1, 1};
     p->flags = flags_inside;
@@ -746,17 +752,34 @@ static bool parse_item(struct parser *p)
 
     p->repeat_at = NOWHERE;
     switch (peek(p, 0)) {
-    case '(': return parse_open(p);
-    case ')': return parse_close(p);
-    case '|': p->at++; return parse_bar(p);
-    case '[': return parse_class(p);
-    case '\\': return parse_backslash(p);
-    case '*': case '+': case '?': return parse_repetition(p, previous);
-    case '{': return parse_counted(p, previous);
-    case '.': p->at++; return add_dot(p);
-    case '^': p->at++; return add_assertion(p, p->flags & FLAG_LINES ? REGEX_LINE_BEGIN : REGEX_TEXT_BEGIN);
-    case '$': p->at++; return add_assertion(p, p->flags & FLAG_LINES ? REGEX_LINE_END : REGEX_TEXT_END);
-    default: return add_point(p, next_point(p));
+    case '(':
+        return parse_open(p);
+    case ')':
+        return parse_close(p);
+    case '|':
+        p->at++;
+        return parse_bar(p);
+    case '[':
+        return parse_class(p);
+    case '\\':
+        return parse_backslash(p);
+    case '*':
+    case '+':
+    case '?':
+        return parse_repetition(p, previous);
+    case '{':
+        return parse_counted(p, previous);
+    case '.':
+        p->at++;
+        return add_dot(p);
+    case '^':
+        p->at++;
+        return add_assertion(p, p->flags & FLAG_LINES ? REGEX_LINE_BEGIN : REGEX_TEXT_BEGIN);
+    case '$':
+        p->at++;
+        return add_assertion(p, p->flags & FLAG_LINES ? REGEX_LINE_END : REGEX_TEXT_END);
+    default:
+        return add_point(p, next_point(p));
     }
 }
 

@@ -22,13 +22,16 @@
 #include "formula/library_internal.h"
 
 enum regex_op {
-    REGEX_POINT,       /* takes the code point `arg` */
-    REGEX_SET,         /* takes a code point of sets[arg] */
-    REGEX_SPLIT,       /* goes on at the next and at here + arg */
-    REGEX_JUMP,        /* goes on at here + arg */
-    REGEX_TEXT_BEGIN, REGEX_TEXT_END, /* these take nothing but must hold here */
-    REGEX_LINE_BEGIN, REGEX_LINE_END,
-    REGEX_WORD_EDGE, REGEX_WORD_INSIDE,
+    REGEX_POINT, /* takes the code point `arg` */
+    REGEX_SET,   /* takes a code point of sets[arg] */
+    REGEX_SPLIT, /* goes on at the next and at here + arg */
+    REGEX_JUMP,  /* goes on at here + arg */
+    REGEX_TEXT_BEGIN,
+    REGEX_TEXT_END, /* these take nothing but must hold here */
+    REGEX_LINE_BEGIN,
+    REGEX_LINE_END,
+    REGEX_WORD_EDGE,
+    REGEX_WORD_INSIDE,
     REGEX_MATCH,
 };
 

@@ -40,12 +40,18 @@ static bool is_word(uint32_t point)
 static bool holds(const struct machine *m, enum regex_op op)
 {
     switch (op) {
-    case REGEX_TEXT_BEGIN: return m->before == NO_POINT;
-    case REGEX_TEXT_END: return m->after == NO_POINT;
-    case REGEX_LINE_BEGIN: return m->before == NO_POINT || m->before == '\n';
-    case REGEX_LINE_END: return m->after == NO_POINT || m->after == '\n';
-    case REGEX_WORD_EDGE: return is_word(m->before) != is_word(m->after);
-    default: return is_word(m->before) == is_word(m->after);
+    case REGEX_TEXT_BEGIN:
+        return m->before == NO_POINT;
+    case REGEX_TEXT_END:
+        return m->after == NO_POINT;
+    case REGEX_LINE_BEGIN:
+        return m->before == NO_POINT || m->before == '\n';
+    case REGEX_LINE_END:
+        return m->after == NO_POINT || m->after == '\n';
+    case REGEX_WORD_EDGE:
+        return is_word(m->before) != is_word(m->after);
+    default:
+        return is_word(m->before) == is_word(m->after);
     }
 }
 
@@ -162,8 +168,10 @@ bool lib_regex_match(const struct lib_regex *regex, struct span subject, bool *m
     free(m.mark);
     free(memory);
     if (!ok)
-        return error_set(err, ERROR_LIMIT, "the regular expression takes more than %d steps on this text of %zu bytes; "
-                         "make the pattern or the text shorter", FORMULA_REGEX_MATCH_MAX, subject.length);
+        return error_set(err, ERROR_LIMIT,
+                         "the regular expression takes more than %d steps on this text of %zu bytes; "
+                         "make the pattern or the text shorter",
+                         FORMULA_REGEX_MATCH_MAX, subject.length);
     *matched = found;
     return true;
 }

@@ -98,12 +98,13 @@ bool set_add_named(struct set_builder *set, struct span name)
     static const struct {
         const char *name, *pairs; /* first and last of each range */
     } classes[] = {
-        {"d", "09"},         {"s", "\t\n\f\r  "},   {"w", "09AZ__az"},   {"alnum", "09AZaz"}, {"alpha", "AZaz"},
-        {"blank", "\t\t  "}, {"digit", "09"},       {"graph", "!~"},     {"lower", "az"},     {"print", " ~"},
-        {"punct", "!/:@[`{~"}, {"space", "\t\r  "}, {"upper", "AZ"},     {"word", "09AZ__az"}, {"xdigit", "09AFaf"},
+        {"d", "09"},           {"s", "\t\n\f\r  "}, {"w", "09AZ__az"}, {"alnum", "09AZaz"},  {"alpha", "AZaz"},
+        {"blank", "\t\t  "},   {"digit", "09"},     {"graph", "!~"},   {"lower", "az"},      {"print", " ~"},
+        {"punct", "!/:@[`{~"}, {"space", "\t\r  "}, {"upper", "AZ"},   {"word", "09AZ__az"}, {"xdigit", "09AFaf"},
     };
 
-    if (lib_equal(name, span_of("ascii")) || lib_equal(name, span_of("cntrl"))) { /* these have a 0, which ends a string */
+    if (lib_equal(name, span_of("ascii")) ||
+        lib_equal(name, span_of("cntrl"))) { /* these have a 0, which ends a string */
         set_add(set, 0, name.bytes[0] == 'a' ? 0x7f : 0x1f);
         set_add(set, 0x7f, 0x7f);
         return true;

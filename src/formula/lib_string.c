@@ -85,8 +85,7 @@ bool lib_has_prefix(struct span s, struct span prefix)
 
 bool lib_has_suffix(struct span s, struct span suffix)
 {
-    return s.length >= suffix.length &&
-           memcmp(s.bytes + s.length - suffix.length, suffix.bytes, suffix.length) == 0;
+    return s.length >= suffix.length && memcmp(s.bytes + s.length - suffix.length, suffix.bytes, suffix.length) == 0;
 }
 
 /* A set of code points: one bit each up to the largest member. NULL bits: white space. */

@@ -19,7 +19,7 @@ enum { NS_PER_S = 1000 * 1000 * 1000, S_PER_DAY = 24 * 3600 };
 
 /* Seconds from January 1 of year 1, Go's zero time, to the epoch. */
 #define ZERO_TO_EPOCH_S INT64_C(62135596800)
-#define YEAR_MAX INT64_C(292000000000) /* its seconds still fit */
+#define YEAR_MAX        INT64_C(292000000000) /* its seconds still fit */
 
 static int64_t clamped(__int128 x)
 {
@@ -30,7 +30,8 @@ struct go_time lib_time_from_ms(int64_t at_ms, const struct zone *zone)
 {
     int64_t seconds = at_ms / 1000 - (at_ms % 1000 < 0);
 
-    return (struct go_time){.seconds = seconds, .nanoseconds = (int32_t)(at_ms - seconds * 1000) * 1000000, .zone = zone};
+    return (struct go_time){
+        .seconds = seconds, .nanoseconds = (int32_t)(at_ms - seconds * 1000) * 1000000, .zone = zone};
 }
 
 int lib_time_offset(const struct go_time *t, const char **name)
@@ -53,7 +54,8 @@ static int64_t iso_year(struct civil c)
 {
     int to_thursday = 3 - (c.weekday + 6) % 7;
     int days = civil_to_seconds(c.year + 1, 1, 1, 0, 0, 0) - civil_to_seconds(c.year, 1, 1, 0, 0, 0) == 366 * S_PER_DAY
-                   ? 366 : 365;
+                   ? 366
+                   : 365;
 
     if (c.yearday + to_thursday < 1)
         return c.year - 1;
@@ -72,20 +74,34 @@ int64_t lib_time_field(const struct go_time *t, enum lib_time_field field)
 
     lib_time_civil(t, &c);
     switch (field) {
-    case LIB_TIME_YEAR: return c.year;
-    case LIB_TIME_MONTH: return c.month;
-    case LIB_TIME_DAY: return c.day;
-    case LIB_TIME_HOUR: return c.hour;
-    case LIB_TIME_MINUTE: return c.minute;
-    case LIB_TIME_SECOND: return c.second;
-    case LIB_TIME_NANOSECOND: return t->nanoseconds;
-    case LIB_TIME_YEAR_DAY: return c.yearday;
-    case LIB_TIME_WEEKDAY: return c.weekday;
-    case LIB_TIME_UNIX: return t->seconds;
-    case LIB_TIME_UNIX_MILLI: return unix_count(t, 1000);
-    case LIB_TIME_UNIX_MICRO: return unix_count(t, 1000 * 1000);
-    case LIB_TIME_UNIX_NANO: return unix_count(t, NS_PER_S);
-    case LIB_TIME_ISO_YEAR: return iso_year(c);
+    case LIB_TIME_YEAR:
+        return c.year;
+    case LIB_TIME_MONTH:
+        return c.month;
+    case LIB_TIME_DAY:
+        return c.day;
+    case LIB_TIME_HOUR:
+        return c.hour;
+    case LIB_TIME_MINUTE:
+        return c.minute;
+    case LIB_TIME_SECOND:
+        return c.second;
+    case LIB_TIME_NANOSECOND:
+        return t->nanoseconds;
+    case LIB_TIME_YEAR_DAY:
+        return c.yearday;
+    case LIB_TIME_WEEKDAY:
+        return c.weekday;
+    case LIB_TIME_UNIX:
+        return t->seconds;
+    case LIB_TIME_UNIX_MILLI:
+        return unix_count(t, 1000);
+    case LIB_TIME_UNIX_MICRO:
+        return unix_count(t, 1000 * 1000);
+    case LIB_TIME_UNIX_NANO:
+        return unix_count(t, NS_PER_S);
+    case LIB_TIME_ISO_YEAR:
+        return iso_year(c);
     }
     return 0;
 }
@@ -207,8 +223,8 @@ bool lib_json_add_time(struct text *out, const struct go_time *t, struct error *
     return error_set(err, ERROR_LIMIT, "the JSON is larger than %zu bytes", out->limit);
 }
 
-const char *const lib_months[12] = {"January", "February", "March", "April", "May", "June", "July", "August", "September",
-                                    "October", "November", "December"};
+const char *const lib_months[12] = {"January", "February", "March",     "April",   "May",      "June",
+                                    "July",    "August",   "September", "October", "November", "December"};
 const char *const lib_weekdays[7] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 
 bool lib_add_month(struct text *out, int64_t month)

@@ -19,15 +19,32 @@
 
 enum chunk_kind {
     CHUNK_NONE,
-    YEAR, LONG_YEAR,
-    MONTH, LONG_MONTH, NUMBER_MONTH, ZERO_MONTH,
-    WEEKDAY, LONG_WEEKDAY,
-    DAY, UNDER_DAY, ZERO_DAY, UNDER_YEARDAY, ZERO_YEARDAY,
-    HOUR, HOUR12, ZERO_HOUR12,
-    MINUTE, ZERO_MINUTE, SECOND, ZERO_SECOND,
-    FRACTION, FRACTION_TRIMMED, /* .000 and .999, with their separator in front */
-    UPPER_HALF, LOWER_HALF,     /* PM, pm */
-    ZONE_NAME, OFFSET,
+    YEAR,
+    LONG_YEAR,
+    MONTH,
+    LONG_MONTH,
+    NUMBER_MONTH,
+    ZERO_MONTH,
+    WEEKDAY,
+    LONG_WEEKDAY,
+    DAY,
+    UNDER_DAY,
+    ZERO_DAY,
+    UNDER_YEARDAY,
+    ZERO_YEARDAY,
+    HOUR,
+    HOUR12,
+    ZERO_HOUR12,
+    MINUTE,
+    ZERO_MINUTE,
+    SECOND,
+    ZERO_SECOND,
+    FRACTION,
+    FRACTION_TRIMMED, /* .000 and .999, with their separator in front */
+    UPPER_HALF,
+    LOWER_HALF, /* PM, pm */
+    ZONE_NAME,
+    OFFSET,
 };
 
 /* What chunks look like, the longer of two that begin alike first. */
@@ -35,13 +52,39 @@ static const struct chunk_form {
     const char *text;
     enum chunk_kind kind;
 } forms[] = {
-    {"January", LONG_MONTH}, {"Jan", MONTH}, {"Monday", LONG_WEEKDAY}, {"Mon", WEEKDAY}, {"MST", ZONE_NAME},
-    {"002", ZERO_YEARDAY}, {"01", ZERO_MONTH}, {"02", ZERO_DAY}, {"03", ZERO_HOUR12}, {"04", ZERO_MINUTE},
-    {"05", ZERO_SECOND}, {"06", YEAR}, {"15", HOUR}, {"1", NUMBER_MONTH}, {"2006", LONG_YEAR}, {"2", DAY},
-    {"__2", UNDER_YEARDAY}, {"_2", UNDER_DAY}, {"3", HOUR12}, {"4", MINUTE}, {"5", SECOND},
-    {"PM", UPPER_HALF}, {"pm", LOWER_HALF},
-    {"-07:00:00", OFFSET}, {"-070000", OFFSET}, {"-07:00", OFFSET}, {"-0700", OFFSET}, {"-07", OFFSET},
-    {"Z07:00:00", OFFSET}, {"Z070000", OFFSET}, {"Z07:00", OFFSET}, {"Z0700", OFFSET}, {"Z07", OFFSET},
+    {"January", LONG_MONTH},
+    {"Jan", MONTH},
+    {"Monday", LONG_WEEKDAY},
+    {"Mon", WEEKDAY},
+    {"MST", ZONE_NAME},
+    {"002", ZERO_YEARDAY},
+    {"01", ZERO_MONTH},
+    {"02", ZERO_DAY},
+    {"03", ZERO_HOUR12},
+    {"04", ZERO_MINUTE},
+    {"05", ZERO_SECOND},
+    {"06", YEAR},
+    {"15", HOUR},
+    {"1", NUMBER_MONTH},
+    {"2006", LONG_YEAR},
+    {"2", DAY},
+    {"__2", UNDER_YEARDAY},
+    {"_2", UNDER_DAY},
+    {"3", HOUR12},
+    {"4", MINUTE},
+    {"5", SECOND},
+    {"PM", UPPER_HALF},
+    {"pm", LOWER_HALF},
+    {"-07:00:00", OFFSET},
+    {"-070000", OFFSET},
+    {"-07:00", OFFSET},
+    {"-0700", OFFSET},
+    {"-07", OFFSET},
+    {"Z07:00:00", OFFSET},
+    {"Z070000", OFFSET},
+    {"Z07:00", OFFSET},
+    {"Z0700", OFFSET},
+    {"Z07", OFFSET},
 };
 
 struct chunk {
@@ -122,7 +165,8 @@ static struct chunk next_chunk(struct span *layout, struct span *before)
 
 static bool add_padded(struct text *out, int64_t x, int width)
 {
-    return text_printf(out, "%s%0*llu", x < 0 ? "-" : "", width, x < 0 ? 0 - (unsigned long long)x : (unsigned long long)x);
+    return text_printf(out, "%s%0*llu", x < 0 ? "-" : "", width,
+                       x < 0 ? 0 - (unsigned long long)x : (unsigned long long)x);
 }
 
 /* The offset the way its form shows it: +0530, +05:30:00, or Z for UTC. */
@@ -164,32 +208,59 @@ static bool add_chunk(struct text *out, const struct go_time *t, const struct ci
     int offset_s = lib_time_offset(t, &name), hour12 = c->hour % 12 ? c->hour % 12 : 12;
 
     switch (chunk->kind) {
-    case YEAR: return add_padded(out, c->year < 0 ? -(c->year % 100) : c->year % 100, 2);
-    case LONG_YEAR: return add_padded(out, c->year, 4);
-    case MONTH: return text_append(out, lib_months[c->month - 1], 3);
-    case LONG_MONTH: return text_add(out, lib_months[c->month - 1]);
-    case NUMBER_MONTH: return add_padded(out, c->month, 1);
-    case ZERO_MONTH: return add_padded(out, c->month, 2);
-    case WEEKDAY: return text_append(out, lib_weekdays[c->weekday], 3);
-    case LONG_WEEKDAY: return text_add(out, lib_weekdays[c->weekday]);
-    case DAY: return add_padded(out, c->day, 1);
-    case UNDER_DAY: return text_printf(out, "%2d", c->day);
-    case ZERO_DAY: return add_padded(out, c->day, 2);
-    case UNDER_YEARDAY: return text_printf(out, "%3d", c->yearday);
-    case ZERO_YEARDAY: return add_padded(out, c->yearday, 3);
-    case HOUR: return add_padded(out, c->hour, 2);
-    case HOUR12: return add_padded(out, hour12, 1);
-    case ZERO_HOUR12: return add_padded(out, hour12, 2);
-    case MINUTE: return add_padded(out, c->minute, 1);
-    case ZERO_MINUTE: return add_padded(out, c->minute, 2);
-    case SECOND: return add_padded(out, c->second, 1);
-    case ZERO_SECOND: return add_padded(out, c->second, 2);
-    case FRACTION: case FRACTION_TRIMMED: return add_fraction(out, t->nanoseconds, chunk);
-    case UPPER_HALF: return text_add(out, c->hour >= 12 ? "PM" : "AM");
-    case LOWER_HALF: return text_add(out, c->hour >= 12 ? "pm" : "am");
-    case ZONE_NAME: return add_zone_name(out, offset_s, name);
-    case OFFSET: return add_offset(out, offset_s, chunk->text);
-    case CHUNK_NONE: break;
+    case YEAR:
+        return add_padded(out, c->year < 0 ? -(c->year % 100) : c->year % 100, 2);
+    case LONG_YEAR:
+        return add_padded(out, c->year, 4);
+    case MONTH:
+        return text_append(out, lib_months[c->month - 1], 3);
+    case LONG_MONTH:
+        return text_add(out, lib_months[c->month - 1]);
+    case NUMBER_MONTH:
+        return add_padded(out, c->month, 1);
+    case ZERO_MONTH:
+        return add_padded(out, c->month, 2);
+    case WEEKDAY:
+        return text_append(out, lib_weekdays[c->weekday], 3);
+    case LONG_WEEKDAY:
+        return text_add(out, lib_weekdays[c->weekday]);
+    case DAY:
+        return add_padded(out, c->day, 1);
+    case UNDER_DAY:
+        return text_printf(out, "%2d", c->day);
+    case ZERO_DAY:
+        return add_padded(out, c->day, 2);
+    case UNDER_YEARDAY:
+        return text_printf(out, "%3d", c->yearday);
+    case ZERO_YEARDAY:
+        return add_padded(out, c->yearday, 3);
+    case HOUR:
+        return add_padded(out, c->hour, 2);
+    case HOUR12:
+        return add_padded(out, hour12, 1);
+    case ZERO_HOUR12:
+        return add_padded(out, hour12, 2);
+    case MINUTE:
+        return add_padded(out, c->minute, 1);
+    case ZERO_MINUTE:
+        return add_padded(out, c->minute, 2);
+    case SECOND:
+        return add_padded(out, c->second, 1);
+    case ZERO_SECOND:
+        return add_padded(out, c->second, 2);
+    case FRACTION:
+    case FRACTION_TRIMMED:
+        return add_fraction(out, t->nanoseconds, chunk);
+    case UPPER_HALF:
+        return text_add(out, c->hour >= 12 ? "PM" : "AM");
+    case LOWER_HALF:
+        return text_add(out, c->hour >= 12 ? "pm" : "am");
+    case ZONE_NAME:
+        return add_zone_name(out, offset_s, name);
+    case OFFSET:
+        return add_offset(out, offset_s, chunk->text);
+    case CHUNK_NONE:
+        break;
     }
     return true;
 }
@@ -463,36 +534,64 @@ static bool take_chunk(struct reading *r, const struct chunk *chunk)
     int ignored;
 
     switch (chunk->kind) {
-    case YEAR: return take_short_year(r);
-    case LONG_YEAR: return take_number(r, 4, true, &r->year);
-    case MONTH: return take_month_name(r, false);
-    case LONG_MONTH: return take_month_name(r, true);
-    case NUMBER_MONTH: case ZERO_MONTH: return take_ranged(r, chunk->kind == ZERO_MONTH, 1, 12, "month", &r->month);
-    case WEEKDAY: return take_name(r, lib_weekdays, 7, false, &ignored);
-    case LONG_WEEKDAY: return take_name(r, lib_weekdays, 7, true, &ignored);
-    case DAY: return take_number(r, 2, false, &r->day);
-    case ZERO_DAY: return take_number(r, 2, true, &r->day);
-    case UNDER_DAY: return take_padded(r, 1, 2, false, &r->day);
-    case UNDER_YEARDAY: return take_padded(r, 2, 3, false, &r->yearday);
-    case ZERO_YEARDAY: return take_number(r, 3, true, &r->yearday);
-    case HOUR: return take_ranged(r, false, 0, 23, "hour", &r->hour);
-    case HOUR12: case ZERO_HOUR12: return take_ranged(r, chunk->kind == ZERO_HOUR12, 0, 12, "hour", &r->hour);
-    case MINUTE: case ZERO_MINUTE: return take_ranged(r, chunk->kind == ZERO_MINUTE, 0, 59, "minute", &r->minute);
-    case SECOND: case ZERO_SECOND: return take_second(r, chunk->kind == ZERO_SECOND);
-    case FRACTION: return take_fraction(r, chunk->text.length - 1);
-    case FRACTION_TRIMMED: return digits_behind_separator(r) == 0 || take_fraction(r, digits_behind_separator(r));
-    case UPPER_HALF: return take_half(r, "AM", "PM");
-    case LOWER_HALF: return take_half(r, "am", "pm");
-    case ZONE_NAME: return take_zone_name(r);
-    case OFFSET: return take_offset(r, chunk->text);
-    case CHUNK_NONE: break;
+    case YEAR:
+        return take_short_year(r);
+    case LONG_YEAR:
+        return take_number(r, 4, true, &r->year);
+    case MONTH:
+        return take_month_name(r, false);
+    case LONG_MONTH:
+        return take_month_name(r, true);
+    case NUMBER_MONTH:
+    case ZERO_MONTH:
+        return take_ranged(r, chunk->kind == ZERO_MONTH, 1, 12, "month", &r->month);
+    case WEEKDAY:
+        return take_name(r, lib_weekdays, 7, false, &ignored);
+    case LONG_WEEKDAY:
+        return take_name(r, lib_weekdays, 7, true, &ignored);
+    case DAY:
+        return take_number(r, 2, false, &r->day);
+    case ZERO_DAY:
+        return take_number(r, 2, true, &r->day);
+    case UNDER_DAY:
+        return take_padded(r, 1, 2, false, &r->day);
+    case UNDER_YEARDAY:
+        return take_padded(r, 2, 3, false, &r->yearday);
+    case ZERO_YEARDAY:
+        return take_number(r, 3, true, &r->yearday);
+    case HOUR:
+        return take_ranged(r, false, 0, 23, "hour", &r->hour);
+    case HOUR12:
+    case ZERO_HOUR12:
+        return take_ranged(r, chunk->kind == ZERO_HOUR12, 0, 12, "hour", &r->hour);
+    case MINUTE:
+    case ZERO_MINUTE:
+        return take_ranged(r, chunk->kind == ZERO_MINUTE, 0, 59, "minute", &r->minute);
+    case SECOND:
+    case ZERO_SECOND:
+        return take_second(r, chunk->kind == ZERO_SECOND);
+    case FRACTION:
+        return take_fraction(r, chunk->text.length - 1);
+    case FRACTION_TRIMMED:
+        return digits_behind_separator(r) == 0 || take_fraction(r, digits_behind_separator(r));
+    case UPPER_HALF:
+        return take_half(r, "AM", "PM");
+    case LOWER_HALF:
+        return take_half(r, "am", "pm");
+    case ZONE_NAME:
+        return take_zone_name(r);
+    case OFFSET:
+        return take_offset(r, chunk->text);
+    case CHUNK_NONE:
+        break;
     }
     return true;
 }
 
 static bool cannot_parse(struct error *err, struct span value, struct span layout, struct span rest, struct span as)
 {
-    return error_set(err, ERROR_INVALID, "cannot parse \"%.*s\" of the date \"%.*s\" as \"%.*s\" of the layout \"%.*s\"",
+    return error_set(err, ERROR_INVALID,
+                     "cannot parse \"%.*s\" of the date \"%.*s\" as \"%.*s\" of the layout \"%.*s\"",
                      (int)(rest.length < 40 ? rest.length : 40), rest.bytes,
                      (int)(value.length < 60 ? value.length : 60), value.bytes, (int)(as.length < 40 ? as.length : 40),
                      as.bytes, (int)(layout.length < 60 ? layout.length : 60), layout.bytes);
@@ -626,7 +725,8 @@ static void settle_offset(const struct reading *r, int64_t local_s, const struct
         fix_zone(t, r->zone_name, r->offset_s);
 }
 
-/* Only an abbreviation was given: what it means in the zone at hand; else it is a name without meaning, but for GMT+3. */
+/* Only an abbreviation was given: what it means in the zone at hand; else a name without meaning, and the clock is read as
+   UTC's. GMT-3 is shown in its zone, but not even then does Go read the clock there. */
 static void settle_zone_name(const struct reading *r, int64_t local_s, const struct zone *zone, struct go_time *t)
 {
     int64_t hours = 0;
@@ -639,7 +739,7 @@ static void settle_zone_name(const struct reading *r, int64_t local_s, const str
     }
     if (r->zone_name.length > 3 && lib_has_prefix(r->zone_name, span_of("GMT")))
         lib_parse_int(rest_of(r->zone_name, 3), &hours);
-    t->seconds = local_s - hours * 3600;
+    t->seconds = local_s;
     fix_zone(t, r->zone_name, (int)hours * 3600);
 }
 
@@ -667,16 +767,24 @@ bool lib_time_parse(struct span layout, struct span value, const struct zone *in
     return true;
 }
 
-bool lib_date(struct span value, const struct zone *in, const struct zone *local, struct go_time *out, struct error *err)
+bool lib_date(struct span value, const struct zone *in, const struct zone *local, struct go_time *out,
+              struct error *err)
 {
     static const char *const layouts[] = {
-        "2006-01-02", "15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z07:00", "02 Jan 06 15:04 MST",
-        "Monday, 02-Jan-06 15:04:05 MST", "Mon, 02 Jan 2006 15:04:05 MST",
+        "2006-01-02",
+        "15:04:05",
+        "2006-01-02 15:04:05",
+        "2006-01-02T15:04:05Z07:00",
+        "02 Jan 06 15:04 MST",
+        "Monday, 02-Jan-06 15:04:05 MST",
+        "Mon, 02 Jan 2006 15:04:05 MST",
     };
 
     for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
         if (lib_time_parse(span_of(layouts[i]), value, in, local, out, NULL))
             return true;
-    return error_set(err, ERROR_INVALID, "\"%.*s\" is not a date; write 2006-01-02, 15:04:05, both, or RFC 3339, 822, 850 "
-                     "or 1123, or give a layout", (int)(value.length < 60 ? value.length : 60), value.bytes);
+    return error_set(err, ERROR_INVALID,
+                     "\"%.*s\" is not a date; write 2006-01-02, 15:04:05, both, or RFC 3339, 822, 850 "
+                     "or 1123, or give a layout",
+                     (int)(value.length < 60 ? value.length : 60), value.bytes);
 }

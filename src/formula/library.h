@@ -48,8 +48,8 @@ bool lib_parse_int(struct span s, int64_t *out);
 bool lib_parse_float(struct span s, double *out);
 /* Truncation; what does not fit, NaN included, gives INT64_MIN as on amd64 (12). */
 int64_t lib_float_to_int(double x);
-double lib_pow(double x, double y);   /* `**`: 5.3, not C's pow() */
-double lib_round(double x);           /* half away from zero; keeps the sign of zero */
+double lib_pow(double x, double y);             /* `**`: 5.3, not C's pow() */
+double lib_round(double x);                     /* half away from zero; keeps the sign of zero */
 bool lib_add_float(struct text *out, double x); /* `string(x)`: section 9 */
 bool lib_add_int(struct text *out, int64_t x);
 
@@ -75,14 +75,14 @@ size_t lib_count_points(struct span s); /* `len(string)`; invalid bytes count on
 
 int lib_compare(struct span a, struct span b); /* <0, 0, >0; by bytes */
 bool lib_equal(struct span a, struct span b);
-int64_t lib_index_of(struct span s, struct span part);      /* in bytes; -1: absent */
+int64_t lib_index_of(struct span s, struct span part); /* in bytes; -1: absent */
 int64_t lib_last_index_of(struct span s, struct span part);
 bool lib_contains(struct span s, struct span part);
 bool lib_has_prefix(struct span s, struct span prefix);
 bool lib_has_suffix(struct span s, struct span suffix);
 /* These give a part of s. */
-struct span lib_trim_space(struct span s);                  /* `trim(s)`: Unicode white space */
-struct span lib_trim(struct span s, struct span cutset);    /* `trim(s, cutset)`: any of its code points */
+struct span lib_trim_space(struct span s);               /* `trim(s)`: Unicode white space */
+struct span lib_trim(struct span s, struct span cutset); /* `trim(s, cutset)`: any of its code points */
 struct span lib_trim_prefix(struct span s, struct span prefix);
 struct span lib_trim_suffix(struct span s, struct span suffix);
 /* Bytes that are not UTF-8 become U+FFFD. */
@@ -116,9 +116,10 @@ bool lib_base64_decode(struct span s, struct text *out, struct error *err);
 
 /* `toJSON`: the caller walks its value and writes with these; two spaces a level, `[` newline ..., "[]" and "{}" when empty. */
 bool lib_json_add_string(struct text *out, struct span s); /* quoted; < > & and U+2028/9 escaped, bad bytes \ufffd */
-bool lib_json_add_float(struct text *out, double x, struct error *err); /* false: NaN, infinity (ERROR_INVALID), limit */
-bool lib_json_add_bytes(struct text *out, struct span s);  /* a byte array: base64 in quotes */
-bool lib_json_add_line(struct text *out, int depth);       /* a newline and 2 x depth spaces */
+bool lib_json_add_float(struct text *out, double x,
+                        struct error *err);               /* false: NaN, infinity (ERROR_INVALID), limit */
+bool lib_json_add_bytes(struct text *out, struct span s); /* a byte array: base64 in quotes */
+bool lib_json_add_line(struct text *out, int depth);      /* a newline and 2 x depth spaces */
 /* `fromJSON`: one value with Go's tolerance (bad UTF-8 and lone surrogates become U+FFFD). Numbers are for tree_number(), all
    of them are checked to fit a double; of repeated keys the last counts (tree_get). Nodes live in the arena. */
 bool lib_json_read(struct span s, struct arena *arena, struct tree **out, struct error *err);
@@ -130,32 +131,44 @@ bool lib_json_read(struct span s, struct arena *arena, struct tree **out, struct
  * most a short name: then `zone` is NULL. Zones are borrowed: whoever loaded them keeps them as long as the value.
  */
 struct go_time {
-    int64_t seconds;      /* since 1970-01-01T00:00:00Z */
-    int32_t nanoseconds;  /* 0..999999999 */
-    int32_t offset_s;     /* zone NULL only: seconds east of UTC */
+    int64_t seconds;     /* since 1970-01-01T00:00:00Z */
+    int32_t nanoseconds; /* 0..999999999 */
+    int32_t offset_s;    /* zone NULL only: seconds east of UTC */
     const struct zone *zone;
-    char zone_name[8];    /* zone NULL only: "EST", "GMT+2", or "" */
+    char zone_name[8]; /* zone NULL only: "EST", "GMT+2", or "" */
 };
 
 enum lib_time_field {
-    LIB_TIME_YEAR, LIB_TIME_MONTH /* 1..12 */, LIB_TIME_DAY, LIB_TIME_HOUR, LIB_TIME_MINUTE, LIB_TIME_SECOND,
-    LIB_TIME_NANOSECOND, LIB_TIME_YEAR_DAY /* 1..366 */, LIB_TIME_WEEKDAY /* Sunday 0 */, LIB_TIME_UNIX, LIB_TIME_UNIX_MILLI,
-    LIB_TIME_UNIX_MICRO, LIB_TIME_UNIX_NANO /* wraps outside 1678..2262, as in Go */, LIB_TIME_ISO_YEAR /* of ISOWeek */,
+    LIB_TIME_YEAR,
+    LIB_TIME_MONTH /* 1..12 */,
+    LIB_TIME_DAY,
+    LIB_TIME_HOUR,
+    LIB_TIME_MINUTE,
+    LIB_TIME_SECOND,
+    LIB_TIME_NANOSECOND,
+    LIB_TIME_YEAR_DAY /* 1..366 */,
+    LIB_TIME_WEEKDAY /* Sunday 0 */,
+    LIB_TIME_UNIX,
+    LIB_TIME_UNIX_MILLI,
+    LIB_TIME_UNIX_MICRO,
+    LIB_TIME_UNIX_NANO /* wraps outside 1678..2262, as in Go */,
+    LIB_TIME_ISO_YEAR /* of ISOWeek */,
 };
 
 struct go_time lib_time_from_ms(int64_t at_ms, const struct zone *zone); /* `now()` */
 int64_t lib_time_field(const struct go_time *t, enum lib_time_field field);
 struct go_time lib_time_in(const struct go_time *t, const struct zone *zone); /* In, UTC, Local */
 /* Where Go's int64 of seconds would wrap, ours stays at the end of the range. */
-struct go_time lib_time_add(const struct go_time *t, int64_t ns);             /* Add, `time + duration` */
+struct go_time lib_time_add(const struct go_time *t, int64_t ns); /* Add, `time + duration` */
 struct go_time lib_time_add_date(const struct go_time *t, int64_t years, int64_t months, int64_t days);
-int64_t lib_time_sub(const struct go_time *a, const struct go_time *b);       /* a - b in ns, saturating as Go's */
-int lib_time_compare(const struct go_time *a, const struct go_time *b);       /* of the instants: Before, After, Equal, == */
-struct go_time lib_time_truncate(const struct go_time *t, int64_t ns);        /* to multiples since year 1 */
+int64_t lib_time_sub(const struct go_time *a, const struct go_time *b); /* a - b in ns, saturating as Go's */
+int lib_time_compare(const struct go_time *a, const struct go_time *b); /* of the instants: Before, After, Equal, == */
+struct go_time lib_time_truncate(const struct go_time *t, int64_t ns);  /* to multiples since year 1 */
 struct go_time lib_time_round(const struct go_time *t, int64_t ns);
-bool lib_time_is_zero(const struct go_time *t); /* January 1 of year 1, 00:00 UTC */
+bool lib_time_is_zero(const struct go_time *t);               /* January 1 of year 1, 00:00 UTC */
 bool lib_add_time(struct text *out, const struct go_time *t); /* `string(t)`: "2024-02-03 00:00:00 +0000 UTC" */
-bool lib_json_add_time(struct text *out, const struct go_time *t, struct error *err); /* false: year above 9999 or limit */
+bool lib_json_add_time(struct text *out, const struct go_time *t,
+                       struct error *err); /* false: year above 9999 or limit */
 /* "July", "Sunday", and Go's "%!Month(13)" out of range. */
 bool lib_add_month(struct text *out, int64_t month);
 bool lib_add_weekday(struct text *out, int64_t weekday);
@@ -178,6 +191,7 @@ bool lib_time_format(const struct go_time *t, struct span layout, struct text *o
 bool lib_time_parse(struct span layout, struct span value, const struct zone *in, const struct zone *local,
                     struct go_time *out, struct error *err);
 /* `date(s)` without a layout: the formats of 8.8 in their order. */
-bool lib_date(struct span value, const struct zone *in, const struct zone *local, struct go_time *out, struct error *err);
+bool lib_date(struct span value, const struct zone *in, const struct zone *local, struct go_time *out,
+              struct error *err);
 
 #endif

@@ -19,7 +19,7 @@ struct float_style {
     int plain_from, plain_below, exponent_width;
 };
 
-void lib_shortest(double x, struct decimal *d); /* x finite and above 0 */
+void lib_shortest(double x, struct decimal *d);                                    /* x finite and above 0 */
 bool lib_add_decimal(struct text *out, double x, const struct float_style *style); /* x finite */
 
 /* ---- code points, for regular expressions ---- */

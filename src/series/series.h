@@ -33,7 +33,7 @@ struct sample {
     double value;
     int64_t at_ms; /* when the answer came, wall clock */
     enum sample_state state;
-    bool stand_in; /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
+    bool stand_in;   /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
     uint16_t weight; /* how many samples this one stands for; set by the series */
 };
 

@@ -7,7 +7,7 @@
 #include "series/series.h"
 
 struct series {
-    struct sample *ring;   /* of `room` places, the oldest sample at `start` */
+    struct sample *ring; /* of `room` places, the oldest sample at `start` */
     size_t room, start, count, samples_max;
     int64_t span_ms;
     int64_t back_since_ms; /* the first sample since the clock went back, if it did */

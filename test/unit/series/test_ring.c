@@ -186,7 +186,7 @@ static void test_thinning_is_even(void **state)
     for (size_t i = 1; i < series_count(s); i++)
         weight += series_at(s, i)->weight;
     assert_in_range(gap, 1, 2 * 2 * DAY_MS / 200);
-    assert_in_range(weight, 86400 - 864, 86400 + 864); /* the first stretch lies across the begin */
+    assert_in_range(weight, 86400 - 864, 86400 + 864);              /* the first stretch lies across the begin */
     assert_int_equal(series_at(s, series_count(s) - 1)->weight, 1); /* the newest are as they came */
     assert_true(series_avg(s, now, DAY_MS) > 199999 - 43200 - 900 && series_avg(s, now, DAY_MS) < 199999 - 43200 + 900);
     series_free(s);

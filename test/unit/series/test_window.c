@@ -32,8 +32,9 @@ static struct series *series_of(const double *values, size_t count)
 
 static void assert_near(double actual, double expected)
 {
-    if (isnan(expected) ? isnan(actual) : isinf(expected) ? actual == expected
-                                                            : fabs(actual - expected) <= 1e-9 * (1 + fabs(expected)))
+    if (isnan(expected)   ? isnan(actual)
+        : isinf(expected) ? actual == expected
+                          : fabs(actual - expected) <= 1e-9 * (1 + fabs(expected)))
         return;
     fail_msg("%.17g instead of %.17g", actual, expected);
 }
@@ -46,14 +47,14 @@ static void test_counters(void **state)
         double increase, rate, delta;
     } cases[] = {
         {{10, 20, 40}, 3, 30, 15, 30},
-        {{10, 20, 5, 8}, 4, 18, 6, -2},        /* a reset: 10 + 5 + 3 */
-        {{10, 0, 10, 0, 10}, 5, 20, 5, 0},     /* restarts over and over */
-        {{10, NAN, 40}, 3, 30, 15, 30},        /* a failed poll in between takes up time only */
+        {{10, 20, 5, 8}, 4, 18, 6, -2},    /* a reset: 10 + 5 + 3 */
+        {{10, 0, 10, 0, 10}, 5, 20, 5, 0}, /* restarts over and over */
+        {{10, NAN, 40}, 3, 30, 15, 30},    /* a failed poll in between takes up time only */
         {{NAN, 7, 7, NAN}, 4, 0, 0, 0},
         {{5}, 1, NAN, NAN, NAN},
         {{NAN, NAN}, 2, NAN, NAN, NAN},
-        {{3, -4}, 2, 0, 0, -7},                /* no counter goes below 0: nothing is gained by it */
-        {{INFINITY, 1, 4}, 3, 3, 3, 3},        /* an infinity is no reading */
+        {{3, -4}, 2, 0, 0, -7},         /* no counter goes below 0: nothing is gained by it */
+        {{INFINITY, 1, 4}, 3, 3, 3, 3}, /* an infinity is no reading */
     };
 
     (void)state;
@@ -71,9 +72,9 @@ static void test_windows_are_half_open(void **state)
     struct series *s = series_of((double[]){1, 2, 4, 8}, 4);
 
     (void)state;
-    assert_near(series_sum(s, 4 * SECOND_MS, 2 * SECOND_MS), 12);     /* (2 s, 4 s] */
+    assert_near(series_sum(s, 4 * SECOND_MS, 2 * SECOND_MS), 12); /* (2 s, 4 s] */
     assert_near(series_sum(s, 4 * SECOND_MS, 2 * SECOND_MS + 1), 14);
-    assert_near(series_sum(s, 3 * SECOND_MS, HOUR_MS), 7);            /* what came after now does not count */
+    assert_near(series_sum(s, 3 * SECOND_MS, HOUR_MS), 7); /* what came after now does not count */
     assert_near(series_sum(s, 4 * SECOND_MS, 0), NAN);
     assert_near(series_sum(s, 4 * SECOND_MS, -5), NAN);
     assert_near(series_sum(s, 4 * SECOND_MS, INT64_MAX), 15);
@@ -174,7 +175,8 @@ static size_t naive_window(const struct history *h, int64_t now_ms, int64_t wind
     size_t count = 0;
 
     for (size_t i = 0; i < h->count; i++)
-        if (h->samples[i].state == SAMPLE_OK && h->samples[i].at_ms > now_ms - window_ms && h->samples[i].at_ms <= now_ms)
+        if (h->samples[i].state == SAMPLE_OK && h->samples[i].at_ms > now_ms - window_ms &&
+            h->samples[i].at_ms <= now_ms)
             out[count++] = h->samples[i];
     return count;
 }
