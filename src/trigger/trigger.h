@@ -64,11 +64,14 @@ struct trigger_metric {
 bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
                    struct trigger **out, struct trigger_metric *metric);
 void trigger_metric_done(struct trigger_metric *metric);
+/* Takes the "s<index>-" off a metric's name, as the external metrics API must; false: it has another prefix, or none. */
+bool trigger_metric_strip(int index, const char *metric_name, const char **name);
 struct trigger *trigger_ref(struct trigger *trigger);
 void trigger_unref(struct trigger *trigger);
 const char *trigger_type(const struct trigger *trigger);
 const char *trigger_destination(const struct trigger *trigger); /* "host:port", or "" */
-uint64_t trigger_identity(const struct trigger *trigger);       /* stable: equal questions have equal numbers */
+/* Equal questions have equal numbers; from run to run too, unless a secret is part of the question. */
+uint64_t trigger_identity(const struct trigger *trigger);
 bool trigger_is_resource(const struct trigger *trigger);        /* cpu, memory: never polled */
 size_t trigger_bytes(const struct trigger *trigger);
 

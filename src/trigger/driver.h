@@ -1,0 +1,295 @@
+/*
+ * driver: what a source of metrics is made of. For src/trigger/source/ and the engine; callers include trigger.h.
+ *
+ *     static const struct param params[] = {{"query", PARAM_TEXT(query), .required = true, .help = "..."}, {0}};
+ *     static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none) { ... }
+ *     TRIGGER(prometheus) = {.type = "prometheus", .params = params, .config_size = sizeof(struct ...), .poll = ask};
+ *
+ * A driver does no input or output and keeps nothing of its own: it says what to ask, and what an answer means. Sockets,
+ * deadlines, retries, size limits, status codes, redirects, signing and request figures live once, in the engine. So the
+ * same file runs against the network, against a recorded exchange and against injected faults.
+ *
+ * Parameters are a table. It drives parsing, lint, messages and the reference page (docs/triggers/), so that they agree.
+ */
+#ifndef WEIR_TRIGGER_DRIVER_H
+#define WEIR_TRIGGER_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "trigger/trigger.h"
+
+struct arena;
+struct http_header;
+struct param;
+struct pod_view;
+struct poll;
+struct request;
+struct secret;
+struct selector;
+struct text;
+struct tls_identity;
+struct trigger_check;
+struct tree;
+
+/* ------------------------------------------------------------------ parameters */
+
+/* First member of every config. Target and activation are compared by decide(), never by a driver; they are not part of
+   a trigger's identity, so a shared trigger has those of whoever built it first: use trigger_metric instead. */
+struct trigger_config {
+    double target, activation;
+};
+
+enum param_switch { SWITCH_UNSET, SWITCH_TRUE, SWITCH_FALSE }; /* a bool that knows whether somebody wrote it */
+enum param_role { ROLE_NONE, ROLE_TARGET, ROLE_ACTIVATION };   /* not part of a trigger's identity */
+
+struct param_list {
+    size_t count;
+    const char *items[];
+};
+struct param_map { /* in the order written */
+    size_t count;
+    struct param_pair {
+        const char *key, *value;
+    } pairs[];
+};
+
+/* How a text becomes a value (_common.md 2), and the C type of the field that takes it. */
+enum param_kind {
+    PARAM_KIND_TEXT,     /* const char *: an atom */
+    PARAM_KIND_URL,      /* const char *: an atom; absolute http or https address */
+    PARAM_KIND_SECRET,   /* const struct secret * */
+    PARAM_KIND_NUMBER,   /* double: a JSON number */
+    PARAM_KIND_WHOLE,    /* double: a JSON integer in the range of int64 */
+    PARAM_KIND_INTEGER,  /* int64_t: the same */
+    PARAM_KIND_BOOL,     /* bool */
+    PARAM_KIND_SWITCH,   /* enum param_switch */
+    PARAM_KIND_DURATION, /* int64_t, milliseconds: Go duration, or a plain number of milliseconds */
+    PARAM_KIND_SPAN,     /* the same, but a plain number is refused (parameters of our own) */
+    PARAM_KIND_CHOICE,   /* int: index among `choices`; -1 where KEDA's loose check lets a mixture through */
+    PARAM_KIND_LIST,     /* const struct param_list *: split at commas */
+    PARAM_KIND_MAP,      /* const struct param_map *: name=value,name=value */
+    PARAM_KIND_BLOCK,    /* pointer to a struct with a table of its own; NULL where nothing of it was given */
+    PARAM_KIND_REMOVED,  /* no field: writing it is an error, `help` says what to do instead */
+    PARAM_KIND_IGNORED,  /* no field: accepted, without effect; `help` says why */
+};
+
+struct param_block {
+    const struct param *params;
+    size_t size;
+    /* Rules between the fields, and whether the block is kept at all: false drops it. */
+    bool (*check)(void *block, struct trigger_check *check);
+};
+
+struct param {
+    const char *name;
+    enum param_kind kind;
+    unsigned offset;
+    const struct param_block *block;
+    bool required;
+    enum param_role role;
+    const char *from;      /* where it may be given, in the order of search: M metadata, E environment, A authentication; NULL: "M" */
+    const char *aliases;   /* other names, comma separated, searched after `name` */
+    const char *fallback;  /* value where absent, as a person would write it */
+    const char *choices;   /* the only words allowed, comma separated */
+    const char *exclusive; /* of these words at most one, comma separated */
+    const char *help;      /* half a sentence */
+    bool hidden;           /* not in the reference page */
+};
+
+/* PARAM_NUMBER(f) and the like fill kind and offset, and do not compile if the field has another type. */
+#define PARAM_FIELD(kind_, field_, type_)                                                                              \
+    .kind = kind_, .offset = (unsigned)(offsetof(PARAM_STRUCT, field_) +                                               \
+                                        0 * sizeof(char[_Generic(((PARAM_STRUCT *)0)->field_, type_: 1)]))
+#define PARAM_TEXT(field) PARAM_FIELD(PARAM_KIND_TEXT, field, const char *)
+#define PARAM_URL(field) PARAM_FIELD(PARAM_KIND_URL, field, const char *)
+#define PARAM_SECRET(field) PARAM_FIELD(PARAM_KIND_SECRET, field, const struct secret *)
+#define PARAM_NUMBER(field) PARAM_FIELD(PARAM_KIND_NUMBER, field, double)
+#define PARAM_WHOLE(field) PARAM_FIELD(PARAM_KIND_WHOLE, field, double)
+#define PARAM_INTEGER(field) PARAM_FIELD(PARAM_KIND_INTEGER, field, int64_t)
+#define PARAM_BOOL(field) PARAM_FIELD(PARAM_KIND_BOOL, field, bool)
+#define PARAM_SWITCH(field) PARAM_FIELD(PARAM_KIND_SWITCH, field, enum param_switch)
+#define PARAM_DURATION(field) PARAM_FIELD(PARAM_KIND_DURATION, field, int64_t)
+#define PARAM_SPAN(field) PARAM_FIELD(PARAM_KIND_SPAN, field, int64_t)
+#define PARAM_CHOICE(field, words) PARAM_FIELD(PARAM_KIND_CHOICE, field, int), .choices = words
+#define PARAM_LIST(field) PARAM_FIELD(PARAM_KIND_LIST, field, const struct param_list *)
+#define PARAM_MAP(field) PARAM_FIELD(PARAM_KIND_MAP, field, const struct param_map *)
+#define PARAM_HTTP_AUTH(field) PARAM_FIELD(PARAM_KIND_BLOCK, field, const struct http_auth *), .block = &http_auth_block
+#define PARAM_REMOVED(instead) .kind = PARAM_KIND_REMOVED, .help = instead
+#define PARAM_IGNORED(why) .kind = PARAM_KIND_IGNORED, .help = why
+
+/* ------------------------------------------------------------------ rules between parameters */
+
+/* Handed to prepare(): what the table could not say. */
+const struct trigger_input *check_input(const struct trigger_check *check);
+/* An error of the parameter, or of the trigger where name is NULL. Returns false. */
+bool check_error(struct trigger_check *check, const char *name, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void check_warning(struct trigger_check *check, const char *name, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Something with this name may have been given where we cannot look now (lint without credential or environment). */
+bool check_unknown(const struct trigger_check *check, const char *name);
+/* Lives as long as the trigger. */
+struct arena *check_arena(struct trigger_check *check);
+/* The identity provider named by the TriggerAuthentication, or NULL ("none" included). */
+const char *check_pod_identity(const struct trigger_check *check);
+
+/* ------------------------------------------------------------------ HTTP authentication (_common.md 6) */
+
+enum http_auth_mode {
+    HTTP_AUTH_API_KEY = 1, HTTP_AUTH_BASIC = 2, HTTP_AUTH_TLS = 4, HTTP_AUTH_BEARER = 8, HTTP_AUTH_CUSTOM = 16, HTTP_AUTH_OAUTH = 32,
+};
+struct http_auth {
+    const struct param_list *mode_names;
+    const struct secret *bearer, *password, *key, *api_key, *custom_value, *client_secret;
+    const char *username, *certificate, *ca, *custom_header, *key_name, *token_url, *client_id, *endpoint_params;
+    const struct param_list *scopes;
+    int method;     /* 0 header, 1 query */
+    unsigned modes; /* enum http_auth_mode */
+};
+extern const struct param_block http_auth_block;
+
+/* ------------------------------------------------------------------ asking: requests */
+
+/* What a step returns; only the functions below make one, so the compiler sees that every path ends. */
+enum poll_next { POLL_WAITING, POLL_ENDED };
+
+/* An answer whose status, size and time were in order. */
+struct reply {
+    int status;
+    const char *body;        /* ends with a 0 byte that does not count */
+    size_t length;
+    const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
+    size_t index;            /* of several asked at once: which */
+    bool failed;             /* only for several at once: see error */
+    struct error error;
+};
+const char *reply_header(const struct reply *reply, const char *lower_case_name);
+
+typedef enum poll_next poll_step(const void *config, struct poll *poll, const struct reply *reply);
+/* Digests one of several answers as it comes; keeps what it needs in the poll's scratch or arena. */
+typedef void poll_each(const void *config, struct poll *poll, const struct reply *reply);
+
+/* base + path; one '/' between them. A URL that is too long, or not http(s), ends the poll when it is sent. */
+struct request *request_get(struct poll *poll, const char *base, const char *path);
+struct request *request_post(struct poll *poll, const char *base, const char *path);
+/* Adds name=value, escaped as Go's url.QueryEscape does; NULL: left out. */
+void request_query(struct request *request, const char *name, const char *value);
+void request_query_map(struct request *request, const struct param_map *map);
+/* Replaces the parameter if the URL has it (metrics-api's api key). */
+void request_query_secret(struct request *request, const char *name, const struct secret *value);
+void request_header(struct request *request, const char *name, const char *value);
+/* prefix: "Bearer " and the like, or "" */
+void request_header_secret(struct request *request, const char *name, const char *prefix, const struct secret *value);
+void request_headers(struct request *request, const struct param_map *map);
+void request_body(struct request *request, const char *content_type, const void *bytes, size_t length);
+void request_raw(struct request *request);                     /* the answer is not JSON */
+void request_status(struct request *request, int from, int to); /* what counts as good; 200..299 unless said */
+void request_timeout(struct request *request, int64_t ms);      /* 0: HTTP_TIMEOUT_MS */
+/* modes: those that have an effect for this type. first_only: the first of bearer, basic, custom, as prometheus has it;
+   else each adds what is its own. The TLS parts of the block (ca included) always count; unsafe: unsafeSsl. */
+void request_sign(struct request *request, const struct http_auth *auth, unsigned modes, bool first_only, bool unsafe);
+
+enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then);
+/* Up to POLL_REQUESTS_MAX under way at a time, any number in a row up to POLL_FANOUT_MAX; each() sees them as they come, failed
+   ones too; then() is called once, with NULL. */
+enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then);
+
+/* ------------------------------------------------------------------ ending */
+
+enum poll_next poll_value(struct poll *poll, double value); /* NaN and infinities are `missing` */
+/* There is an answer, but no value in it. explicit: what the manifest says about that: unset -> missing, with 0 to use when the
+   hold is over; true -> 0 counts at once; false -> failed (DESIGN.md 3.5). */
+enum poll_next poll_missing(struct poll *poll, enum param_switch said, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum poll_next poll_missing_as(struct poll *poll, enum param_switch said, double stand_in, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+enum poll_next poll_fail(struct poll *poll, enum error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum poll_next poll_fail_with(struct poll *poll, const struct error *error);
+/* Something worth knowing about a good value ("3 of 4 replicas answered"). */
+void poll_note(struct poll *poll, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ------------------------------------------------------------------ what a poll knows */
+
+int64_t poll_now_ms(const struct poll *poll);          /* wall clock, taken once a poll */
+const char *poll_time_rfc3339(struct poll *poll);      /* the same, whole seconds, "2026-01-01T00:00:00Z" */
+struct arena *poll_arena(struct poll *poll);           /* emptied when the poll ends */
+void *poll_scratch(struct poll *poll);                 /* scratch_size bytes, zeroed for each poll */
+void *poll_memory(struct poll *poll);                  /* memory_size bytes, kept from poll to poll of this trigger */
+const char *poll_namespace(const struct poll *poll);
+/* Pods of the object's namespace that the selector matches. false: poll_fail was not called yet; *err says why. */
+bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count, struct error *err);
+/* Pods of the scale target. */
+bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *count, struct error *err);
+
+/* ------------------------------------------------------------------ talking: bytes on a stream */
+
+struct talk_address {
+    const char *host;
+    int port;
+    bool tls;
+    const struct tls_identity *identity;
+    int64_t timeout_ms; /* of the whole talk; 0: HTTP_TIMEOUT_MS */
+};
+/* The first call, with nothing received, names the address (talk_open); each later one sees all bytes not yet taken, the
+   first of them none at all: the stream is open. Ends like a poll, or waits for more (talk_more). */
+typedef enum poll_next trigger_talk(const void *config, struct poll *poll, const char *bytes, size_t length);
+enum poll_next talk_open(struct poll *poll, const struct talk_address *address); /* NULL identity: none */
+void talk_write(struct poll *poll, const void *bytes, size_t length);
+void talk_taken(struct poll *poll, size_t length); /* these bytes were understood and need not be shown again */
+enum poll_next talk_more(struct poll *poll);
+
+/* ------------------------------------------------------------------ looking: pods and clock */
+typedef enum poll_next trigger_read(const void *config, struct poll *poll);
+
+/* ------------------------------------------------------------------ querying: a library that blocks, on a worker thread */
+
+struct query {
+    void *memory;         /* memory_size bytes; nobody else touches them meanwhile */
+    int64_t timeout_ms;   /* set connect and statement time-outs by it */
+    enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
+    double value;
+    struct error error;
+};
+typedef void trigger_query(const void *config, struct query *query);
+
+/* ------------------------------------------------------------------ the driver */
+
+enum trigger_scope { SCOPE_NONE = 0, SCOPE_NAMESPACE = 1, SCOPE_TARGET = 2 }; /* what besides parameters makes a question */
+
+struct trigger_driver {
+    const char *type, *summary; /* "prometheus"; one line for people */
+    const char *metric;         /* the name in s0-<metric>, where it is constant */
+    const struct param *params; /* ends with {0} */
+    size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
+    size_t memory_size, scratch_size;
+    int64_t timeout_ms;         /* of a query; 0: HTTP_TIMEOUT_MS */
+    enum trigger_scope scope;
+    bool resource;              /* cpu, memory: never asked; metricType means something else */
+
+    /* Rules between fields, and what can be worked out once (schedules, selectors). false: the report has an error. */
+    bool (*prepare)(void *config, struct trigger_check *check);
+    void (*release)(void *config);                             /* what prepare() acquired outside its arena */
+    void (*metric_name)(const void *config, const struct trigger_input *input, struct text *out); /* instead of `metric` */
+    void (*target)(const void *config, struct trigger_metric *metric); /* instead of the parameter with ROLE_TARGET */
+    bool (*destination)(const void *config, char *out, size_t size); /* "host:port"; NULL: of the first URL parameter */
+    void (*forget)(void *memory);                              /* before memory is freed */
+
+    /* one; two only for a type with two protocols, where its parameters choose: */
+    poll_step *poll;
+    trigger_talk *talk;
+    trigger_query *query;
+    trigger_read *read;
+};
+
+#define TRIGGER(word) const struct trigger_driver trigger_driver_##word
+
+/* ------------------------------------------------------------------ for tests and tools */
+
+const struct trigger_driver *trigger_driver_find(const char *type); /* NULL: not built in */
+const struct trigger_driver *trigger_driver_of(const struct trigger *trigger);
+const void *trigger_config_of(const struct trigger *trigger);
+
+#endif

@@ -1,0 +1,448 @@
+/*
+ * poll: asking over HTTP. A driver's step builds a request and names the step that gets the answer; this file sends it, and
+ * shows the step only answers that are in order.
+ *
+ *     step -> request_get ... poll_send(then) -> transport -> on_http -> judged: status, size, JSON -> then(reply) -> ...
+ *
+ * What is not in order ends the poll as failed, in words that name the host and the cause, never the query's secrets. A
+ * connection that broke and a 5xx are tried once more if at least half of the time is left. A source that asks us to wait
+ * (429 or 503 with Retry-After) is left alone so long, by all triggers that go there.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/tree.h"
+#include "trigger/trigger_internal.h"
+
+/* ------------------------------------------------------------------ building a request */
+
+/* The URL of the request begun before moves out of the shared buffer. */
+static void freeze(struct poll *poll)
+{
+    struct request *request = poll->building;
+
+    poll->building = NULL;
+    if (!request)
+        return;
+    request->bad |= poll->url.overflowed;
+    request->url = arena_copy_bytes(poll->arena, poll->url.bytes, poll->url.length);
+}
+
+static struct request *begin_request(struct poll *poll, const char *method, const char *base, const char *path)
+{
+    struct request *request = arena_alloc(poll->arena, sizeof(*request));
+    size_t length = strcspn(base, "#");
+
+    freeze(poll);
+    text_clear(&poll->url);
+    poll->building = request;
+    request->poll = poll;
+    request->method = method;
+    request->status_from = 200;
+    request->status_to = 299;
+    while (*path == '/' && length > 0 && base[length - 1] == '/')
+        length--;
+    text_append(&poll->url, base, length);
+    text_add(&poll->url, path);
+    request->has_query = strchr(poll->url.bytes, '?') != NULL;
+    return request;
+}
+
+struct request *request_get(struct poll *poll, const char *base, const char *path)
+{
+    return begin_request(poll, "GET", base, path);
+}
+
+struct request *request_post(struct poll *poll, const char *base, const char *path)
+{
+    return begin_request(poll, "POST", base, path);
+}
+
+static void add_escaped(struct text *url, const char *value)
+{
+    for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
+        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c))
+            text_add_char(url, (char)*c);
+        else if (*c == ' ')
+            text_add_char(url, '+');
+        else
+            text_printf(url, "%%%02X", *c);
+    }
+}
+
+static struct text *open_url(struct request *request)
+{
+    assert(request->poll->building == request);
+    return &request->poll->url;
+}
+
+void request_query(struct request *request, const char *name, const char *value)
+{
+    struct text *url = open_url(request);
+
+    if (!value)
+        return;
+    text_add_char(url, request->has_query ? '&' : '?');
+    request->has_query = true;
+    add_escaped(url, name);
+    text_add_char(url, '=');
+    add_escaped(url, value);
+}
+
+void request_query_map(struct request *request, const struct param_map *map)
+{
+    for (size_t i = 0; map && i < map->count; i++)
+        request_query(request, map->pairs[i].key, map->pairs[i].value);
+}
+
+/* Takes name=... out of the URL's query. */
+static void drop_parameter(struct request *request, const char *name)
+{
+    struct text *url = open_url(request);
+    char *rest = strchr(url->bytes, '?'), *copy, *save = NULL;
+    size_t name_length = strlen(name);
+
+    if (!rest)
+        return;
+    copy = arena_copy(request->poll->arena, rest + 1);
+    url->length = (size_t)(rest - url->bytes);
+    url->bytes[url->length] = '\0';
+    request->has_query = false;
+    for (char *piece = strtok_r(copy, "&", &save); piece; piece = strtok_r(NULL, "&", &save)) {
+        if (strncmp(piece, name, name_length) == 0 && (piece[name_length] == '=' || piece[name_length] == '\0'))
+            continue;
+        text_printf(url, "%c%s", request->has_query ? '&' : '?', piece);
+        request->has_query = true;
+    }
+}
+
+void request_query_secret(struct request *request, const char *name, const struct secret *value)
+{
+    drop_parameter(request, name);
+    request_query(request, name, secret_reveal(value));
+}
+
+static bool breaks_header(const char *text)
+{
+    return text && strpbrk(text, "\r\n") != NULL;
+}
+
+static void add_header(struct request *request, const char *name, const char *value, const struct secret *secret)
+{
+    if (request->header_count == REQUEST_HEADERS_MAX || !*name || strpbrk(name, " :\t") || breaks_header(name) ||
+        breaks_header(value) || breaks_header(secret ? secret_reveal(secret) : NULL))
+        request->bad = true;
+    else
+        request->headers[request->header_count++] = (struct http_header){name, value, secret};
+}
+
+void request_header(struct request *request, const char *name, const char *value)
+{
+    if (value)
+        add_header(request, name, value, NULL);
+}
+
+void request_header_secret(struct request *request, const char *name, const char *prefix, const struct secret *value)
+{
+    if (value)
+        add_header(request, name, prefix, value);
+}
+
+void request_headers(struct request *request, const struct param_map *map)
+{
+    for (size_t i = 0; map && i < map->count; i++)
+        request_header(request, map->pairs[i].key, map->pairs[i].value);
+}
+
+void request_body(struct request *request, const char *content_type, const void *bytes, size_t length)
+{
+    request_header(request, "Content-Type", content_type);
+    request->body = bytes;
+    request->body_length = length;
+}
+
+void request_raw(struct request *request)
+{
+    request->raw = true;
+}
+
+void request_status(struct request *request, int from, int to)
+{
+    request->status_from = from;
+    request->status_to = to;
+}
+
+void request_timeout(struct request *request, int64_t ms)
+{
+    request->timeout_ms = ms;
+}
+
+/* ------------------------------------------------------------------ judging an answer */
+
+void snippet_write(const char *bytes, size_t length, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < length && used + 4 < size; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+
+        if (c <= ' ' && (used == 0 || out[used - 1] == ' '))
+            continue;
+        out[used++] = (char)(c <= ' ' ? ' ' : c == 0x7f ? '?' : c);
+    }
+    used = utf8_valid_prefix(out, used);
+    while (used > 0 && out[used - 1] == ' ')
+        used--;
+    out[used] = '\0';
+}
+
+static void destination_of(const struct request *request, char *out, size_t size)
+{
+    if (!url_destination(request->url, out, size))
+        snprintf(out, size, "the address");
+}
+
+/* Of Retry-After: seconds, or a date; -1: none. */
+static int64_t retry_after_ms(const struct http_reply *reply, int64_t now_ms)
+{
+    const char *value = http_reply_header(reply, "retry-after");
+    struct tm when = {0};
+
+    if (!value)
+        return -1;
+    if (*value >= '0' && *value <= '9')
+        return (int64_t)(strtoul(value, NULL, 10) % 100000) * 1000;
+    if (!strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &when))
+        return -1;
+    return (int64_t)timegm(&when) * 1000 - now_ms;
+}
+
+static bool refused_status(struct asked *asked, const struct http_reply *reply, struct error *err)
+{
+    struct trigger_engine *engine = flight_of(asked->poll)->engine;
+    int64_t wait_ms = retry_after_ms(reply, asked->poll->now_ms);
+    char host[300], words[100];
+
+    destination_of(asked->request, host, sizeof(host));
+    snippet_write(reply->body, reply->body_length, words, sizeof(words));
+    if ((reply->status == 429 || reply->status == 503) && wait_ms > 0) {
+        backoff_set(engine, host, wait_ms);
+        return error_set(err, ERROR_UNREACHABLE, "%s answered %d and asks to wait %lld s", host, reply->status,
+                         (long long)(wait_ms + 999) / 1000);
+    }
+    if (reply->status == 401 || reply->status == 403)
+        return error_set(err, ERROR_DENIED, "%s answered %d, it refuses us: check the credentials%s%s", host, reply->status,
+                         *words ? ": " : "", words);
+    return error_set(err, reply->status >= 500 || reply->status == 429 ? ERROR_UNREACHABLE : ERROR_NONSENSE,
+                     "%s answered %d%s%s", host, reply->status, *words ? ": " : "", words);
+}
+
+static bool read_json(struct asked *asked, struct reply *reply, struct error *err)
+{
+    struct tree *json = NULL;
+    struct error why;
+    char host[300], words[80];
+
+    if (tree_read_json(reply->body, reply->length, false, asked->poll->arena, &json, &why)) {
+        reply->json = json;
+        return true;
+    }
+    destination_of(asked->request, host, sizeof(host));
+    snippet_write(reply->body, reply->length, words, sizeof(words));
+    return error_set(err, ERROR_NONSENSE, "%s answered something that is not JSON (%s)%s%s", host,
+                     reply->length > 0 ? why.text : "it is empty", *words ? ": " : "", words);
+}
+
+/* From the transport's answer to what a step may see; false: *err says what is wrong with it. */
+static bool judge(struct asked *asked, const struct http_reply *from, struct reply *to, struct error *err)
+{
+    const struct request *request = asked->request;
+
+    if (from->failed) {
+        *err = from->error;
+        return false;
+    }
+    if (from->status < request->status_from || from->status > request->status_to)
+        return refused_status(asked, from, err);
+    to->status = from->status;
+    to->body = from->status == 204 ? "" : from->body; /* 204 has no body, whatever was sent */
+    to->length = from->status == 204 ? 0 : from->body_length;
+    return request->raw || read_json(asked, to, err);
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static void on_http(void *arg, const struct http_reply *reply);
+
+static void start_exchange(struct asked *asked)
+{
+    struct flight *flight = flight_of(asked->poll);
+    const struct request *request = asked->request;
+    int64_t left = asked->deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
+    struct http_request http = {
+        .method = request->method,
+        .url = request->url,
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .body = request->body,
+        .body_length = request->body_length,
+        .tls = request->has_tls ? &request->tls : NULL,
+        .timeout_ms = left > 0 ? left : 1,
+    };
+
+    asked->attempts++;
+    flight_stats(flight)->requests++;
+    asked->exchange = flight->engine->transport->ops->http(flight->engine->transport, &http, on_http, asked);
+}
+
+/* What can be said without asking. */
+static bool may_ask(struct asked *asked, struct error *err)
+{
+    struct request *request = asked->request;
+    char host[300];
+    int64_t left_ms;
+
+    if (request->bad)
+        return error_set(err, ERROR_INVALID, "the request cannot be sent: its address is too long, or a header has a line break, "
+                                             "a bad name or too many companions");
+    if (!url_destination(request->url, host, sizeof(host)))
+        return error_set(err, ERROR_INVALID, "\"%.60s\" is not an absolute http or https address", request->url);
+    if (backoff_active(flight_of(asked->poll)->engine, host, &left_ms))
+        return error_set(err, ERROR_UNREACHABLE, "%s asked to be left alone for %lld s more", host,
+                         (long long)(left_ms + 999) / 1000);
+    return true;
+}
+
+static void after_one(struct asked *asked, struct reply *reply);
+
+/* Starts the next ones, as many as may be under way. Those that cannot be asked are told at once: all of them before
+   then() is called, so this never runs a step itself. */
+static void start_more(struct poll *poll)
+{
+    while (poll->asked_next < poll->asked_count && poll->asked_open < POLL_REQUESTS_MAX && poll->end == END_NONE) {
+        struct asked *asked = &poll->asked[poll->asked_next++];
+        struct reply reply = {.index = asked->index};
+        int64_t timeout = asked->request->timeout_ms > 0 ? asked->request->timeout_ms : HTTP_TIMEOUT_MS;
+
+        asked->deadline_ticks_ms = loop_ticks_ms(flight_of(poll)->engine->loop) + timeout;
+        if (may_ask(asked, &reply.error)) {
+            poll->asked_open++;
+            start_exchange(asked);
+        } else {
+            reply.failed = true;
+            after_one(asked, &reply);
+        }
+    }
+}
+
+/* A single failure ends the poll; one of several is digested. */
+static void after_one(struct asked *asked, struct reply *reply)
+{
+    struct poll *poll = asked->poll;
+
+    if (poll->each)
+        poll->each(poll->config, poll, reply);
+    else if (reply->failed)
+        poll_fail_with(poll, &reply->error);
+}
+
+/* A step is given and takes the poll itself as its place: what was asked before is forgotten. */
+static void run_step(struct poll *poll, const struct reply *reply)
+{
+    poll_step *then = poll->then;
+
+    poll->asked = NULL;
+    poll->asked_count = poll->asked_next = 0;
+    then(poll->config, poll, reply);
+}
+
+static bool worth_retrying(const struct asked *asked, const struct http_reply *reply)
+{
+    const struct flight *flight = flight_of(asked->poll);
+    int64_t timeout = asked->request->timeout_ms > 0 ? asked->request->timeout_ms : HTTP_TIMEOUT_MS;
+    int64_t left = asked->deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
+
+    if (asked->attempts > POLL_RETRIES_MAX || left < timeout / 2)
+        return false;
+    if (reply->failed)
+        return reply->error.kind == ERROR_UNREACHABLE;
+    return reply->status >= 500 && (reply->status < asked->request->status_from || reply->status > asked->request->status_to) &&
+           !http_reply_header(reply, "retry-after");
+}
+
+static void on_http(void *arg, const struct http_reply *from)
+{
+    struct asked *asked = arg;
+    struct poll *poll = asked->poll;
+    struct flight *flight = flight_of(poll);
+    struct reply reply = {.index = asked->index};
+
+    asked->exchange = NULL;
+    if (worth_retrying(asked, from)) {
+        start_exchange(asked);
+        return;
+    }
+    poll->asked_open--;
+    reply.failed = !judge(asked, from, &reply, &reply.error);
+    after_one(asked, &reply);
+    if (poll->end == END_NONE && !poll->each) {
+        run_step(poll, &reply);
+    } else if (poll->end == END_NONE) {
+        start_more(poll);
+        if (poll->end == END_NONE && poll->asked_open == 0)
+            run_step(poll, NULL);
+    }
+    flight_after_step(flight);
+}
+
+static enum poll_next send(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then)
+{
+    freeze(poll);
+    if (count > POLL_FANOUT_MAX || poll->requests_made + count > POLL_FANOUT_MAX)
+        return poll_fail(poll, ERROR_LIMIT, "more than %d requests in one poll (POLL_FANOUT_MAX)", POLL_FANOUT_MAX);
+    poll->requests_made += count;
+    poll->each = each;
+    poll->then = then;
+    poll->asked = arena_array(poll->arena, count, sizeof(*poll->asked));
+    poll->asked_count = count;
+    poll->asked_next = 0;
+    for (size_t i = 0; i < count; i++)
+        poll->asked[i] = (struct asked){.poll = poll, .request = requests[i], .index = i};
+    start_more(poll);
+    if (poll->end == END_NONE && poll->asked_open == 0)
+        run_step(poll, NULL); /* not one could be asked; the bound above keeps steps from going round */
+    return poll->end == END_NONE ? POLL_WAITING : POLL_ENDED;
+}
+
+enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then)
+{
+    return send(poll, &request, 1, NULL, then);
+}
+
+enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then)
+{
+    assert(count > 0);
+    return send(poll, requests, count, each, then);
+}
+
+void http_start(struct flight *flight)
+{
+    flight->trigger->driver->poll(flight->poll.config, &flight->poll, NULL);
+}
+
+void http_stop(struct flight *flight)
+{
+    struct poll *poll = &flight->poll;
+
+    for (size_t i = 0; i < poll->asked_next && poll->asked; i++) {
+        if (poll->asked[i].exchange)
+            flight->engine->transport->ops->http_cancel(poll->asked[i].exchange);
+        poll->asked[i].exchange = NULL;
+    }
+    poll->asked_open = 0;
+}

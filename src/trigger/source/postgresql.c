@@ -1,0 +1,278 @@
+/*
+ * postgresql: the first column of the first row of a query. Facts: triggers/postgresql.md.
+ *
+ * libpq blocks, so all of this runs on a worker thread. The connection is kept in the trigger's memory from poll to poll; a
+ * broken one is replaced once before the poll fails. connect_timeout and statement_timeout are always set: a server that
+ * hangs costs one slot for a few seconds, not for ever.
+ *
+ * Only a real number is a value. No rows, NULL, two columns or a text that is no number are failures, never 0.
+ */
+#include <libpq-fe.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "trigger/driver.h"
+
+enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16 };
+
+struct postgresql {
+    struct trigger_config common;
+    const struct secret *connection, *password;
+    const char *host, *port, *user, *database, *ssl_mode, *query;
+    bool identity; /* signed in to by a cloud's identity, which is not built in */
+};
+struct kept { /* from poll to poll */
+    PGconn *connection;
+};
+
+#define PARAM_STRUCT struct postgresql
+static const struct param params[] = {
+    {"query", PARAM_TEXT(query), .required = true, .help = "SQL that yields one number, such as SELECT count(*) FROM jobs"},
+    {"targetQueryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .help = "value one replica should carry; required unless a formula uses the trigger"},
+    {"activationTargetQueryValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
+    {"connection", PARAM_SECRET(connection), .from = "AE", .help = "keyword=value text or postgres:// URL; then nothing below is needed"},
+    {"host", PARAM_TEXT(host), .from = "AM", .help = "name or address of the server"},
+    {"port", PARAM_TEXT(port), .from = "AM", .help = "its port"},
+    {"userName", PARAM_TEXT(user), .from = "AM", .help = "database user"},
+    {"password", PARAM_SECRET(password), .from = "AE", .help = "may be empty"},
+    {"dbName", PARAM_TEXT(database), .from = "AM", .help = "database"},
+    {"sslmode", PARAM_TEXT(ssl_mode), .from = "AM", .help = "disable, allow, prefer, require, verify-ca or verify-full"},
+    {0},
+};
+#undef PARAM_STRUCT
+
+static bool check_parts(struct postgresql *c, struct trigger_check *check)
+{
+    const struct {
+        const char *name, *value;
+    } parts[] = {{"host", c->host}, {"port", c->port}, {"userName", c->user}, {"dbName", c->database}, {"sslmode", c->ssl_mode}};
+    bool good = true;
+
+    if (c->connection || check_unknown(check, "connection"))
+        return true;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (!parts[i].value && !check_unknown(check, parts[i].name))
+            good = check_error(check, parts[i].name, "give it here or in the TriggerAuthentication, or give connection", "%s is needed where there is no connection",
+                               parts[i].name);
+    return good;
+}
+
+static bool prepare(void *config, struct trigger_check *check)
+{
+    static const char *const modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+    struct postgresql *c = config;
+    const char *provider = check_pod_identity(check);
+    bool good = check_parts(c, check), known = !c->ssl_mode;
+
+    if (c->common.target == 0 && !check_input(check)->as_metric_source)
+        good = check_error(check, "targetQueryValue", "write the value one replica should carry", "targetQueryValue has to be given, and not 0");
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]) && !known; i++)
+        known = strcmp(c->ssl_mode, modes[i]) == 0;
+    if (!known)
+        check_warning(check, "sslmode", "write disable, allow, prefer, require, verify-ca or verify-full", "sslmode: there is no mode \"%.40s\", every poll fails",
+                      c->ssl_mode);
+    c->identity = provider && (strcmp(provider, "azure-workload") == 0 || !c->connection);
+    if (c->identity)
+        check_warning(check, NULL, "use a password", "signing in with pod identity %s is not built in: every poll fails", provider);
+    return good;
+}
+
+static bool destination(const void *config, char *out, size_t size)
+{
+    const struct postgresql *c = config;
+    bool good = false;
+
+    if (c->connection) {
+        PQconninfoOption *options = PQconninfoParse(secret_reveal(c->connection), NULL);
+        const char *host = NULL, *port = NULL;
+
+        for (PQconninfoOption *o = options; o && o->keyword; o++) {
+            host = strcmp(o->keyword, "host") == 0 && o->val ? o->val : host;
+            port = strcmp(o->keyword, "port") == 0 && o->val ? o->val : port;
+        }
+        if (host)
+            good = (size_t)snprintf(out, size, "%s:%s", host, port ? port : "5432") < size;
+        PQconninfoFree(options);
+        return good;
+    }
+    return c->host && c->port && (size_t)snprintf(out, size, "%s:%s", c->host, c->port) < size;
+}
+
+/* ------------------------------------------------------------------ on the worker thread */
+
+static bool fail(struct query *query, enum error_kind kind, const char *what, const char *why)
+{
+    char line[200];
+    size_t length = strcspn(why, "\n");
+
+    snprintf(line, sizeof(line), "%.*s", (int)(length < sizeof(line) ? length : sizeof(line) - 1), why);
+    query->state = SAMPLE_FAILED;
+    return error_set(&query->error, kind, "%s%s%s", what, *line ? ": " : "", line);
+}
+
+static bool is_denial(const char *message)
+{
+    return strstr(message, "authentication failed") || strstr(message, "no password supplied") || strstr(message, "pg_hba.conf") ||
+           (strstr(message, "role \"") && strstr(message, "does not exist"));
+}
+
+/* Later keywords win in libpq: the time-outs and the name come after what the connection text says, but for a time-out it
+   sets itself. */
+static PGconn *connect_with(const struct postgresql *c, int64_t timeout_ms)
+{
+    const char *keywords[KEYWORDS_MAX], *values[KEYWORDS_MAX];
+    char timeout[32], options[64];
+    size_t n = 0;
+    bool own_timeout = c->connection && strstr(secret_reveal(c->connection), "connect_timeout");
+
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)(timeout_ms / 2000 > 2 ? timeout_ms / 2000 : 2));
+    snprintf(options, sizeof(options), "weir");
+#define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
+    if (c->connection) {
+        ADD("dbname", secret_reveal(c->connection));
+    } else {
+        ADD("host", c->host);
+        ADD("port", c->port);
+        ADD("user", c->user);
+        ADD("dbname", c->database);
+        ADD("sslmode", c->ssl_mode);
+        if (c->password)
+            ADD("password", secret_reveal(c->password));
+    }
+    if (!own_timeout)
+        ADD("connect_timeout", timeout);
+    ADD("fallback_application_name", options);
+#undef ADD
+    keywords[n] = values[n] = NULL;
+    return PQconnectdbParams(keywords, values, c->connection != NULL);
+}
+
+static bool run_command(PGconn *connection, const char *command)
+{
+    PGresult *result = PQexec(connection, command);
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+
+    PQclear(result);
+    return good;
+}
+
+static bool open_connection(const struct postgresql *c, struct kept *kept, struct query *query)
+{
+    char command[64];
+
+    kept->connection = connect_with(c, query->timeout_ms);
+    if (PQstatus(kept->connection) != CONNECTION_OK) {
+        const char *why = PQerrorMessage(kept->connection);
+        bool good = fail(query, is_denial(why) ? ERROR_DENIED : ERROR_UNREACHABLE, "PostgreSQL cannot be reached", why);
+
+        PQfinish(kept->connection);
+        kept->connection = NULL;
+        return good;
+    }
+    snprintf(command, sizeof(command), "SET statement_timeout = %lld", (long long)query->timeout_ms * 3 / 4);
+    run_command(kept->connection, command); /* a pooler may refuse it; the job's own deadline still holds */
+    return true;
+}
+
+static bool read_number(PGresult *result, struct query *query)
+{
+    const char *text;
+
+    if (PQnfields(result) != 1)
+        return fail(query, ERROR_NONSENSE, "the query has to give one column", "");
+    if (PQntuples(result) == 0)
+        return fail(query, ERROR_NONSENSE, "the query gives no row; count(*) or coalesce(..., 0) always gives one", "");
+    if (PQgetisnull(result, 0, 0))
+        return fail(query, ERROR_NONSENSE, "the query gives NULL; write coalesce(..., 0) if that means nothing to do", "");
+    text = PQgetvalue(result, 0, 0);
+    if (!number_parse(text, strlen(text), &query->value))
+        return fail(query, ERROR_NONSENSE, "the query gives something that is not a number", "");
+    if (!isfinite(query->value)) {
+        query->state = SAMPLE_MISSING;
+        query->value = 0;
+        return error_set(&query->error, ERROR_MISSING, "the query gives NaN or an infinity");
+    }
+    query->state = SAMPLE_OK;
+    return true;
+}
+
+/* true: this is the outcome; false: the connection was dead, another one may do. */
+static bool ask_once(const struct postgresql *c, struct kept *kept, struct query *query)
+{
+    PGresult *result = PQexecParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0);
+    bool alive = PQstatus(kept->connection) == CONNECTION_OK;
+
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+        read_number(result, query);
+    } else {
+        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = PQresultErrorMessage(result);
+
+        fail(query,
+             state && strncmp(state, "28", 2) == 0    ? ERROR_DENIED
+             : !alive || (state && strncmp(state, "57", 2) == 0) ? ERROR_UNREACHABLE
+                                                                 : ERROR_NONSENSE,
+             "PostgreSQL refuses the query", why ? why : "");
+    }
+    PQclear(result);
+    if (!alive) {
+        PQfinish(kept->connection);
+        kept->connection = NULL;
+    }
+    return alive;
+}
+
+/* Anything else would be a database's name to libpq, on whatever server it finds by itself. */
+static bool is_connection_text(const char *text)
+{
+    return strchr(text, '=') || string_starts(text, "postgres://") || string_starts(text, "postgresql://");
+}
+
+static void run(const void *config, struct query *query)
+{
+    const struct postgresql *c = config;
+    struct kept *kept = query->memory;
+    bool was_kept = kept->connection != NULL;
+
+    if (c->identity) {
+        fail(query, ERROR_INVALID, "signing in with a pod identity is not built in; use a password", "");
+        return;
+    }
+    if (c->connection && !is_connection_text(secret_reveal(c->connection))) {
+        fail(query, ERROR_INVALID, "connection is neither key=value pairs nor a postgres:// address", "");
+        return;
+    }
+    if (!kept->connection && !open_connection(c, kept, query))
+        return;
+    if (ask_once(c, kept, query) || !was_kept)
+        return;
+    if (open_connection(c, kept, query))
+        ask_once(c, kept, query);
+}
+
+static void forget(void *memory)
+{
+    struct kept *kept = memory;
+
+    if (kept->connection)
+        PQfinish(kept->connection);
+}
+
+TRIGGER(postgresql) = {
+    .type = "postgresql",
+    .summary = "a number read from PostgreSQL by a query",
+    .metric = "postgresql",
+    .params = params,
+    .config_size = sizeof(struct postgresql),
+    .memory_size = sizeof(struct kept),
+    .timeout_ms = QUERY_TIMEOUT_MS,
+    .prepare = prepare,
+    .destination = destination,
+    .forget = forget,
+    .query = run,
+};

@@ -1,0 +1,387 @@
+/*
+ * trigger: building one from what a manifest says, and what is known about it afterwards.
+ *
+ * Building reads the parameters into a config in scratch memory, lets the driver check what its table could not say, works
+ * out name and target of the metric, and then looks whether the engine already has the same question: same type, same
+ * parameters (target and activation apart), same credentials, same namespace where that matters. If so, that trigger is
+ * shared; else the config is sealed into one piece of memory.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/atom.h"
+#include "base/map.h"
+#include "base/quantity.h"
+#include "trigger/trigger_internal.h"
+
+/* ------------------------------------------------------------------ names and numbers */
+
+void metric_name_write(int index, const char *name, struct text *out)
+{
+    text_printf(out, "s%d-", index);
+    for (const char *c = name; *c; c++)
+        text_add_char(out, strchr("/.:%()", *c) ? '-' : *c);
+}
+
+bool trigger_metric_strip(int index, const char *metric_name, const char **name)
+{
+    char prefix[32];
+    int length = snprintf(prefix, sizeof(prefix), "s%d-", index);
+
+    if (strncmp(metric_name, prefix, (size_t)length) != 0)
+        return false;
+    *name = metric_name + length;
+    return true;
+}
+
+bool url_destination(const char *url, char *out, size_t size)
+{
+    bool secure = strncasecmp(url, "https://", 8) == 0;
+    const char *host, *end, *at, *colon = NULL;
+
+    if (!secure && strncasecmp(url, "http://", 7) != 0)
+        return false;
+    host = strstr(url, "://") + 3;
+    end = host + strcspn(host, "/?#");
+    for (at = end; at > host; at--)
+        if (at[-1] == '@') {
+            host = at;
+            break;
+        }
+    for (const char *c = host; c < end; c++) {
+        if ((unsigned char)*c <= ' ' || strchr("{}<>$\"\\^`|", *c))
+            return false;
+        colon = *c == ':' ? c : *c == ']' ? NULL : colon;
+    }
+    if (host == end || host == colon)
+        return false;
+    if (colon && (colon + 1 == end || strspn(colon + 1, "0123456789") != (size_t)(end - colon - 1)))
+        return false;
+    if (colon)
+        return (size_t)snprintf(out, size, "%.*s", (int)(end - host), host) < size;
+    return (size_t)snprintf(out, size, "%.*s:%d", (int)(end - host), host, secure ? 443 : 80) < size;
+}
+
+double value_published(double value)
+{
+    char digits[400]; /* the largest double has 309 digits before the point */
+
+    if (!isfinite(value) || value < 0)
+        return 0;
+    snprintf(digits, sizeof(digits), "%.3f", value);
+    return strtod(digits, NULL);
+}
+
+static bool first_url(const struct trigger_driver *driver, const void *config, char *out, size_t size)
+{
+    for (const struct param *p = driver->params; p->name; p++) {
+        const char *url;
+
+        if (p->kind != PARAM_KIND_URL)
+            continue;
+        memcpy(&url, (const char *)config + p->offset, sizeof(url));
+        if (url)
+            return url_destination(url, out, size);
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ the metric */
+
+static bool wrong_metric_type(const struct trigger_input *input, struct report *report, const char *remedy, const char *text)
+{
+    struct finding about = {.severity = FINDING_ERROR, .code = "metric-type", .place = input->place, .object = input->object};
+    char field[200];
+
+    snprintf(field, sizeof(field), "%s%smetricType", input->field ? input->field : "", input->field ? "." : "");
+    report_add(report, &about, field, remedy, "%s", text);
+    return false;
+}
+
+static bool external_target_type(const struct trigger_input *input, struct report *report, enum target_type *out)
+{
+    const char *type = input->metric_type;
+
+    if (!type || *type == '\0' || strcmp(type, "AverageValue") == 0)
+        *out = TARGET_AVERAGE_VALUE;
+    else if (strcmp(type, "Value") == 0)
+        *out = TARGET_VALUE;
+    else if (strcmp(type, "Utilization") == 0)
+        return wrong_metric_type(input, report, "write AverageValue or Value", "Utilization is for cpu and memory triggers only");
+    else
+        return wrong_metric_type(input, report, "write AverageValue or Value", "metricType is neither AverageValue nor Value");
+    return true;
+}
+
+static bool resource_target_type(const struct trigger_input *input, struct report *report, enum target_type *out)
+{
+    const char *type = input->metric_type;
+
+    if (type && strcmp(type, "Utilization") == 0)
+        *out = TARGET_UTILIZATION;
+    else if (type && strcmp(type, "AverageValue") == 0)
+        *out = TARGET_AVERAGE_VALUE;
+    else
+        return wrong_metric_type(input, report, "write metricType: Utilization or metricType: AverageValue beside type",
+                                 type && *type ? "cpu and memory triggers take Utilization or AverageValue only"
+                                               : "cpu and memory triggers need a metricType");
+    return true;
+}
+
+static double role_value(const struct trigger_driver *driver, const void *config, enum param_role role)
+{
+    double value = 0;
+
+    for (const struct param *p = driver->params; p->name; p++)
+        if (p->role == role && (p->kind == PARAM_KIND_NUMBER || p->kind == PARAM_KIND_WHOLE))
+            memcpy(&value, (const char *)config + p->offset, sizeof(value));
+    return value;
+}
+
+static void fill_metric(const struct trigger_driver *driver, const void *config, const struct trigger_input *input,
+                        enum target_type type, struct trigger_metric *metric)
+{
+    struct text name, normalised;
+
+    memset(metric, 0, sizeof(*metric));
+    metric->kind = METRIC_EXTERNAL;
+    metric->target_type = type;
+    metric->target = role_value(driver, config, ROLE_TARGET);
+    metric->activation = role_value(driver, config, ROLE_ACTIVATION);
+    if (driver->target)
+        driver->target(config, metric);
+    text_init(&name, TRIGGER_NAME_MAX_BYTES);
+    text_init(&normalised, TRIGGER_NAME_MAX_BYTES);
+    if (driver->metric_name)
+        driver->metric_name(config, input, &name);
+    else
+        text_add(&name, driver->metric);
+    if (driver->resource)
+        text_printf(&normalised, "s%d-%s", input->index, name.bytes);
+    else
+        metric_name_write(input->index, name.bytes, &normalised);
+    metric->name = atom_ref(normalised.bytes);
+    if (metric->container)
+        metric->container = atom_ref(metric->container);
+    text_done(&name);
+    text_done(&normalised);
+}
+
+void trigger_metric_done(struct trigger_metric *metric)
+{
+    atom_unref(metric->name);
+    atom_unref(metric->container);
+    metric->name = metric->container = NULL;
+}
+
+/* ------------------------------------------------------------------ making one */
+
+static struct target_key *target_copy(const struct target_key *key)
+{
+    struct target_key *copy = mem_alloc(sizeof(*copy));
+
+    copy->ns = atom_ref(key->ns);
+    copy->api_version = atom_ref(key->api_version);
+    copy->kind = atom_ref(key->kind);
+    copy->name = atom_ref(key->name);
+    return copy;
+}
+
+static void target_free(struct target_key *key)
+{
+    if (!key)
+        return;
+    atom_unref(key->ns);
+    atom_unref(key->api_version);
+    atom_unref(key->kind);
+    atom_unref(key->name);
+    free(key);
+}
+
+static uint64_t hash_word(uint64_t hash, const char *word)
+{
+    return word ? hash_bytes(hash, word, strlen(word) + 1) : hash_bytes(hash, "\xff", 1);
+}
+
+static uint64_t identity_of(const struct trigger *trigger, const void *config)
+{
+    uint64_t hash = hash_word(trigger->direct ? 1 : 2, trigger->driver->type);
+
+    hash = hash_word(hash, trigger->ns);
+    if (trigger->target) {
+        hash = hash_word(hash_word(hash, trigger->target->ns), trigger->target->api_version);
+        hash = hash_word(hash_word(hash, trigger->target->kind), trigger->target->name);
+    }
+    return config_hash(trigger->driver->params, config, hash);
+}
+
+static void release_parts(struct trigger *trigger, void *config, bool sealed)
+{
+    if (trigger->driver->release)
+        trigger->driver->release(config);
+    config_release(trigger->driver->params, config, sealed);
+    arena_free(trigger->arena);
+    target_free(trigger->target);
+    atom_unref(trigger->ns);
+    atom_unref(trigger->destination);
+}
+
+/* Moves head and config into one piece of memory. */
+static struct trigger *seal(const struct trigger *head, const void *config)
+{
+    const struct trigger_driver *driver = head->driver;
+    size_t config_bytes = (driver->config_size + 15) / 16 * 16;
+    size_t bytes = TRIGGER_HEAD_BYTES + config_bytes + config_extra_bytes(driver->params, config);
+    struct trigger *trigger = mem_alloc(bytes);
+    char *free_space = (char *)trigger + TRIGGER_HEAD_BYTES + config_bytes;
+
+    *trigger = *head;
+    trigger->bytes = (uint32_t)bytes;
+    trigger->references = 1;
+    memcpy(trigger_config(trigger), config, driver->config_size);
+    config_seal(driver->params, trigger_config(trigger), &free_space);
+    return trigger;
+}
+
+static struct trigger *share_or_seal(struct trigger_engine *engine, struct trigger *head, void *config)
+{
+    struct trigger *trigger = engine ? engine_find(engine, head, config) : NULL;
+
+    if (trigger) {
+        release_parts(head, config, false);
+        return trigger_ref(trigger);
+    }
+    trigger = seal(head, config);
+    if (engine)
+        engine_add(engine, trigger);
+    return trigger;
+}
+
+static void fill_head(struct trigger *head, const struct trigger_driver *driver, const struct trigger_input *input, void *config)
+{
+    char destination[300] = "";
+
+    head->driver = driver;
+    head->direct = input->direct;
+    if (driver->scope & SCOPE_NAMESPACE)
+        head->ns = atom_ref(input->ns ? input->ns : "");
+    if ((driver->scope & SCOPE_TARGET) && input->target)
+        head->target = target_copy(input->target);
+    if (driver->destination ? driver->destination(config, destination, sizeof(destination))
+                            : first_url(driver, config, destination, sizeof(destination)))
+        head->destination = atom_ref(destination);
+    head->identity = identity_of(head, config);
+}
+
+static bool find_driver(const struct trigger_input *input, struct report *report, const struct trigger_driver **driver)
+{
+    struct finding about = {.severity = FINDING_ERROR, .place = input->place, .object = input->object};
+    const char *near = trigger_nearest_type(input->type);
+    bool known = trigger_support(input->type) == TRIGGER_KNOWN;
+    char field[200], remedy[200];
+
+    *driver = trigger_driver_find(input->type);
+    if (*driver)
+        return true;
+    about.code = known ? "trigger-not-built-in" : "unknown-trigger-type";
+    snprintf(field, sizeof(field), "%s%stype", input->field ? input->field : "", input->field ? "." : "");
+    snprintf(remedy, sizeof(remedy), near ? "did you mean %s? `weir triggers` lists all" : "`weir triggers` lists all types", near);
+    report_add(report, &about, field, known ? "`weir triggers` lists what is built in" : remedy,
+               known ? "trigger type %s is not built in" : "there is no trigger type %s", input->type ? input->type : "\"\"");
+    return false;
+}
+
+bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
+                   struct trigger **out, struct trigger_metric *metric)
+{
+    struct trigger_check check = {.input = input, .report = report};
+    enum target_type type = TARGET_AVERAGE_VALUE;
+    struct trigger head = {0};
+    void *config;
+    bool type_fits;
+
+    if (!find_driver(input, report, &check.driver))
+        return false;
+    check.scratch = arena_new(ARENA_USUAL);
+    config = arena_alloc(check.scratch, (check.driver->config_size + 15) / 16 * 16);
+    type_fits = check.driver->resource ? resource_target_type(input, report, &type) : external_target_type(input, report, &type);
+    params_read(&check, config);
+    params_check_unknown(&check);
+    if (check.driver->prepare && !check.driver->prepare(config, &check))
+        check.errors += check.errors == 0;
+    head.arena = check.kept;
+    if (check.errors > 0 || !type_fits) {
+        head.driver = check.driver;
+        release_parts(&head, config, false);
+    } else {
+        fill_metric(check.driver, config, input, type, metric);
+        fill_head(&head, check.driver, input, config);
+        *out = share_or_seal(engine, &head, config);
+    }
+    arena_free(check.scratch);
+    return check.errors == 0 && type_fits;
+}
+
+struct trigger *trigger_ref(struct trigger *trigger)
+{
+    trigger->references++;
+    return trigger;
+}
+
+void trigger_unref(struct trigger *trigger)
+{
+    if (!trigger || --trigger->references > 0)
+        return;
+    if (trigger->watched && trigger->engine)
+        trigger->engine->platform->ops->target_unwatch(trigger->watched);
+    if (trigger->engine)
+        engine_remove(trigger->engine, trigger);
+    if (trigger->memory) {
+        if (trigger->driver->forget)
+            trigger->driver->forget(trigger->memory);
+        free(trigger->memory);
+    }
+    release_parts(trigger, trigger_config(trigger), true);
+    free(trigger);
+}
+
+/* ------------------------------------------------------------------ what is known about it */
+
+const char *trigger_type(const struct trigger *trigger)
+{
+    return trigger->driver->type;
+}
+
+const char *trigger_destination(const struct trigger *trigger)
+{
+    return trigger->destination ? trigger->destination : "";
+}
+
+uint64_t trigger_identity(const struct trigger *trigger)
+{
+    return trigger->identity;
+}
+
+bool trigger_is_resource(const struct trigger *trigger)
+{
+    return trigger->driver->resource;
+}
+
+size_t trigger_bytes(const struct trigger *trigger)
+{
+    return trigger->bytes + (trigger->arena ? arena_bytes(trigger->arena) : 0) +
+           (trigger->memory ? trigger->driver->memory_size : 0) + (trigger->target ? sizeof(*trigger->target) : 0);
+}
+
+const struct trigger_driver *trigger_driver_of(const struct trigger *trigger)
+{
+    return trigger->driver;
+}
+
+const void *trigger_config_of(const struct trigger *trigger)
+{
+    return (const char *)trigger + TRIGGER_HEAD_BYTES;
+}

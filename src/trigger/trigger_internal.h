@@ -1,0 +1,209 @@
+/*
+ * What the files of src/trigger/ share: a trigger's memory, a poll under way, the engine.
+ */
+#ifndef WEIR_TRIGGER_INTERNAL_H
+#define WEIR_TRIGGER_INTERNAL_H
+
+#include "base/text.h"
+#include "net/loop.h"
+#include "net/transport.h"
+#include "platform/platform.h"
+#include "trigger/driver.h"
+
+struct exchange;
+struct flight;
+
+/* ------------------------------------------------------------------ a trigger */
+
+/* One piece of memory: this head, the config, then the config's lists, maps and blocks. Texts are atoms. */
+struct trigger {
+    const struct trigger_driver *driver;
+    struct trigger_engine *engine; /* NULL: not shared, or the engine is gone */
+    struct trigger *next;          /* in the engine's bucket */
+    struct flight *flight;         /* the poll under way: whoever asks meanwhile waits for the same answer */
+    void *memory;                  /* the driver's, from the first poll on; NULL while a worker has it */
+    struct arena *arena;           /* what prepare() built; NULL: nothing */
+    struct target *watched;        /* the scale target, from the first poll that looks at it */
+    struct target_key *target;     /* atoms; only for SCOPE_TARGET */
+    const char *ns, *destination;  /* atoms; ns only for SCOPE_NAMESPACE */
+    uint64_t identity;
+    uint32_t bytes;
+    int32_t references;
+    bool direct;
+};
+enum { TRIGGER_HEAD_BYTES = (sizeof(struct trigger) + 15) / 16 * 16 };
+
+static inline void *trigger_config(struct trigger *trigger)
+{
+    return (char *)trigger + TRIGGER_HEAD_BYTES;
+}
+
+/* ------------------------------------------------------------------ params.c, config.c */
+
+struct trigger_check {
+    const struct trigger_input *input;
+    struct report *report;
+    const struct trigger_driver *driver;
+    struct arena *scratch; /* of the build */
+    struct arena *kept;    /* of the trigger; NULL until somebody needs it */
+    size_t errors;
+};
+
+/* Fills config from the maps; every fault goes into the report. Texts lie in check->scratch, secrets are references. */
+void params_read(struct trigger_check *check, void *config);
+/* Metadata that no parameter took: misspelt, misplaced, or another type's. */
+void params_check_unknown(struct trigger_check *check);
+bool params_is_declared(const struct param *params, const char *key);
+
+/* Walks over a config by its table. A sealed config has atoms; an unsealed one texts of the scratch arena. */
+size_t config_extra_bytes(const struct param *params, const void *config);
+void config_seal(const struct param *params, void *config, char **free_space);
+bool config_equal(const struct param *params, const void *a, const void *b);
+uint64_t config_hash(const struct param *params, const void *config, uint64_t seed);
+void config_release(const struct param *params, void *config, bool sealed);
+
+/* "s3-" + name, normalised (_common.md 4). */
+void metric_name_write(int index, const char *name, struct text *out);
+/* Host and port of an absolute URL, "host:port"; false: not one. */
+bool url_destination(const char *url, char *out, size_t size);
+/* A value as KEDA publishes it: NaN, infinities and negatives are 0, three decimals (_common.md 3). */
+double value_published(double value);
+
+/* ------------------------------------------------------------------ a poll under way */
+
+enum { FLIGHT_MAGIC = 0x464c5447, REQUEST_HEADERS_MAX = 24 };
+
+struct trigger_poll { /* one who waits for an answer */
+    struct trigger_poll *next;
+    struct flight *flight; /* NULL: in the free list */
+    trigger_poll_done *done;
+    void *arg;
+    int64_t started_ticks_ms;
+};
+
+struct request {
+    struct poll *poll;
+    const char *method, *url; /* url: NULL while it still grows in poll->url */
+    bool has_query, raw, bad; /* bad: something in it cannot be sent; poll_send says so */
+    struct http_header headers[REQUEST_HEADERS_MAX];
+    size_t header_count;
+    const void *body;
+    size_t body_length;
+    int status_from, status_to;
+    int64_t timeout_ms;
+    struct tls_identity tls;
+    bool has_tls;
+};
+
+enum flight_end { END_NONE, END_VALUE, END_MISSING, END_FAILED };
+
+/* One exchange of a poll; several where a step asked several. */
+struct asked {
+    struct poll *poll;
+    struct request *request;
+    struct exchange *exchange; /* NULL: not under way */
+    size_t index;
+    int64_t deadline_ticks_ms;
+    int attempts;
+};
+
+struct poll { /* what a driver sees; kept and used again, with its arena and texts */
+    const void *config;
+    struct arena *arena;
+    void *scratch;
+    int64_t now_ms;
+    char now_text[32];
+
+    /* the outcome */
+    enum flight_end end;
+    double value;
+    bool stand_in;
+    struct error why;
+
+    /* requests of the current step (poll.c) */
+    struct text url;          /* of the request being built */
+    struct request *building;
+    struct secret *basic;     /* "user:password" in base64, made once a poll (auth.c) */
+    struct asked *asked;
+    size_t asked_count, asked_next, asked_open, requests_made;
+    poll_each *each;
+    poll_step *then;
+
+    /* the stream (talk.c) */
+    struct stream *stream;
+    struct text received;
+    size_t taken;
+    bool got_bytes;
+    int talk_attempts;
+    struct talk_address address;
+    int64_t talk_deadline_ticks_ms;
+};
+
+struct flight { /* a poll under way */
+    struct poll poll; /* first: a driver's struct poll leads back here */
+    unsigned magic;
+    struct trigger *trigger; /* a reference */
+    struct trigger_engine *engine;
+    struct flight *next, **link; /* of the engine's list of flights; next also of the free list */
+    struct flight *next_ready;
+    struct trigger_poll *waiting;
+    struct job *job;
+    struct query_job *query;
+    struct timer *timer; /* a talk's deadline */
+    int64_t started_ticks_ms;
+    bool starting; /* inside trigger_poll_start: nobody may be told yet */
+    bool ready;    /* in the engine's list of those to be told in the next turn */
+    bool telling;
+};
+
+struct backoff { /* a destination that asked us to wait */
+    const char *destination; /* an atom */
+    int64_t until_ticks_ms;
+};
+
+enum { ENGINE_BUCKETS_FIRST = 64, BACKOFFS_MAX = 256, FREE_FLIGHTS_MAX = 64 };
+
+struct trigger_engine {
+    struct loop *loop;
+    struct transport *transport;
+    struct platform *platform;
+    struct trigger **buckets;
+    size_t bucket_count, trigger_count;
+    struct flight *flights, *free_flights, *ready;
+    size_t free_flight_count;
+    struct timer *soon; /* tells the ready ones */
+    struct trigger_poll *free_polls;
+    struct trigger_stats *stats; /* one per built-in driver, in the order of trigger_drivers */
+    struct backoff backoffs[BACKOFFS_MAX];
+    size_t backoff_count;
+};
+
+/* The drivers built in, sorted by type. */
+extern const struct trigger_driver *const trigger_drivers[];
+extern const size_t trigger_driver_count;
+
+/* ------------------------------------------------------------------ engine.c */
+
+struct trigger *engine_find(struct trigger_engine *engine, const struct trigger *like, const void *config);
+void engine_add(struct trigger_engine *engine, struct trigger *trigger);
+void engine_remove(struct trigger_engine *engine, struct trigger *trigger);
+struct flight *flight_of(struct poll *poll);
+struct trigger_stats *flight_stats(const struct flight *flight);
+/* To be called last after every step: if the poll has its outcome, those who wait are told (in a later turn when called
+   from inside a start), and the flight is over. */
+void flight_after_step(struct flight *flight);
+bool backoff_active(struct trigger_engine *engine, const char *destination, int64_t *left_ms);
+void backoff_set(struct trigger_engine *engine, const char *destination, int64_t for_ms);
+
+/* poll.c, talk.c, query.c: start, and give up what is under way. */
+void http_start(struct flight *flight);
+void http_stop(struct flight *flight);
+void talk_start(struct flight *flight);
+void talk_stop(struct flight *flight);
+void query_start(struct flight *flight);
+void query_stop(struct flight *flight);
+
+/* A few words of an answer, safe to show: printable, short, on one line. */
+void snippet_write(const char *bytes, size_t length, char *out, size_t size);
+
+#endif
