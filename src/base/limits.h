@@ -20,6 +20,7 @@ enum {
     FORMULA_STEPS_MAX = 20 * 1000 * 1000,   /* about 0.1 s: one formula may not stall the loop longer */
     FORMULA_MEMORY_SLOTS_MAX = 64,          /* ema, held ... in one formula: kept, journaled and copied with the object */
     FORMULA_EXTENSION_CALLS_MAX = 256,      /* calls of Weir's own functions in one formula */
+    FORMULA_ZONES_MAX = 16,                 /* zones one evaluation may load by a computed name */
     FORMULA_CODE_MAX = 256 * 1024,          /* instructions; comparison chains within chains would double without end */
     FORMULA_BUDGET_MAX = 1000 * 1000,       /* expr-lang's memory budget (expr-language.md 7) */
     FORMULA_HEAP_MAX_BYTES = 64 * 1024 * 1024, /* of one evaluation, freed at its end */
