@@ -136,7 +136,12 @@ static void go(struct exchange *exchange)
 
     loop_timer_free(exchange->patience);
     exchange->patience = NULL;
-    http_curl_start(exchange, left_ms > 0 ? left_ms : 1);
+    if (left_ms > 0) {
+        http_curl_start(exchange, left_ms);
+        return;
+    }
+    failure_timeout(&exchange->error, exchange->call->place, PHASE_QUEUED, exchange->call->request.timeout_ms);
+    http_exchange_fail_later(exchange);
 }
 
 static void on_admit(void *arg, struct gate_ticket *ticket)

@@ -386,7 +386,7 @@ static bool write_lines(struct http_slot *slot, const struct http_call *call, si
     for (size_t i = 0; i < request->header_count; i++)
         if (!add_line(slot, request->headers[i].name, request->headers[i].value, request->headers[i].secret))
             return false;
-    if (request->body && !has_header(request, "content-type")) {
+    if ((request->body || strcmp(request->method, "POST") == 0) && !has_header(request, "content-type")) {
         /* libcurl would call it a form. A name with a bare colon leaves the header out. */
         if (!text_append(&slot->header_lines, "Content-Type:", sizeof "Content-Type:"))
             return false;
@@ -437,9 +437,9 @@ static void tell_method(struct http_slot *slot, const struct http_request *reque
     if (plain_get && slot->plain_get)
         return;
     slot->plain_get = plain_get;
-    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* also undoes NOBODY and POST */
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL); /* makes it a POST, so first */
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);      /* undoes that, and NOBODY */
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     if (plain_get)
         return;
     if (strcmp(request->method, "HEAD") == 0) {

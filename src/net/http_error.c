@@ -42,7 +42,8 @@ static void explain_connect(const struct http_slot *slot, struct error *err)
                   strerror((int)number));
 }
 
-static void explain_write(const struct http_slot *slot, struct error *err)
+/* A bound of ours, whatever the library made of our refusal to take more. */
+static bool explain_bound(const struct http_slot *slot, struct error *err)
 {
     const struct http_call *call = slot->exchange->call;
 
@@ -50,8 +51,7 @@ static void explain_write(const struct http_slot *slot, struct error *err)
         failure_body_limit(err, call->place, call->request.body_max_bytes);
     else if (slot->head_overflows)
         failure_header_limit(err, call->place);
-    else
-        error_set(err, ERROR_NONSENSE, "%.200s: the answer cannot be read: %s", call->place, slot->why);
+    return slot->body_overflows || slot->head_overflows;
 }
 
 /* Since TLS 1.3 a server refuses a client certificate only after the handshake, so a broken read may be about TLS too. */
@@ -88,7 +88,7 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
 {
     const struct http_call *call = slot->exchange->call;
 
-    if (explain_tls(slot, result, err))
+    if (explain_bound(slot, err) || explain_tls(slot, result, err))
         return;
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -96,9 +96,6 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
         break;
     case CURLE_COULDNT_CONNECT:
         explain_connect(slot, err);
-        break;
-    case CURLE_WRITE_ERROR:
-        explain_write(slot, err);
         break;
     case CURLE_COULDNT_RESOLVE_HOST:
         error_set(err, ERROR_UNREACHABLE, "%.200s: the name cannot be resolved; check the name and the DNS server",
@@ -127,6 +124,7 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
         error_set(err, ERROR_INVALID, "%.200s: the URL cannot be read; write it like http://host:port/path", call->place);
         break;
     case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WRITE_ERROR:
         error_set(err, ERROR_NONSENSE, "%.200s: the answer is compressed in a way that cannot be read", call->place);
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
