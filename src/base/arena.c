@@ -34,8 +34,7 @@ static _Noreturn void out_of_memory(void)
 {
     static const char message[] = "weir: out of memory; the process ends and restarts from its journal\n";
 
-    if (write(STDERR_FILENO, message, sizeof message - 1) < 0)
-        _exit(71);
+    (void)!write(STDERR_FILENO, message, sizeof message - 1);
     _exit(71); /* EX_OSERR */
 }
 

@@ -4,6 +4,8 @@
  *     log_info("scaled", "object", "shop/checkout", "from", "1", "to", "3", "reason", "above-target", NULL);
  *
  * The message comes first, then pairs of C strings, then NULL. No secret can get in: a struct secret is not a string.
+ * Values are quoted where they need it; a line over LOG_LINE_MAX_BYTES loses pairs and says cut=true. May be called from any
+ * thread. The time of a line is the wall clock's: the one place beside net/loop.h that reads it.
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
