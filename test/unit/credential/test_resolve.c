@@ -1,0 +1,170 @@
+/* Sources of a TriggerAuthentication against a platform that knows a few things. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "credential/credential.h"
+
+static enum lookup answer(const char *value, struct secret **out)
+{
+    if (strcmp(value, "pending") == 0)
+        return LOOKUP_PENDING;
+    if (strcmp(value, "denied") == 0)
+        return LOOKUP_DENIED;
+    *out = secret_new(value, strlen(value));
+    return LOOKUP_FOUND;
+}
+
+static enum lookup get_env(struct platform *p, const struct target_key *key, const char *container, const char *name, struct secret **out)
+{
+    char value[100];
+
+    (void)p;
+    if (strcmp(name, "GONE") == 0)
+        return LOOKUP_ABSENT;
+    snprintf(value, sizeof(value), "%s:%s:%s", key->name, container ? container : "-", name);
+    return answer(value, out);
+}
+
+/* A key answers with the namespace, the name and itself. */
+static enum lookup get_data(const char *ns, const char *name, const char *key, struct secret **out)
+{
+    char value[100];
+
+    if (strcmp(key, "gone") == 0)
+        return LOOKUP_ABSENT;
+    if (strcmp(key, "pending") == 0 || strcmp(key, "denied") == 0)
+        return answer(key, out);
+    snprintf(value, sizeof(value), "%s/%s/%s", ns, name, key);
+    return answer(value, out);
+}
+
+static enum lookup get_secret(struct platform *p, const char *ns, const char *name, const char *key, struct secret **out)
+{
+    (void)p;
+    return get_data(ns, name, key, out);
+}
+
+static enum lookup get_config(struct platform *p, const char *ns, const char *name, const char *key, struct secret **out)
+{
+    char text[50];
+
+    (void)p;
+    snprintf(text, sizeof(text), "config-%s", name);
+    return get_data(ns, text, key, out);
+}
+
+static const struct platform_ops ops = {.name = "test", .target_env = get_env, .secret_get = get_secret, .config_get = get_config};
+
+/* wanted: what parameter p then is; NULL: says must stand in the error, with its place. */
+static const struct {
+    const char *spec;
+    enum lookup found;
+    const char *wanted, *says, *where;
+} rows[] = {
+    {"{}", LOOKUP_FOUND},
+    {"{podIdentity: {provider: none}}", LOOKUP_FOUND},
+    {"{secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_FOUND, "shop/s/k"},
+    {"{configMapTargetRef: [{parameter: p, name: m, key: k}]}", LOOKUP_FOUND, "shop/config-m/k"},
+    {"{env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "web:-:VAR"},
+    {"{env: [{parameter: p, name: VAR, containerName: side}]}", LOOKUP_FOUND, "web:side:VAR"},
+    /* the later source wins, in KEDA's order, not in the file's */
+    {"{secretTargetRef: [{parameter: p, name: s, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "shop/s/k"},
+    {"{configMapTargetRef: [{parameter: p, name: m, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "shop/config-m/k"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: a}, {parameter: p, name: s, key: b}]}", LOOKUP_FOUND, "shop/s/b"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: gone}]}", LOOKUP_ABSENT, NULL, "the key gone of Secret shop/s", "spec.secretTargetRef[0]"},
+    {"{configMapTargetRef: [{parameter: p, name: s, key: k}, {parameter: q, name: s, key: gone}]}", LOOKUP_ABSENT, NULL, "ConfigMap shop/s",
+     "spec.configMapTargetRef[1]"},
+    {"{env: [{parameter: p, name: GONE}]}", LOOKUP_ABSENT, NULL, "the variable GONE", "spec.env[0]"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: denied}]}", LOOKUP_DENIED, NULL, "may not be read", "spec.secretTargetRef[0]"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: pending}]}", LOOKUP_PENDING},
+    {"{secretTargetRef: [{parameter: p, name: s}]}", LOOKUP_ABSENT, NULL, "key", "spec.secretTargetRef[0]"},
+    {"{hashiCorpVault: {address: a}}", LOOKUP_DENIED, NULL, "hashiCorpVault is not built in", "spec.hashiCorpVault"},
+    {"{oauth2: {clientId: a}, secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_DENIED, NULL, "oauth2 is not built in", "spec.oauth2"},
+    {"{filePath: a}", LOOKUP_DENIED, NULL, "filePath", "spec.filePath"},
+    {"{podIdentity: {provider: aws}}", LOOKUP_DENIED, NULL, "pod identity of aws", "spec.podIdentity.provider"},
+};
+
+static void test_sources(void **state)
+{
+    struct platform platform = {.ops = &ops};
+    struct target_key target = {.ns = "shop", .api_version = "apps/v1", .kind = "Deployment", .name = "web"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct arena *arena = arena_new(ARENA_USUAL);
+        struct credential *credential = NULL;
+        struct tree *docs;
+        struct error err = {.kind = ERROR_NONE};
+
+        assert_true(tree_read_yaml("t", rows[i].spec, strlen(rows[i].spec), arena, &docs, &err));
+        enum lookup found = credential_resolve(&platform, "shop", tree_index(docs, 0), &target, NULL, &credential, &err);
+        if (found != rows[i].found)
+            fail_msg("%s: %d instead of %d", rows[i].spec, found, rows[i].found);
+        assert_true((found == LOOKUP_FOUND) == (credential != NULL));
+        if (rows[i].wanted)
+            assert_string_equal(secret_reveal(credential_get(credential, "p")), rows[i].wanted);
+        if (rows[i].says && (!strstr(err.text, rows[i].says) || strcmp(err.where, rows[i].where) != 0))
+            fail_msg("%s: says \"%s\" at \"%s\"", rows[i].spec, err.text, err.where);
+        credential_unref(credential);
+        arena_free(arena);
+    }
+}
+
+static void test_set(void **state)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct credential *credential, *again;
+    struct tree *docs;
+    struct error err;
+
+    (void)state;
+    assert_true(tree_read_yaml("t", "{a: x, b: ''}", 13, arena, &docs, &err));
+    credential = credential_from_tree(tree_index(docs, 0));
+    again = credential_ref(credential);
+    credential_unref(credential);
+    assert_string_equal(secret_reveal(credential_get(again, "a")), "x");
+    assert_int_equal(secret_length(credential_get(again, "b")), 0);
+    assert_null(credential_get(again, "c"));
+    assert_null(credential_get(NULL, "a"));
+    credential_unref(again);
+    credential_unref(NULL);
+    arena_free(arena);
+}
+
+static void test_bound(void **state)
+{
+    struct platform platform = {.ops = &ops};
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct credential *credential = NULL;
+    struct tree *docs;
+    struct error err;
+    struct text yaml;
+
+    (void)state;
+    text_init(&yaml, 100 * 1000);
+    text_add(&yaml, "secretTargetRef:\n");
+    for (int i = 0; i < 257; i++)
+        text_printf(&yaml, "- {parameter: p%d, name: s, key: k}\n", i);
+    assert_true(tree_read_yaml("t", yaml.bytes, yaml.length, arena, &docs, &err));
+    assert_int_equal(credential_resolve(&platform, "shop", tree_index(docs, 0), NULL, NULL, &credential, &err), LOOKUP_DENIED);
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    text_done(&yaml);
+    arena_free(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sources), cmocka_unit_test(test_set), cmocka_unit_test(test_bound)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
