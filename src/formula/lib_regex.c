@@ -49,7 +49,8 @@ struct parser {
     size_t group_count;
     size_t atom; /* start of the code of what a repetition would repeat, or NOWHERE */
     unsigned atom_weight;
-    size_t repeat_at; /* place of the repetition just read in the pattern, or NOWHERE */
+    size_t ranges_made; /* that went into classes so far, folded ones too: what compiling costs */
+    size_t repeat_at;   /* place of the repetition just read in the pattern, or NOWHERE */
     struct error *err;
 };
 
@@ -188,6 +189,19 @@ static bool add_assertion(struct parser *p, enum regex_op op)
 {
     begin_atom(p);
     return emit(p, op, 0);
+}
+
+/* Adds the other cases where flags say so, negates, moves all into `to` and empties the set. */
+static bool finish_item(struct parser *p, struct set_builder *set, bool negated, struct set_builder *to)
+{
+    if (p->flags & FLAG_FOLD)
+        p->ranges_made += set_fold(set);
+    if (negated)
+        set_negate(set);
+    p->ranges_made += set->count;
+    set_add_all(to, set);
+    set_builder_done(set);
+    return p->ranges_made <= FORMULA_REGEX_SIZE_MAX || fail_large(p);
 }
 
 /* Writes the set as an atom and empties it. */
@@ -479,13 +493,7 @@ static bool parse_class_escape(struct parser *p, struct set_builder *to, bool *f
     } else {
         set_add_named(&set, name);
     }
-    if (p->flags & FLAG_FOLD)
-        set_fold(&set);
-    if (negated)
-        set_negate(&set);
-    set_add_all(to, &set);
-    set_builder_done(&set);
-    return true;
+    return finish_item(p, &set, negated, to);
 }
 
 /* \Q...\E: every code point between stands for itself. */
@@ -556,13 +564,7 @@ static bool parse_named_class(struct parser *p, struct set_builder *to, bool *fo
     name = (struct span){rest.bytes + 2 + negated, (size_t)end - negated};
     if (name.length < 2 || !set_add_named(&set, name)) /* "d" is not a name here */
         return fail_from(p, "invalid character class range", start);
-    if (p->flags & FLAG_FOLD)
-        set_fold(&set);
-    if (negated)
-        set_negate(&set);
-    set_add_all(to, &set);
-    set_builder_done(&set);
-    return true;
+    return finish_item(p, &set, negated, to);
 }
 
 static bool parse_class_range(struct parser *p, size_t opened_at, struct set_builder *to)
@@ -582,11 +584,7 @@ static bool parse_class_range(struct parser *p, size_t opened_at, struct set_bui
             return fail_from(p, "invalid character class range", start);
     }
     set_add(&set, first, last);
-    if (p->flags & FLAG_FOLD)
-        set_fold(&set);
-    set_add_all(to, &set);
-    set_builder_done(&set);
-    return true;
+    return finish_item(p, &set, false, to);
 }
 
 static bool parse_class_items(struct parser *p, size_t opened_at, struct set_builder *set)

@@ -66,7 +66,7 @@ struct set_builder {
 void set_builder_done(struct set_builder *set);
 void set_add(struct set_builder *set, uint32_t first, uint32_t last);
 void set_add_all(struct set_builder *set, const struct set_builder *other);
-void set_fold(struct set_builder *set);   /* adds the other cases of all members */
+size_t set_fold(struct set_builder *set); /* adds the other cases of all members; returns how many */
 void set_tidy(struct set_builder *set);   /* ascending, joined */
 void set_negate(struct set_builder *set); /* tidy afterwards too */
 /* \d, \s, \w (and the insides of [:...:]): false: no such class. */

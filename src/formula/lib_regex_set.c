@@ -59,21 +59,29 @@ void set_add_all(struct set_builder *set, const struct set_builder *other)
         set_add(set, other->ranges[i].first, other->ranges[i].last);
 }
 
-static void add_other_cases(struct set_builder *set, uint32_t first, uint32_t last)
+/* Returns how many. */
+static size_t add_other_cases(struct set_builder *set, uint32_t first, uint32_t last)
 {
+    size_t points = 0;
+
     for (uint32_t point = first; lib_next_cased(&point) && point <= last; point++)
-        for (uint32_t other = lib_point_other_case(point); other != point; other = lib_point_other_case(other))
+        for (uint32_t other = lib_point_other_case(point); other != point; other = lib_point_other_case(other)) {
             set_add(set, other, other);
+            points++;
+        }
+    return points;
 }
 
-void set_fold(struct set_builder *set)
+size_t set_fold(struct set_builder *set)
 {
     struct set_builder folded = {0};
+    size_t points = 0;
 
     for (size_t i = 0; i < set->count; i++)
-        add_other_cases(&folded, set->ranges[i].first, set->ranges[i].last);
+        points += add_other_cases(&folded, set->ranges[i].first, set->ranges[i].last);
     set_add_all(set, &folded);
     set_builder_done(&folded);
+    return points;
 }
 
 void set_negate(struct set_builder *set)

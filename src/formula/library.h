@@ -101,7 +101,8 @@ bool lib_repeat(struct span s, int64_t count, struct text *out); /* count >= 0: 
 /* RE2's language as Go reads it, and a matcher linear in text x pattern. Immutable once compiled: threads may share it. */
 struct lib_regex;
 
-/* ERROR_INVALID: not RE2 ("error parsing regexp: ..." with Go's reasons); ERROR_LIMIT: beyond a bound of ours. */
+/* ERROR_INVALID: not RE2 ("error parsing regexp: ..." with Go's reasons); ERROR_LIMIT: beyond a bound of ours. Takes up to some
+   20 ms for the worst of patterns: a caller that counts steps should charge its length. */
 bool lib_regex_compile(struct span pattern, struct lib_regex **out, struct error *err);
 void lib_regex_free(struct lib_regex *regex); /* NULL is fine */
 size_t lib_regex_bytes(const struct lib_regex *regex);
@@ -140,19 +141,19 @@ struct go_time {
 
 enum lib_time_field {
     LIB_TIME_YEAR,
-    LIB_TIME_MONTH /* 1..12 */,
+    LIB_TIME_MONTH, /* 1..12 */
     LIB_TIME_DAY,
     LIB_TIME_HOUR,
     LIB_TIME_MINUTE,
     LIB_TIME_SECOND,
     LIB_TIME_NANOSECOND,
-    LIB_TIME_YEAR_DAY /* 1..366 */,
-    LIB_TIME_WEEKDAY /* Sunday 0 */,
+    LIB_TIME_YEAR_DAY, /* 1..366 */
+    LIB_TIME_WEEKDAY,  /* Sunday 0 */
     LIB_TIME_UNIX,
     LIB_TIME_UNIX_MILLI,
     LIB_TIME_UNIX_MICRO,
-    LIB_TIME_UNIX_NANO /* wraps outside 1678..2262, as in Go */,
-    LIB_TIME_ISO_YEAR /* of ISOWeek */,
+    LIB_TIME_UNIX_NANO, /* wraps outside 1678..2262, as in Go */
+    LIB_TIME_ISO_YEAR,  /* of ISOWeek */
 };
 
 struct go_time lib_time_from_ms(int64_t at_ms, const struct zone *zone); /* `now()` */
@@ -167,8 +168,8 @@ struct go_time lib_time_truncate(const struct go_time *t, int64_t ns);  /* to mu
 struct go_time lib_time_round(const struct go_time *t, int64_t ns);
 bool lib_time_is_zero(const struct go_time *t);               /* January 1 of year 1, 00:00 UTC */
 bool lib_add_time(struct text *out, const struct go_time *t); /* `string(t)`: "2024-02-03 00:00:00 +0000 UTC" */
-bool lib_json_add_time(struct text *out, const struct go_time *t,
-                       struct error *err); /* false: year above 9999 or limit */
+/* false: a year that is not 0..9999 (ERROR_INVALID), or the limit. */
+bool lib_json_add_time(struct text *out, const struct go_time *t, struct error *err);
 /* "July", "Sunday", and Go's "%!Month(13)" out of range. */
 bool lib_add_month(struct text *out, int64_t month);
 bool lib_add_weekday(struct text *out, int64_t weekday);
