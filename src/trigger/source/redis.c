@@ -418,6 +418,12 @@ static bool prepare_stream(void *config, struct trigger_check *check)
     struct redis_stream *c = config;
 
     c->mode = !c->group ? MODE_LENGTH : c->lag_target == 0 ? MODE_PENDING : MODE_LAG;
+    if (c->mode != MODE_LENGTH) /* parameters of the other modes say nothing */
+        c->length_target = 0;
+    if (c->mode != MODE_PENDING)
+        c->pending_target = 0;
+    if (c->mode != MODE_LAG)
+        c->lag_target = 0;
     return prepare_server(&c->server, check);
 }
 
