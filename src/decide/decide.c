@@ -106,7 +106,7 @@ static void show_inputs(struct making *m)
         if (!sample || sample->state == SAMPLE_NONE)
             continue;
         m->out->inputs[i].state = sample->state;
-        m->out->inputs[i].value = sample->value;
+        m->out->inputs[i].value = isfinite(sample->value) ? sample->value : 0;
         m->out->inputs[i].failures = m->memory->triggers[i].failures;
     }
 }

@@ -151,7 +151,16 @@ void decision_write_step(const struct decision *decision, size_t step, const str
     add_fault(decision, s, names, out);
 }
 
-/* The steps that moved the number tell the story; where none did, the last word does. */
+/* Where nothing moved: the last word that decided something. */
+static size_t telling_step(const struct decision *d)
+{
+    for (size_t i = d->step_count; i > 1; i--)
+        if (d->steps[i - 1].kind != STEP_OUTBID)
+            return i - 1;
+    return 0;
+}
+
+/* The steps that moved the number tell the story. */
 void decision_write_summary(const struct decision *decision, const struct decision_names *names, struct text *out)
 {
     size_t moves = 0, told = 0;
@@ -166,7 +175,7 @@ void decision_write_summary(const struct decision *decision, const struct decisi
         text_printf(out, "%d -> %d", decision->before, decision->after);
     text_add(out, ": ");
     if (moves == 0) {
-        decision_write_step(decision, decision->step_count - 1u, names, out);
+        decision_write_step(decision, telling_step(decision), names, out);
         return;
     }
     for (uint16_t i = 0; i < decision->step_count; i++) {
