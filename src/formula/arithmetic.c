@@ -228,9 +228,9 @@ bool value_in(struct vm *vm, const struct value *x, const struct value *set, boo
     }
     if (set->tag == VALUE_MAP) {
         struct value empty = value_string((struct span){"", 0});
-        const struct value *key = x->tag == VALUE_NIL && !set->table->groups ? &empty : x;
+        const struct value *key = x->tag == VALUE_NIL && set->table->kind == TABLE_STRINGS ? &empty : x;
 
-        if (!set->table->groups && key->tag != VALUE_STRING)
+        if (set->table->kind == TABLE_STRINGS && key->tag != VALUE_STRING)
             return vm_fail(vm, FAULT_TYPE_MISMATCH, "cannot use %s as a key of a map", type_word(x));
         *out = table_find(set->table, key) != NULL;
         return true;
@@ -262,14 +262,14 @@ static bool entry_of(struct vm *vm, const struct value *base, const struct value
     const struct entry *entry;
     struct value empty = value_string((struct span){"", 0});
 
-    if (key->tag == VALUE_NIL && !base->table->groups)
+    if (key->tag == VALUE_NIL && base->table->kind == TABLE_STRINGS)
         key = &empty;
-    if (!base->table->groups && key->tag != VALUE_STRING)
+    if (base->table->kind == TABLE_STRINGS && key->tag != VALUE_STRING)
         return vm_fail(vm, FAULT_TYPE_MISMATCH, "cannot use %s as a key of a map", type_word(key));
     entry = table_find(base->table, key);
     if (entry)
         *out = entry->value;
-    else if (base->table->groups && strict)
+    else if (base->table->kind == TABLE_GROUPS && strict)
         *out = (struct value){.tag = VALUE_ARRAY, .nil_array = true};
     else
         *out = value_nil();
@@ -278,17 +278,14 @@ static bool entry_of(struct vm *vm, const struct value *base, const struct value
 
 bool value_index(struct vm *vm, const struct value *base, const struct value *index, bool strict, struct value *out)
 {
-    if (base->tag == VALUE_NIL && !strict) {
+    if (base->tag == VALUE_ARRAY || base->tag == VALUE_STRING)
+        return item_at(vm, base, index, strict, out);
+    if (base->tag == VALUE_MAP)
+        return entry_of(vm, base, index, strict, out);
+    if (!strict) {
         *out = value_nil();
         return true;
     }
-    if (base->tag == VALUE_ARRAY || base->tag == VALUE_STRING) {
-        if (index->tag == VALUE_STRING)
-            return vm_fail(vm, FAULT_BAD_INDEX, "cannot fetch a field from %s", type_word(base));
-        return item_at(vm, base, index, strict, out);
-    }
-    if (base->tag == VALUE_MAP)
-        return entry_of(vm, base, index, strict, out);
     if (base->tag == VALUE_NIL)
         return vm_fail(vm, FAULT_NIL_OPERAND, "cannot take a part of nil; use ?. where it may be nil");
     return vm_fail(vm, FAULT_BAD_INDEX, "cannot take a part of %s", type_word(base));

@@ -666,7 +666,7 @@ static const char *extension_wants(char letter, const struct node *a)
     case 'q': return constant_number(a, &q) && q >= 0 && q <= 1 ? NULL : "a constant from 0 to 1";
     case 'z': case 'c': return a->kind == NODE_STRING ? NULL : letter == 'z' ? "a constant zone such as \"Europe/Paris\""
                                                                              : "a constant time of day such as \"08:00\"";
-    default: return a->kind == NODE_STRING ? NULL : "a constant duration such as \"5m\"";
+    default: return a->kind == NODE_STRING || constant_number(a, &q) ? NULL : "a constant duration such as \"5m\" (or seconds)";
     }
 }
 

@@ -287,7 +287,7 @@ int state_find(const char *name, size_t length); /* index into formula_state's d
 
 /* The constant arguments of one call, decoded when compiled. */
 struct extension_call {
-    uint8_t id, memory_slot;
+    uint8_t id, memory_slot, dynamic; /* dynamic: how many arguments are evaluated */
     uint16_t trigger; /* 't' */
     int64_t window_ms, second_ms; /* 'd' and 'w'; "HH:MM" as minutes of the day */
     double quantile;
@@ -361,7 +361,6 @@ struct compiler {
     bool failed;          /* a syntax fault: stop as soon as possible */
     bool env_used;        /* $env as a whole: every trigger counts as used */
     bool tracing;
-    bool odd_name;        /* a name that is not written as itself ($env["my\x2dname"]) */
     struct formula_error syntax, semantic, folding; /* the first of each class */
     uint64_t *used;       /* a bit per trigger */
     int64_t *history_ms;  /* NULL: none so far */
@@ -437,7 +436,7 @@ struct program_run {
     const struct formula_env *env;
     const char *const *names;
     size_t name_count;
-    const char *text; /* wrapped */
+    const char *source; /* the user's text, which begins at prefix_length of the text compiled */
     uint32_t prefix_length, user_length;
     struct extension_slot *memory;
     struct text *repr; /* NULL: not wanted */

@@ -33,7 +33,7 @@ static struct node *unexpected(struct compiler *c)
 {
     int length = (int)(c->token.end - c->token.begin);
 
-    if (c->token.kind == TOKEN_END)
+    if (c->token.kind == TOKEN_END || c->token.begin >= c->prefix_length + c->user_length) /* or in the wrapping */
         return compile_syntax(c, c->token.begin, c->token.end, "the formula ends too early");
     return compile_syntax(c, c->token.begin, c->token.end, "unexpected '%.*s'", length > 40 ? 40 : length,
                           c->lexer.text + c->token.begin);
@@ -345,7 +345,6 @@ static struct node *parse_call(struct compiler *c, struct token token, struct no
         !(n->list->next->flags & FLAG_FOLDED)) {
         if (resolve_env_member(c, n, n->list->next->string, true)) {
             n->list = NULL;
-            c->odd_name = true;
         } else {
             n->kind = NODE_NIL; /* no such trigger: nil at every poll */
             n->list = NULL;
@@ -437,8 +436,7 @@ static struct node *parse_index(struct compiler *c, struct node *left, bool opti
     }
     n->flags = optional ? FLAG_OPTIONAL : 0;
     if (left->kind == NODE_ENV && from->kind == NODE_STRING && !(from->flags & FLAG_FOLDED)) {
-        if (resolve_env_member(c, n, from->string, optional))
-            c->odd_name = true;
+        resolve_env_member(c, n, from->string, optional);
     } else {
         check_index(c, n);
         n = rewrite_index(c, n);

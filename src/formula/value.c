@@ -47,13 +47,13 @@ static bool key_equal(const struct value *x, const struct value *y)
     return x->tag == VALUE_NIL || x->integer == y->integer;
 }
 
-struct table *table_new(struct vm *vm, uint32_t capacity, bool groups)
+struct table *table_new(struct vm *vm, uint32_t capacity, enum table_kind kind)
 {
     struct table *t = vm_alloc(vm, sizeof(*t));
 
     if (!t)
         return NULL;
-    t->groups = groups;
+    t->kind = (uint8_t)kind;
     t->capacity = capacity < 4 ? 4 : capacity;
     for (t->index_size = 8; t->index_size < t->capacity * 2; t->index_size *= 2)
         ;
@@ -80,7 +80,7 @@ struct entry *table_find(const struct table *t, const struct value *key)
 
 static bool table_grow(struct vm *vm, struct table *t)
 {
-    struct table *bigger = table_new(vm, t->capacity * 2, t->groups);
+    struct table *bigger = table_new(vm, t->capacity * 2, (enum table_kind)t->kind);
 
     if (!bigger)
         return false;
@@ -150,7 +150,7 @@ static bool maps_equal(struct vm *vm, const struct value *x, const struct value 
 {
     const struct table *a = x->table, *b = y->table;
 
-    if (a->count != b->count || a->groups != b->groups || !vm_spend(vm, a->count))
+    if (a->count != b->count || a->kind != b->kind || !vm_spend(vm, a->count))
         return false;
     for (uint32_t i = 0; i < a->count; i++) {
         const struct entry *other = table_find(b, &a->entries[i].key);
@@ -307,8 +307,8 @@ static bool json_map(struct vm *vm, const struct value *v, struct text *out, int
     const struct entry **sorted;
     bool good;
 
-    if (v->table->groups)
-        return vm_fail(vm, FAULT_JSON, "json: unsupported type: map[interface {}][]interface {}");
+    if (v->table->kind != TABLE_STRINGS)
+        return vm_fail(vm, FAULT_JSON, "json: unsupported type: a map whose keys are not all strings");
     if (v->table->count == 0)
         return text_add(out, "{}");
     sorted = sorted_entries(vm, v->table);

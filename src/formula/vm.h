@@ -39,10 +39,13 @@ struct entry {
     struct value key, value;
 };
 
+/* The Go type of a map: string keys; groupBy's, keys of any type to arrays; fromPairs', anything to anything. */
+enum table_kind { TABLE_STRINGS, TABLE_GROUPS, TABLE_PAIRS };
+
 /* A map: entries in the order of insertion, an index of hashes beside them. */
 struct table {
     uint32_t count, capacity, index_size; /* index_size: a power of two, twice the capacity */
-    bool groups;                          /* made by groupBy: keys of any type, values are arrays */
+    uint8_t kind;                         /* enum table_kind */
     struct entry *entries;
     uint32_t *index; /* entry number + 1; 0: free */
 };
@@ -98,7 +101,7 @@ static inline struct value value_item(const struct value *array, uint32_t i)
     O(LOOP_FILTER) /* bool -> ; false: next element, to n + 1, or on */ O(LOOP_STEP) /* predicate's value -> ; to n */   \
     O(LOOP_END) /* -> result; m: FLAG_THROWS */ O(LOOP_START) /* initial value or order -> */                            \
     O(ITEM) O(ITEM_INDEX) O(ACC)                                                                                         \
-    O(TRACE) /* keep; n: span, m: depth */ O(RETURN)
+    O(TRACE) /* keep; n: the operator, m: depth */ O(RETURN)
 
 enum vm_op {
 #define O(name) VM_##name,
@@ -155,6 +158,9 @@ struct vm {
     char text[200];
     struct value environment; /* $env, once made */
     bool environment_made;
+    const struct zone *zones[FORMULA_ZONES_MAX]; /* loaded while running, released at the end */
+    uint32_t zone_count;
+    bool zero_divisor; /* of the last division, to explain an infinity */
 };
 
 /* All return false, so that failing is one line. */
@@ -174,7 +180,7 @@ bool value_print(struct vm *vm, const struct value *v, struct text *out); /* sec
 bool value_json(struct vm *vm, const struct value *v, struct text *out);
 bool value_from_text(struct vm *vm, struct text *text, bool good, struct value *out); /* copies, and ends the text */
 
-struct table *table_new(struct vm *vm, uint32_t capacity, bool groups);
+struct table *table_new(struct vm *vm, uint32_t capacity, enum table_kind kind);
 struct entry *table_find(const struct table *table, const struct value *key);
 bool table_put(struct vm *vm, struct table *table, const struct value *key, const struct value *value, bool replace);
 
@@ -202,6 +208,7 @@ bool values_sort(struct vm *vm, struct value *keys, struct value *values, uint32
 /* loop.c */
 bool loop_begin(struct vm *vm, struct loop *loop, enum builtin id, const struct value *array, uint32_t limit);
 bool loop_start(struct vm *vm, struct loop *loop, const struct value *v); /* the initial value, or the order */
+bool loop_first(struct vm *vm, struct loop *loop); /* reduce without an initial value */
 bool loop_has(const struct loop *loop);
 void loop_next(struct loop *loop);
 bool loop_take(struct vm *vm, struct loop *loop, const struct value *v); /* the predicate's value for this element */
@@ -209,7 +216,7 @@ bool loop_item(struct vm *vm, const struct loop *loop, struct value *out);
 bool loop_end(struct vm *vm, struct loop *loop, bool throws, struct value *out);
 
 /* extension.c */
-bool extension_prepare(const struct compiler *c, const struct node *n, struct extension_call *call, struct error *err);
+bool extension_prepare(struct compiler *c, const struct node *n, struct extension_call *call, struct error *err);
 void extension_release(const struct extension_call *call);
 bool extension_run(struct vm *vm, const struct extension_call *call, const struct value *args, struct value *out);
 
