@@ -532,6 +532,16 @@ size_t serving_requests(const struct serving *s, const struct serving_request **
     return s->request_count;
 }
 
+int64_t serving_generated(const struct serving *s, size_t request)
+{
+    const struct serving_request *q = &s->requests[request];
+    int64_t done = s->progress[request].generated_done;
+
+    if (q->first_ns >= 0 && q->finished_ns < 0 && s->replicas[q->replica].stepping && s->replicas[q->replica].steps > 1)
+        done += (s->now_ns - s->replicas[q->replica].step_from_ns) / s->replicas[q->replica].step_ns;
+    return done;
+}
+
 size_t serving_replica_count(const struct serving *s)
 {
     return s->replica_count;

@@ -77,6 +77,7 @@ void serving_run_until(struct serving *serving, int64_t until_ns);
 int64_t serving_now_ns(const struct serving *serving);
 int32_t serving_spec(const struct serving *serving);
 size_t serving_requests(const struct serving *serving, const struct serving_request **out);
+int64_t serving_generated(const struct serving *serving, size_t request); /* tokens made by now, those within a leap too */
 size_t serving_replica_count(const struct serving *serving); /* all there ever were */
 struct serving_replica serving_replica(const struct serving *serving, size_t id);
 size_t serving_events(const struct serving *serving, const struct serving_event **out);
