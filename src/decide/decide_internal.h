@@ -23,7 +23,7 @@ struct decide_memory {
     struct hpa_moments lows;   /* wishes that may still hold it down: rising, newest last */
     struct hpa_moments ups, downs;
     void *formula_memory;      /* formula_memory_bytes; NULL where the formula keeps nothing */
-    uint32_t formula_bytes;
+    uint32_t formula_bytes, formula_mark; /* mark: of the formula's text */
     uint16_t trigger_count;
     struct trigger_memory formula;
     struct trigger_memory triggers[];

@@ -417,7 +417,8 @@ void decide_direct(struct making *m)
 {
     int32_t cause;
     double measured, limit_at;
-    bool active = note_activity(m, &cause, &measured, &limit_at) || m->rules->force_activation || only_resources(m->rules);
+    bool active = note_activity(m, &cause, &measured, &limit_at) || m->rules->force_activation ||
+                  (!m->rules->formula && only_resources(m->rules));
 
     m->out->active = active;
     m->out->reason = REASON_STEADY;

@@ -132,9 +132,10 @@ static void explain_infinite(struct evaluation *e, struct formula_result *result
     struct formula_env env;
 
     formula_check_finite(e->m->rules->formula, aside(e, &env), result);
-    result->value.type = FORMULA_FAILED;
-    if (result->error.fault == FAULT_NONE)
-        result->error.fault = FAULT_NOT_FINITE;
+    if (result->value.type == FORMULA_FAILED)
+        return;
+    result->value.type = FORMULA_FAILED; /* finite, but too large for hpa mode's milli: the whole formula is to blame */
+    result->error = (struct formula_error){.fault = FAULT_NOT_FINITE};
 }
 
 static void record(struct decision *d, const struct formula_result *result)
@@ -245,6 +246,8 @@ static void fail(struct evaluation *e, int32_t cause)
 {
     e->m->out->formula_state = SAMPLE_FAILED;
     read_failed(e->m, &e->m->memory->formula, cause, evaluation_at_ms(e, cause), &e->m->formula);
+    if (e->m->formula.kind == READING_FALLBACK)
+        e->m->out->error = false;
 }
 
 /* The hold of a missing result is over: the values KEDA would use stand in. */

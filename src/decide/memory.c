@@ -37,9 +37,22 @@ static struct decide_memory *make(uint16_t trigger_count, size_t formula_bytes)
     return memory;
 }
 
+/* What a formula remembers belongs to its text: the memory of another one would be read as nonsense (FNV-1a). */
+static uint32_t formula_mark(const struct decide_rules *rules)
+{
+    uint32_t mark = 2166136261u;
+
+    for (const char *p = rules->formula ? formula_source(rules->formula) : ""; *p; p++)
+        mark = (mark ^ (unsigned char)*p) * 16777619u;
+    return mark;
+}
+
 struct decide_memory *decide_memory_new(const struct decide_rules *rules)
 {
-    return make(rules->trigger_count, rules->formula ? formula_memory_bytes(rules->formula) : 0);
+    struct decide_memory *memory = make(rules->trigger_count, rules->formula ? formula_memory_bytes(rules->formula) : 0);
+
+    memory->formula_mark = formula_mark(rules);
+    return memory;
 }
 
 void decide_memory_free(struct decide_memory *memory)
@@ -64,6 +77,7 @@ struct decide_memory *decide_memory_copy(const struct decide_memory *memory)
     struct decide_memory *copy = make(memory->trigger_count, memory->formula_bytes);
 
     copy->last_active_at_ms = memory->last_active_at_ms;
+    copy->formula_mark = memory->formula_mark;
     copy->formula = memory->formula;
     memcpy(copy->triggers, memory->triggers, memory->trigger_count * sizeof(memory->triggers[0]));
     if (memory->formula_bytes > 0)
@@ -252,19 +266,21 @@ static void code_memory(struct coder *c, struct decide_memory *memory)
         code_bytes(c, memory->formula_memory, memory->formula_bytes);
 }
 
-static void code_head(struct coder *c, int64_t *version, int64_t *triggers, int64_t *formula_bytes)
+static void code_head(struct coder *c, int64_t *version, int64_t *triggers, int64_t *formula_bytes, int64_t *mark)
 {
     code_integer(c, version);
     code_integer(c, triggers);
     code_integer(c, formula_bytes);
+    code_integer(c, mark);
 }
 
 void decide_memory_write(const struct decide_memory *memory, struct text *out)
 {
     struct coder c = {.writing = true};
     int64_t version = FORMAT_VERSION, triggers = memory->trigger_count, formula_bytes = memory->formula_bytes;
+    int64_t mark = memory->formula_mark;
 
-    code_head(&c, &version, &triggers, &formula_bytes);
+    code_head(&c, &version, &triggers, &formula_bytes, &mark);
     code_memory(&c, (struct decide_memory *)memory); /* writing only reads it */
     text_append(out, (const char *)c.bytes, c.at);
     free(c.bytes);
@@ -273,12 +289,12 @@ void decide_memory_write(const struct decide_memory *memory, struct text *out)
 bool decide_memory_read(const struct decide_rules *rules, const char *bytes, size_t length, struct decide_memory **out)
 {
     struct coder c = {.bytes = (unsigned char *)bytes, .size = length}; /* reading leaves the bytes alone */
-    int64_t version = 0, triggers = 0, formula_bytes = 0;
+    int64_t version = 0, triggers = 0, formula_bytes = 0, mark = 0;
     struct decide_memory *memory = decide_memory_new(rules);
 
-    code_head(&c, &version, &triggers, &formula_bytes);
+    code_head(&c, &version, &triggers, &formula_bytes, &mark);
     if (c.broken || version != FORMAT_VERSION || triggers != memory->trigger_count ||
-        formula_bytes != memory->formula_bytes) {
+        formula_bytes != memory->formula_bytes || mark != memory->formula_mark) {
         decide_memory_free(memory);
         return false;
     }

@@ -148,9 +148,10 @@ static void note_for_formula(struct making *m, uint16_t i, const struct sample *
     struct trigger_memory *memory = &m->memory->triggers[i];
 
     m->readings[i] = (struct reading){.kind = READING_UNUSED, .value = input->value};
-    if (input->state == SAMPLE_FAILED)
+    if (input->state == SAMPLE_FAILED) {
         count_failure(m, memory, sample->at_ms);
-    else if (input->state != SAMPLE_NONE)
+        m->out->error = true; /* also where the formula copes with it: somebody should look */
+    } else if (input->state != SAMPLE_NONE)
         read_good(memory, sample->at_ms);
 }
 
