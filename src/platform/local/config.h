@@ -30,9 +30,11 @@ typedef void config_changed(void *arg, const char *ns, const char *name);
 struct config_store *config_store_new(config_changed *changed, void *arg);
 void config_store_free(struct config_store *store);
 /* manifest NULL: the file is gone. changed is called for each object that came, went or has other values. */
-void config_store_set(struct config_store *store, const char *file, const struct manifest *manifest, struct report *report);
+void config_store_set(struct config_store *store, const char *file, const struct manifest *manifest,
+                      struct report *report);
 
-const struct config_object *config_find(const struct config_store *store, bool secret, const char *ns, const char *name);
+const struct config_object *config_find(const struct config_store *store, bool secret, const char *ns,
+                                        const char *name);
 struct secret *config_value_of(const struct config_object *object, const char *key); /* borrowed; NULL: no such key */
 
 #endif

@@ -71,8 +71,10 @@ static bool expand(const struct variables *vars, const char *string, const char 
     if (fits)
         *out = arena_copy_bytes(vars->arena, text.bytes, text.length);
     text_done(&text);
-    return fits || error_set(err, ERROR_LIMIT, "an argument or variable grows beyond %d bytes (LOCAL_ARGUMENT_MAX_BYTES); "
-                             "pass it in a file", LOCAL_ARGUMENT_MAX_BYTES);
+    return fits || error_set(err, ERROR_LIMIT,
+                             "an argument or variable grows beyond %d bytes (LOCAL_ARGUMENT_MAX_BYTES); "
+                             "pass it in a file",
+                             LOCAL_ARGUMENT_MAX_BYTES);
 }
 
 static bool expand_all(const struct variables *vars, const char *const *strings, char **out, struct error *err)
@@ -92,8 +94,10 @@ static bool define(struct variables *vars, const char *name, const char *value, 
 {
     vars->bytes += strlen(name) + strlen(value) + 2;
     if (vars->bytes > LOCAL_ENVIRONMENT_MAX_BYTES)
-        return error_set(err, ERROR_LIMIT, "the environment grows beyond %d bytes (LOCAL_ENVIRONMENT_MAX_BYTES); "
-                         "mount the data as a volume instead", LOCAL_ENVIRONMENT_MAX_BYTES);
+        return error_set(err, ERROR_LIMIT,
+                         "the environment grows beyond %d bytes (LOCAL_ENVIRONMENT_MAX_BYTES); "
+                         "mount the data as a volume instead",
+                         LOCAL_ENVIRONMENT_MAX_BYTES);
     for (size_t i = 0; i < vars->count; i++) {
         if (strcmp(vars->items[i].name, name) == 0) {
             vars->items[i].value = value;
@@ -140,10 +144,10 @@ static bool refer(const struct env_var *v, const char *ns, const struct config_s
     if (*out != NULL || v->optional)
         return true;
     if (o == NULL)
-        return error_set(err, ERROR_MISSING, "%s %s/%s of variable %s is in no manifest", secret ? "Secret" : "ConfigMap", ns,
-                         name, v->name);
-    return error_set(err, ERROR_MISSING, "%s %s/%s has no key \"%s\", which variable %s wants", secret ? "Secret" : "ConfigMap",
-                     ns, name, v->key ? v->key : "", v->name);
+        return error_set(err, ERROR_MISSING, "%s %s/%s of variable %s is in no manifest",
+                         secret ? "Secret" : "ConfigMap", ns, name, v->name);
+    return error_set(err, ERROR_MISSING, "%s %s/%s has no key \"%s\", which variable %s wants",
+                     secret ? "Secret" : "ConfigMap", ns, name, v->key ? v->key : "", v->name);
 }
 
 static bool define_var(struct variables *vars, const struct env_var *v, const struct replica_identity *who,
@@ -207,8 +211,8 @@ static bool define_all(struct variables *vars, const struct spec_env *env, const
 
 static bool is_inherited(const char *entry)
 {
-    static const char *const names[] = {"PATH=",  "HOME=", "USER=", "LOGNAME=", "SHELL=",
-                                        "LANG=",  "LC_",   "TZ=",   "TMPDIR=",  "LD_LIBRARY_PATH="};
+    static const char *const names[] = {
+        "PATH=", "HOME=", "USER=", "LOGNAME=", "SHELL=", "LANG=", "LC_", "TZ=", "TMPDIR=", "LD_LIBRARY_PATH="};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (string_starts(entry, names[i]))
@@ -257,7 +261,8 @@ bool environment_make(const struct spec *spec, const struct replica_identity *wh
     return good;
 }
 
-bool environment_expand(const char *const *strings, char *const *envp, struct arena *arena, char ***out, struct error *err)
+bool environment_expand(const char *const *strings, char *const *envp, struct arena *arena, char ***out,
+                        struct error *err)
 {
     struct variables vars = {.arena = arena};
     char **argv = arena_array(arena, count_strings(strings) + 1, sizeof *argv);
@@ -265,8 +270,8 @@ bool environment_expand(const char *const *strings, char *const *envp, struct ar
 
     for (size_t i = 0; good && envp[i] != NULL; i++) {
         size_t length = strcspn(envp[i], "=");
-        good = envp[i][length] == 0 ||
-               define(&vars, arena_copy_bytes(arena, envp[i], length), envp[i] + length + 1, err);
+        good =
+            envp[i][length] == 0 || define(&vars, arena_copy_bytes(arena, envp[i], length), envp[i] + length + 1, err);
     }
     good = good && expand_all(&vars, strings, argv, err);
     if (good)

@@ -30,7 +30,8 @@ struct process_image {
 bool environment_make(const struct spec *spec, const struct replica_identity *who, const struct config_store *configs,
                       struct arena *arena, struct process_image *out, struct error *err);
 /* Replaces the $(VAR) of a probe's command. */
-bool environment_expand(const char *const *strings, char *const *envp, struct arena *arena, char ***out, struct error *err);
+bool environment_expand(const char *const *strings, char *const *envp, struct arena *arena, char ***out,
+                        struct error *err);
 /* One variable as every replica has it; false with MISSING: there is none, or what it refers to is not there. */
 bool environment_value(const struct spec_env *env, const char *ns, const struct config_store *configs, const char *name,
                        struct secret **out, struct error *err);

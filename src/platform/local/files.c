@@ -40,8 +40,8 @@ static const char *remedy_of(int number)
 
 bool error_set_machine(struct error *err, int number, const char *doing, const char *what)
 {
-    return error_set(err, number == EMFILE || number == ENFILE ? ERROR_LIMIT : ERROR_INTERNAL, "cannot %s %s: %s%s", doing,
-                     what, strerror(number), remedy_of(number));
+    return error_set(err, number == EMFILE || number == ENFILE ? ERROR_LIMIT : ERROR_INTERNAL, "cannot %s %s: %s%s",
+                     doing, what, strerror(number), remedy_of(number));
 }
 
 /* ------------------------------------------------------------------ records */
@@ -230,9 +230,9 @@ bool process_read(pid_t pid, struct process_id *out)
     line[n] = 0;
     const char *rest = strrchr(line, ')');
     unsigned long long start;
-    if (rest == NULL || sscanf(rest + 1,
-                               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                               &start) != 1)
+    if (rest == NULL ||
+        sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) !=
+            1)
         return false;
     *out = (struct process_id){.pid = pid, .start = start};
     return true;

@@ -51,8 +51,13 @@ struct group *group_get(struct local *local, const char *kind, const char *ns, c
     group = mem_alloc(sizeof *group);
     text_init(&dir, PATH_MAX);
     text_printf(&dir, "%s/%s/%s.%s", local->root, ns, kind, name);
-    *group = (struct group){.local = local, .kind = mem_copy(kind), .ns = mem_copy(ns), .name = mem_copy(name),
-                            .dir = text_take(&dir), .ordered = strcmp(kind, "StatefulSet") == 0, .replicas = -1};
+    *group = (struct group){.local = local,
+                            .kind = mem_copy(kind),
+                            .ns = mem_copy(ns),
+                            .name = mem_copy(name),
+                            .dir = text_take(&dir),
+                            .ordered = strcmp(kind, "StatefulSet") == 0,
+                            .replicas = -1};
     text_done(&dir);
     char *key = key_of(kind, ns, name);
     map_put(local->groups, key, group);
@@ -114,12 +119,13 @@ static bool write_workload(const struct group *group, struct error *err)
 bool group_scale(struct group *group, int32_t replicas, struct error *err)
 {
     if (group->spec == NULL || group->removed)
-        return error_set(err, ERROR_MISSING, "%s %s/%s is in no manifest, so it cannot be scaled", group->kind, group->ns,
-                         group->name);
+        return error_set(err, ERROR_MISSING, "%s %s/%s is in no manifest, so it cannot be scaled", group->kind,
+                         group->ns, group->name);
     if (replicas < 0 || replicas > LOCAL_REPLICAS_MAX)
-        return error_set(err, ERROR_LIMIT, "%d replicas of %s %s/%s are not possible on one machine: the bound is %d "
-                         "(LOCAL_REPLICAS_MAX); lower maxReplicaCount", (int)replicas, group->kind, group->ns, group->name,
-                         LOCAL_REPLICAS_MAX);
+        return error_set(err, ERROR_LIMIT,
+                         "%d replicas of %s %s/%s are not possible on one machine: the bound is %d "
+                         "(LOCAL_REPLICAS_MAX); lower maxReplicaCount",
+                         (int)replicas, group->kind, group->ns, group->name, LOCAL_REPLICAS_MAX);
     if (group->replicas == replicas)
         return true;
     group->replicas = replicas; /* in force even if it cannot be written down */
@@ -132,8 +138,8 @@ bool group_scale(struct group *group, int32_t replicas, struct error *err)
 static void report_on(struct report *report, const struct object_meta *meta, const char *code, const char *field,
                       const char *remedy, const char *text)
 {
-    report_add(report, &(struct finding){.severity = FINDING_ERROR, .code = code, .place = meta->place}, field, remedy, "%s",
-               text);
+    report_add(report, &(struct finding){.severity = FINDING_ERROR, .code = code, .place = meta->place}, field, remedy,
+               "%s", text);
 }
 
 /* The count at first sight. */
@@ -156,7 +162,8 @@ static bool take_file(struct group *group, const char *file, const struct object
     char text[PATH_MAX + 300];
 
     if (group->claimed && group->file != NULL && strcmp(group->file, file) != 0) {
-        snprintf(text, sizeof text, "%s %s/%s is already defined in %s", group->kind, group->ns, group->name, group->file);
+        snprintf(text, sizeof text, "%s %s/%s is already defined in %s", group->kind, group->ns, group->name,
+                 group->file);
         report_on(report, meta, "duplicate", "metadata.name", "remove one of the two", text);
         return false;
     }
@@ -334,10 +341,11 @@ void group_view(const struct group *group, struct target_view *out)
 {
     *out = (struct target_view){.known = group->spec != NULL && !group->removed, .replicas = group->replicas};
     if (!out->known && strcmp(group->kind, "Deployment") != 0 && strcmp(group->kind, "StatefulSet") != 0)
-        error_set(&out->error, ERROR_INVALID, "kind %s does not run on this machine; Deployment and StatefulSet do", group->kind);
+        error_set(&out->error, ERROR_INVALID, "kind %s does not run on this machine; Deployment and StatefulSet do",
+                  group->kind);
     else if (!out->known && group->claimed)
-        error_set(&out->error, ERROR_INVALID, "%s %s/%s cannot run here: mend the errors of its manifest in %s", group->kind,
-                  group->ns, group->name, group->file);
+        error_set(&out->error, ERROR_INVALID, "%s %s/%s cannot run here: mend the errors of its manifest in %s",
+                  group->kind, group->ns, group->name, group->file);
     else if (!out->known)
         error_set(&out->error, ERROR_MISSING, "%s %s/%s is in no manifest; add the file it is in to those Weir reads",
                   group->kind, group->ns, group->name);
@@ -372,7 +380,8 @@ void group_adopt(struct group *group)
     char path[PATH_MAX];
 
     for (int ordinal = LOCAL_REPLICAS_MAX - 1; ordinal >= 0; ordinal--) {
-        if (snprintf(path, sizeof path, "%s/%d/replica", group->dir, ordinal) >= (int)sizeof path || access(path, F_OK) != 0)
+        if (snprintf(path, sizeof path, "%s/%d/replica", group->dir, ordinal) >= (int)sizeof path ||
+            access(path, F_OK) != 0)
             continue;
         fit_list(group, (size_t)ordinal + 1);
         group->list[ordinal] = replica_new(group, ordinal);

@@ -181,15 +181,15 @@ static bool start_process(struct job_process *job, struct arena *arena, struct e
     struct local *local = job->set->local;
     struct process_image image;
     char volumes[PATH_MAX];
-    struct replica_identity who = {.ns = job->set->ns, .pod_name = job->name, .ordinal = "0", .volumes_dir = volumes,
-                                   .port = job->port};
+    struct replica_identity who = {
+        .ns = job->set->ns, .pod_name = job->name, .ordinal = "0", .volumes_dir = volumes, .port = job->port};
 
     snprintf(volumes, sizeof volumes, "%s/volumes", job->dir);
     if (!volumes_write(volumes, job->spec, job->set->ns, local->configs, err) ||
         !environment_make(job->spec, &who, local->configs, arena, &image, err) || !job_write(job, err))
         return false;
-    struct run_command command = {.shim = local->shim, .argv = image.argv, .envp = image.envp, .cwd = job->spec->cwd,
-                                  .grace_ms = job->grace_ms};
+    struct run_command command = {
+        .shim = local->shim, .argv = image.argv, .envp = image.envp, .cwd = job->spec->cwd, .grace_ms = job->grace_ms};
     return run_start(&job->run, job->number, &command, err);
 }
 
@@ -309,7 +309,8 @@ void job_write_volumes(struct job_process *job)
     char volumes[PATH_MAX];
 
     snprintf(volumes, sizeof volumes, "%s/volumes", job->dir);
-    volumes_write(volumes, job->spec, job->set->ns, job->set->local->configs, NULL); /* else they keep their old content */
+    volumes_write(volumes, job->spec, job->set->ns, job->set->local->configs,
+                  NULL); /* else they keep their old content */
 }
 
 void job_stop(struct job_process *job)
@@ -384,15 +385,23 @@ void job_view(const struct job_process *job, struct pod_view *out)
 {
     bool lives = run_lives(&job->run);
 
-    *out = (struct pod_view){.name = job->name, .labels = job->labels, .label_count = job->label_count,
-                             .phase = job->phase == JOB_DONE   ? (job->succeeded ? POD_SUCCEEDED : POD_FAILED)
+    *out = (struct pod_view){.name = job->name,
+                             .labels = job->labels,
+                             .label_count = job->label_count,
+                             .phase = job->phase == JOB_DONE ? (job->succeeded ? POD_SUCCEEDED : POD_FAILED)
                                       : job->phase == JOB_RUNNING || job->phase == JOB_STOPPING ? POD_RUNNING
                                                                                                 : POD_PENDING,
                              .ready = job->phase == JOB_RUNNING ? POD_READY_TRUE : POD_READY_FALSE,
-                             .deleted = job->deleted || job->phase == JOB_STOPPING, .start_at_ms = job->started_at_ms,
-                             .ready_at_ms = job->run.started_at_ms, .host = lives ? "127.0.0.1" : "",
-                             .port = lives ? job->port : 0, .node = "localhost", .restarts = job->failures,
-                             .note = job->note, .cpu = job->usage.cpu, .memory = job->usage.memory};
+                             .deleted = job->deleted || job->phase == JOB_STOPPING,
+                             .start_at_ms = job->started_at_ms,
+                             .ready_at_ms = job->run.started_at_ms,
+                             .host = lives ? "127.0.0.1" : "",
+                             .port = lives ? job->port : 0,
+                             .node = "localhost",
+                             .restarts = job->failures,
+                             .note = job->note,
+                             .cpu = job->usage.cpu,
+                             .memory = job->usage.memory};
 }
 
 struct job_process *job_new(struct jobset *set, const char *name)
@@ -402,7 +411,10 @@ struct job_process *job_new(struct jobset *set, const char *name)
 
     text_init(&path, PATH_MAX);
     text_printf(&path, "%s/%s", set->dir, name);
-    *job = (struct job_process){.set = set, .name = mem_copy(name), .dir = text_take(&path), .phase = JOB_WAITING,
+    *job = (struct job_process){.set = set,
+                                .name = mem_copy(name),
+                                .dir = text_take(&path),
+                                .phase = JOB_WAITING,
                                 .grace_ms = DEFAULT_GRACE_PERIOD_S * SECOND_MS};
     text_done(&path);
     job->backoff_limit = set->backoff_limit;

@@ -46,9 +46,13 @@ struct jobset *jobset_get(struct local *local, const char *ns, const char *name)
     if (set != NULL)
         return set;
     set = mem_alloc(sizeof *set);
-    *set = (struct jobset){.local = local, .ns = mem_copy(ns), .name = mem_copy(name),
+    *set = (struct jobset){.local = local,
+                           .ns = mem_copy(ns),
+                           .name = mem_copy(name),
                            .dir = printed("%s/%s/ScaledJob.%s", local->root, ns, name),
-                           .backoff_limit = DEFAULT_BACKOFF_LIMIT, .active_deadline_s = -1, .ttl_s = -1};
+                           .backoff_limit = DEFAULT_BACKOFF_LIMIT,
+                           .active_deadline_s = -1,
+                           .ttl_s = -1};
     char *key = printed("%s/%s%s", ns, name, "");
     map_put(local->jobsets, key, set);
     free(key);
@@ -124,7 +128,8 @@ void jobset_drop(struct jobset *set, struct job_process *job)
 static void report_on(struct report *report, const struct object_meta *meta, enum finding_severity severity,
                       const char *code, const char *field, const char *remedy, const char *text)
 {
-    report_add(report, &(struct finding){.severity = severity, .code = code, .place = meta->place}, field, remedy, "%s", text);
+    report_add(report, &(struct finding){.severity = severity, .code = code, .place = meta->place}, field, remedy, "%s",
+               text);
 }
 
 static bool write_workload(const struct jobset *set, struct error *err)
@@ -156,7 +161,8 @@ static void warn_about_counts(const struct job_spec *job, const struct object_me
 {
     if (job->completions > 1)
         report_on(report, meta, FINDING_WARNING, "one-process-per-job", "spec.jobTargetRef.completions",
-                  "let the trigger ask for more jobs instead", "a job on this machine is done when its process has succeeded once");
+                  "let the trigger ask for more jobs instead",
+                  "a job on this machine is done when its process has succeeded once");
     if (job->parallelism > 1)
         report_on(report, meta, FINDING_WARNING, "one-process-per-job", "spec.jobTargetRef.parallelism",
                   "let the trigger ask for more jobs instead", "a job on this machine is one process");
@@ -174,7 +180,8 @@ void jobset_set(struct jobset *set, const char *file, const char *file_dir, cons
         set->claimed = true;
         set->removed = false;
         if (!manifest_read_job_spec(scaled_job->job_template, arena, &job, &err))
-            report_on(report, &scaled_job->meta, FINDING_ERROR, "not-on-this-machine", "spec.jobTargetRef", NULL, err.text);
+            report_on(report, &scaled_job->meta, FINDING_ERROR, "not-on-this-machine", "spec.jobTargetRef", NULL,
+                      err.text);
         else
             spec = spec_new(&job.template, &scaled_job->meta, "spec.jobTargetRef.template", file_dir, report);
     }
@@ -256,14 +263,16 @@ bool jobset_create(struct jobset *set, int32_t count, uint64_t generation, struc
     size_t unfinished = 0;
 
     if (set->spec == NULL)
-        return error_set(err, ERROR_MISSING, "ScaledJob %s/%s has no job template that can run on this machine", set->ns,
-                         set->name);
+        return error_set(err, ERROR_MISSING, "ScaledJob %s/%s has no job template that can run on this machine",
+                         set->ns, set->name);
     for (size_t i = 0; i < set->count; i++)
         unfinished += set->list[i]->phase != JOB_DONE;
     for (int32_t i = 0; i < count; i++, unfinished++) {
         if (unfinished >= LOCAL_JOBS_MAX)
-            return error_set(err, ERROR_LIMIT, "ScaledJob %s/%s has %d unfinished jobs, the most for one machine "
-                             "(LOCAL_JOBS_MAX); lower maxReplicaCount", set->ns, set->name, LOCAL_JOBS_MAX);
+            return error_set(err, ERROR_LIMIT,
+                             "ScaledJob %s/%s has %d unfinished jobs, the most for one machine "
+                             "(LOCAL_JOBS_MAX); lower maxReplicaCount",
+                             set->ns, set->name, LOCAL_JOBS_MAX);
         if (!create_one(set, generation, err))
             return false;
     }
@@ -343,8 +352,10 @@ size_t jobset_views(struct jobset *set, const struct job_view **out)
         const struct job_process *job = set->list[i];
         if (job->deleted)
             continue;
-        set->views[n++] = (struct job_view){.name = job->name, .finished = job->phase == JOB_DONE,
-                                            .succeeded = job->succeeded, .created_at_ms = job->created_at_ms,
+        set->views[n++] = (struct job_view){.name = job->name,
+                                            .finished = job->phase == JOB_DONE,
+                                            .succeeded = job->succeeded,
+                                            .created_at_ms = job->created_at_ms,
                                             .finished_at_ms = job->finished_at_ms,
                                             .pending = job->phase == JOB_WAITING || job->phase == JOB_STARTING,
                                             .generation = job->generation};

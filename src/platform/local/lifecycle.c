@@ -5,9 +5,16 @@
 
 /* ------------------------------------------------------------------ one replica */
 
-#define STAY(state) {REPLICA_##state, ACTION_NONE}
-#define GO(state, action) {REPLICA_##state, ACTION_##action}
+#define STAY(state)                                                                                                    \
+    {                                                                                                                  \
+        REPLICA_##state, ACTION_NONE                                                                                   \
+    }
+#define GO(state, action)                                                                                              \
+    {                                                                                                                  \
+        REPLICA_##state, ACTION_##action                                                                               \
+    }
 
+/* clang-format off */
 /* What cannot happen in a state stays without effect: a pipe may report late what the process's end has overtaken. */
 static const struct replica_step steps[REPLICA_STATES][REPLICA_EVENTS] = {
     /*                   START              STARTED             ENDED                REFUSED
@@ -28,6 +35,7 @@ static const struct replica_step steps[REPLICA_STATES][REPLICA_EVENTS] = {
                          GO(LEAVING, NONE), GO(RENEWING, NONE), STAY(FAILING)},
     [REPLICA_GONE] = {STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE)},
 };
+/* clang-format on */
 
 struct replica_step lifecycle_next(enum replica_state state, enum replica_event event)
 {
@@ -38,8 +46,8 @@ struct replica_step lifecycle_next(enum replica_state state, enum replica_event 
 const char *replica_state_name(enum replica_state state)
 {
     static const char *const names[REPLICA_STATES] = {
-        [REPLICA_IDLE] = "idle",       [REPLICA_BACKOFF] = "backoff",   [REPLICA_STARTING] = "starting",
-        [REPLICA_RUNNING] = "running", [REPLICA_LEAVING] = "leaving",   [REPLICA_RENEWING] = "renewing",
+        [REPLICA_IDLE] = "idle",       [REPLICA_BACKOFF] = "backoff", [REPLICA_STARTING] = "starting",
+        [REPLICA_RUNNING] = "running", [REPLICA_LEAVING] = "leaving", [REPLICA_RENEWING] = "renewing",
         [REPLICA_FAILING] = "failing", [REPLICA_GONE] = "gone",
     };
     assert((unsigned)state < REPLICA_STATES);

@@ -51,13 +51,13 @@ enum replica_event {
 enum { REPLICA_EVENTS = REPLICA_UNHEALTHY + 1 };
 
 enum replica_action { /* what the caller does when it has entered the next state */
-    ACTION_NONE,
-    ACTION_SPAWN,
-    ACTION_PROBE,     /* begin probing */
-    ACTION_TERMINATE, /* ask it to end */
-    ACTION_DELAY,     /* back off */
-    ACTION_FORGET,    /* forget the back-off: what comes next is new */
-    ACTION_DROP,      /* remove the replica and its directory */
+                      ACTION_NONE,
+                      ACTION_SPAWN,
+                      ACTION_PROBE,     /* begin probing */
+                      ACTION_TERMINATE, /* ask it to end */
+                      ACTION_DELAY,     /* back off */
+                      ACTION_FORGET,    /* forget the back-off: what comes next is new */
+                      ACTION_DROP,      /* remove the replica and its directory */
 };
 
 struct replica_step {

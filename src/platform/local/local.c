@@ -29,10 +29,7 @@
 #include "net/loop.h"
 
 enum {
-    USAGE_PERIOD_MS = 5 * 1000,
-    USAGE_FIRST_MS = 1000,           /* from the first walk to the second: cpu needs two */
-    USAGE_WANTED_MS = 60 * 1000,     /* after somebody asked: longer than most polling intervals */
-    ORPHANS_AFTER_MS = 15 * 1000,    /* after the start: the manifests have been read by then */
+    ORPHANS_AFTER_MS = 15 * 1000, /* after the start: the manifests have been read by then */
     ORPHANS_PERIOD_MS = 60 * 1000,
 };
 
@@ -227,7 +224,8 @@ static void target_scale(struct target *target, int32_t replicas, const char *re
     bool good = group_scale(group, replicas, &err);
 
     if (before != replicas) {
-        snprintf(text, sizeof text, "from %d to %d: %.300s", (int)before, (int)replicas, good ? reason ? reason : "" : err.text);
+        snprintf(text, sizeof text, "from %d to %d: %.300s", (int)before, (int)replicas,
+                 good ? reason ? reason : "" : err.text);
         local_event(group->local, group->ns, group->kind, group->name, !good, good ? "Scaled" : "FailedScale", text);
     }
     answer_later(group->local, done, arg, good, &err);
@@ -259,7 +257,8 @@ static enum lookup target_env(struct platform *platform, const struct target_key
         spec = group ? group->spec : NULL;
     }
     const struct spec_env *env = spec ? container_env(spec, container) : NULL;
-    return env != NULL && environment_value(env, key->ns, local->configs, name, out, NULL) ? LOOKUP_FOUND : LOOKUP_ABSENT;
+    return env != NULL && environment_value(env, key->ns, local->configs, name, out, NULL) ? LOOKUP_FOUND
+                                                                                           : LOOKUP_ABSENT;
 }
 
 /* ------------------------------------------------------------------ pods */
@@ -323,8 +322,8 @@ static struct job_owner *jobs_watch(struct platform *platform, const char *ns, c
     struct jobset *set = jobset_get(local_of(platform), ns, name);
     struct job_owner *owner = mem_alloc(sizeof *owner);
 
-    *owner = (struct job_owner){.notice = {.changed = changed, .arg = arg}, .set = set, .generation = generation,
-                                .next = set->owners};
+    *owner = (struct job_owner){
+        .notice = {.changed = changed, .arg = arg}, .set = set, .generation = generation, .next = set->owners};
     set->owners = owner;
     return owner;
 }
@@ -354,7 +353,8 @@ static void jobs_create(struct job_owner *owner, int32_t count, platform_done *d
     bool good = jobset_create(owner->set, count, owner->generation, &err);
 
     if (!good)
-        local_event(owner->set->local, owner->set->ns, "ScaledJob", owner->set->name, true, "KEDAJobCreateFailed", err.text);
+        local_event(owner->set->local, owner->set->ns, "ScaledJob", owner->set->name, true, "KEDAJobCreateFailed",
+                    err.text);
     answer_later(owner->set->local, done, arg, good, &err);
 }
 
@@ -389,7 +389,8 @@ static enum lookup config_get(struct platform *platform, const char *ns, const c
     return data_get(platform, false, ns, name, key, out);
 }
 
-static void on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name), void *arg)
+static void on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name),
+                           void *arg)
 {
     struct local *local = local_of(platform);
 
@@ -425,12 +426,13 @@ static void rotate_events(const char *path)
     char old[PATH_MAX];
     struct stat st;
 
-    if (stat(path, &st) == 0 && st.st_size >= LOCAL_EVENTS_MAX_BYTES && snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old)
+    if (stat(path, &st) == 0 && st.st_size >= LOCAL_EVENTS_MAX_BYTES &&
+        snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old)
         rename(path, old);
 }
 
-void local_event(struct local *local, const char *ns, const char *kind, const char *name, bool warning, const char *reason,
-                 const char *text)
+void local_event(struct local *local, const char *ns, const char *kind, const char *name, bool warning,
+                 const char *reason, const char *text)
 {
     char path[PATH_MAX], now[40];
 
@@ -452,124 +454,14 @@ static void event(struct platform *platform, const char *ns, const char *kind, c
     local_event(local_of(platform), ns, kind, name, warning, reason, text);
 }
 
-/* ------------------------------------------------------------------ usage */
-
-struct measured {
-    struct usage_tree *trees;
-    struct usage_track **tracks;
-    size_t count, capacity;
-};
-
-static void want_tree(struct measured *m, const struct run *run, struct usage_track *track)
-{
-    if (!run_lives(run))
-        return;
-    if (m->count == m->capacity) {
-        m->capacity = m->capacity ? m->capacity * 2 : 32;
-        m->trees = mem_grow(m->trees, m->capacity, sizeof *m->trees);
-        m->tracks = mem_grow(m->tracks, m->capacity, sizeof *m->tracks);
-    }
-    m->trees[m->count] = (struct usage_tree){.root = run->shim.pid};
-    m->tracks[m->count++] = track;
-}
-
-static void collect_replicas(struct local *local, struct measured *m)
-{
-    const char *key;
-    void *value;
-
-    for (size_t at = 0; map_next(local->groups, &at, &key, &value);) {
-        struct group *group = value;
-        for (size_t i = 0; i < group->count; i++) {
-            struct replica *r = group->list[i];
-            if (r == NULL)
-                continue;
-            const struct spec *spec = r->spec ? r->spec : group->spec;
-            want_tree(m, &r->run, &r->usage);
-            if (spec != NULL)
-                usage_track_requests(&r->usage, spec->cpu_request_milli, spec->memory_request_milli);
-        }
-    }
-}
-
-static void collect_jobs(struct local *local, struct measured *m)
-{
-    const char *key;
-    void *value;
-
-    for (size_t at = 0; map_next(local->jobsets, &at, &key, &value);) {
-        struct jobset *set = value;
-        for (size_t i = 0; i < set->count; i++) {
-            struct job_process *job = set->list[i];
-            const struct spec *spec = job->spec ? job->spec : set->spec;
-            want_tree(m, &job->run, &job->usage);
-            if (spec != NULL)
-                usage_track_requests(&job->usage, spec->cpu_request_milli, spec->memory_request_milli);
-        }
-    }
-}
-
-/* Returns whether some process was seen for the first time. */
-static bool hand_out(struct local *local, struct measured *m, const pid_t *roots)
-{
-    bool fresh = false;
-
-    for (size_t i = 0; i < m->count; i++) { /* the trees are sorted now; the tracks are not */
-        for (size_t low = 0, high = m->count; low < high;) {
-            size_t middle = low + (high - low) / 2;
-            if (m->trees[middle].root == roots[i]) {
-                usage_track_add(m->tracks[i], &m->trees[middle], local_now_ms(local), loop_ticks_ms(local->loop));
-                fresh = fresh || !m->tracks[i]->cpu.has_usage;
-                break;
-            }
-            if (m->trees[middle].root < roots[i])
-                low = middle + 1;
-            else
-                high = middle;
-        }
-    }
-    return fresh;
-}
-
-static void on_usage(void *arg)
-{
-    struct local *local = arg;
-    struct measured m = {0};
-
-    local->usage_armed = false;
-    if (loop_ticks_ms(local->loop) > local->usage_wanted_until_ms)
-        return;
-    collect_replicas(local, &m);
-    collect_jobs(local, &m);
-    pid_t *roots = mem_array(m.count + 1, sizeof *roots);
-    for (size_t i = 0; i < m.count; i++)
-        roots[i] = m.trees[i].root;
-    if (m.count > 0)
-        usage_measure(m.trees, m.count);
-    bool fresh = hand_out(local, &m, roots);
-    free(roots);
-    free(m.trees);
-    free(m.tracks);
-    local->usage_armed = true;
-    loop_timer_set(local->usage_timer, fresh ? USAGE_FIRST_MS : USAGE_PERIOD_MS);
-}
-
-void local_want_usage(struct local *local)
-{
-    local->usage_wanted_until_ms = loop_ticks_ms(local->loop) + USAGE_WANTED_MS;
-    if (local->usage_armed)
-        return;
-    local->usage_armed = true;
-    loop_timer_set(local->usage_timer, 0);
-}
-
 /* ------------------------------------------------------------------ manifests */
 
 static bool manifest_names_workload(const struct manifest *m, const struct group *group)
 {
     for (size_t i = 0; m != NULL && i < m->workload_count; i++) {
         const struct object_meta *meta = &m->workloads[i].meta;
-        if (string_equal(meta->kind, group->kind) && string_equal(meta->ns, group->ns) && string_equal(meta->name, group->name))
+        if (string_equal(meta->kind, group->kind) && string_equal(meta->ns, group->ns) &&
+            string_equal(meta->name, group->name))
             return true;
     }
     return false;
@@ -608,8 +500,9 @@ static bool usable(const struct object_meta *meta, struct report *report)
         return false; /* said by the reader; what runs keeps running */
     if (local_name_is_good(meta->name) && local_name_is_good(meta->ns))
         return true;
-    report_add(report, &(struct finding){.severity = FINDING_ERROR, .code = "bad-name", .place = meta->place}, "metadata.name",
-               "use lower-case letters, digits and dashes, at most 200 of them", "the name cannot be a directory's");
+    report_add(report, &(struct finding){.severity = FINDING_ERROR, .code = "bad-name", .place = meta->place},
+               "metadata.name", "use lower-case letters, digits and dashes, at most 200 of them",
+               "the name cannot be a directory's");
     return false;
 }
 
@@ -800,8 +693,10 @@ static bool lock_directory(struct local *local, struct error *err)
             return error_set_machine(err, errno, "lock", path);
         ssize_t n = read(local->lock_fd, holder, sizeof holder - 1);
         holder[n > 0 ? n : 0] = 0;
-        return error_set(err, ERROR_INVALID, "another weir (process %.*s) already works in %s; stop it, or give this one its own "
-                         "--data-dir", (int)strcspn(holder, "\n"), holder[0] ? holder : "unknown", local->root);
+        return error_set(err, ERROR_INVALID,
+                         "another weir (process %.*s) already works in %s; stop it, or give this one its own "
+                         "--data-dir",
+                         (int)strcspn(holder, "\n"), holder[0] ? holder : "unknown", local->root);
     }
     if (ftruncate(local->lock_fd, 0) == 0)
         dprintf(local->lock_fd, "%d\n", (int)getpid());
@@ -847,7 +742,8 @@ static char *base_directory(const char *base_dir)
 static bool check_shim(const char *shim, struct error *err)
 {
     return access(shim, X_OK) == 0 ||
-           error_set(err, ERROR_MISSING, "cannot use %s: %s; weir-shim belongs beside the weir program", shim, strerror(errno));
+           error_set(err, ERROR_MISSING, "cannot use %s: %s; weir-shim belongs beside the weir program", shim,
+                     strerror(errno));
 }
 
 bool platform_new_local(struct loop *real, struct transport *transport, const struct local_options *options,
@@ -858,13 +754,19 @@ bool platform_new_local(struct loop *real, struct transport *transport, const st
     if (root == NULL)
         return false;
     struct local *local = mem_alloc(sizeof *local);
-    *local = (struct local){.platform = {.ops = &ops}, .loop = real, .base = loop_event_base(real), .transport = transport,
-                            .root = root, .shim = options->shim ? mem_copy(options->shim) : shim_beside_us(),
-                            .base_dir = base_directory(options->base_dir), .lock_fd = -1, .groups = map_new(),
+    *local = (struct local){.platform = {.ops = &ops},
+                            .loop = real,
+                            .base = loop_event_base(real),
+                            .transport = transport,
+                            .root = root,
+                            .shim = options->shim ? mem_copy(options->shim) : shim_beside_us(),
+                            .base_dir = base_directory(options->base_dir),
+                            .lock_fd = -1,
+                            .groups = map_new(),
                             .jobsets = map_new()};
     local->configs = config_store_new(config_was_changed, local);
     local->flush_timer = loop_timer_new(real, on_flush, local);
-    local->usage_timer = loop_timer_new(real, on_usage, local);
+    local->usage_timer = loop_timer_new(real, local_on_usage, local);
     local->orphan_timer = loop_timer_new(real, on_orphans, local);
     if (!check_shim(local->shim, err) || !lock_directory(local, err)) {
         local_free(&local->platform);

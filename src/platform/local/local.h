@@ -21,8 +21,9 @@ struct transport;
 
 struct local_options {
     const char *data_dir;
-    const char *shim;      /* path of weir-shim; NULL: beside this executable */
-    const char *base_dir;  /* what a relative workingDir or command is relative to when the manifest has no file; NULL: cwd */
+    const char *shim; /* path of weir-shim; NULL: beside this executable */
+    const char
+        *base_dir; /* what a relative workingDir or command is relative to when the manifest has no file; NULL: cwd */
 };
 bool platform_new_local(struct loop *real, struct transport *transport, const struct local_options *options,
                         struct platform **out, struct error *err);

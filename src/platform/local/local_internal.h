@@ -1,7 +1,8 @@
 /*
  * local_internal: what the files of the local platform share.
  *
- *     local.c      the platform's table, notices to those who watch, the walk for usage, start and stop of the whole
+ *     local.c      the platform's table, notices to those who watch, start and stop of the whole
+ *     sampling.c   usage of all processes, while somebody asks
  *     group.c      a Deployment or StatefulSet: which ordinals there are (plan_replicas decides)
  *     replica.c    one of them: does what lifecycle.h says
  *     jobset.c     the jobs of a ScaledJob
@@ -32,9 +33,9 @@ struct local;
 struct timer;
 
 enum {
-    STARTS_PER_TURN_MAX = 16,     /* a start costs about a millisecond of the loop */
-    UNSURE_RETRY_MS = 200,        /* until a shim that was just being started says who it is */
-    STOP_SLACK_MS = 5 * 1000,     /* a shim that has not ended so long after the grace period is itself killed */
+    STARTS_PER_TURN_MAX = 16, /* a start costs about a millisecond of the loop */
+    UNSURE_RETRY_MS = 200,    /* until a shim that was just being started says who it is */
+    STOP_SLACK_MS = 5 * 1000, /* a shim that has not ended so long after the grace period is itself killed */
 };
 
 /* ------------------------------------------------------------------ notices */
@@ -56,16 +57,16 @@ struct replica {
     char *name, *dir;
     enum replica_state state;
     struct run run;
-    bool unsure;           /* somebody holds the directory; asked again by the timer */
-    struct spec *spec;     /* what it runs with; NULL: adopted, and not known */
-    uint64_t hash;         /* of the template it runs with */
+    bool unsure;             /* somebody holds the directory; asked again by the timer */
+    struct spec *spec;       /* what it runs with; NULL: adopted, and not known */
+    uint64_t hash;           /* of the template it runs with */
     int64_t number, counted; /* of the last run; of the last run whose end was counted */
     int restarts, backoff_level, port;
     int64_t grace_ms;
     int64_t start_at_ms, ready_at_ms, next_start_at_ms; /* wall clock */
     bool ready;
     struct probing *probing;
-    struct timer *timer;   /* back-off, unsure, or overdue end, by state */
+    struct timer *timer; /* back-off, unsure, or overdue end, by state */
     struct usage_track usage;
     char note[400];
 };
@@ -79,16 +80,16 @@ struct target { /* who watches a group */
 struct group {
     struct local *local;
     char *kind, *ns, *name, *file, *dir; /* file NULL: no manifest yet */
-    bool ordered;          /* StatefulSet */
-    bool claimed;          /* a manifest of this run names it */
-    struct spec *spec;     /* newest; NULL: none yet */
-    int32_t replicas;      /* wanted; -1: no manifest yet */
-    bool removed;          /* its manifest is gone: everything goes */
-    struct replica **list; /* by ordinal; NULL where there is none */
-    size_t count;          /* of list */
+    bool ordered;                        /* StatefulSet */
+    bool claimed;                        /* a manifest of this run names it */
+    struct spec *spec;                   /* newest; NULL: none yet */
+    int32_t replicas;                    /* wanted; -1: no manifest yet */
+    bool removed;                        /* its manifest is gone: everything goes */
+    struct replica **list;               /* by ordinal; NULL where there is none */
+    size_t count;                        /* of list */
     struct target *targets;
     struct pod_view *views;
-    bool due;              /* to be reconciled */
+    bool due; /* to be reconciled */
     struct group *next_due;
 };
 
@@ -130,23 +131,23 @@ struct job_process {
     struct jobset *set;
     char *name, *dir;
     enum job_phase phase;
-    bool deleted;          /* not shown any more; gone when its process is */
+    bool deleted; /* not shown any more; gone when its process is */
     bool succeeded, unsure, overdue, backing_off;
-    bool refused;          /* the last start was not possible: no Secret, no disk */
-    bool restart_never;    /* these four as they stood when it was made: a Job's spec does not change */
+    bool refused;       /* the last start was not possible: no Secret, no disk */
+    bool restart_never; /* these four as they stood when it was made: a Job's spec does not change */
     int32_t backoff_limit;
     int64_t active_deadline_s, ttl_s; /* -1: none */
     struct run run;
-    struct spec *spec;     /* NULL: adopted; restarts take the newest */
+    struct spec *spec; /* NULL: adopted; restarts take the newest */
     uint64_t generation;
     int64_t created_at_ms, started_at_ms, finished_at_ms;
     int64_t number, counted, grace_ms;
     int failures, backoff_level, port;
-    struct timer *timer;   /* back-off, unsure, overdue end, or ttl, by phase */
+    struct timer *timer; /* back-off, unsure, overdue end, or ttl, by phase */
     struct timer *deadline;
     struct usage_track usage;
     char note[400];
-    struct label *labels;  /* the template's and two of its own */
+    struct label *labels; /* the template's and two of its own */
     size_t label_count;
 };
 
@@ -192,7 +193,7 @@ struct job_process *job_new(struct jobset *set, const char *name);
 bool job_write(const struct job_process *job, struct error *err);
 void job_start(struct job_process *job);
 void job_delete(struct job_process *job); /* gone from the views at once, in a later turn for good */
-void job_stop(struct job_process *job); /* Weir stops: the job is not over, and goes on when Weir is back */
+void job_stop(struct job_process *job);   /* Weir stops: the job is not over, and goes on when Weir is back */
 void job_adopt(struct job_process *job);
 void job_take_spec(struct job_process *job, struct spec *spec); /* references it */
 void job_write_volumes(struct job_process *job);
@@ -236,8 +237,9 @@ void local_due_group(struct local *local, struct group *group);
 void local_due_jobset(struct local *local, struct jobset *set);
 /* Usage is measured for a while after somebody asked. */
 void local_want_usage(struct local *local);
-void local_event(struct local *local, const char *ns, const char *kind, const char *name, bool warning, const char *reason,
-                 const char *text);
+void local_on_usage(void *arg); /* the timer's callback; arg is the local */
+void local_event(struct local *local, const char *ns, const char *kind, const char *name, bool warning,
+                 const char *reason, const char *text);
 /* A process ended while the platform stops: perhaps it was the last. */
 void local_check_stopped(struct local *local);
 /* Adopts what the data directory holds. */
@@ -245,6 +247,7 @@ void local_scan(struct local *local);
 /* Whether a name can be a directory's. */
 bool local_name_is_good(const char *name);
 /* The names a directory was made for, from its `workload` record. */
-bool local_read_workload(const char *dir, char *kind, size_t kind_size, char *file, size_t file_size, int32_t *replicas);
+bool local_read_workload(const char *dir, char *kind, size_t kind_size, char *file, size_t file_size,
+                         int32_t *replicas);
 
 #endif

@@ -139,7 +139,8 @@ static void on_reply(void *arg, const struct http_reply *reply)
 
 static void ask_http(struct one_probe *p, int port)
 {
-    static const struct tls_identity trusting = {.insecure = true}; /* as the kubelet: a probe verifies no certificate */
+    static const struct tls_identity trusting = {.insecure =
+                                                     true}; /* as the kubelet: a probe verifies no certificate */
     struct http_header headers[HEADERS_MAX];
     bool tls = p->spec->scheme != NULL && strcasecmp(p->spec->scheme, "HTTPS") == 0;
     const char *path = p->spec->path ? p->spec->path : "/";
@@ -149,8 +150,12 @@ static void ask_http(struct one_probe *p, int port)
         headers[i] = (struct http_header){.name = p->spec->headers[i].name, .value = p->spec->headers[i].value};
     char *url = mem_alloc(strlen(path) + 64);
     sprintf(url, "%s://127.0.0.1:%d%s%s", tls ? "https" : "http", port, path[0] == '/' ? "" : "/", path);
-    struct http_request request = {.method = "GET", .url = url, .headers = headers, .header_count = count,
-                                   .tls = tls ? &trusting : NULL, .timeout_ms = p->spec->timeout_s * INT64_C(1000),
+    struct http_request request = {.method = "GET",
+                                   .url = url,
+                                   .headers = headers,
+                                   .header_count = count,
+                                   .tls = tls ? &trusting : NULL,
+                                   .timeout_ms = p->spec->timeout_s * INT64_C(1000),
                                    .no_redirects = true};
     p->exchange = p->owner->transport->ops->http(p->owner->transport, &request, on_reply, p);
     free(url);
@@ -186,9 +191,13 @@ static void on_not_connected(void *arg, struct stream *stream, enum stream_end w
 
 static void ask_tcp(struct one_probe *p, int port)
 {
-    struct stream_request request = {.host = "127.0.0.1", .port = port,
+    struct stream_request request = {.host = "127.0.0.1",
+                                     .port = port,
                                      .connect_timeout_ms = p->spec->timeout_s * INT64_C(1000),
-                                     .on_open = on_connected, .on_bytes = on_bytes, .on_end = on_not_connected, .arg = p};
+                                     .on_open = on_connected,
+                                     .on_bytes = on_bytes,
+                                     .on_end = on_not_connected,
+                                     .arg = p};
 
     p->stream = p->owner->transport->ops->stream_open(p->owner->transport, &request);
 }
@@ -285,9 +294,17 @@ struct probing *probing_start(const struct probing_context *c, probing_told *tol
 {
     struct probing *g = mem_alloc(sizeof *g);
 
-    *g = (struct probing){.loop = c->loop, .base = c->base, .transport = c->transport, .shim = mem_copy(c->shim),
-                          .spec = spec_ref(c->spec), .arena = arena_new(ARENA_SMALL), .port = c->port, .grace_s = -1,
-                          .adopted = c->adopted, .told = told, .arg = arg};
+    *g = (struct probing){.loop = c->loop,
+                          .base = c->base,
+                          .transport = c->transport,
+                          .shim = mem_copy(c->shim),
+                          .spec = spec_ref(c->spec),
+                          .arena = arena_new(ARENA_SMALL),
+                          .port = c->port,
+                          .grace_s = -1,
+                          .adopted = c->adopted,
+                          .told = told,
+                          .arg = arg};
     bool exec = c->spec->readiness.kind == PROBE_EXEC || c->spec->liveness.kind == PROBE_EXEC ||
                 c->spec->startup.kind == PROBE_EXEC;
     if (exec)

@@ -20,7 +20,8 @@ struct process_image;
 struct spec;
 struct transport;
 
-struct probing_context { /* spec is referenced; image and shim are borrowed for the call; the rest as long as the probing lives */
+struct
+    probing_context { /* spec is referenced; image and shim are borrowed for the call; the rest as long as the probing lives */
     struct loop *loop;
     struct event_base *base;
     struct transport *transport;
@@ -28,7 +29,7 @@ struct probing_context { /* spec is referenced; image and shim are borrowed for 
     struct spec *spec;
     int port; /* the replica's */
     char *const *envp;
-    bool adopted; /* it runs for a while: no startup probe, no initial delays */
+    bool adopted;   /* it runs for a while: no startup probe, no initial delays */
     bool was_ready; /* with adopted: it stays ready until its probe says otherwise */
 };
 enum probing_news {

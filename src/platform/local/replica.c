@@ -101,8 +101,8 @@ static void identify(const struct replica *r, char *ordinal, size_t size, char *
 {
     snprintf(ordinal, size, "%d", r->ordinal);
     snprintf(volumes, volumes_size, "%s/volumes", r->dir);
-    *out = (struct replica_identity){.ns = r->group->ns, .pod_name = r->name, .ordinal = ordinal, .volumes_dir = volumes,
-                                     .port = r->port};
+    *out = (struct replica_identity){
+        .ns = r->group->ns, .pod_name = r->name, .ordinal = ordinal, .volumes_dir = volumes, .port = r->port};
 }
 
 static bool make_image(const struct replica *r, struct arena *arena, struct process_image *out, struct error *err)
@@ -136,8 +136,8 @@ static bool start_process(struct replica *r, struct arena *arena, struct error *
     if (!dir_make(r->dir, err) || !volumes_write(volumes, r->spec, r->group->ns, local->configs, err) ||
         !make_image(r, arena, &image, err) || !write_record(r, err))
         return false;
-    struct run_command command = {.shim = local->shim, .argv = image.argv, .envp = image.envp, .cwd = r->spec->cwd,
-                                  .grace_ms = r->grace_ms};
+    struct run_command command = {
+        .shim = local->shim, .argv = image.argv, .envp = image.envp, .cwd = r->spec->cwd, .grace_ms = r->grace_ms};
     return run_start(&r->run, r->number, &command, err);
 }
 
@@ -178,9 +178,15 @@ static void begin_probing(struct replica *r, bool adopted)
     if (r->spec != NULL) {
         if (!make_image(r, arena, &image, &err)) /* a Secret went after the start: its commands must do without */
             image.envp = arena_array(arena, 1, sizeof *image.envp);
-        struct probing_context context = {.loop = local->loop, .base = local->base, .transport = local->transport,
-                                          .shim = local->shim, .spec = r->spec, .port = r->port, .envp = image.envp,
-                                          .adopted = adopted, .was_ready = adopted && r->ready};
+        struct probing_context context = {.loop = local->loop,
+                                          .base = local->base,
+                                          .transport = local->transport,
+                                          .shim = local->shim,
+                                          .spec = r->spec,
+                                          .port = r->port,
+                                          .envp = image.envp,
+                                          .adopted = adopted,
+                                          .was_ready = adopted && r->ready};
         r->probing = probing_start(&context, on_probing, r);
         set_ready(r, probing_ready(r->probing));
     }
@@ -410,13 +416,23 @@ void replica_view(const struct replica *r, struct pod_view *out)
     bool has_address = r->port != 0 && replica_state_lives(r->state);
     const char *probe_note = r->probing != NULL && !r->ready ? probing_note(r->probing) : "";
 
-    *out = (struct pod_view){.name = r->name, .labels = spec ? spec->labels : NULL, .label_count = spec ? spec->label_count : 0,
-                             .phase = phase_of(r), .ready = r->ready ? POD_READY_TRUE : POD_READY_FALSE,
+    *out = (struct pod_view){.name = r->name,
+                             .labels = spec ? spec->labels : NULL,
+                             .label_count = spec ? spec->label_count : 0,
+                             .phase = phase_of(r),
+                             .ready = r->ready ? POD_READY_TRUE : POD_READY_FALSE,
                              .deleted = replica_state_ends(r->state) && r->state != REPLICA_FAILING,
-                             .start_at_ms = r->start_at_ms, .ready_at_ms = r->ready_at_ms,
+                             .start_at_ms = r->start_at_ms,
+                             .ready_at_ms = r->ready_at_ms,
                              .host = has_address ? "127.0.0.1" : "",
-                             .port = !has_address ? 0 : spec ? spec_port(spec, NULL, r->port) : r->port, .node = "localhost",
-                             .restarts = r->restarts, .note = probe_note[0] != 0 ? probe_note : r->note, .cpu = r->usage.cpu, .memory = r->usage.memory};
+                             .port = !has_address ? 0
+                                     : spec       ? spec_port(spec, NULL, r->port)
+                                                  : r->port,
+                             .node = "localhost",
+                             .restarts = r->restarts,
+                             .note = probe_note[0] != 0 ? probe_note : r->note,
+                             .cpu = r->usage.cpu,
+                             .memory = r->usage.memory};
 }
 
 bool replica_is_current(const struct replica *r)
@@ -445,7 +461,10 @@ struct replica *replica_new(struct group *group, int ordinal)
 
     text_init(&path, PATH_MAX);
     text_printf(&path, "%s/%d", group->dir, ordinal);
-    *r = (struct replica){.group = group, .ordinal = ordinal, .state = REPLICA_IDLE, .dir = text_take(&path),
+    *r = (struct replica){.group = group,
+                          .ordinal = ordinal,
+                          .state = REPLICA_IDLE,
+                          .dir = text_take(&path),
                           .grace_ms = DEFAULT_GRACE_PERIOD_S * SECOND_MS};
     text_printf(&path, "%s-%d", group->name, ordinal);
     r->name = text_take(&path);

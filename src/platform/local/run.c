@@ -27,9 +27,10 @@
 #include "base/text.h"
 
 enum {
-    LOCK_FD = 3, READY_FD = 4, /* where the shim expects them */
+    LOCK_FD = 3,
+    READY_FD = 4, /* where the shim expects them */
     ABOVE_FIXED_FDS = 10,
-    SWEEP_ROUNDS = 3,          /* a process may fork while the list is read */
+    SWEEP_ROUNDS = 3, /* a process may fork while the list is read */
     SHIM_ARGUMENTS = 16,
 };
 
@@ -291,8 +292,14 @@ static bool watch_fd(struct run *run, int fd, event_callback_fn callback, struct
 void run_init(struct run *run, struct event_base *base, const char *dir, void (*on_started)(void *arg),
               void (*on_ended)(void *arg, const struct run_end *end), void *arg)
 {
-    *run = (struct run){.base = base, .dir = mem_copy(dir), .pidfd = -1, .ready_fd = -1, .number = -1,
-                        .on_started = on_started, .on_ended = on_ended, .arg = arg};
+    *run = (struct run){.base = base,
+                        .dir = mem_copy(dir),
+                        .pidfd = -1,
+                        .ready_fd = -1,
+                        .number = -1,
+                        .on_started = on_started,
+                        .on_ended = on_ended,
+                        .arg = arg};
 }
 
 void run_done(struct run *run)
@@ -483,8 +490,10 @@ bool run_start(struct run *run, int64_t number, const struct run_command *comman
         return false;
     int lock = take_lock(run->dir);
     if (lock < 0 && errno == EWOULDBLOCK)
-        return error_set(err, ERROR_INTERNAL, "%s is still held by an earlier process; it is taken over as soon as that says "
-                         "what it is", run->dir);
+        return error_set(err, ERROR_INTERNAL,
+                         "%s is still held by an earlier process; it is taken over as soon as that says "
+                         "what it is",
+                         run->dir);
     if (lock < 0 || (lock = move_up(lock)) < 0)
         return error_set_machine(err, errno, "lock", run->dir);
     if (pipe2(ready, O_CLOEXEC) != 0 || (ready[1] = move_up(ready[1])) < 0) {

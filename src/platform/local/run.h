@@ -31,8 +31,8 @@ enum run_how {
 struct run_end {
     enum run_how how;
     int code;
-    bool forced;        /* killed when its grace period was over */
-    int64_t number;     /* of the run; -1: not known */
+    bool forced;                  /* killed when its grace period was over */
+    int64_t number;               /* of the run; -1: not known */
     int64_t at_ms, started_at_ms; /* wall clock; 0: not known */
     char text[300];
 };

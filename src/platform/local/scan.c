@@ -18,7 +18,8 @@
 
 bool local_name_is_good(const char *name)
 {
-    return name != NULL && name[0] != 0 && name[0] != '.' && strchr(name, '/') == NULL && strlen(name) <= LOCAL_NAME_MAX_BYTES;
+    return name != NULL && name[0] != 0 && name[0] != '.' && strchr(name, '/') == NULL &&
+           strlen(name) <= LOCAL_NAME_MAX_BYTES;
 }
 
 bool local_read_workload(const char *dir, char *kind, size_t kind_size, char *file, size_t file_size, int32_t *replicas)
@@ -60,7 +61,8 @@ static void adopt_entry(struct local *local, const char *ns, const char *entry)
     int32_t replicas;
     const char *dot = strchr(entry, '.');
 
-    if (dot == NULL || dot == entry || snprintf(dir, sizeof dir, "%s/%s/%s", local->root, ns, entry) >= (int)sizeof dir ||
+    if (dot == NULL || dot == entry ||
+        snprintf(dir, sizeof dir, "%s/%s/%s", local->root, ns, entry) >= (int)sizeof dir ||
         !local_read_workload(dir, kind, sizeof kind, file, sizeof file, &replicas))
         return;
     if (strlen(kind) != (size_t)(dot - entry) || strncmp(kind, entry, strlen(kind)) != 0)

@@ -29,8 +29,9 @@ static void complain(struct reading *r, enum finding_severity severity, const ch
 
     snprintf(field, sizeof field, "%s%s.%s", r->meta->path_prefix ? r->meta->path_prefix : "", r->field, below);
     snprintf(object, sizeof object, "%s %s/%s", r->meta->kind, r->meta->ns, r->meta->name);
-    report_add(r->report, &(struct finding){.severity = severity, .code = code, .place = r->meta->place, .object = object},
-               field, remedy, "%s", text);
+    report_add(r->report,
+               &(struct finding){.severity = severity, .code = code, .place = r->meta->place, .object = object}, field,
+               remedy, "%s", text);
     if (severity == FINDING_ERROR)
         r->failed = true;
 }
@@ -61,9 +62,14 @@ static const char *const *copy_strings(struct reading *r, const char *const *str
 
 static struct env_var copy_env_var(struct reading *r, const struct env_var *v)
 {
-    return (struct env_var){.name = copy(r, v->name), .value = copy(r, v->value), .secret_name = copy(r, v->secret_name),
-                            .config_name = copy(r, v->config_name), .field_path = copy(r, v->field_path),
-                            .resource = copy(r, v->resource), .key = copy(r, v->key), .optional = v->optional};
+    return (struct env_var){.name = copy(r, v->name),
+                            .value = copy(r, v->value),
+                            .secret_name = copy(r, v->secret_name),
+                            .config_name = copy(r, v->config_name),
+                            .field_path = copy(r, v->field_path),
+                            .resource = copy(r, v->resource),
+                            .key = copy(r, v->key),
+                            .optional = v->optional};
 }
 
 static void check_env_var(struct reading *r, const struct env_var *v, size_t index)
@@ -77,7 +83,8 @@ static void check_env_var(struct reading *r, const struct env_var *v, size_t ind
     } else if (v->field_path != NULL && strcmp(v->field_path, "metadata.name") != 0 &&
                strcmp(v->field_path, "metadata.namespace") != 0) {
         char text[200];
-        snprintf(text, sizeof text, "field \"%.100s\" of a pod has no meaning for a process on this machine", v->field_path);
+        snprintf(text, sizeof text, "field \"%.100s\" of a pod has no meaning for a process on this machine",
+                 v->field_path);
         refuse(r, below, "metadata.name and metadata.namespace are known here", text);
     }
 }
@@ -93,20 +100,29 @@ static void copy_env(struct reading *r, const struct container *c)
     }
     for (size_t i = 0; i < c->env_from_count; i++) {
         const struct env_from *f = &c->env_from[i];
-        from[i] = (struct env_from){.prefix = copy(r, f->prefix), .secret_name = copy(r, f->secret_name),
-                                    .config_name = copy(r, f->config_name), .optional = f->optional};
+        from[i] = (struct env_from){.prefix = copy(r, f->prefix),
+                                    .secret_name = copy(r, f->secret_name),
+                                    .config_name = copy(r, f->config_name),
+                                    .optional = f->optional};
     }
-    r->spec->env = (struct spec_env){.container = copy(r, c->name ? c->name : ""), .from = from,
-                                     .from_count = c->env_from_count, .vars = vars, .var_count = c->env_count};
+    r->spec->env = (struct spec_env){.container = copy(r, c->name ? c->name : ""),
+                                     .from = from,
+                                     .from_count = c->env_from_count,
+                                     .vars = vars,
+                                     .var_count = c->env_count};
 }
 
 static void copy_probe(struct reading *r, const struct probe *p, struct spec_probe *out)
 {
     size_t n = 0;
 
-    *out = (struct spec_probe){.kind = p->kind, .path = copy(r, p->path), .scheme = copy(r, p->scheme),
-                               .port = copy(r, p->port), .command = copy_strings(r, p->command),
-                               .initial_delay_s = p->initial_delay_s, .period_s = p->period_s > 0 ? p->period_s : 10,
+    *out = (struct spec_probe){.kind = p->kind,
+                               .path = copy(r, p->path),
+                               .scheme = copy(r, p->scheme),
+                               .port = copy(r, p->port),
+                               .command = copy_strings(r, p->command),
+                               .initial_delay_s = p->initial_delay_s,
+                               .period_s = p->period_s > 0 ? p->period_s : 10,
                                .timeout_s = p->timeout_s > 0 ? p->timeout_s : 1,
                                .success_threshold = p->success_threshold > 0 ? p->success_threshold : 1,
                                .failure_threshold = p->failure_threshold > 0 ? p->failure_threshold : 3,
@@ -182,8 +198,10 @@ static void copy_volumes(struct reading *r, const struct pod_template *t)
         else if (v->secret_name == NULL && v->config_name == NULL && !v->empty_dir)
             refuse(r, below, "use a path in env, or a secret, configMap or emptyDir volume",
                    "only Secrets, ConfigMaps and empty directories can be volumes on this machine");
-        out[i] = (struct spec_volume){.name = copy(r, v->name), .secret_name = copy(r, v->secret_name),
-                                      .config_name = copy(r, v->config_name), .optional = v->optional};
+        out[i] = (struct spec_volume){.name = copy(r, v->name),
+                                      .secret_name = copy(r, v->secret_name),
+                                      .config_name = copy(r, v->config_name),
+                                      .optional = v->optional};
         if (v->items != NULL)
             copy_items(r, v->items, i, &out[i]);
     }
@@ -293,11 +311,15 @@ static struct env_var read_env_var(struct reading *r, const struct tree *t)
                       *config = tree_get(from, "configMapKeyRef"), *reference = secret ? secret : config;
     const char *name = tree_string(tree_get(t, "name")), *value = tree_string(tree_get(t, "value"));
 
-    return (struct env_var){.name = copy(r, name ? name : ""), .value = copy(r, from ? NULL : value ? value : ""),
+    return (struct env_var){.name = copy(r, name ? name : ""),
+                            .value = copy(r, from    ? NULL
+                                             : value ? value
+                                                     : ""),
                             .secret_name = copy(r, tree_string(tree_get(secret, "name"))),
                             .config_name = copy(r, tree_string(tree_get(config, "name"))),
                             .field_path = copy(r, tree_string(tree_at(from, "fieldRef.fieldPath"))),
-                            .key = copy(r, tree_string(tree_get(reference, "key"))), .optional = optional_of(reference)};
+                            .key = copy(r, tree_string(tree_get(reference, "key"))),
+                            .optional = optional_of(reference)};
 }
 
 static struct spec_env read_env(struct reading *r, const struct tree *container)
@@ -317,7 +339,8 @@ static struct spec_env read_env(struct reading *r, const struct tree *container)
                                     .config_name = copy(r, tree_string(tree_get(config, "name"))),
                                     .optional = optional_of(secret ? secret : config)};
     }
-    return (struct spec_env){.container = copy(r, name ? name : ""), .from = f, .from_count = fs, .vars = v, .var_count = vs};
+    return (struct spec_env){
+        .container = copy(r, name ? name : ""), .from = f, .from_count = fs, .vars = v, .var_count = vs};
 }
 
 static void copy_other_containers(struct reading *r, const struct tree *template)
@@ -354,8 +377,9 @@ static uint64_t hash_numbers(uint64_t h, const int64_t *numbers, size_t count)
 
 static uint64_t hash_probe(uint64_t h, const struct spec_probe *p)
 {
-    const int64_t numbers[] = {p->kind, p->initial_delay_s, p->period_s, p->timeout_s, p->success_threshold,
-                               p->failure_threshold, p->grace_period_s};
+    const int64_t numbers[] = {p->kind,          p->initial_delay_s,   p->period_s,
+                               p->timeout_s,     p->success_threshold, p->failure_threshold,
+                               p->grace_period_s};
 
     h = hash_strings(hash_text(hash_text(hash_text(h, p->path), p->scheme), p->port), p->command);
     for (size_t i = 0; i < p->header_count; i++)
@@ -371,9 +395,13 @@ static uint64_t hash_env(uint64_t h, const struct spec_env *env)
     }
     for (size_t i = 0; i < env->var_count; i++) {
         const struct env_var *v = &env->vars[i];
-        const char *const texts[] = {v->name,       v->value ? v->value : "", v->secret_name ? v->secret_name : "",
-                                     v->config_name ? v->config_name : "", v->field_path ? v->field_path : "",
-                                     v->key ? v->key : "", NULL};
+        const char *const texts[] = {v->name,
+                                     v->value ? v->value : "",
+                                     v->secret_name ? v->secret_name : "",
+                                     v->config_name ? v->config_name : "",
+                                     v->field_path ? v->field_path : "",
+                                     v->key ? v->key : "",
+                                     NULL};
         h = hash_strings(h, texts);
     }
     return h;
@@ -426,8 +454,8 @@ static void check_containers(struct reading *r, const struct pod_template *t)
         refuse(r, "spec.containers[0].command", "write the program to run, e.g. [\"python3\", \"serve.py\"]",
                "command is required on this machine: there is no image to take it from");
     if (t->container_count > 1)
-        complain(r, FINDING_WARNING, "first-container-only", "spec.containers[1]",
-                 "make a Deployment of its own of it", "only the first container runs on this machine");
+        complain(r, FINDING_WARNING, "first-container-only", "spec.containers[1]", "make a Deployment of its own of it",
+                 "only the first container runs on this machine");
 }
 
 struct spec *spec_new(const struct pod_template *t, const struct object_meta *meta, const char *field,

@@ -26,7 +26,7 @@ struct spec_probe {
     const char *path, *scheme, *port; /* port: number, port's name or "$PORT"; resolved by spec_port */
     struct spec_header {
         const char *name, *value;
-    } *headers;
+    } * headers;
     size_t header_count;
     const char *const *command;
     int32_t initial_delay_s, period_s, timeout_s, success_threshold, failure_threshold, grace_period_s;
@@ -39,7 +39,7 @@ struct spec_volume {
     const char *name, *secret_name, *config_name; /* neither: an empty directory */
     struct spec_item {
         const char *key, *path;
-    } *items; /* NULL: all keys, each as a file of its name */
+    } * items; /* NULL: all keys, each as a file of its name */
     size_t item_count;
     bool optional;
 };
@@ -58,19 +58,19 @@ struct spec {
     const struct label *labels;
     size_t label_count;
     const char *const *command, *const *args; /* NULL-terminated */
-    const char *cwd;               /* absolute */
-    struct spec_env env;           /* of the first container */
-    const struct spec_env *others; /* of the others, for FromEnv of triggers that name one */
+    const char *cwd;                          /* absolute */
+    struct spec_env env;                      /* of the first container */
+    const struct spec_env *others;            /* of the others, for FromEnv of triggers that name one */
     size_t other_count;
     const struct spec_volume *volumes;
     size_t volume_count;
     const struct spec_port *ports;
     size_t port_count;
     bool port_is_mapped;
-    int mapped_number;             /* the declared number that means PORT; 0: none */
+    int mapped_number; /* the declared number that means PORT; 0: none */
     struct spec_probe readiness, liveness, startup;
     int64_t grace_ms;
-    bool restart_never;            /* restartPolicy Never (jobs) */
+    bool restart_never;                              /* restartPolicy Never (jobs) */
     int64_t cpu_request_milli, memory_request_milli; /* -1: none */
 };
 

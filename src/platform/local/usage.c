@@ -86,7 +86,8 @@ static int compare_trees(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct usage_tree *tree_of(const struct walk *walk, const struct seen *process, struct usage_tree *trees, size_t count)
+static struct usage_tree *tree_of(const struct walk *walk, const struct seen *process, struct usage_tree *trees,
+                                  size_t count)
 {
     for (int depth = 0; process != NULL && depth < DEPTH_MAX; depth++) {
         struct usage_tree key = {.root = process->pid};

@@ -18,7 +18,7 @@
 struct usage_tree {
     pid_t root; /* the shim */
     bool found;
-    uint64_t cpu_ticks;   /* of sysconf(_SC_CLK_TCK) */
+    uint64_t cpu_ticks; /* of sysconf(_SC_CLK_TCK) */
     int64_t memory_bytes;
     int64_t shared_bytes; /* of the largest sharer; already part of memory_bytes */
 };

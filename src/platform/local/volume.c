@@ -47,8 +47,8 @@ static bool fill(const char *dir, const struct spec_volume *v, const struct conf
         if (value == NULL && v->optional)
             continue;
         if (value == NULL)
-            return error_set(err, ERROR_MISSING, "%s has no key \"%s\", which volume %s wants", object->name, v->items[i].key,
-                             v->name);
+            return error_set(err, ERROR_MISSING, "%s has no key \"%s\", which volume %s wants", object->name,
+                             v->items[i].key, v->name);
         if (!write_at(dir, v->items[i].path, value, err))
             return false;
     }
@@ -66,8 +66,8 @@ static bool put_in_place(const char *fresh, const char *place, struct error *err
     return rename(fresh, place) == 0 || error_set_machine(err, errno, "replace", place);
 }
 
-static bool write_volume(const char *dir, const struct spec_volume *v, const char *ns, const struct config_store *configs,
-                         struct error *err)
+static bool write_volume(const char *dir, const struct spec_volume *v, const char *ns,
+                         const struct config_store *configs, struct error *err)
 {
     char place[PATH_MAX], fresh[PATH_MAX];
     bool secret = v->secret_name != NULL;
@@ -80,8 +80,8 @@ static bool write_volume(const char *dir, const struct spec_volume *v, const cha
         return dir_make(place, err);
     const struct config_object *object = config_find(configs, secret, ns, name);
     if (object == NULL && !v->optional)
-        return error_set(err, ERROR_MISSING, "%s %s/%s of volume %s is in no manifest", secret ? "Secret" : "ConfigMap", ns,
-                         name, v->name);
+        return error_set(err, ERROR_MISSING, "%s %s/%s of volume %s is in no manifest", secret ? "Secret" : "ConfigMap",
+                         ns, name, v->name);
     return dir_remove(fresh, err) && fill(fresh, v, object, err) && put_in_place(fresh, place, err);
 }
 

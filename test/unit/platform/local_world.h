@@ -42,13 +42,13 @@ struct world {
     struct error error;
 };
 
-#define UNTIL(w, condition)                                                                                                    \
-    do {                                                                                                                       \
-        int turns_left = PATIENCE_TURNS;                                                                                       \
-        while (!(condition) && turns_left-- > 0)                                                                               \
-            world_turn(w, TURN_MS);                                                                                            \
-        if (!(condition))                                                                                                      \
-            fail_msg("never: %s", #condition);                                                                                 \
+#define UNTIL(w, condition)                                                                                            \
+    do {                                                                                                               \
+        int turns_left = PATIENCE_TURNS;                                                                               \
+        while (!(condition) && turns_left-- > 0)                                                                       \
+            world_turn(w, TURN_MS);                                                                                    \
+        if (!(condition))                                                                                              \
+            fail_msg("never: %s", #condition);                                                                         \
     } while (0)
 
 static inline void world_halt(void *arg)
@@ -85,7 +85,8 @@ static inline void world_open(struct world *w, const char *shim)
     struct error err;
     struct local_options options = {.data_dir = w->dir, .shim = shim, .base_dir = "/tmp"};
 
-    if (!loop_new_real(&w->loop, &err) || !transport_new_real(w->loop, &(struct transport_options){0}, &w->transport, &err) ||
+    if (!loop_new_real(&w->loop, &err) ||
+        !transport_new_real(w->loop, &(struct transport_options){0}, &w->transport, &err) ||
         !platform_new_local(w->loop, w->transport, &options, &w->platform, &err))
         fail_msg("cannot open: %s", err.text);
     w->timer = loop_timer_new(w->loop, world_halt, w);
@@ -130,8 +131,9 @@ static inline void world_no_findings(struct world *w)
 
 static inline struct target *world_watch(struct world *w, const char *kind, const char *name)
 {
-    return w->platform->ops->target_watch(w->platform, &(struct target_key){.ns = "default", .api_version = "apps/v1", .kind = kind,
-                                          .name = name}, world_changed, w);
+    return w->platform->ops->target_watch(
+        w->platform, &(struct target_key){.ns = "default", .api_version = "apps/v1", .kind = kind, .name = name},
+        world_changed, w);
 }
 
 static inline struct target_view world_view(struct world *w, struct target *t)

@@ -14,10 +14,10 @@ int shim_main(int argc, char **argv);
 #include "platform/local/shim/weir-shim.c"
 #undef main
 
-#define SHIM_OR_TESTS(argc, argv)                                                                                              \
-    do {                                                                                                                       \
-        if (strcmp((argv)[0], "weir-shim") == 0)                                                                               \
-            return shim_main(argc, argv);                                                                                      \
+#define SHIM_OR_TESTS(argc, argv)                                                                                      \
+    do {                                                                                                               \
+        if (strcmp((argv)[0], "weir-shim") == 0)                                                                       \
+            return shim_main(argc, argv);                                                                              \
     } while (0)
 
 static inline const char *own_path(void)

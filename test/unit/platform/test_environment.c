@@ -46,7 +46,9 @@ static void count_change(void *arg, const char *ns, const char *name)
 static struct config_data data_of(const char *name, bool secret, struct config_entry *entries, size_t count)
 {
     return (struct config_data){.meta = {.kind = secret ? "Secret" : "ConfigMap", .ns = "shop", .name = name},
-                                .secret = secret, .entries = entries, .entry_count = count};
+                                .secret = secret,
+                                .entries = entries,
+                                .entry_count = count};
 }
 
 static void set_configs(struct world *w, const char *file, struct config_data *configs, size_t count)
@@ -59,7 +61,8 @@ static void set_configs(struct world *w, const char *file, struct config_data *c
 static int setup(void **state)
 {
     struct world *w = mem_alloc(sizeof *w);
-    struct config_entry secret[] = {{"password", "s3cret", 6}, {"user", "ann", 3}}, config[] = {{"level", "debug", 5}, {"a=b", "x", 1}};
+    struct config_entry secret[] = {{"password", "s3cret", 6}, {"user", "ann", 3}},
+                        config[] = {{"level", "debug", 5}, {"a=b", "x", 1}};
     struct config_data configs[] = {data_of("db", true, secret, 2), data_of("settings", false, config, 2)};
 
     *w = (struct world){.arena = arena_new(ARENA_USUAL), .report = report_new()};
@@ -97,8 +100,8 @@ static const char *value_in(char **envp, const char *name)
     return NULL;
 }
 
-static const struct replica_identity who = {.ns = "shop", .pod_name = "web-2", .ordinal = "2", .volumes_dir = "/data/volumes",
-                                            .port = 21000};
+static const struct replica_identity who = {
+    .ns = "shop", .pod_name = "web-2", .ordinal = "2", .volumes_dir = "/data/volumes", .port = 21000};
 
 /* ------------------------------------------------------------------ variables */
 
@@ -123,19 +126,39 @@ static void variables_are_kubernetes_own(void **state)
         {.name = "WEIR_REPLICA", .value = "17"},
         {.name = "EMPTY", .value = NULL},
     };
-    const struct env_from from[] = {{.config_name = "settings", .prefix = "C_"}, {.secret_name = "absent", .optional = true},
+    const struct env_from from[] = {{.config_name = "settings", .prefix = "C_"},
+                                    {.secret_name = "absent", .optional = true},
                                     {.secret_name = "db"}};
     const struct container c = {.command = (const char *const[]){"serve", "--port=$(PORT)", NULL},
-                                .args = (const char *const[]){"$(user)", "$$(user)", "$(nobody)", NULL}, .env = env,
-                                .env_count = sizeof env / sizeof env[0], .env_from = from, .env_from_count = 3};
+                                .args = (const char *const[]){"$(user)", "$$(user)", "$(nobody)", NULL},
+                                .env = env,
+                                .env_count = sizeof env / sizeof env[0],
+                                .env_from = from,
+                                .env_from_count = 3};
     static const struct {
         const char *name, *value;
     } expected[] = {
-        {"PLAIN", "2"}, {"TWICE", "11"}, {"UNKNOWN", "a $(NO_SUCH) b"}, {"ESCAPED", "$(PLAIN) $ $ $x $(PLAIN"},
-        {"LATER", "$(AFTER)"}, {"AFTER", "z"}, {"DB_PASSWORD", "s3cret"}, {"LEVEL", "debug"}, {"C_level", "debug"},
-        {"URL", "http://s3cret@debug:21000/2"}, {"NAME", "web-2"}, {"NS", "shop"}, {"MAYBE", NULL}, {"PORT", "21000"},
-        {"WEIR_REPLICA", "2"}, {"WEIR_POD_NAME", "web-2"}, {"WEIR_VOLUMES", "/data/volumes"}, {"user", "ann"}, {"EMPTY", ""},
-        {"C_a", NULL}, {"WEIR_TEST_PRIVATE", NULL},
+        {"PLAIN", "2"},
+        {"TWICE", "11"},
+        {"UNKNOWN", "a $(NO_SUCH) b"},
+        {"ESCAPED", "$(PLAIN) $ $ $x $(PLAIN"},
+        {"LATER", "$(AFTER)"},
+        {"AFTER", "z"},
+        {"DB_PASSWORD", "s3cret"},
+        {"LEVEL", "debug"},
+        {"C_level", "debug"},
+        {"URL", "http://s3cret@debug:21000/2"},
+        {"NAME", "web-2"},
+        {"NS", "shop"},
+        {"MAYBE", NULL},
+        {"PORT", "21000"},
+        {"WEIR_REPLICA", "2"},
+        {"WEIR_POD_NAME", "web-2"},
+        {"WEIR_VOLUMES", "/data/volumes"},
+        {"user", "ann"},
+        {"EMPTY", ""},
+        {"C_a", NULL},
+        {"WEIR_TEST_PRIVATE", NULL},
     };
     struct process_image image;
     struct error err;
@@ -167,12 +190,14 @@ static void what_is_missing_is_named(void **state)
         const char *text;
     } cases[] = {
         {{.name = "A", .secret_name = "nope", .key = "k"}, "Secret shop/nope of variable A is in no manifest"},
-        {{.name = "A", .config_name = "settings", .key = "k"}, "ConfigMap shop/settings has no key \"k\", which variable A wants"},
+        {{.name = "A", .config_name = "settings", .key = "k"},
+         "ConfigMap shop/settings has no key \"k\", which variable A wants"},
         {{.name = "A", .config_name = "db", .key = "user"}, "ConfigMap shop/db of variable A is in no manifest"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct container c = {.command = (const char *const[]){"serve", NULL}, .env = &cases[i].var, .env_count = 1};
+        const struct container c = {
+            .command = (const char *const[]){"serve", NULL}, .env = &cases[i].var, .env_count = 1};
         struct spec *spec = spec_of(w, &c);
         struct process_image image;
         struct error err;
@@ -205,8 +230,10 @@ static void growth_is_bounded(void **state)
 static void one_variable_can_be_asked_for(void **state)
 {
     struct world *w = *state;
-    const struct env_var env[] = {{.name = "BROKEN", .secret_name = "nope", .key = "k"}, {.name = "HOST", .value = "db"},
-                                  {.name = "URL", .value = "tcp://$(HOST)"}, {.name = "POD", .field_path = "metadata.name"}};
+    const struct env_var env[] = {{.name = "BROKEN", .secret_name = "nope", .key = "k"},
+                                  {.name = "HOST", .value = "db"},
+                                  {.name = "URL", .value = "tcp://$(HOST)"},
+                                  {.name = "POD", .field_path = "metadata.name"}};
     static const struct {
         const char *name, *value;
     } cases[] = {{"URL", "tcp://db"}, {"BROKEN", NULL}, {"POD", NULL}, {"NONE", NULL}};
@@ -229,7 +256,8 @@ static void one_variable_can_be_asked_for(void **state)
 static void what_has_no_meaning_here_is_an_error_that_names_the_field(void **state)
 {
     struct world *w = *state;
-    const struct env_var ip = {.name = "IP", .field_path = "status.podIP"}, cpu = {.name = "CPU", .resource = "limits.cpu"};
+    const struct env_var ip = {.name = "IP", .field_path = "status.podIP"},
+                         cpu = {.name = "CPU", .resource = "limits.cpu"};
     const char *const serve[] = {"serve", NULL}, *const none[] = {NULL};
     const struct volume host = {.name = "disk"}, up = {.name = "..", .empty_dir = true};
     const struct {
@@ -238,15 +266,21 @@ static void what_has_no_meaning_here_is_an_error_that_names_the_field(void **sta
         const char *field;
     } cases[] = {
         {{.command = none}, NULL, "spec.template.spec.containers[0].command"},
-        {{.command = serve, .env = &ip, .env_count = 1}, NULL, "spec.template.spec.containers[0].env[0].valueFrom.fieldRef.fieldPath"},
-        {{.command = serve, .env = &cpu, .env_count = 1}, NULL, "spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef"},
+        {{.command = serve, .env = &ip, .env_count = 1},
+         NULL,
+         "spec.template.spec.containers[0].env[0].valueFrom.fieldRef.fieldPath"},
+        {{.command = serve, .env = &cpu, .env_count = 1},
+         NULL,
+         "spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef"},
         {{.command = serve}, &host, "spec.template.spec.volumes[0]"},
         {{.command = serve}, &up, "spec.template.spec.volumes[0]"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct object_meta meta = {.kind = "Deployment", .ns = "shop", .name = "web"};
-        struct pod_template t = {.main = cases[i].container, .container_count = 1, .volumes = cases[i].volume,
+        struct pod_template t = {.main = cases[i].container,
+                                 .container_count = 1,
+                                 .volumes = cases[i].volume,
                                  .volume_count = cases[i].volume != NULL};
         struct report *report = report_new();
         assert_null(spec_new(&t, &meta, "spec.template", "/srv", report));
@@ -269,7 +303,8 @@ static void what_has_no_meaning_here_is_an_error_that_names_the_field(void **sta
 static void ports_are_mapped_where_the_manifest_says_so(void **state)
 {
     struct world *w = *state;
-    static const char ports[] = "[{\"name\":\"http\",\"containerPort\":8000},{\"name\":\"admin\",\"containerPort\":9000}]";
+    static const char ports[] =
+        "[{\"name\":\"http\",\"containerPort\":8000},{\"name\":\"admin\",\"containerPort\":9000}]";
     const struct env_var port = {.name = "PORT", .value = "8000"}, other = {.name = "PORT", .value = "9000"};
     const char *const plain[] = {"serve", NULL}, *const refers[] = {"sh", "-c", "serve --port $PORT", NULL},
                       *const close_by[] = {"serve", "$PORTAL", NULL};
@@ -339,10 +374,14 @@ static void volumes_follow_their_data(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(volumes, sizeof volumes, "%s/volumes", dir);
     assert_true(tree_read_json(items, sizeof items - 1, false, w->arena, &tree, &err));
-    const struct volume v[] = {{.name = "creds", .secret_name = "db"}, {.name = "conf", .config_name = "settings", .items = tree},
-                               {.name = "tmp", .empty_dir = true}, {.name = "maybe", .secret_name = "absent", .optional = true}};
+    const struct volume v[] = {{.name = "creds", .secret_name = "db"},
+                               {.name = "conf", .config_name = "settings", .items = tree},
+                               {.name = "tmp", .empty_dir = true},
+                               {.name = "maybe", .secret_name = "absent", .optional = true}};
     struct object_meta meta = {.kind = "Deployment", .ns = "shop", .name = "web"};
-    struct pod_template t = {.main = {.command = (const char *const[]){"serve", NULL}}, .container_count = 1, .volumes = v,
+    struct pod_template t = {.main = {.command = (const char *const[]){"serve", NULL}},
+                             .container_count = 1,
+                             .volumes = v,
                              .volume_count = 4};
     struct spec *spec = spec_new(&t, &meta, "spec.template", "/srv", w->report);
     assert_non_null(spec);

@@ -31,7 +31,8 @@ static const char *manifest(const char *script, const char *more)
 
     snprintf(text, sizeof text,
              "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata:\n  name: work\nspec:\n"
-             "  triggers:\n    - {type: cron, metadata: {timezone: UTC, start: 0 0 * * *, end: 1 0 * * *, desiredReplicas: '1'}}\n"
+             "  triggers:\n    - {type: cron, metadata: {timezone: UTC, start: 0 0 * * *, end: 1 0 * * *, "
+             "desiredReplicas: '1'}}\n"
              "  jobTargetRef:\n%s    template:\n      metadata:\n        labels: {app: worker}\n      spec:\n"
              "        terminationGracePeriodSeconds: 1\n        containers:\n          - name: main\n"
              "            command: [\"/bin/sh\", \"-c\"]\n            args:\n              - |\n                %s\n",
@@ -139,7 +140,8 @@ static void a_deadline_ends_a_job(void **state)
     struct world *w = *state;
     struct job_owner *owner = watch(w, 1);
 
-    world_apply(w, "/tmp/work.yaml", manifest("trap '' TERM; while :; do sleep 0.1; done", "    activeDeadlineSeconds: 1\n"));
+    world_apply(w, "/tmp/work.yaml",
+                manifest("trap '' TERM; while :; do sleep 0.1; done", "    activeDeadlineSeconds: 1\n"));
     create(w, owner, 1);
     UNTIL(w, strcmp(shape(w, owner), "r") == 0);
     UNTIL(w, strcmp(shape(w, owner), "f") == 0);

@@ -21,26 +21,49 @@ static void lives_end_where_they_should(void **state)
     } lives[] = {
         {"a start", {REPLICA_START, REPLICA_STARTED}, 2, REPLICA_RUNNING, ACTION_PROBE},
         {"a crash backs off", {REPLICA_START, REPLICA_STARTED, REPLICA_ENDED}, 3, REPLICA_BACKOFF, ACTION_DELAY},
-        {"and starts again", {REPLICA_START, REPLICA_STARTED, REPLICA_ENDED, REPLICA_START}, 4, REPLICA_STARTING, ACTION_SPAWN},
+        {"and starts again",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_ENDED, REPLICA_START},
+         4,
+         REPLICA_STARTING,
+         ACTION_SPAWN},
         {"no room to start", {REPLICA_START, REPLICA_REFUSED}, 2, REPLICA_BACKOFF, ACTION_DELAY},
         {"cannot be executed", {REPLICA_START, REPLICA_ENDED}, 2, REPLICA_BACKOFF, ACTION_DELAY},
         {"scaled down", {REPLICA_START, REPLICA_STARTED, REPLICA_REMOVE, REPLICA_ENDED}, 4, REPLICA_GONE, ACTION_DROP},
-        {"scaled down while starting", {REPLICA_START, REPLICA_REMOVE, REPLICA_STARTED}, 3, REPLICA_LEAVING, ACTION_NONE},
+        {"scaled down while starting",
+         {REPLICA_START, REPLICA_REMOVE, REPLICA_STARTED},
+         3,
+         REPLICA_LEAVING,
+         ACTION_NONE},
         {"scaled down in back-off", {REPLICA_START, REPLICA_ENDED, REPLICA_REMOVE}, 3, REPLICA_GONE, ACTION_DROP},
         {"never started", {REPLICA_REMOVE}, 1, REPLICA_GONE, ACTION_DROP},
-        {"wanted again while it leaves", {REPLICA_START, REPLICA_STARTED, REPLICA_REMOVE, REPLICA_START}, 4, REPLICA_RENEWING,
+        {"wanted again while it leaves",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_REMOVE, REPLICA_START},
+         4,
+         REPLICA_RENEWING,
          ACTION_NONE},
-        {"and comes back at once", {REPLICA_START, REPLICA_STARTED, REPLICA_REMOVE, REPLICA_START, REPLICA_ENDED}, 5,
-         REPLICA_IDLE, ACTION_FORGET},
+        {"and comes back at once",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_REMOVE, REPLICA_START, REPLICA_ENDED},
+         5,
+         REPLICA_IDLE,
+         ACTION_FORGET},
         {"renewed", {REPLICA_START, REPLICA_STARTED, REPLICA_RENEW, REPLICA_ENDED}, 4, REPLICA_IDLE, ACTION_FORGET},
         {"renewed in back-off", {REPLICA_START, REPLICA_ENDED, REPLICA_RENEW}, 3, REPLICA_IDLE, ACTION_FORGET},
-        {"removed while renewed", {REPLICA_START, REPLICA_STARTED, REPLICA_RENEW, REPLICA_REMOVE, REPLICA_ENDED}, 5,
-         REPLICA_GONE, ACTION_DROP},
+        {"removed while renewed",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_RENEW, REPLICA_REMOVE, REPLICA_ENDED},
+         5,
+         REPLICA_GONE,
+         ACTION_DROP},
         {"unhealthy", {REPLICA_START, REPLICA_STARTED, REPLICA_UNHEALTHY}, 3, REPLICA_FAILING, ACTION_TERMINATE},
-        {"unhealthy backs off", {REPLICA_START, REPLICA_STARTED, REPLICA_UNHEALTHY, REPLICA_ENDED}, 4, REPLICA_BACKOFF,
+        {"unhealthy backs off",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_UNHEALTHY, REPLICA_ENDED},
+         4,
+         REPLICA_BACKOFF,
          ACTION_DELAY},
-        {"unhealthy and removed", {REPLICA_START, REPLICA_STARTED, REPLICA_UNHEALTHY, REPLICA_REMOVE, REPLICA_ENDED}, 5,
-         REPLICA_GONE, ACTION_DROP},
+        {"unhealthy and removed",
+         {REPLICA_START, REPLICA_STARTED, REPLICA_UNHEALTHY, REPLICA_REMOVE, REPLICA_ENDED},
+         5,
+         REPLICA_GONE,
+         ACTION_DROP},
     };
 
     (void)state;
@@ -49,8 +72,8 @@ static void lives_end_where_they_should(void **state)
         for (size_t e = 0; e < lives[i].count; e++)
             step = lifecycle_next(step.next, lives[i].events[e]);
         if (step.next != lives[i].end || step.action != lives[i].last)
-            fail_msg("%s: ends %s with action %d, not %s with %d", lives[i].what, replica_state_name(step.next), step.action,
-                     replica_state_name(lives[i].end), lives[i].last);
+            fail_msg("%s: ends %s with action %d, not %s with %d", lives[i].what, replica_state_name(step.next),
+                     step.action, replica_state_name(lives[i].end), lives[i].last);
     }
 }
 
@@ -82,8 +105,9 @@ static void backoff_doubles_and_is_forgotten(void **state)
     static const struct {
         int64_t ran_ms, waits_ms;
     } ends[] = {
-        {50, 0},        {50, 10000},    {50, 20000},     {50, 40000},           {50, 80000}, {50, 160000},
-        {50, 300000},   {50, 300000},   {599999, 300000}, {600000, 0} /* forgotten */, {50, 10000}, {-1, 20000},
+        {50, 0},      {50, 10000},  {50, 20000},  {50, 40000},      {50, 80000},
+        {50, 160000}, {50, 300000}, {50, 300000}, {599999, 300000}, {600000, 0} /* forgotten */,
+        {50, 10000},  {-1, 20000},
     };
     int level = 0, unstartable = 0;
 

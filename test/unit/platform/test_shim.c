@@ -233,7 +233,8 @@ static void the_process_file_identifies_both(void **state)
     unsigned long long started;
 
     (void)state;
-    pid_t shim = start(&ready, (const char *[]){"--dir", dir, "--run", "3", "--cwd", "/tmp", NULL}, "pwd; exec sleep 60");
+    pid_t shim =
+        start(&ready, (const char *[]){"--dir", dir, "--run", "3", "--cwd", "/tmp", NULL}, "pwd; exec sleep 60");
     await_log("/tmp");
     assert_true(record_read(dir, "process", &record));
     assert_true(record_text(&record, "shim", text, sizeof text));
@@ -263,7 +264,8 @@ static void what_the_command_leaves_behind_dies_with_it(void **state)
     /* a daemon: forked twice, a session of its own, deaf to SIGTERM and SIGHUP */
     int status = run((const char *[]){"--dir", dir, "--run", "1", NULL},
                      "(setsid sh -c 'trap \"\" TERM HUP; echo daemon=$$; while :; do sleep 1; done' &); "
-                     "sleep 0.3; exit 4", &started);
+                     "sleep 0.3; exit 4",
+                     &started);
     assert_int_equal(status, 4);
     assert_false(is_alive(pid_in_log("daemon")));
 }
@@ -395,7 +397,11 @@ static void a_probe_has_a_status_and_a_limit(void **state)
         const char *script;
         int status;
     } cases[] = {
-        {"exit 0", 0}, {"exit 9", 9}, {"exec:no-such-program", 127}, {"sleep 30 & exit 2", 2}, {"trap '' TERM; sleep 30", 124},
+        {"exit 0", 0},
+        {"exit 9", 9},
+        {"exec:no-such-program", 127},
+        {"sleep 30 & exit 2", 2},
+        {"trap '' TERM; sleep 30", 124},
     };
 
     (void)state;
@@ -421,7 +427,8 @@ static void wrong_use_is_refused(void **state)
             argv[n] = (char *)uses[i][n - 1];
         assert_false(parse_options(n, argv, &options)); /* no command either */
     }
-    char *good[] = {(char *)"weir-shim", (char *)"--dir", dir, (char *)"--run", (char *)"1", (char *)"--", (char *)"true", NULL};
+    char *good[] = {(char *)"weir-shim", (char *)"--dir", dir, (char *)"--run", (char *)"1",
+                    (char *)"--",        (char *)"true",  NULL};
     assert_true(parse_options(7, good, &options));
     assert_string_equal(options.command[0], "true");
 }

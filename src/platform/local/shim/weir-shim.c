@@ -251,8 +251,8 @@ static void write_process_file(const struct shim *shim)
     read_boot_id(boot, sizeof boot);
     read_stat(getpid(), &self);
     read_stat(shim->main, &main_process);
-    snprintf(text, sizeof text, "run %lld\nboot %s\nshim %d %llu\nmain %d %llu\nstarted %lld\n", shim->options.run, boot,
-             (int)getpid(), self.start, (int)shim->main, main_process.start, (long long)clock_ms(CLOCK_REALTIME));
+    snprintf(text, sizeof text, "run %lld\nboot %s\nshim %d %llu\nmain %d %llu\nstarted %lld\n", shim->options.run,
+             boot, (int)getpid(), self.start, (int)shim->main, main_process.start, (long long)clock_ms(CLOCK_REALTIME));
     write_file(shim, "process", text);
 }
 
@@ -288,8 +288,8 @@ static void write_exit_file(const struct shim *shim)
         how = "signalled";
         code = WTERMSIG(shim->status);
     }
-    snprintf(text, sizeof text, "run %lld\nhow %s\ncode %d\nat %lld\nforced %d\ntext %s\n", shim->options.run, how, code,
-             (long long)clock_ms(CLOCK_REALTIME), shim->forced, reason);
+    snprintf(text, sizeof text, "run %lld\nhow %s\ncode %d\nat %lld\nforced %d\ntext %s\n", shim->options.run, how,
+             code, (long long)clock_ms(CLOCK_REALTIME), shim->forced, reason);
     write_file(shim, "exit", text);
 }
 
@@ -350,7 +350,8 @@ static void execute(char **command)
     }
     for (const char *at = path ? path : "/usr/local/bin:/usr/bin:/bin"; command[0][0] != 0; at++) {
         int length = (int)strcspn(at, ":");
-        if (length > 0 && snprintf(candidate, sizeof candidate, "%.*s/%s", length, at, command[0]) < (int)sizeof candidate) {
+        if (length > 0 &&
+            snprintf(candidate, sizeof candidate, "%.*s/%s", length, at, command[0]) < (int)sizeof candidate) {
             execv(candidate, command);
             if (errno != ENOENT && errno != ENOTDIR)
                 worst = errno; /* found, but not to be executed: the better thing to report */
