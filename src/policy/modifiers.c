@@ -315,7 +315,7 @@ static void check_divisors(struct modifiers *m)
         if (!d->zero || (d->pods && !strchr(d->text, '/') && m->b->policy->rules.min > 0))
             continue; /* a count of pods is at least the minimum */
         say(m, FINDING_WARNING, "formula-division-by-zero", "formula",
-            d->name ? arena_printf(m->b->scratch, "guard it: %s > 0 ? ... : 0, or divide by max(%s, 1)", d->name, d->text) : "guard it",
+            d->name ? arena_printf(m->b->scratch, "guard it: %s > 0 ? ... : 0", d->name) : "guard it",
             "the formula divides by %s, which can be 0%s%s: the result is then no number, and nothing can be decided from it", d->text,
             d->name && strcmp(d->name, d->text) != 0 ? " when " : "",
             d->name && strcmp(d->name, d->text) != 0 ? arena_printf(m->b->scratch, "%s is", d->name) : "");
@@ -351,7 +351,7 @@ static void advise_no_target(struct modifiers *m)
     if (!m->o->formula_target && !m->b->strict)
         say(m, FINDING_ADVICE, "formula-without-target", "target",
             "add target to let the size follow the formula; KEDA itself refuses a formula without one",
-            "without target the formula only switches on and off: above its activation value %d replica%s run", on, on == 1 ? "" : "s");
+            "without target the formula only switches on and off: while it is active, %d replica%s", on, on == 1 ? " runs" : "s run");
     if (!m->o->formula_target && source_uses(m->o->formula, "target") && !m->b->context->settings->keda_parity)
         say(m, FINDING_WARNING, "formula-target", "formula", "set scalingModifiers.target, or use a trigger's name",
             "target in the formula is the target value of scalingModifiers, which is not set");

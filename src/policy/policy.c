@@ -191,6 +191,18 @@ static void set_target(struct building *b, const struct target_ref *target)
                                             .name = atom_ref(target->name ? target->name : "")};
 }
 
+/* KEDA's own warning; in direct mode the interval counts at every size. */
+static void advise_interval(struct building *b, const struct scaled_object *o)
+{
+    bool cached = false;
+
+    for (size_t i = 0; i < b->spec_count; i++)
+        cached |= b->specs[i].use_cached_metrics;
+    if (b->mode == DECIDE_HPA && o->polling_interval_s >= 0 && o->min_replicas > 0 && o->idle_replicas < 0 && !cached)
+        building_find(b, FINDING_ADVICE, "no-effect", &b->meta->place, "spec.pollingInterval", "remove it, or lower minReplicaCount to 0",
+                      "in hpa mode pollingInterval counts only while there are no replicas, and minReplicaCount is %d", o->min_replicas);
+}
+
 struct policy *build_object(const struct scaled_object *o, const struct policy_context *context, struct report *report)
 {
     struct annotation_values said = settings_of(context);
@@ -219,6 +231,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     rules->triggers = b.rules;
     rules->trigger_count = (uint16_t)b.spec_count;
     build_modifiers(&b, o, said.strict_activation);
+    advise_interval(&b, o);
     return finish(&b);
 }
 

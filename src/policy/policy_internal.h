@@ -41,6 +41,9 @@ void read_annotations(struct building *b, struct annotation_values *out);
 void build_triggers(struct building *b, bool as_metric_source, bool job);
 bool is_resource_type(const char *type);
 
+/* known.c: the least that can be said about a trigger of a type that is not built in. */
+void check_known_type(struct building *b, const struct trigger_spec *spec, bool as_metric_source);
+
 /* modifiers.c: the formula, its target and activation into policy->rules; what is wrong or worth saying about it. */
 void build_modifiers(struct building *b, const struct scaled_object *object, bool strict_activation);
 

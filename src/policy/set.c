@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "policy/policy_internal.h"
@@ -18,6 +19,9 @@ struct index {
     struct map *objects;  /* ScaledObjects and ScaledJobs by name */
     struct map *scalers;  /* names of autoscalers in hpa mode */
     struct map *workloads, *auths;
+    const struct manifest *const *manifests;
+    size_t manifest_count;
+    bool strict;          /* KEDA's refusals apply */
     struct arena *arena;
     struct report *report;
 };
@@ -115,9 +119,73 @@ static void check_auth(struct index *x, const struct object_meta *meta, const st
          arena_printf(x->arena, "%s %s%s%s is not in the files given", spec->auth_kind, ns, ns[0] ? "/" : "", spec->auth_name));
 }
 
-static bool has_request(const struct workload *w, const char *type)
+/* A request, or the limit that stands in for it, above 0. */
+static bool container_requests(const struct tree *container, const char *resource)
 {
-    return (strcmp(type, "cpu") == 0 ? w->template.main.cpu_request_milli : w->template.main.memory_request_milli) > 0;
+    const struct tree *resources = tree_get(container, "resources");
+    const struct tree *parts[] = {tree_get(tree_get(resources, "requests"), resource), tree_get(tree_get(resources, "limits"), resource)};
+
+    for (size_t i = 0; i < 2; i++) {
+        int64_t milli;
+
+        if (parts[i] && parts[i]->text && quantity_parse_milli(parts[i]->text, &milli) && milli > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The first container of the target (or the one the trigger names) that requests nothing of the resource, or NULL. */
+static const char *container_without(const struct workload *w, const struct trigger_spec *spec)
+{
+    const struct tree *containers = tree_at(w->template.tree, "spec.containers");
+    const char *only = tree_string(tree_get(spec->metadata, "containerName"));
+
+    for (const struct tree *c = containers && containers->type == TREE_LIST ? containers->first : NULL; c; c = c->next) {
+        const char *name = tree_string(tree_get(c, "name"));
+
+        if ((!only || string_equal(only, name)) && !container_requests(c, spec->type))
+            return name ? name : "";
+    }
+    return NULL;
+}
+
+/* A LimitRange with a default for containers gives requests to those that have none. */
+static bool is_defaulted(const struct index *x, const char *ns, const char *resource)
+{
+    for (size_t i = 0; i < x->manifest_count; i++) {
+        const struct tree *documents = x->manifests[i]->documents;
+
+        for (const struct tree *d = documents ? documents->first : NULL; d; d = d->next) {
+            const struct tree *limits = tree_at(d, "spec.limits");
+            const char *its = tree_string(tree_at(d, "metadata.namespace"));
+
+            if (!string_equal(tree_string(tree_get(d, "kind")), "LimitRange") || (its && strcmp(its, ns) != 0))
+                continue;
+            for (const struct tree *l = limits && limits->type == TREE_LIST ? limits->first : NULL; l; l = l->next) {
+                if (string_equal(tree_string(tree_get(l, "type")), "Container") &&
+                    (tree_get(tree_get(l, "default"), resource) || tree_get(tree_get(l, "defaultRequest"), resource)))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* KEDA refuses both kinds of target; what only a share of the request needs is all we warn of (keda-operator/06 4.1). */
+static void check_requests(struct index *x, const struct scaled_object *o, const struct workload *w, const struct trigger_spec *spec)
+{
+    bool utilization = string_equal(spec->metric_type, "Utilization");
+    const char *container;
+
+    if (!is_resource_type(spec->type) || (!utilization && !x->strict))
+        return;
+    container = container_without(w, spec);
+    if (container && !is_defaulted(x, o->meta.ns, spec->type))
+        find(x, x->strict ? FINDING_ERROR : FINDING_WARNING, "missing-requests", &o->meta, &spec->place,
+             arena_printf(x->arena, "spec.triggers[%d]", spec->index),
+             arena_printf(x->arena, "add resources.requests.%s to the container", spec->type),
+             arena_printf(x->arena, "there is a %s trigger, but the container %s of %s %s requests no %s", spec->type, container, o->target.kind,
+                          o->target.name, spec->type));
 }
 
 static void check_workload(struct index *x, const struct scaled_object *o)
@@ -132,15 +200,8 @@ static void check_workload(struct index *x, const struct scaled_object *o)
              arena_printf(x->arena, "%s %s/%s is not in the files given, although other workloads are", o->target.kind, o->meta.ns, o->target.name));
         return;
     }
-    for (size_t i = 0; i < o->trigger_count; i++) {
-        const struct trigger_spec *spec = &o->triggers[i];
-
-        if (is_resource_type(spec->type) && string_equal(spec->metric_type, "Utilization") && !has_request(w, spec->type))
-            find(x, FINDING_WARNING, "missing-requests", &o->meta, &spec->place, arena_printf(x->arena, "spec.triggers[%d]", spec->index),
-                 arena_printf(x->arena, "add resources.requests.%s to the container", spec->type),
-                 arena_printf(x->arena, "utilization is a share of what the container requests, and %s %s requests no %s", o->target.kind,
-                              o->target.name, spec->type));
-    }
+    for (size_t i = 0; i < o->trigger_count; i++)
+        check_requests(x, o, w, &o->triggers[i]);
 }
 
 /* ------------------------------------------------------------------ all of them */
@@ -183,9 +244,10 @@ static void check_manifest(struct index *x, const struct manifest *m)
 void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report)
 {
     struct index x = {.owners = map_new(), .objects = map_new(), .scalers = map_new(), .workloads = map_new(), .auths = map_new(),
+                      .manifests = manifests, .manifest_count = count,
+                      .strict = context->settings->keda_parity || context->settings->mode == DECIDE_HPA,
                       .arena = arena_new(ARENA_USUAL), .report = report};
 
-    (void)context; /* the same in every mode */
     for (size_t i = 0; i < count; i++)
         index_manifest(&x, manifests[i]);
     for (size_t i = 0; i < count; i++)

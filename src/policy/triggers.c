@@ -200,16 +200,18 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
     environment_done(&e);
 }
 
-/* A type that KEDA has and we do not: no mistake, but nothing can be said about its parameters, and nothing asked. */
-static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot)
+/* A type that KEDA has and we do not: no mistake, but little can be said about its parameters, and nothing asked. */
+static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot, bool as_metric_source)
 {
     struct error err;
 
+    if (!b->context->engine)
+        check_known_type(b, spec, as_metric_source);
     error_set(&err, ERROR_INVALID, "trigger type %s is not built in", spec->type);
     fail_trigger(slot, &err);
     find_at(b, b->context->engine ? FINDING_WARNING : FINDING_ADVICE, "parameters-not-checked", spec, "type",
             "`weir triggers` lists what is built in",
-            arena_printf(b->scratch, "trigger type %s is not built in: its parameters were not checked%s", spec->type,
+            arena_printf(b->scratch, "trigger type %s is not built in: its parameters were not checked, but for the required ones%s", spec->type,
                          b->context->engine ? ", and it counts as failed" : ""));
 }
 
@@ -238,7 +240,7 @@ void build_triggers(struct building *b, bool as_metric_source, bool job)
         if (spec->unclear || !spec->type)
             fail_trigger(slot, &(struct error){.kind = ERROR_INVALID, .text = "its manifest has an error"});
         else if (trigger_support(spec->type) == TRIGGER_KNOWN)
-            skip_known(b, spec, slot);
+            skip_known(b, spec, slot, as_metric_source);
         else
             build_one(b, spec, slot, &b->rules[i], as_metric_source);
         if (job && is_resource_type(spec->type))
