@@ -18,9 +18,9 @@ static void fail(struct server_answer *answer, int status, const char *text)
     struct json json = {.out = answer->body};
 
     answer->status = status;
-    json_open(&json, NULL, '{');
-    json_string(&json, "error", text);
-    json_close(&json, '}');
+    json_put_open(&json, NULL, '{');
+    json_put_string(&json, "error", text);
+    json_put_close(&json, '}');
 }
 
 /* ------------------------------------------------------------------ one object */
@@ -34,20 +34,20 @@ static void write_target(struct json *json, const struct object_status *s)
 {
     const struct policy *p = s->policy;
 
-    json_open(json, "target", '{');
-    json_string(json, "apiVersion", p->target.api_version);
-    json_string(json, "kind", p->target.kind);
-    json_string(json, "name", p->target.name);
-    json_close(json, '}');
-    json_integer(json, "minReplicas", p->rules.min);
-    json_integer(json, "maxReplicas", p->rules.max);
+    json_put_open(json, "target", '{');
+    json_put_string(json, "apiVersion", p->target.api_version);
+    json_put_string(json, "kind", p->target.kind);
+    json_put_string(json, "name", p->target.name);
+    json_put_close(json, '}');
+    json_put_integer(json, "minReplicas", p->rules.min);
+    json_put_integer(json, "maxReplicas", p->rules.max);
     if (!s->target.known) {
-        json_string(json, "targetError", s->target.error.text);
+        json_put_string(json, "targetError", s->target.error.text);
         return;
     }
-    json_integer(json, "specReplicas", s->target.replicas);
-    json_integer(json, "statusReplicas", s->target.status_replicas);
-    json_integer(json, "readyReplicas", s->target.ready_replicas);
+    json_put_integer(json, "specReplicas", s->target.replicas);
+    json_put_integer(json, "statusReplicas", s->target.status_replicas);
+    json_put_integer(json, "readyReplicas", s->target.ready_replicas);
 }
 
 static void write_summary(struct json *json, const struct object_status *s)
@@ -59,7 +59,7 @@ static void write_summary(struct json *json, const struct object_status *s)
         decision_write_summary(s->decision, &s->names, &summary);
     else if (s->job_decision)
         job_decision_write_summary(s->job_decision, &summary);
-    json_string(json, "summary", summary.bytes);
+    json_put_string(json, "summary", summary.bytes);
     text_done(&summary);
 }
 
@@ -72,100 +72,100 @@ static void write_head(struct json *json, const struct object_status *s)
 
     snprintf(kind, sizeof(kind), "%.*s", slash ? (int)(slash - s->key) : 0, s->key);
     snprintf(ns, sizeof(ns), "%.*s", name ? (int)(name - slash - 1) : 0, slash ? slash + 1 : "");
-    json_string(json, "kind", kind);
-    json_string(json, "namespace", ns);
-    json_string(json, "name", name ? name + 1 : s->key);
-    json_string(json, "file", s->file);
-    json_string(json, "ready", s->ready);
-    json_string(json, "readyReason", s->ready_reason);
-    json_string(json, "problem", s->problem);
+    json_put_string(json, "kind", kind);
+    json_put_string(json, "namespace", ns);
+    json_put_string(json, "name", name ? name + 1 : s->key);
+    json_put_string(json, "file", s->file);
+    json_put_string(json, "ready", s->ready);
+    json_put_string(json, "readyReason", s->ready_reason);
+    json_put_string(json, "problem", s->problem);
     if (!s->policy)
         return;
-    json_string(json, "mode", mode_name(s->policy->rules.mode));
+    json_put_string(json, "mode", mode_name(s->policy->rules.mode));
     if (!s->policy->is_job)
         write_target(json, s);
     if (s->decision) {
-        json_integer(json, "replicas", s->decision->after);
-        json_bool(json, "active", s->decision->active);
-        json_bool(json, "fallback", s->decision->fallback);
-        json_bool(json, "paused", s->decision->paused);
-        json_bool(json, "held", s->decision->held);
-        json_string(json, "reason", decision_reason_name(s->decision->reason));
+        json_put_integer(json, "replicas", s->decision->after);
+        json_put_bool(json, "active", s->decision->active);
+        json_put_bool(json, "fallback", s->decision->fallback);
+        json_put_bool(json, "paused", s->decision->paused);
+        json_put_bool(json, "held", s->decision->held);
+        json_put_string(json, "reason", decision_reason_name(s->decision->reason));
     } else if (s->job_decision) {
-        json_integer(json, "running", s->job_decision->running);
-        json_integer(json, "pending", s->job_decision->pending);
-        json_bool(json, "active", s->job_decision->active);
+        json_put_integer(json, "running", s->job_decision->running);
+        json_put_integer(json, "pending", s->job_decision->pending);
+        json_put_bool(json, "active", s->job_decision->active);
     }
     write_summary(json, s);
-    json_time(json, "changedAt", s->changed_at_ms);
+    json_put_time(json, "changedAt", s->changed_at_ms);
 }
 
 static void write_triggers(struct json *json, const struct object_status *s)
 {
-    json_open(json, "triggers", '[');
+    json_put_open(json, "triggers", '[');
     for (size_t i = 0; i < s->trigger_count; i++) {
         const struct trigger_status *t = &s->triggers[i];
         const struct decide_trigger *rules = s->policy->is_job ? s->policy->job_rules.triggers : s->policy->rules.triggers;
 
-        json_open(json, NULL, '{');
-        json_string(json, "name", t->name);
-        json_string(json, "type", t->type);
-        json_string(json, "metricName", t->metric_name);
-        json_string(json, "source", t->destination);
-        json_string(json, "state", t->resource ? "resource" : sample_state_name(t->sample.state));
+        json_put_open(json, NULL, '{');
+        json_put_string(json, "name", t->name);
+        json_put_string(json, "type", t->type);
+        json_put_string(json, "metricName", t->metric_name);
+        json_put_string(json, "source", t->destination);
+        json_put_string(json, "state", t->resource ? "resource" : sample_state_name(t->sample.state));
         if (t->sample.state == SAMPLE_OK)
-            json_number(json, "value", t->sample.value);
+            json_put_number(json, "value", t->sample.value);
         if (t->age_ms >= 0)
-            json_number(json, "ageSeconds", (double)t->age_ms / 1000);
+            json_put_number(json, "ageSeconds", (double)t->age_ms / 1000);
         if (*t->why)
-            json_string(json, "why", t->why);
+            json_put_string(json, "why", t->why);
         if (rules[i].target != 0)
-            json_number(json, "target", rules[i].target);
-        json_number(json, "activation", rules[i].activation);
-        json_number(json, "tookMs", (double)t->took_ms);
-        json_close(json, '}');
+            json_put_number(json, "target", rules[i].target);
+        json_put_number(json, "activation", rules[i].activation);
+        json_put_number(json, "tookMs", (double)t->took_ms);
+        json_put_close(json, '}');
     }
-    json_close(json, ']');
+    json_put_close(json, ']');
 }
 
 static void write_replicas(struct json *json, const struct object_status *s)
 {
-    json_open(json, "replicaList", '[');
+    json_put_open(json, "replicaList", '[');
     for (size_t i = 0; i < s->pod_count; i++) {
         const struct pod_view *pod = &s->pods[i];
         char address[ADDRESS_MAX];
 
-        json_open(json, NULL, '{');
-        json_string(json, "name", pod->name);
-        json_bool(json, "ready", pod->ready == POD_READY_TRUE);
-        json_bool(json, "terminating", pod->deleted);
+        json_put_open(json, NULL, '{');
+        json_put_string(json, "name", pod->name);
+        json_put_bool(json, "ready", pod->ready == POD_READY_TRUE);
+        json_put_bool(json, "terminating", pod->deleted);
         if (pod->port != 0) {
             snprintf(address, sizeof(address), strchr(pod->host, ':') ? "[%s]:%d" : "%s:%d", pod->host, pod->port);
-            json_string(json, "address", address);
+            json_put_string(json, "address", address);
         }
-        json_time(json, "startedAt", pod->start_at_ms);
-        json_integer(json, "restarts", pod->restarts);
+        json_put_time(json, "startedAt", pod->start_at_ms);
+        json_put_integer(json, "restarts", pod->restarts);
         if (pod->note && *pod->note)
-            json_string(json, "note", pod->note);
-        json_close(json, '}');
+            json_put_string(json, "note", pod->note);
+        json_put_close(json, '}');
     }
-    json_close(json, ']');
+    json_put_close(json, ']');
 }
 
 static void write_jobs(struct json *json, const struct object_status *s)
 {
-    json_open(json, "jobs", '[');
+    json_put_open(json, "jobs", '[');
     for (size_t i = 0; i < s->job_count; i++) {
         const struct job_view *job = &s->jobs[i];
 
-        json_open(json, NULL, '{');
-        json_string(json, "name", job->name);
-        json_string(json, "state", !job->finished ? (job->pending ? "pending" : "running") : job->succeeded ? "succeeded" : "failed");
-        json_time(json, "createdAt", job->created_at_ms);
-        json_time(json, "finishedAt", job->finished_at_ms);
-        json_close(json, '}');
+        json_put_open(json, NULL, '{');
+        json_put_string(json, "name", job->name);
+        json_put_string(json, "state", !job->finished ? (job->pending ? "pending" : "running") : job->succeeded ? "succeeded" : "failed");
+        json_put_time(json, "createdAt", job->created_at_ms);
+        json_put_time(json, "finishedAt", job->finished_at_ms);
+        json_put_close(json, '}');
     }
-    json_close(json, ']');
+    json_put_close(json, ']');
 }
 
 static void write_decision(struct json *json, const char *key, const struct decision *decision,
@@ -180,7 +180,7 @@ static void write_decision(struct json *json, const char *key, const struct deci
         job_decision_write_json(job, names, &record);
     else
         text_add(&record, "null");
-    json_raw(json, key, &record);
+    json_put_raw(json, key, &record);
     text_done(&record);
 }
 
@@ -188,16 +188,16 @@ static bool on_object(void *arg, const struct object_status *s)
 {
     struct json *json = arg;
 
-    json_open(json, NULL, '{');
+    json_put_open(json, NULL, '{');
     write_head(json, s);
     if (s->policy) {
-        json_time(json, "createdAt", s->created_at_ms);
-        json_time(json, "lastActiveAt", s->last_active_at_ms);
-        json_number(json, "nextPollInSeconds", (double)s->next_poll_in_ms / 1000);
-        json_integer(json, "polls", (int64_t)s->polls);
-        json_integer(json, "decisions", (int64_t)s->decisions);
+        json_put_time(json, "createdAt", s->created_at_ms);
+        json_put_time(json, "lastActiveAt", s->last_active_at_ms);
+        json_put_number(json, "nextPollInSeconds", (double)s->next_poll_in_ms / 1000);
+        json_put_integer(json, "polls", (int64_t)s->polls);
+        json_put_integer(json, "decisions", (int64_t)s->decisions);
         if (s->policy->formula)
-            json_string(json, "formula", formula_source(s->policy->formula));
+            json_put_string(json, "formula", formula_source(s->policy->formula));
         write_triggers(json, s);
         if (s->policy->is_job)
             write_jobs(json, s);
@@ -205,7 +205,7 @@ static bool on_object(void *arg, const struct object_status *s)
             write_replicas(json, s);
         write_decision(json, "decision", s->decision, s->job_decision, &s->names);
     }
-    json_close(json, '}');
+    json_put_close(json, '}');
     return true;
 }
 
@@ -252,9 +252,9 @@ static bool on_listed(void *arg, const struct object_status *s)
     if ((listing->kind && (strncmp(s->key, listing->kind, strlen(listing->kind)) != 0 || s->key[strlen(listing->kind)] != '/')) ||
         (listing->ns && strncmp(strchr(s->key, '/'), prefix, strlen(prefix)) != 0))
         return true;
-    json_open(&listing->json, NULL, '{');
+    json_put_open(&listing->json, NULL, '{');
     write_head(&listing->json, s);
-    json_close(&listing->json, '}');
+    json_put_close(&listing->json, '}');
     return !listing->json.out->overflowed;
 }
 
@@ -263,11 +263,11 @@ void serve_objects(void *arg, const struct server_request *request, struct serve
     struct listing listing = {.json = {.out = answer->body}, .ns = server_query(request, "namespace"),
                               .kind = server_query(request, "kind")};
 
-    json_open(&listing.json, NULL, '{');
-    json_open(&listing.json, "objects", '[');
+    json_put_open(&listing.json, NULL, '{');
+    json_put_open(&listing.json, "objects", '[');
     autoscaler_objects(arg, on_listed, &listing);
-    json_close(&listing.json, ']');
-    json_close(&listing.json, '}');
+    json_put_close(&listing.json, ']');
+    json_put_close(&listing.json, '}');
 }
 
 /* ------------------------------------------------------------------ decisions */
@@ -277,14 +277,14 @@ static bool on_entry(void *arg, const struct journal_entry *entry)
     struct json *json = arg;
     size_t inputs = entry->decision ? entry->decision->input_count : entry->job_decision->input_count;
 
-    json_open(json, NULL, '{');
-    json_time(json, "at", entry->at_ms);
+    json_put_open(json, NULL, '{');
+    json_put_time(json, "at", entry->at_ms);
     write_decision(json, "decision", entry->decision, entry->job_decision, &entry->names);
-    json_open(json, "notes", '[');
+    json_put_open(json, "notes", '[');
     for (size_t i = 0; i < inputs; i++)
-        json_string(json, NULL, entry->notes[i]);
-    json_close(json, ']');
-    json_close(json, '}');
+        json_put_string(json, NULL, entry->notes[i]);
+    json_put_close(json, ']');
+    json_put_close(json, '}');
     return !json->out->overflowed;
 }
 
@@ -317,12 +317,12 @@ void serve_decisions(void *arg, const struct server_request *request, struct ser
         fail(answer, 404, "there is no such object; GET /api/v1/objects lists them");
         return;
     }
-    json_open(&json, NULL, '{');
-    json_open(&json, "decisions", '[');
+    json_put_open(&json, NULL, '{');
+    json_put_open(&json, "decisions", '[');
     if (autoscaler_journal(a))
         journal_decisions(autoscaler_journal(a), key, since, until, (size_t)limit, on_entry, &json);
-    json_close(&json, ']');
-    json_close(&json, '}');
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
 }
 
 /* ------------------------------------------------------------------ the rest */
@@ -338,7 +338,7 @@ void serve_version(void *arg, const struct server_request *request, struct serve
     struct json json = {.out = answer->body};
 
     (void)arg, (void)request;
-    json_open(&json, NULL, '{');
-    json_string(&json, "version", WEIR_VERSION);
-    json_close(&json, '}');
+    json_put_open(&json, NULL, '{');
+    json_put_string(&json, "version", WEIR_VERSION);
+    json_put_close(&json, '}');
 }

@@ -17,20 +17,20 @@ static void begin_member(struct json *json, const char *key)
     }
 }
 
-void json_open(struct json *json, const char *key, char bracket)
+void json_put_open(struct json *json, const char *key, char bracket)
 {
     begin_member(json, key);
     text_add_char(json->out, bracket);
     json->comma = false;
 }
 
-void json_close(struct json *json, char bracket)
+void json_put_close(struct json *json, char bracket)
 {
     text_add_char(json->out, bracket);
     json->comma = true;
 }
 
-void json_string(struct json *json, const char *key, const char *value)
+void json_put_string(struct json *json, const char *key, const char *value)
 {
     begin_member(json, key);
     if (value)
@@ -39,7 +39,7 @@ void json_string(struct json *json, const char *key, const char *value)
         text_add(json->out, "null");
 }
 
-void json_number(struct json *json, const char *key, double value)
+void json_put_number(struct json *json, const char *key, double value)
 {
     begin_member(json, key);
     if (isfinite(value))
@@ -48,28 +48,28 @@ void json_number(struct json *json, const char *key, double value)
         text_add(json->out, "null");
 }
 
-void json_integer(struct json *json, const char *key, int64_t value)
+void json_put_integer(struct json *json, const char *key, int64_t value)
 {
     begin_member(json, key);
     text_printf(json->out, "%lld", (long long)value);
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void json_put_bool(struct json *json, const char *key, bool value)
 {
     begin_member(json, key);
     text_add(json->out, value ? "true" : "false");
 }
 
-void json_time(struct json *json, const char *key, int64_t at_ms)
+void json_put_time(struct json *json, const char *key, int64_t at_ms)
 {
     char time[32];
 
     if (at_ms != 0)
         instant_format_ms(at_ms, time, sizeof(time));
-    json_string(json, key, at_ms != 0 ? time : NULL);
+    json_put_string(json, key, at_ms != 0 ? time : NULL);
 }
 
-void json_raw(struct json *json, const char *key, const struct text *value)
+void json_put_raw(struct json *json, const char *key, const struct text *value)
 {
     begin_member(json, key);
     text_append(json->out, value->bytes, value->length);

@@ -14,14 +14,14 @@ struct json {
     struct text *out;
     bool comma;
 };
-void json_open(struct json *json, const char *key, char bracket); /* '{' or '[' */
-void json_close(struct json *json, char bracket);
-void json_string(struct json *json, const char *key, const char *value); /* NULL: null */
-void json_number(struct json *json, const char *key, double value);      /* not finite: null */
-void json_integer(struct json *json, const char *key, int64_t value);
-void json_bool(struct json *json, const char *key, bool value);
-void json_time(struct json *json, const char *key, int64_t at_ms);       /* RFC 3339; 0: null */
-void json_raw(struct json *json, const char *key, const struct text *value);
+void json_put_open(struct json *json, const char *key, char bracket); /* '{' or '[' */
+void json_put_close(struct json *json, char bracket);
+void json_put_string(struct json *json, const char *key, const char *value); /* NULL: null */
+void json_put_number(struct json *json, const char *key, double value);      /* not finite: null */
+void json_put_integer(struct json *json, const char *key, int64_t value);
+void json_put_bool(struct json *json, const char *key, bool value);
+void json_put_time(struct json *json, const char *key, int64_t at_ms);       /* RFC 3339; 0: null */
+void json_put_raw(struct json *json, const char *key, const struct text *value);
 
 /* api.c, metrics.c, page.c: handlers; arg is the autoscaler. */
 server_handler serve_objects, serve_object, serve_decisions, serve_findings, serve_version, serve_metrics, serve_page;
