@@ -69,9 +69,15 @@ static bool min_max(struct vm *vm, enum builtin id, const struct value *args, ui
     return true;
 }
 
+/* mean and median take what Go counts as numbers: durations, months and weekdays too, by their integers. */
+static bool counts_as_number(const struct value *v)
+{
+    return value_is_number(v) || v->tag == VALUE_DURATION || v->tag == VALUE_MONTH || v->tag == VALUE_WEEKDAY;
+}
+
 static bool add_up(struct vm *vm, const struct value *v, double *sum, uint64_t *count, int depth)
 {
-    if (value_is_number(v)) {
+    if (counts_as_number(v)) {
         *sum += value_number(v);
         ++*count;
         return true;
@@ -106,7 +112,7 @@ static bool mean(struct vm *vm, const struct value *args, uint32_t argument_coun
 
 static bool gather(struct vm *vm, const struct value *v, double *numbers, uint64_t *count, int depth)
 {
-    if (value_is_number(v)) {
+    if (counts_as_number(v)) {
         if (numbers)
             numbers[*count] = value_number(v);
         ++*count;

@@ -171,7 +171,7 @@ static struct type check_coalesce(struct type l, struct type r)
 {
     if (is_nil(l))
         return r;
-    if (is_nil(r) || type_same(l, r))
+    if (is_nil(r) || type_same(l, r) || (is_array(l) && is_array(r)))
         return l;
     return type_is(l, TYPE_ANY) && !type_is(r, TYPE_UNKNOWN) ? TYPE_OF(ANY) : TYPE_OF(UNKNOWN);
 }
@@ -354,6 +354,7 @@ static void wrong_count(struct compiler *c, struct node *n, const char *name, si
     compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place, "wrong number of arguments in the call of %.*s (got %u)",
                   (int)length, name, n->count);
     n->type = TYPE_OF(UNKNOWN);
+    n->flags |= FLAG_FAULTY;
 }
 
 static void wrong_argument(struct compiler *c, struct node *n, const char *name, const struct node *argument)
@@ -378,10 +379,6 @@ void check_method(struct compiler *c, struct node *n, struct span name)
     n->integer = -1;
     n->type = TYPE_OF(UNKNOWN);
     snprintf(label, sizeof(label), "%.*s", (int)(name.length > 30 ? 30 : name.length), name.bytes);
-    if (n->a->kind == NODE_ENV) {
-        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place, "'%s' is not a function", label);
-        return;
-    }
     if (type_is_open(base) || is_map(base))
         return;
     if (is_time(base) && (strcmp(label, "Date") == 0 || strcmp(label, "Clock") == 0)) {
@@ -676,6 +673,7 @@ void check_extension(struct compiler *c, struct node *n)
     const char *letter = x->arguments;
 
     n->type = (struct type){x->result, 0};
+    n->flags |= FLAG_FAULTY; /* until all is seen to be right */
     if (n->count != strlen(x->arguments)) {
         compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place, "%s takes %zu argument%s (got %u)", x->name, strlen(x->arguments),
                       strlen(x->arguments) == 1 ? "" : "s", n->count);
@@ -695,11 +693,12 @@ void check_extension(struct compiler *c, struct node *n)
             return;
         }
     }
-    if (x->memory) {
-        if (c->memory_slots >= FORMULA_MEMORY_SLOTS_MAX)
-            compile_fault(c, FAULT_LIMIT, n->begin, n->end, n->place, "more than %d calls that remember something",
-                          FORMULA_MEMORY_SLOTS_MAX);
-        else
-            n->slot = c->memory_slots++;
+    if (x->memory && c->memory_slots >= FORMULA_MEMORY_SLOTS_MAX) {
+        compile_fault(c, FAULT_LIMIT, n->begin, n->end, n->place, "more than %d calls that remember something",
+                      FORMULA_MEMORY_SLOTS_MAX);
+        return;
     }
+    if (x->memory)
+        n->slot = c->memory_slots++;
+    n->flags &= (uint8_t)~FLAG_FAULTY;
 }

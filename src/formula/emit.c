@@ -365,6 +365,10 @@ static void emit_value(struct emitter *e, const struct node *n, int depth)
 {
     int count;
 
+    if (n->flags & FLAG_FAULTY) {
+        put(e, n, VM_FAIL, 0, 0, 1);
+        return;
+    }
     switch (n->kind) {
     case NODE_NIL: case NODE_BUILTIN_VALUE: put(e, n, VM_NIL, 0, 0, 1); break;
     case NODE_CONST: put(e, n, VM_CONSTANT, 0, add_constant(e, list_constant(e, n)), 1); break;

@@ -269,13 +269,17 @@ static void run_general(const struct formula *f, const struct formula_env *env, 
     free(names);
 }
 
-void formula_eval(const struct formula *f, const struct formula_env *env, struct formula_result *result)
+static __attribute__((noinline)) void eval_general(const struct formula *f, const struct formula_env *env, struct formula_result *result)
 {
     struct program_run run = {.memory = env->memory};
 
-    if (f->numeric && !env->trace && numeric_run(f->numeric, env, result))
-        return;
     run_general(f, env, &run, result);
+}
+
+void formula_eval(const struct formula *f, const struct formula_env *env, struct formula_result *result)
+{
+    if (!f->numeric || env->trace || !numeric_run(f->numeric, env, result))
+        eval_general(f, env, result);
 }
 
 void formula_eval_repr(const struct formula *f, const struct formula_env *env, struct formula_result *result, struct text *repr)

@@ -112,6 +112,7 @@ enum {
     FLAG_OPTIONAL = 2,   /* ?. */
     FLAG_THROWS = 4,
     FLAG_USES_INDEX = 8, /* the predicate of a loop names #index */
+    FLAG_FAULTY = 16,    /* a call that cannot be made; only seen where the original does not look until run time */
 };
 
 /* NODE_BINARY OP_IN, in `slot`: which of the three specialised tests of 6.2 it has become. */

@@ -227,6 +227,8 @@ void numeric_judge(struct node *n)
     if (n->kind == NODE_LOOP && !is_list_sum(n))
         return;
     n->rep = REP_NONE;
+    if (n->flags & FLAG_FAULTY)
+        return;
     switch (n->kind) {
     case NODE_NIL: n->rep = REP_NIL; break;
     case NODE_BOOL: n->rep = REP_BOOL; break;
@@ -286,7 +288,7 @@ union reg {
     int64_t i;
 };
 
-enum { FRAME_MAX = 256, STATE_BASE = 0xfff0, NO_VARIABLE = 0xffff }; /* variable indices from STATE_BASE on are fields of formula_state */
+enum { COPIED_AT_ONCE = 4, FRAME_MAX = 256, STATE_BASE = 0xfff0, NO_VARIABLE = 0xffff }; /* variable indices from STATE_BASE on are fields of formula_state */
 
 struct numeric_variable {
     uint16_t index;
@@ -295,7 +297,7 @@ struct numeric_variable {
 
 struct numeric {
     uint16_t variable_count, constant_count;
-    uint32_t code_count;
+    uint32_t code_count : 31, uses_state : 1;
     /* followed by union reg constants[], struct instruction code[], struct numeric_variable variables[] */
 };
 
@@ -780,11 +782,13 @@ static struct numeric *assemble(const struct builder *b, size_t *bytes)
     struct instruction *code;
 
     *bytes = sizeof(*n) + b->constant_count * sizeof(union reg) + b->count * sizeof(*code) +
-             b->variable_count * sizeof(struct numeric_variable);
+             b->variable_count * sizeof(struct numeric_variable) + COPIED_AT_ONCE * sizeof(union reg);
     n = mem_alloc(*bytes);
     n->variable_count = b->variable_count;
     n->constant_count = b->constant_count;
-    n->code_count = b->count;
+    n->code_count = b->count & 0x7fffffff;
+    for (uint16_t i = 0; i < b->variable_count; i++)
+        n->uses_state |= b->variables[i].index >= STATE_BASE;
     memcpy(n + 1, b->constants, b->constant_count * sizeof(union reg));
     code = (struct instruction *)((union reg *)(n + 1) + b->constant_count);
     for (uint32_t i = 0; i < b->count; i++) {
@@ -825,24 +829,38 @@ static bool is_nil(const struct formula_env *env, uint16_t index)
     return index >= STATE_BASE ? env->state == NULL : env->nil && env->nil[index];
 }
 
-static bool load(const struct numeric *n, const struct formula_env *env, union reg *r)
+/* The triggers into the frame. false: one that matters is nil. */
+static bool load_with_nils(const struct numeric *n, const struct formula_env *env, union reg *r)
 {
     const struct numeric_variable *v = variables_of(n);
 
     for (uint16_t i = 0; i < n->variable_count; i++) {
         uint16_t index = v[i].index;
 
-        if (index < STATE_BASE && !env->nil) {
-            r[i].f = env->values[index];
-        } else if (is_nil(env, index)) {
-            if (v[i].strict)
-                return false;
-            r[i].f = 0;
-        } else {
+        r[i].f = 0;
+        if (!is_nil(env, index))
             r[i].f = index >= STATE_BASE ? (&env->state->replicas)[index - STATE_BASE] : env->values[index];
-        }
+        else if (v[i].strict)
+            return false;
     }
-    memcpy(r + n->variable_count, constants_of(n), n->constant_count * sizeof(*r));
+    return true;
+}
+
+static inline bool load(const struct numeric *n, const struct formula_env *env, union reg *r)
+{
+    const struct numeric_variable *v = variables_of(n);
+    const union reg *constants = constants_of(n);
+    uint16_t count = n->variable_count;
+
+    if (env->nil || n->uses_state) {
+        if (!load_with_nils(n, env, r))
+            return false;
+    } else {
+        for (uint16_t i = 0; i < count; i++)
+            r[i].f = env->values[v[i].index];
+    }
+    for (uint16_t i = 0; i < n->constant_count; i += COPIED_AT_ONCE) /* beyond the last: room is kept at both ends */
+        memcpy(r + count + i, constants + i, COPIED_AT_ONCE * sizeof(*r));
     return true;
 }
 
@@ -876,7 +894,7 @@ bool numeric_run(const struct numeric *code, const struct formula_env *env, stru
         NUMERIC_OPS(O)
 #undef O
     };
-    union reg r[FRAME_MAX];
+    union reg r[FRAME_MAX + COPIED_AT_ONCE];
     const struct instruction *start = code_of(code), *i = start;
 
     if (!load(code, env, r))

@@ -376,6 +376,15 @@ static bool is_word(const struct compiler *c)
     return c->token.kind == TOKEN_OPERATOR && ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z'));
 }
 
+/* $env.name(...): a trigger is no function; with `?.` a name nobody knows is left to run time. */
+static void wrong_env_call(struct compiler *c, struct node *n, struct span name)
+{
+    if (find_trigger(c, name) >= 0)
+        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place, "'%.*s' is a trigger, not a function", (int)name.length, name.bytes);
+    else
+        compile_unknown_name(c, name, n->place, n->place + (uint32_t)name.length, true);
+}
+
 static struct node *parse_field(struct compiler *c, struct node *left, bool optional)
 {
     struct token name = c->token;
@@ -394,10 +403,16 @@ static struct node *parse_field(struct compiler *c, struct node *left, bool opti
     n->string = token_text(c, &name);
     n->flags = optional ? FLAG_OPTIONAL : 0;
     if (is_op(c, OP_OPEN)) {
+        bool judged = c->semantic.fault != FAULT_NONE;
+
         n->kind = NODE_METHOD;
         c->nodes++; /* the callee */
         parse_arguments(c, n, NULL);
+        if (!judged && (type_is_open(left->type) || type_is(left->type, TYPE_MAP) || type_is(left->type, TYPE_GROUPS)))
+            c->semantic.fault = FAULT_NONE; /* the original does not look at the arguments of a function it does not know */
         n->end = c->last_end;
+        if (left->kind == NODE_ENV && (find_trigger(c, n->string) >= 0 || !optional))
+            wrong_env_call(c, n, n->string);
         check_method(c, n, n->string);
     } else if (left->kind == NODE_ENV) {
         resolve_env_member(c, n, n->string, optional);
@@ -412,11 +427,13 @@ static struct node *parse_index(struct compiler *c, struct node *left, bool opti
 {
     uint32_t place = c->token.begin;
     struct node *n, *from = NULL, *to = NULL;
-    bool slice = false;
+    bool slice = false, judged = c->semantic.fault != FAULT_NONE;
 
     advance(c);
     if (!is_op(c, OP_COLON))
         from = parse_expression(c);
+    if (left->kind == NODE_ENV && !is_op(c, OP_COLON) && !judged)
+        c->semantic.fault = FAULT_NONE; /* the original does not look at what stands in $env[...] */
     if (accept(c, OP_COLON)) {
         slice = true;
         if (!is_op(c, OP_CLOSE_BRACKET))

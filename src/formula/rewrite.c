@@ -138,6 +138,7 @@ static struct node *fold_logic(struct compiler *c, struct node *n)
     if ((constant->integer != 0) == (n->op == OP_OR))
         return fold_bool(n, n->op == OP_OR);
     other = copy_of(c, other);
+    other->type = n->type; /* a bool to everyone above, even if x was of unknown type */
     other->flags |= FLAG_FOLDED;
     return other;
 }

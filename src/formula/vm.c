@@ -502,6 +502,7 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
         case VM_ITEM_INDEX: *sp++ = value_int(loop->at); break;
         case VM_ACC: *sp++ = loop->acc; break;
         case VM_TRACE: trace(vm, i, &p->places[vm->at], &sp[-1]); break;
+        case VM_FAIL: return vm_fail(vm, FAULT_BAD_ARGUMENT, "wrong number or kind of arguments in this call");
         case VM_RETURN: *result = *--sp; return true;
         }
     }

@@ -101,7 +101,7 @@ static inline struct value value_item(const struct value *array, uint32_t i)
     O(LOOP_FILTER) /* bool -> ; false: next element, to n + 1, or on */ O(LOOP_STEP) /* predicate's value -> ; to n */   \
     O(LOOP_END) /* -> result; m: FLAG_THROWS */ O(LOOP_START) /* initial value or order -> */                            \
     O(ITEM) O(ITEM_INDEX) O(ACC)                                                                                         \
-    O(TRACE) /* keep; n: the operator, m: depth */ O(RETURN)
+    O(TRACE) /* keep; n: the operator, m: depth */ O(FAIL) /* a call that cannot be made */ O(RETURN)
 
 enum vm_op {
 #define O(name) VM_##name,
