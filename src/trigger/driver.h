@@ -176,7 +176,7 @@ typedef void poll_each(const void *config, struct poll *poll, const struct reply
 /* base + path; one '/' between them. A URL that is too long, or not http(s), ends the poll when it is sent. */
 struct request *request_get(struct poll *poll, const char *base, const char *path);
 struct request *request_post(struct poll *poll, const char *base, const char *path);
-/* Adds name=value, escaped as Go's url.QueryEscape does; NULL: left out. */
+/* Adds name=value, escaped (a blank becomes '+'); NULL: left out. */
 void request_query(struct request *request, const char *name, const char *value);
 void request_query_map(struct request *request, const struct param_map *map);
 /* Replaces the parameter if the URL has it (metrics-api's api key). */

@@ -63,10 +63,11 @@ struct request *request_post(struct poll *poll, const char *base, const char *pa
     return begin_request(poll, "POST", base, path);
 }
 
+/* As Go's url.QueryEscape, but for ':': a query may hold it, and times stay readable in logs of the source. */
 static void add_escaped(struct text *url, const char *value)
 {
     for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
-        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c))
+        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~:", *c))
             text_add_char(url, (char)*c);
         else if (*c == ' ')
             text_add_char(url, '+');

@@ -1,5 +1,5 @@
 /*
- * exchanges FOLDER: plays the files FOLDER/<type>/*.txt, each a trigger with what it asks and what it is answered, and says
+ * exchanges FOLDER: plays the files FOLDER/<type>/NAME.txt, each a trigger with what it asks and what it is answered, and says
  * where one came out otherwise. Words of a file, one a line ('#' begins a comment):
  *
  *     trigger TYPE              with NAME VALUE            auth NAME VALUE           env NAME VALUE
