@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -31,6 +32,8 @@
 enum {
     ORPHANS_AFTER_MS = 15 * 1000, /* after the start: the manifests have been read by then */
     ORPHANS_PERIOD_MS = 60 * 1000,
+    LOCK_TRIES = 10,
+    LOCK_PAUSE_MS = 20,
 };
 
 static struct local *local_of(struct platform *platform)
@@ -679,6 +682,17 @@ static const struct platform_ops ops = {
 
 /* ------------------------------------------------------------------ start */
 
+/* A Weir that was killed a moment ago may still hold it, through a child that it was just starting. */
+static bool lock_soon(int fd)
+{
+    for (int tries = LOCK_TRIES; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
+        if (errno != EWOULDBLOCK || tries == 0)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_MS * 1000 * 1000}, NULL);
+    }
+    return true;
+}
+
 static bool lock_directory(struct local *local, struct error *err)
 {
     char path[PATH_MAX], holder[32] = "";
@@ -688,7 +702,7 @@ static bool lock_directory(struct local *local, struct error *err)
     local->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (local->lock_fd < 0)
         return error_set_machine(err, errno, "lock", path);
-    if (flock(local->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_soon(local->lock_fd)) {
         if (errno != EWOULDBLOCK)
             return error_set_machine(err, errno, "lock", path);
         ssize_t n = read(local->lock_fd, holder, sizeof holder - 1);

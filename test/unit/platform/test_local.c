@@ -365,7 +365,7 @@ static void a_stateful_set_goes_in_order(void **state)
     world_apply(
         w, "/tmp/db.yaml",
         manifest(
-            "StatefulSet", "db", 2, forever,
+            "StatefulSet", "db", 2, "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done",
             "          readinessProbe: {periodSeconds: 1, exec: {command: [sh, -c, 'test -e $WEIR_VOLUMES/go']}}\n"));
     UNTIL(w, pod_count(w, t) == 1 && strstr(note(w, t), "readiness") != NULL);
     world_turn(w, 200);
