@@ -212,12 +212,17 @@ static void explain(struct modifiers *m, const struct formula_error *err)
 static void try_once(struct modifiers *m, const struct formula *formula)
 {
     double values[TRIGGERS_MAX];
-    struct formula_env env = {.values = values, .now_ms = m->b->context->now_ms};
+    const struct decide_rules *rules = &m->b->policy->rules;
+    struct formula_state target = {.replicas = 1, .ready_replicas = 1, .min_replicas = rules->min, .max_replicas = rules->max,
+                                   .target = rules->formula_target};
+    struct formula_env env = {.values = values, .state = &target, .now_ms = m->b->context->now_ms};
     struct formula_result result;
 
     for (size_t i = 0; i < m->name_count; i++)
         values[i] = -1;
     formula_eval(formula, &env, &result);
+    if (result.value.type == FORMULA_FAILED && result.error.fault == FAULT_NIL_OPERAND && !m->b->strict)
+        return; /* there is no history yet, which is no fault of the formula */
     if (result.value.type == FORMULA_FAILED)
         say(m, m->b->strict ? FINDING_ERROR : FINDING_WARNING, "formula-fails", "formula", "make it work for every value, -1 included",
             "with every trigger at -1 the formula fails: %s", result.error.text);
@@ -261,7 +266,8 @@ static bool follows_calendar(const char *formula)
     return false;
 }
 
-static void check_triggers_used(struct modifiers *m)
+/* false: it follows nothing, and there is no more to say. */
+static bool check_triggers_used(struct modifiers *m)
 {
     const struct formula *formula = m->b->policy->formula;
     const char *unnamed = unnamed_triggers(m);
@@ -276,7 +282,7 @@ static void check_triggers_used(struct modifiers *m)
             "the formula reads no trigger, so it cannot follow the load%s%s%s%s",
             target ? ": target is the target value of scalingModifiers, not a metric" : "", unnamed[0] ? "; " : "", unnamed,
             unnamed[0] ? " no name" : "");
-        return;
+        return false;
     }
     for (size_t i = 0; i < m->b->spec_count; i++) {
         const struct trigger_spec *spec = &m->b->specs[i];
@@ -285,10 +291,11 @@ static void check_triggers_used(struct modifiers *m)
         if (!spec->name && !is_resource_type(spec->type))
             building_find(m->b, FINDING_WARNING, "formula-unnamed-trigger", &spec->place, field, "give it a name and use it in the formula, or remove it",
                           "the trigger has no name, so the formula cannot use it, and beside a formula it does nothing");
-        else if (m->b->rules[i].formula_name >= 0 && used > 0 && !formula_uses(formula, (size_t)m->b->rules[i].formula_name))
+        else if (m->b->rules[i].formula_name >= 0 && !formula_uses(formula, (size_t)m->b->rules[i].formula_name))
             building_find(m->b, FINDING_ADVICE, "formula-unused-trigger", &spec->place, field, "use it in the formula, or remove it",
                           "the formula does not use %s: it is asked for nothing", spec->name);
     }
+    return true;
 }
 
 /* ------------------------------------------------------------------ what its values can be */
@@ -312,8 +319,8 @@ static void check_divisors(struct modifiers *m)
     for (size_t i = 0; i < m->range.divisor_count; i++) {
         const struct range_divisor *d = &m->range.divisors[i];
 
-        if (!d->zero || (d->pods && !strchr(d->text, '/') && m->b->policy->rules.min > 0))
-            continue; /* a count of pods is at least the minimum */
+        if (!d->zero || (d->pods && !strchr(d->text, '/')))
+            continue; /* of a count of pods advise_average() speaks */
         say(m, FINDING_WARNING, "formula-division-by-zero", "formula",
             d->name ? arena_printf(m->b->scratch, "guard it: %s > 0 ? ... : 0", d->name) : "guard it",
             "the formula divides by %s, which can be 0%s%s: the result is then no number, and nothing can be decided from it", d->text,
@@ -439,7 +446,8 @@ void build_modifiers(struct building *b, const struct scaled_object *object, boo
     collect_names(&m);
     if (!compile(&m))
         return;
-    check_triggers_used(&m);
+    if (!check_triggers_used(&m))
+        return;
     find_range(&m);
     check_divisors(&m);
     check_activation(&m);
