@@ -73,6 +73,9 @@ enum {
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
     JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
     LOG_LINE_MAX_BYTES = 16 * 1024,
+    /* ---- the serving model ---- */
+    SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: the longest published week of one service has 27 million */
+    SIM_REPLICAS_MAX = 100 * 1000,          /* a run makes at one time: each event looks at all of them */
 };
 
 #endif
