@@ -1,9 +1,10 @@
 /*
  * decide: the order of a decision, and the chain of steps it leaves behind.
  *
- * The chain is the product: every step starts where the one before it ended, so no replica changes without a cause. A step
- * either says something (before == after) or moves the number. With very many triggers what is merely said is left out and
- * moves are merged, so that the chain stays closed within DECISION_STEPS_MAX; the inputs keep every trigger's proposal.
+ * The chain is the product: every step starts where the one before it ended, so no replica changes without a cause. A
+ * step either says something (before == after) or moves the number. With very many triggers what is merely said is
+ * left out and moves are merged, so that the chain stays closed within DECISION_STEPS_MAX; the inputs keep every
+ * trigger's proposal.
  */
 #include <assert.h>
 #include <math.h>
@@ -25,8 +26,12 @@ static double tame(double value)
 static void push(struct making *m, enum step_kind kind, int32_t cause, int32_t after, double measured, double limit)
 {
     struct decision *d = m->out;
-    struct decision_step step = {.kind = kind, .cause = cause, .before = m->now_count, .after = after,
-                                 .measured = tame(measured), .limit = tame(limit)};
+    struct decision_step step = {.kind = kind,
+                                 .cause = cause,
+                                 .before = m->now_count,
+                                 .after = after,
+                                 .measured = tame(measured),
+                                 .limit = tame(limit)};
     bool of_trigger = cause >= 0;
 
     if (of_trigger && d->step_count >= STEPS_FOR_TRIGGERS_MAX) {
@@ -134,8 +139,8 @@ static void finish(struct making *m)
     assert(decision_is_closed(m->out));
 }
 
-void decide(const struct decide_rules *rules, const struct decide_facts *facts, struct decide_memory *memory, bool trace,
-            struct decision *out)
+void decide(const struct decide_rules *rules, const struct decide_facts *facts, struct decide_memory *memory,
+            bool trace, struct decision *out)
 {
     struct making m;
 
@@ -165,7 +170,8 @@ void decide_applied(const struct decide_rules *rules, struct decide_memory *memo
 {
     if (!rules->behavior || !decision->write || rules->mode == DECIDE_HPA)
         return;
-    for (uint16_t i = 0; i < decision->step_count; i++) { /* those are not rate-limited, and no events of the autoscaler */
+    for (uint16_t i = 0; i < decision->step_count;
+         i++) { /* those are not rate-limited, and no events of the autoscaler */
         switch (decision->steps[i].kind) {
         case STEP_ACTIVATED:
         case STEP_FORCED:
@@ -179,5 +185,6 @@ void decide_applied(const struct decide_rules *rules, struct decide_memory *memo
         }
     }
     if (decision->before > 0)
-        hpa_store_event(rules->behavior, &memory->ups, &memory->downs, decision->at_ms, decision->before, decision->after);
+        hpa_store_event(rules->behavior, &memory->ups, &memory->downs, decision->at_ms, decision->before,
+                        decision->after);
 }

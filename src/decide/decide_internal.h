@@ -22,7 +22,7 @@ struct decide_memory {
     struct hpa_moments highs;  /* wishes that may still hold the size up: falling, newest last */
     struct hpa_moments lows;   /* wishes that may still hold it down: rising, newest last */
     struct hpa_moments ups, downs;
-    void *formula_memory;      /* formula_memory_bytes; NULL where the formula keeps nothing */
+    void *formula_memory;                 /* formula_memory_bytes; NULL where the formula keeps nothing */
     uint32_t formula_bytes, formula_mark; /* mark: of the formula's text */
     uint16_t trigger_count;
     struct trigger_memory formula;
@@ -48,10 +48,10 @@ struct making { /* a decision being made */
     struct decide_facts facts; /* with impossible counts and times put right */
     struct decide_memory *memory;
     struct decision *out;
-    int32_t now_count;         /* where the chain of steps stands */
-    int32_t low, high;         /* max(min, 1) and max, low <= high */
-    bool held;                 /* some reading is held */
-    struct reading formula;    /* kind READING_UNUSED: there is no formula */
+    int32_t now_count;      /* where the chain of steps stands */
+    int32_t low, high;      /* max(min, 1) and max, low <= high */
+    bool held;              /* some reading is held */
+    struct reading formula; /* kind READING_UNUSED: there is no formula */
     struct reading readings[TRIGGERS_MAX];
 };
 
@@ -101,12 +101,12 @@ struct coder {
 void code_integer(struct coder *c, int64_t *value);
 void code_number(struct coder *c, double *value);
 void code_bytes(struct coder *c, void *bytes, size_t length);
-#define CODE(c, field)                                                                                                  \
-    do {                                                                                                                \
-        int64_t coded_ = (int64_t)(field);                                                                              \
-        code_integer(c, &coded_);                                                                                       \
-        if (!(c)->writing)                                                                                              \
-            (field) = (__typeof__(field))coded_;                                                                        \
+#define CODE(c, field)                                                                                                 \
+    do {                                                                                                               \
+        int64_t coded_ = (int64_t)(field);                                                                             \
+        code_integer(c, &coded_);                                                                                      \
+        if (!(c)->writing)                                                                                             \
+            (field) = (__typeof__(field))coded_;                                                                       \
     } while (0)
 
 #endif

@@ -41,7 +41,8 @@ bool decision_same_outcome(const struct decision *a, const struct decision *b)
 {
     if (a->after != b->after || a->before != b->before || a->reason != b->reason || a->active != b->active ||
         a->held != b->held || a->fallback != b->fallback || a->paused != b->paused || a->error != b->error ||
-        a->formula_state != b->formula_state || a->formula_fault != b->formula_fault || a->input_count != b->input_count)
+        a->formula_state != b->formula_state || a->formula_fault != b->formula_fault ||
+        a->input_count != b->input_count)
         return false;
     for (uint16_t i = 0; i < a->input_count; i++)
         if (a->inputs[i].state != b->inputs[i].state || a->inputs[i].active != b->inputs[i].active ||

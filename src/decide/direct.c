@@ -5,8 +5,9 @@
  *        ^                                        |
  *        +-- inactive longer than the cooldown ---+   from any size
  *
- * Awake, each decision is one sync of the HPA algorithm with max(min, 1) as its minimum: proposals, the greatest wins,
- * stabilized, limited. A proposal that cannot be made counts as a failing metric there: it forbids going below what runs.
+ * Awake, each decision is one sync of the HPA algorithm with max(min, 1) as its minimum: proposals, the greatest
+ * wins, stabilized, limited. A proposal that cannot be made counts as a failing metric there: it forbids going below
+ * what runs.
  */
 #include <math.h>
 
@@ -55,7 +56,7 @@ static bool is_asleep(const struct making *m)
 
 /* ------------------------------------------------------------------ proposals */
 
-struct tally { /* the proposals so far */
+struct tally {    /* the proposals so far */
     int32_t best; /* -1: none yet */
     int32_t winner;
     int metrics, failed;
@@ -99,8 +100,8 @@ static void propose_number(struct making *m, struct tally *tally, int32_t cause,
     struct hpa_proposal proposal;
 
     if (type == TARGET_VALUE)
-        hpa_propose_value(units, target_units, spec, (size_t)m->facts.status_replicas, m->facts.ready_replicas, &tolerance,
-                          &proposal);
+        hpa_propose_value(units, target_units, spec, (size_t)m->facts.status_replicas, m->facts.ready_replicas,
+                          &tolerance, &proposal);
     else
         hpa_propose_average(units, target_units, spec == 0 ? 0 : m->facts.status_replicas, &tolerance, &proposal);
     if (proposal.fault) {
@@ -108,7 +109,8 @@ static void propose_number(struct making *m, struct tally *tally, int32_t cause,
         m->held = true;
         say(m, STEP_NO_PODS, cause, value, target);
     } else {
-        join(m, tally, proposal.within ? STEP_WITHIN_TOLERANCE : STEP_PROPOSED, cause, proposal.replicas, value, target);
+        join(m, tally, proposal.within ? STEP_WITHIN_TOLERANCE : STEP_PROPOSED, cause, proposal.replicas, value,
+             target);
     }
 }
 
@@ -243,7 +245,8 @@ static void decide_asleep(struct making *m, bool active)
     }
 }
 
-/* Inactive with a place to rest: true when the decision is made. Until the cooldown is over the HPA's algorithm goes on. */
+/* Inactive with a place to rest: true when the decision is made. Until the cooldown is over the HPA's algorithm
+   goes on. */
 static bool fall_asleep(struct making *m)
 {
     const struct decide_rules *rules = m->rules;
@@ -306,8 +309,8 @@ static int32_t stabilize(struct making *m, int32_t wish)
     struct decide_memory *memory = m->memory;
     struct windows windows = windows_of(m->rules);
     int64_t now_ms = m->facts.now_ms;
-    int32_t stable = m->rules->behavior ? hpa_stabilize(&memory->highs, &memory->lows, now_ms, windows.up_ms, windows.down_ms,
-                                                        m->facts.replicas, wish)
+    int32_t stable = m->rules->behavior ? hpa_stabilize(&memory->highs, &memory->lows, now_ms, windows.up_ms,
+                                                        windows.down_ms, m->facts.replicas, wish)
                                         : hpa_stabilize_plain(&memory->highs, now_ms, windows.down_ms, wish);
 
     memory_wish(memory, now_ms, windows.up_ms > windows.down_ms ? windows.up_ms : windows.down_ms, wish);

@@ -1,13 +1,14 @@
 /*
  * evaluate: the formula's result as one more reading (DESIGN.md 3.5).
  *
- * Direct mode: it always runs, with nil for each trigger that has no value. A finite result counts. An error, or a nil, is
- * `missing` when only missing triggers were nil, else `failed`; NaN and infinities are always `failed`. When the hold of a
- * missing result is over, it runs once more with the values that KEDA would use.
- * Hpa mode: it runs when no trigger is held, and a trigger's fallback speaks in its place (keda-operator/03 7).
+ * Direct mode: it always runs, with nil for each trigger that has no value. A finite result counts. An error, or a
+ * nil, is `missing` when only missing triggers were nil, else `failed`; NaN and infinities are always `failed`. When
+ * the hold of a missing result is over, it runs once more with the values that KEDA would use. Hpa mode: it runs when
+ * no trigger is held, and a trigger's fallback speaks in its place (keda-operator/03 7).
  *
- * What functions of the formula remember (ema, held ...) advances once per decision: every further run of the same decision
- * (trace, search for what divided by zero, the run with stand-ins) starts from a copy of what was remembered before.
+ * What functions of the formula remember (ema, held ...) advances once per decision: every further run of the same
+ * decision (trace, search for what divided by zero, the run with stand-ins) starts from a copy of what was remembered
+ * before.
  */
 #include <assert.h>
 #include <math.h>
@@ -22,8 +23,8 @@ struct evaluation { /* the formula's inputs and its memory, for the runs of one 
     struct making *m;
     struct formula_env env;
     struct formula_state state;
-    void *before;   /* copy of what was remembered before; NULL: the formula remembers nothing */
-    void *scratch;  /* another copy, for runs that must leave no trace */
+    void *before;  /* copy of what was remembered before; NULL: the formula remembers nothing */
+    void *scratch; /* another copy, for runs that must leave no trace */
     int32_t names;
     double values[TRIGGERS_MAX];
     bool nil[TRIGGERS_MAX], missing[TRIGGERS_MAX];
@@ -153,11 +154,15 @@ static void record(struct decision *d, const struct formula_result *result)
 
 /* ------------------------------------------------------------------ trace */
 
-static void keep_trace(void *arg, size_t begin, size_t end, int depth, const struct formula_value *value, const char *repr)
+static void keep_trace(void *arg, size_t begin, size_t end, int depth, const struct formula_value *value,
+                       const char *repr)
 {
     struct decision *d = arg;
-    struct decision_trace entry = {.begin = (uint32_t)begin, .end = (uint32_t)end, .type = (uint8_t)value->type,
-                                   .depth = (uint8_t)(depth > UINT8_MAX ? UINT8_MAX : depth), .number = number_of(value)};
+    struct decision_trace entry = {.begin = (uint32_t)begin,
+                                   .end = (uint32_t)end,
+                                   .type = (uint8_t)value->type,
+                                   .depth = (uint8_t)(depth > UINT8_MAX ? UINT8_MAX : depth),
+                                   .number = number_of(value)};
     uint16_t deepest = 0;
 
     (void)repr;
@@ -188,7 +193,7 @@ static void run_traced(struct evaluation *e)
 
 /* ------------------------------------------------------------------ direct mode */
 
-struct nils { /* which triggers had no value, of those the formula refers to */
+struct nils {                           /* which triggers had no value, of those the formula refers to */
     int32_t missing, failed, not_asked; /* the first of each kind, or CAUSE_FORMULA */
 };
 
@@ -365,8 +370,8 @@ static void evaluate_in_hpa_mode(struct evaluation *e)
         explain_infinite(e, &result);
     record(m->out, &result);
     if (nil_means_fallback(m, &result)) {
-        m->formula = (struct reading){.kind = READING_VALUE,
-                                      .value = m->rules->fallback_replicas * m->rules->formula_target};
+        m->formula =
+            (struct reading){.kind = READING_VALUE, .value = m->rules->fallback_replicas * m->rules->formula_target};
         m->out->formula = (struct formula_value){.type = FORMULA_NUMBER, .number = m->formula.value};
         m->out->formula_state = SAMPLE_OK;
     } else if (is_number(&result.value)) {

@@ -1,9 +1,9 @@
 /*
  * hpa: the arithmetic of the horizontal pod autoscaler v2. Sections in comments are those of hpa-algorithm.md.
  *
- * Two things look wrong and are not. Ratios are doubles although everything else is integer, and each is rounded exactly where
- * Kubernetes rounds it: 10 % up from 50 is 56, because 50 x 1.1 is a hair above 55. And lists are not sorted by time: a stale
- * entry's place is taken again, so an order of insertion is all there is.
+ * Two things look wrong and are not. Ratios are doubles although everything else is integer, and each is rounded
+ * exactly where Kubernetes rounds it: 10 % up from 50 is 56, because 50 x 1.1 is a hair above 55. And lists are not
+ * sorted by time: a stale entry's place is taken again, so an order of insertion is all there is.
  */
 #include "decide/hpa.h"
 
@@ -224,7 +224,8 @@ static int64_t percent_of(int64_t usage, int64_t request)
     return hundredfold / request;
 }
 
-/* 6.4 and 6.5: the ratio of the samples to the target, and what status shows. false: out->fault says why there is none. */
+/* 6.4 and 6.5: the ratio of the samples to the target, and what status shows. false: out->fault says why there is
+   none. */
 static bool usage_ratio(const struct hpa_pods *metric, const struct usage_sum *sum, double *ratio,
                         struct hpa_proposal *out)
 {
@@ -461,7 +462,8 @@ static int32_t policy_limit(const struct scaling_policy *policy, bool up, int32_
     return up ? hpa_ceil32((double)start * (1 + share)) : hpa_trunc32((double)start * (1 - share));
 }
 
-/* How far the policies of one direction let the scale go. Max is the largest change, which downwards is the smallest number. */
+/* How far the policies of one direction let the scale go. Max is the largest change, which downwards is the
+   smallest number. */
 static int32_t direction_limit(const struct scaling_rules *rules, bool up, const struct hpa_moments *ups,
                                const struct hpa_moments *downs, int64_t now_ms, int32_t current)
 {
@@ -481,8 +483,9 @@ static int32_t direction_limit(const struct scaling_rules *rules, bool up, const
     return limit;
 }
 
-int32_t hpa_limit(const struct scaling_behavior *behavior, const struct hpa_moments *ups, const struct hpa_moments *downs,
-                  int64_t now_ms, int32_t current, int32_t desired, int32_t min, int32_t max, enum hpa_limit *why)
+int32_t hpa_limit(const struct scaling_behavior *behavior, const struct hpa_moments *ups,
+                  const struct hpa_moments *downs, int64_t now_ms, int32_t current, int32_t desired, int32_t min,
+                  int32_t max, enum hpa_limit *why)
 {
     *why = HPA_WITHIN_RANGE;
     if (desired > current) {
@@ -521,7 +524,8 @@ void hpa_store_event(const struct scaling_behavior *behavior, struct hpa_moments
                      int64_t now_ms, int32_t before, int32_t after)
 {
     if (after > before)
-        hpa_moments_recycle(ups, now_ms, hpa_longest_period_ms(&behavior->up), add_saturating32(after, -(int64_t)before));
+        hpa_moments_recycle(ups, now_ms, hpa_longest_period_ms(&behavior->up),
+                            add_saturating32(after, -(int64_t)before));
     else if (after < before)
         hpa_moments_recycle(downs, now_ms, hpa_longest_period_ms(&behavior->down),
                             add_saturating32(before, -(int64_t)after));

@@ -1,6 +1,6 @@
 /*
- * hpa_object: one sync of a HorizontalPodAutoscaler, told as Kubernetes tells it: a sequence of early ends, each leaving its
- * conditions and events. The arithmetic is hpa.c's. Sections in comments are those of hpa-algorithm.md.
+ * hpa_object: one sync of a HorizontalPodAutoscaler, told as Kubernetes tells it: a sequence of early ends, each
+ * leaving its conditions and events. The arithmetic is hpa.c's. Sections in comments are those of hpa-algorithm.md.
  */
 #include "decide/hpa_object.h"
 
@@ -24,7 +24,10 @@ static const char *const reason_names[HPA_REASON_COUNT] = {
 #undef REASON
 };
 static const char *const condition_names[HPA_CONDITIONS] = {
-    "AbleToScale", "ScalingActive", "ScalingLimited", "ScaledToZero",
+    "AbleToScale",
+    "ScalingActive",
+    "ScalingLimited",
+    "ScaledToZero",
 };
 
 const char *hpa_reason_name(enum hpa_reason reason)
@@ -62,8 +65,11 @@ bool hpa_condition_find(const char *name, enum hpa_condition_type *out)
 static enum hpa_reason metric_failure(enum hpa_metric_type type)
 {
     static const enum hpa_reason reasons[] = {
-        HPA_REASON_FailedGetExternalMetric, HPA_REASON_FailedGetObjectMetric, HPA_REASON_FailedGetPodsMetric,
-        HPA_REASON_FailedGetResourceMetric, HPA_REASON_FailedGetContainerResourceMetric,
+        HPA_REASON_FailedGetExternalMetric,
+        HPA_REASON_FailedGetObjectMetric,
+        HPA_REASON_FailedGetPodsMetric,
+        HPA_REASON_FailedGetResourceMetric,
+        HPA_REASON_FailedGetContainerResourceMetric,
     };
 
     return reasons[type];
@@ -397,8 +403,8 @@ static void sync_by_metrics(struct sync *s)
         finish(s, desired);
 }
 
-void hpa_sync(const struct hpa_object *object, const struct hpa_controller *controller, const struct hpa_sync_facts *facts,
-              struct hpa_state *state, struct hpa_outcome *out)
+void hpa_sync(const struct hpa_object *object, const struct hpa_controller *controller,
+              const struct hpa_sync_facts *facts, struct hpa_state *state, struct hpa_outcome *out)
 {
     struct sync s = {.object = object, .controller = controller, .facts = facts, .state = state, .out = out};
 

@@ -1,7 +1,8 @@
 /*
- * hpa_object: a HorizontalPodAutoscaler as a whole: one sync with its conditions, events and status, the defaulting of
- * `behavior`, and the API server's validation. For hpa mode, the keda-hpa engine of the simulator, and lint. decide() does not need
- * it. Rules: hpa-algorithm.md 4, 7, 10 to 13; the newest release where releases differ (its section 14).
+ * hpa_object: a HorizontalPodAutoscaler as a whole: one sync with its conditions, events and status, the defaulting
+ * of `behavior`, and the API server's validation. For hpa mode, the keda-hpa engine of the simulator, and lint.
+ * decide() does not need it. Rules: hpa-algorithm.md 4, 7, 10 to 13; the newest release where releases differ (its
+ * section 14).
  *
  *     struct hpa_state state = {0};
  *     hpa_sync(&object, &controller, &facts, &state, &outcome);      -- every 15 s
@@ -24,8 +25,8 @@ struct hpa_metric {
     enum hpa_metric_type type;
     enum target_type target_type; /* Object only: External goes by what is set (hpa-algorithm.md 5) */
     bool has_value, has_average, has_utilization, cpu;
-    int64_t value, average;       /* milli */
-    int32_t utilization;          /* percent */
+    int64_t value, average; /* milli */
+    int32_t utilization;    /* percent */
 };
 struct hpa_object {
     int32_t min, max;
@@ -44,7 +45,8 @@ void hpa_controller_default(struct hpa_controller *controller);
 
 enum hpa_selector { HPA_SELECTOR_GOOD, HPA_SELECTOR_EMPTY, HPA_SELECTOR_INVALID, HPA_SELECTOR_AMBIGUOUS };
 
-struct hpa_samples { /* of one metric. External, Object: values, milli. Per pod: each pod's usage[index of the metric] */
+struct
+    hpa_samples { /* of one metric. External, Object: values, milli. Per pod: each pod's usage[index of the metric] */
     bool failed;
     const int64_t *values;
     size_t count;
@@ -59,21 +61,29 @@ struct hpa_sync_facts {
     const struct hpa_samples *samples; /* one per metric */
 };
 
-enum hpa_condition_type { HPA_ABLE_TO_SCALE, HPA_SCALING_ACTIVE, HPA_SCALING_LIMITED, HPA_SCALED_TO_ZERO, HPA_CONDITIONS };
+enum hpa_condition_type {
+    HPA_ABLE_TO_SCALE,
+    HPA_SCALING_ACTIVE,
+    HPA_SCALING_LIMITED,
+    HPA_SCALED_TO_ZERO,
+    HPA_CONDITIONS
+};
 
-#define HPA_REASONS(REASON)                                                                                             \
-    REASON(SucceededGetScale) REASON(FailedGetScale) REASON(ReadyForNewScale) REASON(ScaleDownStabilized)               \
-    REASON(ScaleUpStabilized) REASON(SucceededRescale) REASON(FailedUpdateScale) REASON(ValidMetricFound)               \
-    REASON(ScalingDisabled) REASON(FailedGetResourceMetric) REASON(FailedGetContainerResourceMetric)                    \
-    REASON(FailedGetPodsMetric) REASON(FailedGetObjectMetric) REASON(FailedGetExternalMetric) REASON(InvalidSelector)   \
-    REASON(AmbiguousSelector) REASON(DesiredWithinRange) REASON(TooFewReplicas) REASON(TooManyReplicas)                 \
-    REASON(ScaleUpLimit) REASON(ScaleDownLimit) REASON(ScaledToZero) REASON(NotScaledToZero) REASON(SuccessfulRescale)  \
-    REASON(FailedRescale) REASON(FailedComputeMetricsReplicas) REASON(SelectorRequired)
+/* clang-format off */
+#define HPA_REASONS(REASON)                                                                                            \
+    REASON(SucceededGetScale) REASON(FailedGetScale) REASON(ReadyForNewScale) REASON(ScaleDownStabilized)              \
+    REASON(ScaleUpStabilized) REASON(SucceededRescale) REASON(FailedUpdateScale) REASON(ValidMetricFound)              \
+    REASON(ScalingDisabled) REASON(FailedGetResourceMetric) REASON(FailedGetContainerResourceMetric)                   \
+    REASON(FailedGetPodsMetric) REASON(FailedGetObjectMetric) REASON(FailedGetExternalMetric)                          \
+    REASON(InvalidSelector) REASON(AmbiguousSelector) REASON(DesiredWithinRange) REASON(TooFewReplicas)                \
+    REASON(TooManyReplicas) REASON(ScaleUpLimit) REASON(ScaleDownLimit) REASON(ScaledToZero) REASON(NotScaledToZero)   \
+    REASON(SuccessfulRescale) REASON(FailedRescale) REASON(FailedComputeMetricsReplicas) REASON(SelectorRequired)
+/* clang-format on */
 enum hpa_reason { /* of conditions and of events */
 #define REASON(name) HPA_REASON_##name,
-    HPA_REASONS(REASON)
+                  HPA_REASONS(REASON)
 #undef REASON
-    HPA_REASON_COUNT
+                      HPA_REASON_COUNT
 };
 const char *hpa_reason_name(enum hpa_reason reason);
 bool hpa_reason_find(const char *name, enum hpa_reason *out);
@@ -97,28 +107,28 @@ const struct hpa_condition *hpa_state_condition(const struct hpa_state *state, e
 void hpa_state_set(struct hpa_state *state, enum hpa_condition_type type, bool status, enum hpa_reason reason);
 
 struct hpa_outcome {
-    int32_t replicas;      /* of the scale after the sync */
+    int32_t replicas; /* of the scale after the sync */
     bool rescaled, error;
-    bool computed;         /* recommended and stabilized are set */
+    bool computed; /* recommended and stabilized are set */
     int32_t recommended, stabilized;
-    bool measured;         /* proposals are filled: status.currentMetrics is not null */
+    bool measured; /* proposals are filled: status.currentMetrics is not null */
     size_t proposal_count;
     struct hpa_proposal proposals[TRIGGERS_MAX]; /* fault: an entry with an empty type */
     size_t event_count;
     enum hpa_reason events[TRIGGERS_MAX + 4];
 };
 /* object->metric_count is at most TRIGGERS_MAX. */
-void hpa_sync(const struct hpa_object *object, const struct hpa_controller *controller, const struct hpa_sync_facts *facts,
-              struct hpa_state *state, struct hpa_outcome *out);
+void hpa_sync(const struct hpa_object *object, const struct hpa_controller *controller,
+              const struct hpa_sync_facts *facts, struct hpa_state *state, struct hpa_outcome *out);
 
 /* Stabilization and limits of one wish, remembered in state->wishes; sets AbleToScale and ScalingLimited. */
-int32_t hpa_normalize(const struct hpa_object *object, const struct hpa_controller *controller, int64_t now_ms, int32_t current,
-                      int32_t wish, struct hpa_state *state, int32_t *stabilized);
+int32_t hpa_normalize(const struct hpa_object *object, const struct hpa_controller *controller, int64_t now_ms,
+                      int32_t current, int32_t wish, struct hpa_state *state, int32_t *stabilized);
 
 /* ------------------------------------------------------------------ behavior as written, and validation */
 
-/* `behavior` of autoscaling/v2, defaults filled in (hpa-algorithm.md 12). behavior must have passed hpa_validate_behavior();
-   policies beyond SCALING_POLICIES_MAX are refused with false. */
+/* `behavior` of autoscaling/v2, defaults filled in (hpa-algorithm.md 12). behavior must have passed
+   hpa_validate_behavior(); policies beyond SCALING_POLICIES_MAX are refused with false. */
 bool scaling_behavior_read(const struct tree *behavior, struct scaling_behavior *out);
 
 enum hpa_finding_kind { HPA_REQUIRED, HPA_INVALID, HPA_NOT_SUPPORTED, HPA_FORBIDDEN };
@@ -128,8 +138,8 @@ typedef void hpa_found(void *arg, const char *path, enum hpa_finding_kind kind, 
 
 /* What the API server refuses in `behavior`; prefix is the path it stands at ("spec.behavior"). */
 void hpa_validate_behavior(const struct tree *behavior, const char *prefix, hpa_found *found, void *arg);
-/* What the API server refuses in a HorizontalPodAutoscaler's spec after defaulting. zero_allowed: gate HPAScaleToZero, or the stored
-   object has minReplicas 0 already. */
+/* What the API server refuses in a HorizontalPodAutoscaler's spec after defaulting. zero_allowed: gate
+   HPAScaleToZero, or the stored object has minReplicas 0 already. */
 void hpa_validate(const struct tree *spec, bool zero_allowed, hpa_found *found, void *arg);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * hpa_validate: `behavior` as people write it, its defaults, and what the API server refuses in a HorizontalPodAutoscaler
- * (hpa-algorithm.md 12 and 13). A null in JSON counts as absent, as in Go.
+ * hpa_validate: `behavior` as people write it, its defaults, and what the API server refuses in a
+ * HorizontalPodAutoscaler (hpa-algorithm.md 12 and 13). A null in JSON counts as absent, as in Go.
  */
 #include "decide/hpa_object.h"
 
@@ -66,7 +66,8 @@ void scaling_behavior_default(struct scaling_behavior *behavior)
 {
     *behavior = (struct scaling_behavior){
         .up = {.select = SELECT_MAX, .tolerance = -1, .policy_count = 2, .policies = {{false, 4, 15}, {true, 100, 15}}},
-        .down = {.select = SELECT_MAX, .window_s = -1, .tolerance = -1, .policy_count = 1, .policies = {{true, 100, 15}}},
+        .down =
+            {.select = SELECT_MAX, .window_s = -1, .tolerance = -1, .policy_count = 1, .policies = {{true, 100, 15}}},
     };
 }
 
@@ -312,7 +313,8 @@ static void validate_container_resource(const struct validation *v, const struct
     const char *name = text_of(source, "name"), *container = text_of(source, "container");
 
     if (*name && !one_of(name, standard) && strncmp(name, "hugepages-", 10) != 0 && !strchr(name, '/'))
-        find(v, HPA_INVALID, "use cpu, memory, ephemeral-storage, hugepages-* or a name with a domain", "%s.name", path);
+        find(v, HPA_INVALID, "use cpu, memory, ephemeral-storage, hugepages-* or a name with a domain", "%s.name",
+             path);
     if (*container == '\0')
         find(v, HPA_REQUIRED, "name the container", "%s.container", path);
     else if (!is_label(container))
@@ -355,7 +357,8 @@ static void validate_metric(const struct validation *v, const struct tree *metri
         find(v, HPA_REQUIRED, "the member of the metric's type is needed", "%s.%s", path, sources[expected].source);
     for (int i = 0; i < SOURCE_COUNT && present != 1; i++)
         if (i != expected && member(metric, sources[i].source))
-            find(v, HPA_FORBIDDEN, "only the member of the metric's type may be given", "%s.%s", path, sources[i].source);
+            find(v, HPA_FORBIDDEN, "only the member of the metric's type may be given", "%s.%s", path,
+                 sources[i].source);
 }
 
 /* ------------------------------------------------------------------ the whole (13) */

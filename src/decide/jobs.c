@@ -1,8 +1,10 @@
 /*
- * jobs: how many jobs to create now. A ScaledJob only ever adds; sections in comments are those of keda-operator/04-scaledjob.md.
+ * jobs: how many jobs to create now. A ScaledJob only ever adds; sections in comments are those of
+ * keda-operator/04-scaledjob.md.
  *
- * A sample that was already there when jobs were last created does not create again: those jobs take its messages, and they are
- * not counted as running yet wherever the platform's view lags (failure-modes J1). The minimum is topped up regardless.
+ * A sample that was already there when jobs were last created does not create again: those jobs take its messages,
+ * and they are not counted as running yet wherever the platform's view lags (failure-modes J1). The minimum is topped
+ * up regardless.
  */
 #include "decide/jobs.h"
 
@@ -41,7 +43,8 @@ static bool takes_its_place(enum job_combination combination, double queue, doub
     return queue > taken;
 }
 
-static void combine_one(const struct job_queue *queues, size_t count, enum job_combination combination, struct job_wish *out)
+static void combine_one(const struct job_queue *queues, size_t count, enum job_combination combination,
+                        struct job_wish *out)
 {
     for (size_t i = 0; i < count; i++) {
         if (!queues[i].active || !takes_its_place(combination, queues[i].length, out->queue_length))
@@ -118,7 +121,8 @@ static int64_t strategy_effective(const struct job_rules *rules, int64_t running
     return max_scale - running;
 }
 
-int32_t job_effective(const struct job_rules *rules, int32_t running, int32_t pending, int32_t max_scale, int32_t *scale_to)
+int32_t job_effective(const struct job_rules *rules, int32_t running, int32_t pending, int32_t max_scale,
+                      int32_t *scale_to)
 {
     struct job_bounds bounds = job_bounds(rules);
 
@@ -128,7 +132,8 @@ int32_t job_effective(const struct job_rules *rules, int32_t running, int32_t pe
     }
     if (rules->strategy == JOB_EAGER)
         *scale_to = bounds.max;
-    return hpa_trunc32((double)strategy_effective(rules, (int64_t)running - bounds.min, pending, max_scale, bounds.max));
+    return hpa_trunc32(
+        (double)strategy_effective(rules, (int64_t)running - bounds.min, pending, max_scale, bounds.max));
 }
 
 /* ------------------------------------------------------------------ pending and finished jobs (5, 8) */
@@ -187,7 +192,8 @@ static void remove_oldest(const struct job_finished *jobs, size_t count, bool su
     free(sorted);
 }
 
-void job_history(const struct job_finished *jobs, size_t count, int32_t successful_limit, int32_t failed_limit, bool *remove)
+void job_history(const struct job_finished *jobs, size_t count, int32_t successful_limit, int32_t failed_limit,
+                 bool *remove)
 {
     remove_oldest(jobs, count, true, successful_limit, remove);
     remove_oldest(jobs, count, false, failed_limit, remove);
@@ -219,8 +225,8 @@ static bool read_queue(const struct job_rules *rules, const struct job_facts *fa
     input->active = sample->state == SAMPLE_OK && sample->value > trigger->activation;
     queue->length = sample->value;
     queue->active = input->active;
-    queue->max_value = job_max_value(sample->value, trigger->target_type == TARGET_AVERAGE_VALUE ? trigger->target : 0,
-                                     bounds->max);
+    queue->max_value =
+        job_max_value(sample->value, trigger->target_type == TARGET_AVERAGE_VALUE ? trigger->target : 0, bounds->max);
     input->proposal = hpa_ceil32(queue->max_value < 0 ? 0 : queue->max_value);
     return sample->state == SAMPLE_OK;
 }

@@ -28,7 +28,8 @@ void job_combine(const struct job_queue *queues, size_t count, enum job_combinat
                  const struct job_bounds *bounds, struct job_wish *out);
 
 /* How many more may run; may be negative. *scale_to may be replaced (below the minimum, and with eager). */
-int32_t job_effective(const struct job_rules *rules, int32_t running, int32_t pending, int32_t max_scale, int32_t *scale_to);
+int32_t job_effective(const struct job_rules *rules, int32_t running, int32_t pending, int32_t max_scale,
+                      int32_t *scale_to);
 
 struct job_pod {
     enum pod_phase phase;
@@ -43,6 +44,7 @@ struct job_finished {
     int64_t at_ms; /* completionTime; 0: none, taken for the oldest */
 };
 /* Which finished jobs are beyond the history limits: sets remove[i]; the oldest go first. */
-void job_history(const struct job_finished *jobs, size_t count, int32_t successful_limit, int32_t failed_limit, bool *remove);
+void job_history(const struct job_finished *jobs, size_t count, int32_t successful_limit, int32_t failed_limit,
+                 bool *remove);
 
 #endif

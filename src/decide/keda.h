@@ -1,6 +1,7 @@
 /*
- * keda: what KEDA's operator would show and serve for a decision made in hpa mode: conditions, events, and the values the
- * HorizontalPodAutoscaler is fed. Views of the decision record, nothing is computed twice. Rules: keda-operator/03.
+ * keda: what KEDA's operator would show and serve for a decision made in hpa mode: conditions, events, and the values
+ * the HorizontalPodAutoscaler is fed. Views of the decision record, nothing is computed twice. Rules:
+ * keda-operator/03.
  *
  *     decide(&rules, &facts, memory, false, &d);            -- rules.mode == DECIDE_HPA
  *     keda_view(&rules, &d, fallback_was_true, &view);
@@ -38,7 +39,8 @@ struct keda_metric {
     bool failing;     /* status.health */
     int32_t failures;
 };
-/* What an evaluation of one trigger gives. false: an error (below the threshold, or no fallback); failing and failures are set. */
+/* What an evaluation of one trigger gives. false: an error (below the threshold, or no fallback); failing and
+   failures are set. */
 bool keda_metric(const struct decide_rules *rules, const struct decision *decision, size_t trigger,
                  struct keda_metric *out);
 /* What composite-metric answers. false: an error. */

@@ -1,6 +1,7 @@
 /*
- * keda_loop: hpa mode. KEDA's operator decides only between 0 (or idle) and the minimum; a HorizontalPodAutoscaler does the rest, and
- * keda.h shows what it is fed. The table is keda-operator/03 4; where 09-quirks part 2 is done better it says so here.
+ * keda_loop: hpa mode. KEDA's operator decides only between 0 (or idle) and the minimum; a HorizontalPodAutoscaler
+ * does the rest, and keda.h shows what it is fed. The table is keda-operator/03 4; where 09-quirks part 2 is done
+ * better it says so here.
  */
 #include <math.h>
 #include <stdio.h>
@@ -60,8 +61,8 @@ static void rest(struct making *m)
     }
 }
 
-/* An error never takes the last replica: with fallback.replicas 0 KEDA does that below the threshold already, here it waits for it
-   (failure-modes Z1). A missing value that is held delays the cooldown (DESIGN.md 3.5). */
+/* An error never takes the last replica: with fallback.replicas 0 KEDA does that below the threshold already, here
+   it waits for it (failure-modes Z1). A missing value that is held delays the cooldown (DESIGN.md 3.5). */
 static void hold(struct making *m)
 {
     m->out->reason = REASON_HELD;
@@ -141,8 +142,8 @@ static enum target_type target_type_of(const struct decide_rules *rules, size_t 
     return rules->formula ? rules->formula_type : rules->triggers[trigger].target_type;
 }
 
-/* The value that makes the HPA ask for the fallback's replicas; per ready pod for Value (keda-operator/03 6.3). With none
-   ready KEDA fails; here one is assumed, so that the trigger still counts as active (failure-modes B9). */
+/* The value that makes the HPA ask for the fallback's replicas; per ready pod for Value (keda-operator/03 6.3).
+   With none ready KEDA fails; here one is assumed, so that the trigger still counts as active (failure-modes B9). */
 static int64_t fallback_milli(const struct decide_rules *rules, const struct decision *decision, size_t trigger)
 {
     int64_t milli, target = hpa_target_units(target_of(rules, trigger), 3);

@@ -1,10 +1,10 @@
 /*
  * memory: what is kept of an object between two decisions, and how it is written down.
  *
- * Of the wishes (recommendations) only those are kept that can still matter. A wish holds the size up as long as no later one
- * asked for at least as much; so the highs are a falling staircase, and likewise the lows a rising one. A steady object keeps one step
- * of each. The greatest and the least of any window are those of the full list: what was dropped was never the extreme of a
- * window that ends now.
+ * Of the wishes (recommendations) only those are kept that can still matter. A wish holds the size up as long as no
+ * later one asked for at least as much; so the highs are a falling staircase, and likewise the lows a rising one. A
+ * steady object keeps one step of each. The greatest and the least of any window are those of the full list: what was
+ * dropped was never the extreme of a window that ends now.
  *
  *     wishes   3 7 5 2 4 1          highs   7 . 5 . 4 1        lows   . . . . . 1
  */
@@ -49,7 +49,8 @@ static uint32_t formula_mark(const struct decide_rules *rules)
 
 struct decide_memory *decide_memory_new(const struct decide_rules *rules)
 {
-    struct decide_memory *memory = make(rules->trigger_count, rules->formula ? formula_memory_bytes(rules->formula) : 0);
+    struct decide_memory *memory =
+        make(rules->trigger_count, rules->formula ? formula_memory_bytes(rules->formula) : 0);
 
     memory->formula_mark = formula_mark(rules);
     return memory;
@@ -88,7 +89,8 @@ struct decide_memory *decide_memory_copy(const struct decide_memory *memory)
 
 size_t decide_memory_bytes(const struct decide_memory *memory)
 {
-    size_t moments = (size_t)memory->highs.capacity + memory->lows.capacity + memory->ups.capacity + memory->downs.capacity;
+    size_t moments =
+        (size_t)memory->highs.capacity + memory->lows.capacity + memory->ups.capacity + memory->downs.capacity;
 
     return sizeof(*memory) + memory->trigger_count * sizeof(memory->triggers[0]) + memory->formula_bytes +
            moments * sizeof(struct hpa_moment);
@@ -158,8 +160,8 @@ static void drop_first(struct hpa_moments *moments, uint16_t count)
     memmove(moments->items, moments->items + count, moments->count * sizeof(moments->items[0]));
 }
 
-/* A staircase with too many steps: the two nearest in time become one, which lasts as long as the later and reaches as far as the
-   earlier, so that it never holds for less. */
+/* A staircase with too many steps: the two nearest in time become one, which lasts as long as the later and reaches
+   as far as the earlier, so that it never holds for less. */
 static void merge_nearest(struct hpa_moments *stairs)
 {
     uint16_t nearest = 0;

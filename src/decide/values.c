@@ -74,7 +74,8 @@ static bool fallback_applies(const struct making *m, const struct trigger_memory
     return m->rules->has_fallback && memory->failures > m->rules->fallback_threshold;
 }
 
-/* In hpa mode a formula sees nil only where KEDA gives it: past the threshold, with behavior scalingModifiers (6.5 there). */
+/* In hpa mode a formula sees nil only where KEDA gives it: past the threshold, with behavior scalingModifiers (6.5
+   there). */
 static bool nil_applies(const struct making *m, const struct trigger_memory *memory)
 {
     return m->rules->mode == DECIDE_HPA && m->rules->formula && keda_fallback_usable(m->rules) &&

@@ -125,7 +125,8 @@ static void add_placeholder(const struct decision_step *step, const struct decis
 static void add_fault(const struct decision *d, const struct decision_step *step, const struct decision_names *names,
                       struct text *out)
 {
-    bool about_failure = step->kind == STEP_HELD_FAILED || step->kind == STEP_FALLBACK_WAITS || step->kind == STEP_FALLBACK;
+    bool about_failure =
+        step->kind == STEP_HELD_FAILED || step->kind == STEP_FALLBACK_WAITS || step->kind == STEP_FALLBACK;
 
     if (step->cause != CAUSE_FORMULA || !about_failure || d->formula_fault == FAULT_NONE)
         return;
@@ -135,7 +136,8 @@ static void add_fault(const struct decision *d, const struct decision_step *step
     text_add(out, ")");
 }
 
-void decision_write_step(const struct decision *decision, size_t step, const struct decision_names *names, struct text *out)
+void decision_write_step(const struct decision *decision, size_t step, const struct decision_names *names,
+                         struct text *out)
 {
     const struct decision_step *s = &decision->steps[step];
     const char *at = steps[s->kind].sentence;
@@ -403,7 +405,8 @@ void job_decision_write_summary(const struct job_decision *decision, struct text
 {
     text_printf(out, "%d running, %d pending; queue ", decision->running, decision->pending);
     add_readable(decision->queue_length, out);
-    text_printf(out, " asks for %d, room for %d: ", decision->max_scale, decision->effective < 0 ? 0 : decision->effective);
+    text_printf(out, " asks for %d, room for %d: ", decision->max_scale,
+                decision->effective < 0 ? 0 : decision->effective);
     text_printf(out, decision->create == 1 ? "%d job is created" : "%d jobs are created", decision->create);
     if (decision->error)
         text_add(out, " (some trigger failed)");

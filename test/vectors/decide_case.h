@@ -1,5 +1,6 @@
 /*
- * decide_case: what the cases about decisions have in common: reading their inputs, and saying where an outcome differs.
+ * decide_case: what the cases about decisions have in common: reading their inputs, and saying where an outcome
+ * differs.
  */
 #ifndef WEIR_TEST_DECIDE_CASE_H
 #define WEIR_TEST_DECIDE_CASE_H

@@ -1,5 +1,6 @@
 /*
- * fallback: polls of one metric in hpa mode: what is counted, when the fallback speaks, and what the HPA would then be served.
+ * fallback: polls of one metric in hpa mode: what is counted, when the fallback speaks, and what the HPA would then
+ * be served.
  */
 #include <math.h>
 #include <string.h>
@@ -59,9 +60,9 @@ static void read_rules(const struct tree *in, struct decide_trigger *trigger, st
         .missing_hold_ms = 30 * MINUTE_MS,
     };
     if (*formula)
-        out->formula = formula_compile(formula, strlen(formula),
-                                       &(struct formula_options){.names = names, .name_count = 1, .wrap = FORMULA_WRAP_KEDA},
-                                       NULL);
+        out->formula = formula_compile(
+            formula, strlen(formula),
+            &(struct formula_options){.names = names, .name_count = 1, .wrap = FORMULA_WRAP_KEDA}, NULL);
 }
 
 static struct sample read_poll(const struct tree *poll, int64_t at_ms)
@@ -111,7 +112,8 @@ static const char *deviation(const struct decide_case *c, const struct decide_ru
     bool by_value = (rules->formula ? rules->formula_type : rules->triggers[0].target_type) == TARGET_VALUE;
 
     if (rules->formula && rules->formula_target > 0 && rules->formula_target != trunc(rules->formula_target))
-        return "fallback works beside a fractional target of the modifiers, where KEDA silently switches it off (failure-modes B8)";
+        return "fallback works beside a fractional target of the modifiers, where KEDA silently switches it off "
+               "(failure-modes B8)";
     if (by_value && count_or(c->in, "readyReplicas", 0) == 0)
         return "fallback of a Value target works with no ready replica (failure-modes B9)";
     return NULL;
@@ -119,7 +121,8 @@ static const char *deviation(const struct decide_case *c, const struct decide_ru
 
 enum vector_outcome vector_fallback(const struct tree *tree, const char *path, struct vector_result *result)
 {
-    struct decide_case c = {.in = tree_get(tree, "in"), .expect = tree_get(tree, "expect"), .result = result, .same = true};
+    struct decide_case c = {
+        .in = tree_get(tree, "in"), .expect = tree_get(tree, "expect"), .result = result, .same = true};
     const struct tree *expect = tree_get(c.expect, "polls")->first;
     struct decide_trigger trigger;
     struct decide_rules rules;
@@ -130,7 +133,8 @@ enum vector_outcome vector_fallback(const struct tree *tree, const char *path, s
     read_rules(c.in, &trigger, &rules);
     struct decide_memory *memory = decide_memory_new(&rules);
     decide_memory_set_failures(memory, 0, count_or(c.in, "previousFailures", 0));
-    for (const struct tree *poll = tree_get(c.in, "polls")->first; poll && expect; poll = poll->next, expect = expect->next) {
+    for (const struct tree *poll = tree_get(c.in, "polls")->first; poll && expect;
+         poll = poll->next, expect = expect->next) {
         struct sample sample = read_poll(poll, now_ms);
 
         decide(&rules,

@@ -1,6 +1,6 @@
 /*
- * formula: modifiers with their triggers' values in hpa mode: refused when compiled, failed when run, or the composite metric
- * in milli. A trigger past its failure threshold is nil there; one below it still has its value.
+ * formula: modifiers with their triggers' values in hpa mode: refused when compiled, failed when run, or the
+ * composite metric in milli. A trigger past its failure threshold is nil there; one below it still has its value.
  */
 #include <math.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static void read_trigger(struct formula_case *c, const struct tree *t)
     bool resource = is_resource(string_or(t, "type", "")), nil = failures > c->rules.fallback_threshold;
 
     c->names[i] = resource ? NULL : string_or(t, "name", NULL);
-    c->triggers[i] = (struct decide_trigger){.kind = resource ? METRIC_CPU : METRIC_EXTERNAL,
-                                             .formula_name = resource ? -1 : i};
+    c->triggers[i] =
+        (struct decide_trigger){.kind = resource ? METRIC_CPU : METRIC_EXTERNAL, .formula_name = resource ? -1 : i};
     if (c->rules.has_fallback && c->rules.fallback_behavior == FALLBACK_SCALING_MODIFIERS && nil) {
         c->samples[i] = (struct sample){.state = SAMPLE_FAILED, .at_ms = NOW_MS};
         c->failures[i] = failures - 1; /* this evaluation is one more */
@@ -70,7 +70,8 @@ static bool compile(struct formula_case *c, struct formula_error *err)
 
     c->rules.formula = formula_compile(
         source, strlen(source),
-        &(struct formula_options){.names = c->names, .name_count = c->rules.trigger_count, .wrap = FORMULA_WRAP_KEDA}, err);
+        &(struct formula_options){.names = c->names, .name_count = c->rules.trigger_count, .wrap = FORMULA_WRAP_KEDA},
+        err);
     return c->rules.formula != NULL;
 }
 
@@ -81,7 +82,8 @@ static void run(struct formula_case *c, struct decision *d)
     for (uint16_t i = 0; i < c->rules.trigger_count; i++)
         decide_memory_set_failures(memory, i, c->failures[i]);
     decide(&c->rules,
-           &(struct decide_facts){.now_ms = NOW_MS, .replicas = 1, .status_replicas = 1, .ready_replicas = 1, .samples = c->samples},
+           &(struct decide_facts){
+               .now_ms = NOW_MS, .replicas = 1, .status_replicas = 1, .ready_replicas = 1, .samples = c->samples},
            memory, false, d);
     decide_memory_free(memory);
 }
@@ -120,7 +122,8 @@ enum vector_outcome vector_formula(const struct tree *tree, const char *path, st
     if (c.base.same)
         return VECTOR_PASSED;
     if (d.formula_fault == FAULT_NOT_FINITE) {
-        result->rule = "a result that divides by zero or does not fit is failed, where KEDA makes it the least int64 (failure-modes F1, F2)";
+        result->rule = "a result that divides by zero or does not fit is failed, where KEDA makes it the least int64 "
+                       "(failure-modes F1, F2)";
         return VECTOR_DEVIATING;
     }
     return VECTOR_FAILED;

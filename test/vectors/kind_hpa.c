@@ -1,7 +1,7 @@
 /*
- * hpa: the autoscaler's algorithm piece by piece, and whole syncs of a HorizontalPodAutoscaler. Each kind of case reads its inputs, calls
- * the one function it is about, and compares the keys that the case names. Pods, times and quantities are read in one place.
- * Now is a fixed instant, so that ages become times; a sync's `t` counts from it.
+ * hpa: the autoscaler's algorithm piece by piece, and whole syncs of a HorizontalPodAutoscaler. Each kind of case
+ * reads its inputs, calls the one function it is about, and compares the keys that the case names. Pods, times and
+ * quantities are read in one place. Now is a fixed instant, so that ages become times; a sync's `t` counts from it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +61,9 @@ static enum pod_ready read_ready(const struct tree *pod)
         return POD_READY_TRUE;
     if (!word)
         return POD_READY_NONE;
-    return strcmp(word, "True") == 0 ? POD_READY_TRUE : strcmp(word, "False") == 0 ? POD_READY_FALSE : POD_READY_UNKNOWN;
+    return strcmp(word, "True") == 0    ? POD_READY_TRUE
+           : strcmp(word, "False") == 0 ? POD_READY_FALSE
+                                        : POD_READY_UNKNOWN;
 }
 
 static enum pod_phase read_phase(const struct tree *pod)
@@ -117,7 +119,8 @@ static struct pod_fact *read_pods(struct decide_case *c, size_t *count)
             .phase = read_phase(p),
             .ready = read_ready(p),
             .deleted = flag(p, "deleted"),
-            .start_at_ms = start && start->type == TREE_NULL ? 0 : NOW_MS - integer_or(p, "startAgeS", 3600) * SECOND_MS,
+            .start_at_ms =
+                start && start->type == TREE_NULL ? 0 : NOW_MS - integer_or(p, "startAgeS", 3600) * SECOND_MS,
             .ready_at_ms = NOW_MS - integer_or(p, "readyAgeS", 3600) * SECOND_MS,
             .usage = usage,
         };
@@ -127,8 +130,8 @@ static struct pod_fact *read_pods(struct decide_case *c, size_t *count)
 
 /* ------------------------------------------------------------------ comparing */
 
-static void compare_moments(struct decide_case *c, const struct tree *expect, const char *key, const struct hpa_moments *got,
-                            int64_t now_ms)
+static void compare_moments(struct decide_case *c, const struct tree *expect, const char *key,
+                            const struct hpa_moments *got, int64_t now_ms)
 {
     const struct tree *list = tree_get(expect, key);
     size_t i = 0;
@@ -221,7 +224,8 @@ static void run_pods(struct decide_case *c)
     compare_proposal(c, &proposal);
 }
 
-static void compare_class(struct decide_case *c, const struct hpa_pods *metric, const char *key, enum hpa_pod_class class)
+static void compare_class(struct decide_case *c, const struct hpa_pods *metric, const char *key,
+                          enum hpa_pod_class class)
 {
     const struct tree *name = tree_get(c->expect, key) ? tree_get(c->expect, key)->first : NULL;
 
@@ -308,7 +312,8 @@ static void run_normalize(struct decide_case *c, bool stabilize_only)
 {
     struct hpa_controller controller;
     struct scaling_behavior behavior;
-    struct hpa_object object = {.min = (int32_t)integer_or(c->in, "min", 0), .max = (int32_t)integer_or(c->in, "max", 0)};
+    struct hpa_object object = {.min = (int32_t)integer_or(c->in, "min", 0),
+                                .max = (int32_t)integer_or(c->in, "max", 0)};
     struct hpa_state state = {0};
     int32_t stable;
 
@@ -418,8 +423,8 @@ static void run_validate(struct decide_case *c)
     size_t lines = 0;
 
     text_init(&found, 64 * 1024);
-    hpa_validate(tree_get(c->in, "spec"), flag(c->in, "scaleToZeroGate") || flag(c->in, "oldMinReplicasZero"), note_finding,
-                 &found);
+    hpa_validate(tree_get(c->in, "spec"), flag(c->in, "scaleToZeroGate") || flag(c->in, "oldMinReplicasZero"),
+                 note_finding, &found);
     for (const char *p = found.bytes; (p = strchr(p, '\n')); p++)
         lines++;
     for (const struct tree *e = errors->first; e; e = e->next) {
@@ -459,7 +464,8 @@ static void read_one_metric(const struct tree *m, struct hpa_metric *out)
     out->has_average = read_quantity_member(target, "averageValue", &out->average);
     out->has_utilization = tree_get(target, "averageUtilization") != NULL;
     out->utilization = (int32_t)integer_or(target, "averageUtilization", 0);
-    out->target_type = string_equal(tree_string(tree_get(target, "type")), "AverageValue") ? TARGET_AVERAGE_VALUE : TARGET_VALUE;
+    out->target_type =
+        string_equal(tree_string(tree_get(target, "type")), "AverageValue") ? TARGET_AVERAGE_VALUE : TARGET_VALUE;
     out->cpu = string_equal(tree_string(tree_get(source, "name")), "cpu");
 }
 
@@ -594,8 +600,8 @@ static void compare_metric_status(struct decide_case *c, const struct tree *expe
     compare_integer(c, expect, "averageUtilization", proposal->utilization);
 }
 
-static void compare_status(struct decide_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
-                           const struct hpa_state *state, const struct hpa_outcome *out)
+static void compare_status(struct decide_case *c, const struct tree *expect, const struct hpa_object *object,
+                           int32_t before, const struct hpa_state *state, const struct hpa_outcome *out)
 {
     const struct tree *metrics = tree_get(expect, "currentMetrics");
     size_t i = 0;
@@ -606,12 +612,13 @@ static void compare_status(struct decide_case *c, const struct tree *expect, con
     compare_integer(c, expect, "desiredReplicas", state->desired);
     if (metrics && is_null(metrics) == out->measured)
         differ(c, "currentMetrics", !is_null(metrics), out->measured);
-    for (const struct tree *m = is_null(metrics) ? NULL : metrics->first; m && i < out->proposal_count; m = m->next, i++)
+    for (const struct tree *m = is_null(metrics) ? NULL : metrics->first; m && i < out->proposal_count;
+         m = m->next, i++)
         compare_metric_status(c, m, &object->metrics[i], &out->proposals[i]);
 }
 
-static void compare_step(struct decide_case *c, const struct tree *expect, const struct hpa_object *object, int32_t before,
-                         const struct hpa_state *state, const struct hpa_outcome *out)
+static void compare_step(struct decide_case *c, const struct tree *expect, const struct hpa_object *object,
+                         int32_t before, const struct hpa_state *state, const struct hpa_outcome *out)
 {
     const struct hpa_condition *limited = hpa_state_condition(state, HPA_SCALING_LIMITED);
     const struct hpa_condition *able = hpa_state_condition(state, HPA_ABLE_TO_SCALE);
@@ -659,19 +666,20 @@ static int32_t run_step(struct decide_case *c, const struct tree *step, const st
     const struct tree *values = tree_get(step, "values");
 
     read_samples(c, object, values, samples);
-    hpa_sync(object, controller,
-             &(struct hpa_sync_facts){
-                 .now_ms = now_ms,
-                 .scale_get_failed = flag(step, "scaleGetError"),
-                 .scale_update_failed = flag(step, "scaleUpdateError"),
-                 .replicas = replicas,
-                 .status_replicas = (int32_t)status,
-                 .selector = read_selector(step),
-                 .pods = make_pods(c, object, values, now_ms, (size_t)total, (size_t)integer_or(step, "readyPods", total)),
-                 .pod_count = (size_t)total,
-                 .samples = samples,
-             },
-             state, &out);
+    hpa_sync(
+        object, controller,
+        &(struct hpa_sync_facts){
+            .now_ms = now_ms,
+            .scale_get_failed = flag(step, "scaleGetError"),
+            .scale_update_failed = flag(step, "scaleUpdateError"),
+            .replicas = replicas,
+            .status_replicas = (int32_t)status,
+            .selector = read_selector(step),
+            .pods = make_pods(c, object, values, now_ms, (size_t)total, (size_t)integer_or(step, "readyPods", total)),
+            .pod_count = (size_t)total,
+            .samples = samples,
+        },
+        state, &out);
     compare_step(c, expect, object, replicas, state, &out);
     return out.replicas;
 }
@@ -749,7 +757,8 @@ static const struct {
 
 enum vector_outcome vector_hpa(const struct tree *c, const char *path, struct vector_result *result)
 {
-    struct decide_case one = {.in = tree_get(c, "in"), .expect = tree_get(c, "expect"), .result = result, .same = false};
+    struct decide_case one = {
+        .in = tree_get(c, "in"), .expect = tree_get(c, "expect"), .result = result, .same = false};
     const char *kind = tree_string(tree_get(c, "kind"));
 
     (void)path;

@@ -1,6 +1,6 @@
 /*
- * scaledjob: the arithmetic of jobs. One kind for each of its steps: a trigger's queue, all queues together, how many may run,
- * which are pending, which finished ones go.
+ * scaledjob: the arithmetic of jobs. One kind for each of its steps: a trigger's queue, all queues together, how many
+ * may run, which are pending, which finished ones go.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@ enum { JOBS_MAX = 256, PODS_MAX = 64 };
 static struct job_rules read_rules(const struct tree *in)
 {
     const struct tree *strategy = tree_get(in, "scalingStrategy");
-    const char *name = string_or(strategy, "strategy", ""), *combination = string_or(in, "multipleScalersCalculation", "");
+    const char *name = string_or(strategy, "strategy", ""),
+               *combination = string_or(in, "multipleScalersCalculation", "");
     const char *ratio = string_or(strategy, "customScalingRunningJobPercentage", "");
     struct job_rules rules = {.min = count_or(in, "minReplicaCount", -1), .max = count_or(in, "maxReplicaCount", -1)};
 
@@ -155,8 +156,8 @@ static void run_cleanup(struct decide_case *c)
         instant_parse(string_or(j, "completionTime", ""), &jobs[count].at_ms);
         count++;
     }
-    job_history(jobs, count, count_or(c->in, "successfulJobsHistoryLimit", 100), count_or(c->in, "failedJobsHistoryLimit", 100),
-                remove);
+    job_history(jobs, count, count_or(c->in, "successfulJobsHistoryLimit", 100),
+                count_or(c->in, "failedJobsHistoryLimit", 100), remove);
     for (size_t i = 0; i < count; i++)
         if (remove[i])
             deleted[gone++] = names[i];

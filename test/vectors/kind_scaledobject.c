@@ -1,7 +1,7 @@
 /*
- * scaledobject: one poll of KEDA's operator, decided in hpa mode. A case names the outcome of the triggers (active, error), so there are
- * two: one whose value says active or not, one that fails or does not. Whether the failure is past the threshold is not the
- * case's question, so the threshold is out of reach.
+ * scaledobject: one poll of KEDA's operator, decided in hpa mode. A case names the outcome of the triggers (active,
+ * error), so there are two: one whose value says active or not, one that fails or does not. Whether the failure is
+ * past the threshold is not the case's question, so the threshold is out of reach.
  */
 #include <stdio.h>
 #include <string.h>
@@ -103,15 +103,18 @@ static const char *deviation(const struct decide_rules *rules, const struct deci
     if (rules->has_paused_replicas && d->write)
         return "paused-replicas moves the target here; KEDA leaves that to its reconcile, which these cases do not run";
     if (failing && !active && rules->has_fallback && rules->fallback_replicas == 0)
-        return "an error with fallback.replicas 0 waits for its threshold: an outage alone never takes the last replica "
+        return "an error with fallback.replicas 0 waits for its threshold: an outage alone never takes the last "
+               "replica "
                "(failure-modes Z1)";
     return NULL;
 }
 
 enum vector_outcome vector_scaledobject(const struct tree *tree, const char *path, struct vector_result *result)
 {
-    static const struct decide_trigger triggers[2] = {{.target = 1, .formula_name = -1}, {.target = 1, .formula_name = -1}};
-    struct decide_case c = {.in = tree_get(tree, "in"), .expect = tree_get(tree, "expect"), .result = result, .same = true};
+    static const struct decide_trigger triggers[2] = {{.target = 1, .formula_name = -1},
+                                                      {.target = 1, .formula_name = -1}};
+    struct decide_case c = {
+        .in = tree_get(tree, "in"), .expect = tree_get(tree, "expect"), .result = result, .same = true};
     bool active = flag(c.in, "active"), failing = flag(c.in, "error");
     struct sample samples[2] = {{.state = SAMPLE_OK, .value = active ? 1 : 0, .at_ms = NOW_MS},
                                 {.state = failing ? SAMPLE_FAILED : SAMPLE_OK, .at_ms = NOW_MS}};

@@ -126,7 +126,8 @@ static void held_says_missing_until_when(void **state)
     for (uint16_t i = 0; i < w.d.step_count; i++)
         if (w.d.steps[i].kind == STEP_HELD_MISSING)
             decision_write_step(&w.d, i, &words, &out);
-    assert_string_equal(out.bytes, "rate is missing: no value for 0 s, so nothing is taken away before 2026-01-01T00:30:00Z");
+    assert_string_equal(out.bytes,
+                        "rate is missing: no value for 0 s, so nothing is taken away before 2026-01-01T00:30:00Z");
     text_done(&out);
     world_done(&w);
 }
@@ -136,12 +137,13 @@ static void numbers_are_readable(void **state)
     static const struct {
         double value;
         const char *expect;
-    } rows[] = {{0.1 + 0.2, "0.3"},       {12.3456789, "12.35"}, {1234567, "1234567"}, {0.00035, "0.00035"},
-                {1234.5678, "1234.6"},    {-0.0, "0"},           {1e21, "1e+21"},      {2.5, "2.5"}};
+    } rows[] = {{0.1 + 0.2, "0.3"},    {12.3456789, "12.35"}, {1234567, "1234567"}, {0.00035, "0.00035"},
+                {1234.5678, "1234.6"}, {-0.0, "0"},           {1e21, "1e+21"},      {2.5, "2.5"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct decision d = {.step_count = 1, .steps = {{.kind = STEP_NEGATIVE, .cause = CAUSE_FORMULA, .measured = rows[i].value}}};
+        struct decision d = {.step_count = 1,
+                             .steps = {{.kind = STEP_NEGATIVE, .cause = CAUSE_FORMULA, .measured = rows[i].value}}};
         struct text out;
 
         text_init(&out, 1000);
@@ -157,7 +159,8 @@ static void every_sentence_is_filled(void **state)
 {
     (void)state;
     for (int kind = 0; kind < STEP_KINDS; kind++) {
-        struct decision d = {.step_count = 1, .input_count = 1, .steps = {{.kind = (enum step_kind)kind, .measured = 90, .limit = 60}}};
+        struct decision d = {
+            .step_count = 1, .input_count = 1, .steps = {{.kind = (enum step_kind)kind, .measured = 90, .limit = 60}}};
         struct text out;
 
         text_init(&out, 10000);
@@ -197,14 +200,10 @@ static void json_is_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_broken_chain_is_noticed),
-        cmocka_unit_test(packed_is_small_and_whole),
-        cmocka_unit_test(the_same_to_a_person),
-        cmocka_unit_test(summaries),
-        cmocka_unit_test(held_says_missing_until_when),
-        cmocka_unit_test(numbers_are_readable),
-        cmocka_unit_test(every_sentence_is_filled),
-        cmocka_unit_test(json_is_json),
+        cmocka_unit_test(a_broken_chain_is_noticed),    cmocka_unit_test(packed_is_small_and_whole),
+        cmocka_unit_test(the_same_to_a_person),         cmocka_unit_test(summaries),
+        cmocka_unit_test(held_says_missing_until_when), cmocka_unit_test(numbers_are_readable),
+        cmocka_unit_test(every_sentence_is_filled),     cmocka_unit_test(json_is_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,8 +23,8 @@ static void waking_is_bounded(void **state)
         double value;
         enum decision_reason reason;
     } rows[] = {
-        {0, 5, 5, 1000, REASON_AT_MAX},   {3, 10, 3, 1, REASON_ACTIVATED},  {0, 10, 1, 0.1, REASON_ACTIVATED},
-        {3, 10, 3, 0, REASON_ACTIVATED},  {0, 0, 0, 1000, REASON_AT_MAX},   {5, 2, 2, 0, REASON_ACTIVATED},
+        {0, 5, 5, 1000, REASON_AT_MAX},  {3, 10, 3, 1, REASON_ACTIVATED}, {0, 10, 1, 0.1, REASON_ACTIVATED},
+        {3, 10, 3, 0, REASON_ACTIVATED}, {0, 0, 0, 1000, REASON_AT_MAX},  {5, 2, 2, 0, REASON_ACTIVATED},
     };
 
     (void)state;
@@ -171,8 +171,8 @@ static void policies_are_obeyed(void **state)
     w.rules.min = 2;
     w.rules.max = 20;
     scaling_behavior_default(&w.behavior);
-    w.behavior.down = w.behavior.up = (struct scaling_rules){
-        .tolerance = -1, .policy_count = 2, .policies = {{true, 10, 60}, {false, 4, 60}}};
+    w.behavior.down = w.behavior.up =
+        (struct scaling_rules){.tolerance = -1, .policy_count = 2, .policies = {{true, 10, 60}, {false, 4, 60}}};
     w.rules.behavior = &w.behavior;
     world_say(&w, 0, 0);
     static const int32_t expect[] = {16, 16, 16, 16, 12, 12, 12, 12, 8, 8, 8, 8, 4, 4, 4, 4, 2};
@@ -217,7 +217,8 @@ static void value_with_no_replica_yet_is_held(void **state)
     world_say(&w, 0, 50);
     w.memory = decide_memory_new(&w.rules);
     w.samples[0].at_ms = w.now_ms;
-    decide(&w.rules, &(struct decide_facts){.now_ms = w.now_ms, .replicas = 4, .samples = w.samples}, w.memory, false, &w.d);
+    decide(&w.rules, &(struct decide_facts){.now_ms = w.now_ms, .replicas = 4, .samples = w.samples}, w.memory, false,
+           &w.d);
     assert_non_null(find_step(&w.d, STEP_NO_PODS));
     assert_reason(&w.d, REASON_HELD);
     assert_int_equal(w.d.after, 4);
@@ -362,19 +363,23 @@ static void cpu_alone_is_always_active(void **state)
 
     (void)state;
     world_init(&w, 1, 0);
-    w.triggers[0] = (struct decide_trigger){.kind = METRIC_CPU, .target_type = TARGET_UTILIZATION, .target = 50, .formula_name = -1};
+    w.triggers[0] = (struct decide_trigger){
+        .kind = METRIC_CPU, .target_type = TARGET_UTILIZATION, .target = 50, .formula_name = -1};
     world_poll(&w, 15000);
     assert_int_equal(w.replicas, 1);
     assert_non_null(find_step(&w.d, STEP_ALWAYS_ACTIVE));
     for (int i = 0; i < 10; i++)
-        pods[i] = (struct pod_fact){.phase = POD_RUNNING, .ready = POD_READY_TRUE, .start_at_ms = WORLD_START_MS - HOUR_MS,
-                                    .ready_at_ms = WORLD_START_MS - HOUR_MS, .usage = &usage};
+        pods[i] = (struct pod_fact){.phase = POD_RUNNING,
+                                    .ready = POD_READY_TRUE,
+                                    .start_at_ms = WORLD_START_MS - HOUR_MS,
+                                    .ready_at_ms = WORLD_START_MS - HOUR_MS,
+                                    .usage = &usage};
     w.pods = pods;
     w.pod_count = 1;
     usage.at_ms = w.now_ms;
     world_poll(&w, 15000);
     assert_int_equal(w.replicas, 2); /* 90/50 x 1 */
-    w.pod_count = 0; /* nothing known of the pods: held */
+    w.pod_count = 0;                 /* nothing known of the pods: held */
     world_poll_for(&w, HOUR_MS, MINUTE_MS);
     assert_int_equal(w.replicas, 2);
     assert_reason(&w.d, REASON_HELD);
@@ -396,8 +401,9 @@ static void very_many_triggers_still_close_the_chain(void **state)
         samples[i] = (struct sample){.state = SAMPLE_OK, .value = i % 7 == 0 ? i : i % 3, .at_ms = w.now_ms};
     }
     w.memory = decide_memory_new(&w.rules);
-    decide(&w.rules, &(struct decide_facts){.now_ms = w.now_ms, .replicas = 5, .status_replicas = 5, .samples = samples}, w.memory,
-           false, &w.d);
+    decide(&w.rules,
+           &(struct decide_facts){.now_ms = w.now_ms, .replicas = 5, .status_replicas = 5, .samples = samples},
+           w.memory, false, &w.d);
     assert_true(decision_is_closed(&w.d));
     assert_int_equal(w.d.after, 10); /* 98 / 10 */
     world_done(&w);

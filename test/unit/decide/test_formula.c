@@ -1,4 +1,5 @@
-/* The formula inside a decision: the three AI policies exactly as written, nil, holds, fallback (DESIGN.md 3.5 and 5). */
+/* The formula inside a decision: the three AI policies exactly as written, nil, holds, fallback (DESIGN.md 3.5 and
+   5). */
 #include "world.h"
 
 /* ---- the three policies ---- */
@@ -246,7 +247,8 @@ static void what_a_formula_remembers_advances_once(void **state)
     struct decide_memory *copy = decide_memory_copy(w.memory);
     world_poll_for(&w, 61 * SECOND_MS, 1000);
     assert_int_equal(w.replicas, 2);
-    decide(&w.rules, &(struct decide_facts){.now_ms = w.now_ms, .replicas = 1, .status_replicas = 1, .samples = w.samples}, copy,
+    decide(&w.rules,
+           &(struct decide_facts){.now_ms = w.now_ms, .replicas = 1, .status_replicas = 1, .samples = w.samples}, copy,
            true, &again);
     assert_int_equal(again.after, 2);
     assert_true(again.trace_count > 0);

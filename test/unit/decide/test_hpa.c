@@ -23,12 +23,12 @@ static void average_counts_what_exists(void **state)
         bool within;
     } rows[] = {
         {100000, 10000, 1, 10, false},
-        {33000, 2000, 15, 15, true},    /* 1.1 is inside */
+        {33000, 2000, 15, 15, true}, /* 1.1 is inside */
         {34000, 2000, 15, 17, false},
-        {27000, 2000, 15, 15, true},    /* 0.9 is inside */
-        {20000, 5000, 0, 4, false},     /* nothing exists: no tolerance */
-        {0, 5000, 0, 0, false},         /* 0/0 is outside, too */
-        {-5000, 1000, 3, -5, false},    /* the caller floors */
+        {27000, 2000, 15, 15, true}, /* 0.9 is inside */
+        {20000, 5000, 0, 4, false},  /* nothing exists: no tolerance */
+        {0, 5000, 0, 0, false},      /* 0/0 is outside, too */
+        {-5000, 1000, 3, -5, false}, /* the caller floors */
         {INT64_MAX, 1, 1, INT32_MAX, false},
     };
     struct hpa_proposal p;
@@ -51,12 +51,10 @@ static void value_multiplies_what_is_ready(void **state)
         int32_t ready, expect;
         enum hpa_fault fault;
     } rows[] = {
-        {30000, 10000, 5, 5, 2, 6, HPA_OK},
-        {30000, 10000, 5, 5, 0, 0, HPA_OK},
-        {22000, 10000, 25, 25, 25, 56, HPA_OK},  /* 2.2 x 25 is a hair above 55 */
-        {10500, 10000, 7, 0, 0, 7, HPA_OK},      /* within: pods are not looked at */
-        {30000, 10000, 5, 0, 0, 0, HPA_NO_PODS},
-        {25000, 10000, 0, 0, 0, 3, HPA_OK},      /* from zero: the ratio alone */
+        {30000, 10000, 5, 5, 2, 6, HPA_OK},      {30000, 10000, 5, 5, 0, 0, HPA_OK},
+        {22000, 10000, 25, 25, 25, 56, HPA_OK}, /* 2.2 x 25 is a hair above 55 */
+        {10500, 10000, 7, 0, 0, 7, HPA_OK},     /* within: pods are not looked at */
+        {30000, 10000, 5, 0, 0, 0, HPA_NO_PODS}, {25000, 10000, 0, 0, 0, 3, HPA_OK}, /* from zero: the ratio alone */
     };
     struct hpa_proposal p;
 
@@ -114,16 +112,17 @@ static void conversions_saturate(void **state)
 
 static struct pod_fact pod(struct pod_usage *usage, enum pod_phase phase, enum pod_ready ready)
 {
-    return (struct pod_fact){.phase = phase, .ready = ready, .start_at_ms = NOW - HOUR_MS, .ready_at_ms = NOW - HOUR_MS,
-                             .usage = usage};
+    return (struct pod_fact){
+        .phase = phase, .ready = ready, .start_at_ms = NOW - HOUR_MS, .ready_at_ms = NOW - HOUR_MS, .usage = usage};
 }
 
 static void pods_are_classified(void **state)
 {
     struct pod_usage fresh = {.has_usage = true, .usage = 100, .at_ms = NOW, .window_ms = MINUTE_MS}, none = {0};
-    struct pod_fact deleted = pod(&fresh, POD_RUNNING, POD_READY_TRUE), young = deleted, late = deleted, never = deleted;
-    struct hpa_pods metric = {.cpu = true, .now_ms = NOW, .cpu_initialization_ms = 300 * SECOND_MS,
-                              .readiness_delay_ms = 30 * SECOND_MS};
+    struct pod_fact deleted = pod(&fresh, POD_RUNNING, POD_READY_TRUE), young = deleted, late = deleted,
+                    never = deleted;
+    struct hpa_pods metric = {
+        .cpu = true, .now_ms = NOW, .cpu_initialization_ms = 300 * SECOND_MS, .readiness_delay_ms = 30 * SECOND_MS};
 
     (void)state;
     deleted.deleted = true;
@@ -201,14 +200,16 @@ static void steps_without_behavior(void **state)
         int32_t current, desired, min, max, expect;
         enum hpa_limit why;
     } rows[] = {
-        {1, 9, 1, 10, 4, HPA_SCALE_UP_LIMIT}, {5, 50, 1, 100, 10, HPA_SCALE_UP_LIMIT}, {5, 50, 1, 8, 8, HPA_TOO_MANY},
-        {5, 1, 3, 10, 3, HPA_TOO_FEW},        {5, 4, 1, 10, 4, HPA_WITHIN_RANGE},      {INT32_MAX, INT32_MAX, 1, INT32_MAX, INT32_MAX, HPA_WITHIN_RANGE},
+        {1, 9, 1, 10, 4, HPA_SCALE_UP_LIMIT}, {5, 50, 1, 100, 10, HPA_SCALE_UP_LIMIT},
+        {5, 50, 1, 8, 8, HPA_TOO_MANY},       {5, 1, 3, 10, 3, HPA_TOO_FEW},
+        {5, 4, 1, 10, 4, HPA_WITHIN_RANGE},   {INT32_MAX, INT32_MAX, 1, INT32_MAX, INT32_MAX, HPA_WITHIN_RANGE},
     };
     enum hpa_limit why;
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_int_equal(hpa_limit_plain(rows[i].current, rows[i].desired, rows[i].min, rows[i].max, &why), rows[i].expect);
+        assert_int_equal(hpa_limit_plain(rows[i].current, rows[i].desired, rows[i].min, rows[i].max, &why),
+                         rows[i].expect);
         assert_int_equal(why, rows[i].why);
     }
 }
@@ -221,12 +222,8 @@ static void steps_with_behavior(void **state)
         int32_t current, desired, expect;
     } rows[] = {
         {true, {true, 10, 60}, 50, 100, 56}, /* 50 x 1.1 is a hair above 55 */
-        {true, {true, 10, 60}, 100, 200, 111},
-        {false, {true, 80, 60}, 5, 0, 0},
-        {false, {true, 80, 60}, 10, 0, 1},
-        {true, {false, 3, 60}, 2, 9, 5},
-        {false, {false, 3, 60}, 9, 1, 6},
-        {true, {true, 300, 60}, 2, 99, 8},
+        {true, {true, 10, 60}, 100, 200, 111}, {false, {true, 80, 60}, 5, 0, 0}, {false, {true, 80, 60}, 10, 0, 1},
+        {true, {false, 3, 60}, 2, 9, 5},       {false, {false, 3, 60}, 9, 1, 6}, {true, {true, 300, 60}, 2, 99, 8},
     };
     enum hpa_limit why;
 
@@ -252,11 +249,13 @@ static void both_lists_count_in_both_directions(void **state)
 
     (void)state;
     scaling_behavior_default(&behavior);
-    behavior.up = behavior.down = (struct scaling_rules){.tolerance = -1, .policy_count = 1, .policies = {{false, 4, 60}}};
+    behavior.up = behavior.down =
+        (struct scaling_rules){.tolerance = -1, .policy_count = 1, .policies = {{false, 4, 60}}};
     hpa_moments_add(&ups, NOW - 59 * SECOND_MS, 4);
     assert_int_equal(hpa_limit(&behavior, &ups, &downs, NOW, 10, 20, 1, 100, &why), 10); /* 10-4+4 */
     assert_int_equal(why, HPA_SCALE_UP_LIMIT);
-    assert_int_equal(hpa_limit(&behavior, &ups, &downs, NOW + SECOND_MS, 10, 20, 1, 100, &why), 14); /* just as old: gone */
+    assert_int_equal(hpa_limit(&behavior, &ups, &downs, NOW + SECOND_MS, 10, 20, 1, 100, &why),
+                     14); /* just as old: gone */
     hpa_moments_add(&downs, NOW, 3);
     assert_int_equal(hpa_limit(&behavior, &ups, &downs, NOW, 10, 20, 1, 100, &why), 13); /* 10-4+3+4 */
     behavior.up.select = SELECT_DISABLED;
@@ -271,8 +270,8 @@ static void windows_have_their_edges(void **state)
 
     (void)state;
     hpa_moments_add(&wishes, NOW - 300 * SECOND_MS, 9);
-    assert_int_equal(hpa_stabilize_plain(&wishes, NOW, 300 * SECOND_MS, 2), 9);               /* included */
-    assert_int_equal(hpa_stabilize(&wishes, &wishes, NOW, 0, 300 * SECOND_MS, 9, 2), 2);     /* excluded */
+    assert_int_equal(hpa_stabilize_plain(&wishes, NOW, 300 * SECOND_MS, 2), 9);          /* included */
+    assert_int_equal(hpa_stabilize(&wishes, &wishes, NOW, 0, 300 * SECOND_MS, 9, 2), 2); /* excluded */
     assert_int_equal(hpa_stabilize(&wishes, &wishes, NOW, 0, 301 * SECOND_MS, 9, 2), 9);
     hpa_moments_recycle(&wishes, NOW, 300 * SECOND_MS, 2); /* at the edge it is not stale yet */
     assert_int_equal(wishes.count, 2);

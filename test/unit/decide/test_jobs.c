@@ -23,11 +23,15 @@ static void strategies(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct job_rules rules = {.min = -1, .max = rows[i].max, .strategy = rows[i].strategy,
-                                  .custom_deduction = rows[i].deduction, .custom_running_ratio = rows[i].ratio};
+        struct job_rules rules = {.min = -1,
+                                  .max = rows[i].max,
+                                  .strategy = rows[i].strategy,
+                                  .custom_deduction = rows[i].deduction,
+                                  .custom_running_ratio = rows[i].ratio};
         int32_t scale_to = 1;
 
-        assert_int_equal(job_effective(&rules, rows[i].running, rows[i].pending, rows[i].max_scale, &scale_to), rows[i].effective);
+        assert_int_equal(job_effective(&rules, rows[i].running, rows[i].pending, rows[i].max_scale, &scale_to),
+                         rows[i].effective);
         assert_int_equal(scale_to, rows[i].strategy == JOB_EAGER ? rows[i].max : 1);
     }
 }
@@ -39,7 +43,9 @@ static int32_t created(const struct job_rules *rules, int32_t running, int32_t p
     struct sample sample = {.state = SAMPLE_OK, .value = value, .at_ms = WORLD_START_MS};
     struct job_decision d;
 
-    decide_jobs(rules, &(struct job_facts){.now_ms = WORLD_START_MS, .running = running, .pending = pending, .samples = &sample}, &d);
+    decide_jobs(
+        rules,
+        &(struct job_facts){.now_ms = WORLD_START_MS, .running = running, .pending = pending, .samples = &sample}, &d);
     return d.create;
 }
 
@@ -121,7 +127,8 @@ static void history_drops_the_oldest(void **state)
 
 static void in_words(void **state)
 {
-    struct job_decision d = {.running = 2, .queue_length = 12, .max_scale = 3, .effective = 1, .create = 1, .active = true};
+    struct job_decision d = {
+        .running = 2, .queue_length = 12, .max_scale = 3, .effective = 1, .create = 1, .active = true};
     struct text out;
 
     (void)state;

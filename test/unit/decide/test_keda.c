@@ -114,7 +114,8 @@ static void numbers_on_their_way(void **state)
     static const struct {
         double value;
         int64_t milli;
-    } rows[] = {{1000, 1000000}, {0.5, 500}, {0.0004, 0}, {0.0006, 1}, {-3, 0}, {NAN, 0}, {INFINITY, 0}, {1e300, INT64_MAX}, {16.1, 16100}};
+    } rows[] = {{1000, 1000000}, {0.5, 500},    {0.0004, 0},        {0.0006, 1},  {-3, 0},
+                {NAN, 0},        {INFINITY, 0}, {1e300, INT64_MAX}, {16.1, 16100}};
     int64_t milli;
 
     (void)state;

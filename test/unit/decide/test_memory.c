@@ -1,4 +1,5 @@
-/* What is kept between decisions: the staircases give the same extremes as the full list, cost little, and survive being written. */
+/* What is kept between decisions: the staircases give the same extremes as the full list, cost little, and survive
+   being written. */
 #include "world.h"
 
 #include "decide/decide_internal.h"
@@ -26,8 +27,9 @@ static void staircases_equal_the_full_list(void **state)
             for (int64_t window_ms = 0; window_ms <= 300000; window_ms += 60000) {
                 assert_int_equal(hpa_stabilize_plain(&memory.highs, now_ms, window_ms, wish),
                                  hpa_stabilize_plain(&all, now_ms, window_ms, wish));
-                assert_int_equal(hpa_stabilize(&memory.highs, &memory.lows, now_ms, 300000 - window_ms, window_ms, current, wish),
-                                 hpa_stabilize(&all, &all, now_ms, 300000 - window_ms, window_ms, current, wish));
+                assert_int_equal(
+                    hpa_stabilize(&memory.highs, &memory.lows, now_ms, 300000 - window_ms, window_ms, current, wish),
+                    hpa_stabilize(&all, &all, now_ms, 300000 - window_ms, window_ms, current, wish));
             }
             memory_wish(&memory, now_ms, 300000, wish);
             hpa_moments_add(&all, now_ms, wish);
@@ -102,7 +104,8 @@ static void written_and_read_back(void **state)
     assert_int_equal(decide_memory_failures(read, 1), 4);
     assert_int_equal(decide_memory_last_active_at_ms(read), w.now_ms);
 
-    struct decide_facts facts = {.now_ms = w.now_ms + 200000, .replicas = w.replicas, .status_replicas = w.replicas, .samples = w.samples};
+    struct decide_facts facts = {
+        .now_ms = w.now_ms + 200000, .replicas = w.replicas, .status_replicas = w.replicas, .samples = w.samples};
     decide(&w.rules, &facts, w.memory, false, &a);
     decide(&w.rules, &facts, read, false, &b);
     size_t size_a, size_b;

@@ -1,6 +1,6 @@
 /*
- * What holds whatever is said: decisions are closed and repeatable under any facts, constant input gives constant output, and
- * failures never lower a count. Rules and facts are drawn from a seed, extremes included.
+ * What holds whatever is said: decisions are closed and repeatable under any facts, constant input gives constant
+ * output, and failures never lower a count. Rules and facts are drawn from a seed, extremes included.
  */
 #include "world.h"
 
@@ -90,21 +90,31 @@ static void any_world(uint64_t *seed, struct world *w)
     w->rules.behavior = below(seed, 2) ? &w->behavior : NULL;
 }
 
-static void any_facts(uint64_t *seed, struct world *w, struct pod_fact *pods, struct pod_usage *usages, struct decide_facts *facts)
+static void any_facts(uint64_t *seed, struct world *w, struct pod_fact *pods, struct pod_usage *usages,
+                      struct decide_facts *facts)
 {
     for (int i = 0; i < w->rules.trigger_count; i++)
-        w->samples[i] = (struct sample){any_number(seed), any_time(seed), (enum sample_state)below(seed, 4), below(seed, 2)};
+        w->samples[i] =
+            (struct sample){any_number(seed), any_time(seed), (enum sample_state)below(seed, 4), below(seed, 2)};
     for (int p = 0; p < 3; p++) {
         for (int i = 0; i < WORLD_TRIGGERS_MAX; i++)
             usages[p * WORLD_TRIGGERS_MAX + i] = (struct pod_usage){below(seed, 2), below(seed, 5) > 0, any_time(seed),
-                                                                    any_time(seed), any_time(seed), any_time(seed)};
-        pods[p] = (struct pod_fact){.phase = (enum pod_phase)below(seed, 5), .ready = (enum pod_ready)below(seed, 4),
-                                    .deleted = below(seed, 8) == 0, .start_at_ms = any_time(seed), .ready_at_ms = any_time(seed),
+                                                                    any_time(seed), any_time(seed),     any_time(seed)};
+        pods[p] = (struct pod_fact){.phase = (enum pod_phase)below(seed, 5),
+                                    .ready = (enum pod_ready)below(seed, 4),
+                                    .deleted = below(seed, 8) == 0,
+                                    .start_at_ms = any_time(seed),
+                                    .ready_at_ms = any_time(seed),
                                     .usage = &usages[p * WORLD_TRIGGERS_MAX]};
     }
-    *facts = (struct decide_facts){.now_ms = any_time(seed), .replicas = any_count(seed), .status_replicas = any_count(seed),
-                                   .ready_replicas = any_count(seed), .samples = w->samples, .pods = pods,
-                                   .pod_count = below(seed, 4), .pods_failed = below(seed, 8) == 0};
+    *facts = (struct decide_facts){.now_ms = any_time(seed),
+                                   .replicas = any_count(seed),
+                                   .status_replicas = any_count(seed),
+                                   .ready_replicas = any_count(seed),
+                                   .samples = w->samples,
+                                   .pods = pods,
+                                   .pod_count = below(seed, 4),
+                                   .pods_failed = below(seed, 8) == 0};
 }
 
 static void assert_same_bytes(const struct decision *a, const struct decision *b)
@@ -149,7 +159,8 @@ static void any_facts_lead_to_a_closed_decision(void **state)
     }
 }
 
-/* S1: the same values for a day: after the first half hour nothing moves any more. Value keeps its ratio as pods come. */
+/* S1: the same values for a day: after the first half hour nothing moves any more. Value keeps its ratio as pods
+   come. */
 static void constant_input_gives_constant_output(void **state)
 {
     (void)state;
@@ -174,7 +185,8 @@ static void constant_input_gives_constant_output(void **state)
     }
 }
 
-/* Whatever fails or is missing (within its hold), for however long: no replica goes, as long as nothing good asks for fewer. */
+/* Whatever fails or is missing (within its hold), for however long: no replica goes, as long as nothing good asks
+   for fewer. */
 static void failures_never_lower_replicas(void **state)
 {
     (void)state;

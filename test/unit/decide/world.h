@@ -1,5 +1,6 @@
 /*
- * world: one object and its triggers, polled step by step; what was decided is applied at once, as the local platform does.
+ * world: one object and its triggers, polled step by step; what was decided is applied at once, as the local platform
+ * does.
  */
 #ifndef WEIR_TEST_DECIDE_WORLD_H
 #define WEIR_TEST_DECIDE_WORLD_H
