@@ -10,6 +10,8 @@
 
 #include "local_world.h"
 
+#include <sys/resource.h>
+
 #include "base/secret.h"
 #include "base/selector.h"
 
@@ -536,6 +538,50 @@ static void an_unlaunched_disk_is_an_error_of_the_replica_only(void **state)
     assert_int_equal(ready(w, t), 0);
 }
 
+static int open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int count = 0;
+
+    while (readdir(dir) != NULL)
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static bool some_want_descriptors(struct world *w, struct target *t)
+{
+    const struct pod_view *pods;
+    size_t count = world_pods(w, t, &pods);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(pods[i].note, "Too many open files; raise the limit of open files (ulimit -n)") != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void too_few_descriptors_hold_some_back_and_harm_none(void **state)
+{
+    struct world *w = *state;
+    struct target *t = world_watch(w, "Deployment", "web");
+    struct rlimit usual, low;
+
+    getrlimit(RLIMIT_NOFILE, &usual);
+    low = usual;
+    low.rlim_cur = (rlim_t)open_descriptors() + 12;
+    world_apply(w, "/tmp/web.yaml", manifest("Deployment", "web", 20, "exec sleep 600", ""));
+    setrlimit(RLIMIT_NOFILE, &low);
+    UNTIL(w, some_want_descriptors(w, t) && ready(w, t) >= 5);
+    world_turn(w, 300);
+    assert_in_range(ready(w, t), 5, 19);
+    setrlimit(RLIMIT_NOFILE, &usual);
+    world_scale(w, t, 0);
+    UNTIL(w, pod_count(w, t) == 0);
+    world_scale(w, t, 20);
+    UNTIL(w, ready(w, t) == 20);
+}
+
 /* ------------------------------------------------------------------ usage, lookups */
 
 static bool uses_cpu(struct world *w, struct target *t, int64_t at_least)
@@ -631,6 +677,7 @@ int main(int argc, char **argv)
         TEST(only_one_weir_works_in_a_directory),
         TEST(what_belongs_to_no_manifest_stays_or_goes_with_its_file),
         TEST(an_unlaunched_disk_is_an_error_of_the_replica_only),
+        TEST(too_few_descriptors_hold_some_back_and_harm_none),
         TEST(usage_is_that_of_the_tree),
         TEST(lookups_find_what_manifests_say),
     };
