@@ -90,7 +90,8 @@ struct sources {
     struct error *err;
 };
 
-static enum lookup look_up(const struct sources *s, const char *source, const struct tree *item, const char *name, struct secret **value)
+static enum lookup look_up(const struct sources *s, const char *source, const struct tree *item, const char *name,
+                           struct secret **value)
 {
     const char *key = tree_string(tree_get(item, "key")), *container = tree_string(tree_get(item, "containerName"));
 
@@ -101,14 +102,16 @@ static enum lookup look_up(const struct sources *s, const char *source, const st
     return s->platform->ops->config_get(s->platform, s->ns, name, key, value);
 }
 
-static void explain(const struct sources *s, const char *source, size_t index, const struct tree *item, const char *name, enum lookup why)
+static void explain(const struct sources *s, const char *source, size_t index, const struct tree *item,
+                    const char *name, enum lookup why)
 {
     const char *parameter = tree_string(tree_get(item, "parameter")), *key = tree_string(tree_get(item, "key"));
     const char *verb = why == LOOKUP_DENIED ? "may not be read" : "does not exist";
     enum error_kind kind = why == LOOKUP_DENIED ? ERROR_DENIED : ERROR_MISSING;
 
     if (strcmp(source, "env") == 0)
-        error_set(s->err, kind, "the variable %s, which is to supply %s, %s in the container of %s", name, parameter, verb, s->target->name);
+        error_set(s->err, kind, "the variable %s, which is to supply %s, %s in the container of %s", name, parameter,
+                  verb, s->target->name);
     else
         error_set(s->err, kind, "the key %s of %s %s/%s, which is to supply %s, %s", key,
                   strcmp(source, "secretTargetRef") == 0 ? "Secret" : "ConfigMap", s->ns, name, parameter, verb);
@@ -128,7 +131,8 @@ static enum lookup resolve_item(const struct sources *s, const char *source, siz
         return LOOKUP_ABSENT;
     }
     if (is_env && !s->target) {
-        error_set(s->err, ERROR_INVALID, "the variable %s cannot be read: there is no scale target with containers", name);
+        error_set(s->err, ERROR_INVALID, "the variable %s cannot be read: there is no scale target with containers",
+                  name);
         error_add_place(s->err, "spec.%s[%zu]", source, index);
         return LOOKUP_ABSENT;
     }
@@ -145,7 +149,8 @@ static enum lookup resolve_source(const struct sources *s, const struct tree *sp
     const struct tree *list = tree_get(spec, source);
     size_t index = 0;
 
-    for (const struct tree *item = list && list->type == TREE_LIST ? list->first : NULL; item; item = item->next, index++) {
+    for (const struct tree *item = list && list->type == TREE_LIST ? list->first : NULL; item;
+         item = item->next, index++) {
         enum lookup found = resolve_item(s, source, index, item);
 
         if (found != LOOKUP_FOUND)
@@ -158,20 +163,23 @@ static enum lookup resolve_source(const struct sources *s, const struct tree *sp
 
 static bool refuse_unknown(const struct tree *spec, struct error *err)
 {
-    static const char *const later[] = {"filePath",         "hashiCorpVault",   "azureKeyVault",
-                                        "gcpSecretManager", "awsSecretManager", "boundServiceAccountToken", "oauth2"};
+    static const char *const later[] = {
+        "filePath",         "hashiCorpVault",           "azureKeyVault", "gcpSecretManager",
+        "awsSecretManager", "boundServiceAccountToken", "oauth2"};
     const char *provider = tree_string(tree_at(spec, "podIdentity.provider"));
 
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
         const struct tree *source = tree_get(spec, later[i]);
 
         if (source && source->type != TREE_NULL && !(source->type == TREE_LIST && source->count == 0)) {
-            error_set(err, ERROR_INVALID, "%s is not built in: use env, secretTargetRef or configMapTargetRef", later[i]);
+            error_set(err, ERROR_INVALID, "%s is not built in: use env, secretTargetRef or configMapTargetRef",
+                      later[i]);
             return error_add_place(err, "spec.%s", later[i]);
         }
     }
     if (provider && strcmp(provider, "none") != 0) {
-        error_set(err, ERROR_INVALID, "pod identity of %s is not built in: use env, secretTargetRef or configMapTargetRef", provider);
+        error_set(err, ERROR_INVALID,
+                  "pod identity of %s is not built in: use env, secretTargetRef or configMapTargetRef", provider);
         return error_add_place(err, "spec.podIdentity.provider");
     }
     return true;
@@ -179,13 +187,16 @@ static bool refuse_unknown(const struct tree *spec, struct error *err)
 
 static bool within_bounds(const struct tree *spec, size_t *count, struct error *err)
 {
-    *count = tree_count(tree_get(spec, "env")) + tree_count(tree_get(spec, "configMapTargetRef")) + tree_count(tree_get(spec, "secretTargetRef"));
+    *count = tree_count(tree_get(spec, "env")) + tree_count(tree_get(spec, "configMapTargetRef")) +
+             tree_count(tree_get(spec, "secretTargetRef"));
     return *count <= CREDENTIAL_PARAMS_MAX ||
-           error_set(err, ERROR_LIMIT, "there are %zu parameters; %d are allowed (CREDENTIAL_PARAMS_MAX)", *count, CREDENTIAL_PARAMS_MAX);
+           error_set(err, ERROR_LIMIT, "there are %zu parameters; %d are allowed (CREDENTIAL_PARAMS_MAX)", *count,
+                     CREDENTIAL_PARAMS_MAX);
 }
 
-enum lookup credential_resolve(struct platform *platform, const char *ns, const struct tree *spec, const struct target_key *target,
-                               const char *container, struct credential **out, struct error *err)
+enum lookup credential_resolve(struct platform *platform, const char *ns, const struct tree *spec,
+                               const struct target_key *target, const char *container, struct credential **out,
+                               struct error *err)
 {
     static const char *const order[] = {"env", "configMapTargetRef", "secretTargetRef"};
     struct sources s = {.platform = platform, .ns = ns, .container = container, .target = target, .err = err};

@@ -35,7 +35,8 @@ static void check_bounds(struct reading *r, const struct path *spec, const struc
     at = field_path(spec, "idleReplicaCount");
     if (o->idle_replicas >= 0 && o->idle_replicas >= min)
         complain(r, FINDING_ERROR, "idle", &at, "leave idleReplicaCount out: the minimum already is the resting size",
-                 "idleReplicaCount %d must be less than minReplicaCount %d", o->idle_replicas, o->min_replicas < 0 ? 0 : o->min_replicas);
+                 "idleReplicaCount %d must be less than minReplicaCount %d", o->idle_replicas,
+                 o->min_replicas < 0 ? 0 : o->min_replicas);
 }
 
 static size_t count_resources(const struct trigger_spec *triggers, size_t count)
@@ -51,9 +52,12 @@ static void check_scale_to_zero(struct reading *r, const struct path *spec, cons
 {
     struct path at = field_path(spec, "minReplicaCount");
 
-    if (o->trigger_count > 0 && count_resources(o->triggers, o->trigger_count) == o->trigger_count && o->min_replicas <= 0)
-        complain(r, FINDING_ERROR, "scale-to-zero", &at, "write minReplicaCount: 1, or add a trigger that can be measured without replicas",
-                 "cpu and memory cannot be measured at 0 replicas: with only such triggers minReplicaCount must be at least 1");
+    if (o->trigger_count > 0 && count_resources(o->triggers, o->trigger_count) == o->trigger_count &&
+        o->min_replicas <= 0)
+        complain(r, FINDING_ERROR, "scale-to-zero", &at,
+                 "write minReplicaCount: 1, or add a trigger that can be measured without replicas",
+                 "cpu and memory cannot be measured at 0 replicas: with only such triggers minReplicaCount must be at "
+                 "least 1");
 }
 
 /* ------------------------------------------------------------------ triggers */
@@ -63,15 +67,17 @@ static bool caching_refused(const char *type)
     return is_resource(type) || (type && strcmp(type, "cron") == 0);
 }
 
-static void check_triggers(struct reading *r, const struct path *spec, const struct trigger_spec *triggers, size_t count)
+static void check_triggers(struct reading *r, const struct path *spec, const struct trigger_spec *triggers,
+                           size_t count)
 {
     struct path list = field_path(spec, "triggers");
 
     if (list.node && list.node->type == TREE_LIST && list.node->count == 0)
-        complain(r, FINDING_ERROR, "missing-required", &list, "add a trigger", "triggers is empty: at least one is required");
+        complain(r, FINDING_ERROR, "missing-required", &list, "add a trigger",
+                 "triggers is empty: at least one is required");
     if (count > TRIGGERS_MAX) {
-        complain(r, FINDING_ERROR, "limit", &list, "divide them among several objects", "there are %zu triggers; %d are allowed (TRIGGERS_MAX)",
-                 count, TRIGGERS_MAX);
+        complain(r, FINDING_ERROR, "limit", &list, "divide them among several objects",
+                 "there are %zu triggers; %d are allowed (TRIGGERS_MAX)", count, TRIGGERS_MAX);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -79,7 +85,8 @@ static void check_triggers(struct reading *r, const struct path *spec, const str
         struct path at = path_member(&item, "useCachedMetrics", tree_get(item.node, "useCachedMetrics"));
 
         if (triggers[i].use_cached_metrics && caching_refused(triggers[i].type))
-            complain(r, FINDING_ERROR, "cached-metrics", &at, "remove it", "useCachedMetrics is not supported for %s triggers", triggers[i].type);
+            complain(r, FINDING_ERROR, "cached-metrics", &at, "remove it",
+                     "useCachedMetrics is not supported for %s triggers", triggers[i].type);
         for (size_t j = 0; triggers[i].name && j < i; j++) {
             if (!triggers[j].name || strcmp(triggers[j].name, triggers[i].name) != 0)
                 continue;
@@ -101,29 +108,33 @@ static void check_fallback(struct reading *r, const struct path *spec, const str
     if (!o->has_fallback)
         return;
     if (!o->has_modifiers && o->trigger_count > 0 && count_resources(o->triggers, o->trigger_count) == o->trigger_count)
-        complain(r, FINDING_ERROR, "fallback-unusable", &at, "remove fallback, or add a trigger that is not cpu or memory",
+        complain(r, FINDING_ERROR, "fallback-unusable", &at,
+                 "remove fallback, or add a trigger that is not cpu or memory",
                  "fallback needs at least one trigger that is not cpu or memory: those never fall back");
     if (o->fallback_behavior && strcmp(o->fallback_behavior, "scalingModifiers") == 0 && !o->formula)
-        complain(r, FINDING_ERROR, "fallback-formula", &behavior, "add advanced.scalingModifiers.formula, or choose another behavior",
+        complain(r, FINDING_ERROR, "fallback-formula", &behavior,
+                 "add advanced.scalingModifiers.formula, or choose another behavior",
                  "fallback.behavior scalingModifiers needs scalingModifiers.formula");
 }
 
 /* ------------------------------------------------------------------ names */
 
-static void check_names(struct reading *r, const struct path *root, const struct path *spec, const struct scaled_object *o)
+static void check_names(struct reading *r, const struct path *root, const struct path *spec,
+                        const struct scaled_object *o)
 {
     struct path metadata = path_member(root, "metadata", tree_get(root->node, "metadata"));
     struct path name = path_member(&metadata, "name", tree_get(metadata.node, "name"));
     struct path advanced = field_path(spec, "advanced");
-    struct path hpa = path_member(&advanced, "horizontalPodAutoscalerConfig", tree_get(advanced.node, "horizontalPodAutoscalerConfig"));
+    struct path hpa = path_member(&advanced, "horizontalPodAutoscalerConfig",
+                                  tree_get(advanced.node, "horizontalPodAutoscalerConfig"));
     struct path hpa_name = path_member(&hpa, "name", tree_get(hpa.node, "name"));
     size_t length = o->meta.name ? strlen(o->meta.name) : 0;
     bool named = o->hpa_name && o->hpa_name[0];
 
     if (length > LABEL_VALUE_MAX_BYTES)
         complain(r, FINDING_ERROR, "name-too-long", &name, "choose a shorter name",
-                 "the name has %zu characters; %d are allowed, because it becomes the label scaledobject.keda.sh/name", length,
-                 LABEL_VALUE_MAX_BYTES);
+                 "the name has %zu characters; %d are allowed, because it becomes the label scaledobject.keda.sh/name",
+                 length, LABEL_VALUE_MAX_BYTES);
     else if (!named && length + HPA_NAME_PREFIX_BYTES > LABEL_VALUE_MAX_BYTES)
         complain(r, FINDING_ERROR, "name-too-long", &name,
                  "shorten it, or set spec.advanced.horizontalPodAutoscalerConfig.name to a shorter name",
@@ -131,7 +142,8 @@ static void check_names(struct reading *r, const struct path *root, const struct
                  length + HPA_NAME_PREFIX_BYTES, LABEL_VALUE_MAX_BYTES);
     if (named && strlen(o->hpa_name) > LABEL_VALUE_MAX_BYTES)
         complain(r, FINDING_ERROR, "name-too-long", &hpa_name, "choose a shorter name",
-                 "the autoscaler's name has %zu characters; %d are allowed", strlen(o->hpa_name), LABEL_VALUE_MAX_BYTES);
+                 "the autoscaler's name has %zu characters; %d are allowed", strlen(o->hpa_name),
+                 LABEL_VALUE_MAX_BYTES);
 }
 
 /* ------------------------------------------------------------------ settings without effect (KEDA's admission warnings) */
@@ -142,7 +154,8 @@ static void advise(struct reading *r, const struct path *spec, const struct scal
 
     if (o->cooldown_period_s >= 0 && o->min_replicas > 0 && o->idle_replicas < 0)
         complain_key(r, FINDING_ADVICE, "no-effect", &at, "remove it, or lower minReplicaCount to 0",
-                     "cooldownPeriod counts only on the way to 0 or to idleReplicaCount, and minReplicaCount is %d", o->min_replicas);
+                     "cooldownPeriod counts only on the way to 0 or to idleReplicaCount, and minReplicaCount is %d",
+                     o->min_replicas);
 }
 
 void admit_scaled_object(struct reading *r, const struct path *root, const struct scaled_object *o)

@@ -38,11 +38,12 @@ static void check_azure(struct reading *r, const struct path *path)
         struct path at = path_member(path, names[i], tree_get(path->node, names[i]));
 
         if (is_blank(path->node, names[i]))
-            complain(r, FINDING_ERROR, "missing-required", &at, "give it a value or leave it out", "%s must not be empty when it is set",
-                     names[i]);
+            complain(r, FINDING_ERROR, "missing-required", &at, "give it a value or leave it out",
+                     "%s must not be empty when it is set", names[i]);
     }
     if (is_set(path->node, "identityAuthorityHost") && !is_set(path->node, "identityTenantId"))
-        complain(r, FINDING_ERROR, "missing-required", &host, "set identityTenantId too", "identityAuthorityHost needs identityTenantId");
+        complain(r, FINDING_ERROR, "missing-required", &host, "set identityTenantId too",
+                 "identityAuthorityHost needs identityTenantId");
 }
 
 static void check_aws(struct reading *r, const struct path *path)
@@ -52,7 +53,8 @@ static void check_aws(struct reading *r, const struct path *path)
     struct path external = path_member(path, "externalID", tree_get(path->node, "externalID"));
 
     if (is_set(path->node, "roleArn") && owner && strcmp(owner, "workload") == 0)
-        complain(r, FINDING_ERROR, "conflict", &role, "keep one of the two", "roleArn and identityOwner: workload exclude each other");
+        complain(r, FINDING_ERROR, "conflict", &role, "keep one of the two",
+                 "roleArn and identityOwner: workload exclude each other");
     if (is_set(path->node, "externalID") && !is_set(path->node, "roleArn"))
         complain(r, FINDING_ERROR, "missing-required", &external, "set roleArn too", "externalID needs roleArn");
 }
@@ -71,7 +73,8 @@ static const struct schema pod_identity_schema = {.fields = pod_identity_fields}
 
 /* ------------------------------------------------------------------ sources */
 
-static const struct field key_ref_fields[] = {{"name", CHECK_TEXT(), .required = true}, {"key", CHECK_TEXT(), .required = true}, {0}};
+static const struct field key_ref_fields[] = {
+    {"name", CHECK_TEXT(), .required = true}, {"key", CHECK_TEXT(), .required = true}, {0}};
 static const struct schema key_ref_schema = {.fields = key_ref_fields};
 static const struct field value_from_fields[] = {{"secretKeyRef", CHECK_MAP(&key_ref_schema), .required = true}, {0}};
 static const struct schema value_from_schema = {.fields = value_from_fields};
@@ -100,12 +103,9 @@ static const struct field pki_fields[] = {
 };
 static const struct schema pki_schema = {.fields = pki_fields};
 static const struct field vault_secret_fields[] = {
-    {"parameter", CHECK_TEXT(), .required = true},
-    {"path", CHECK_TEXT(), .required = true},
-    {"key", CHECK_TEXT(), .required = true},
-    {"type", CHECK_TEXT(), .words = vault_types},
-    {"pkiData", CHECK_MAP(&pki_schema)},
-    {0},
+    {"parameter", CHECK_TEXT(), .required = true}, {"path", CHECK_TEXT(), .required = true},
+    {"key", CHECK_TEXT(), .required = true},       {"type", CHECK_TEXT(), .words = vault_types},
+    {"pkiData", CHECK_MAP(&pki_schema)},           {0},
 };
 static const struct schema vault_secret_schema = {.fields = vault_secret_fields};
 static const struct field vault_credential_fields[] = {
@@ -123,8 +123,10 @@ static const struct field vault_fields[] = {
 };
 static const struct schema vault_schema = {.fields = vault_fields};
 
-static const struct field azure_secret_fields[] = {
-    {"parameter", CHECK_TEXT(), .required = true}, {"name", CHECK_TEXT(), .required = true}, {"version", CHECK_TEXT()}, {0}};
+static const struct field azure_secret_fields[] = {{"parameter", CHECK_TEXT(), .required = true},
+                                                   {"name", CHECK_TEXT(), .required = true},
+                                                   {"version", CHECK_TEXT()},
+                                                   {0}};
 static const struct schema azure_secret_schema = {.fields = azure_secret_fields};
 static const struct field azure_credential_fields[] = {
     {"clientId", CHECK_TEXT(), .required = true},
@@ -133,8 +135,10 @@ static const struct field azure_credential_fields[] = {
     {0},
 };
 static const struct schema azure_credential_schema = {.fields = azure_credential_fields};
-static const struct field azure_cloud_fields[] = {
-    {"type", CHECK_TEXT(), .required = true}, {"keyVaultResourceURL", CHECK_TEXT()}, {"activeDirectoryEndpoint", CHECK_TEXT()}, {0}};
+static const struct field azure_cloud_fields[] = {{"type", CHECK_TEXT(), .required = true},
+                                                  {"keyVaultResourceURL", CHECK_TEXT()},
+                                                  {"activeDirectoryEndpoint", CHECK_TEXT()},
+                                                  {0}};
 static const struct schema azure_cloud_schema = {.fields = azure_cloud_fields};
 static const struct field azure_vault_fields[] = {
     {"vaultUri", CHECK_TEXT(), .required = true},
@@ -146,10 +150,13 @@ static const struct field azure_vault_fields[] = {
 };
 static const struct schema azure_vault_schema = {.fields = azure_vault_fields};
 
-static const struct field gcp_secret_fields[] = {
-    {"parameter", CHECK_TEXT(), .required = true}, {"id", CHECK_TEXT(), .required = true}, {"version", CHECK_TEXT()}, {0}};
+static const struct field gcp_secret_fields[] = {{"parameter", CHECK_TEXT(), .required = true},
+                                                 {"id", CHECK_TEXT(), .required = true},
+                                                 {"version", CHECK_TEXT()},
+                                                 {0}};
 static const struct schema gcp_secret_schema = {.fields = gcp_secret_fields};
-static const struct field gcp_credential_fields[] = {{"clientSecret", CHECK_MAP(&secret_value_schema), .required = true}, {0}};
+static const struct field gcp_credential_fields[] = {
+    {"clientSecret", CHECK_MAP(&secret_value_schema), .required = true}, {0}};
 static const struct schema gcp_credential_schema = {.fields = gcp_credential_fields};
 static const struct field gcp_manager_fields[] = {
     {"secrets", CHECK_LIST(&gcp_secret_schema), .required = true},
@@ -194,11 +201,14 @@ static void check_oauth2(struct reading *r, const struct path *path, void *out)
 {
     const char *url = tree_string(tree_get(path->node, "tokenUrl"));
     struct path at = path_member(path, "tokenUrl", tree_get(path->node, "tokenUrl"));
-    const char *host = url && string_starts(url, "https://") ? url + 8 : url && string_starts(url, "http://") ? url + 7 : NULL;
+    const char *host = url && string_starts(url, "https://")  ? url + 8
+                       : url && string_starts(url, "http://") ? url + 7
+                                                              : NULL;
 
     (void)out; /* checked, not kept */
     if (url && url[0] && (!host || !host[0] || host[0] == '/'))
-        complain(r, FINDING_ERROR, "bad-url", &at, "write it as https://host/path", "tokenUrl must be an absolute http or https URL");
+        complain(r, FINDING_ERROR, "bad-url", &at, "write it as https://host/path",
+                 "tokenUrl must be an absolute http or https URL");
 }
 
 static const struct field oauth2_fields[] = {

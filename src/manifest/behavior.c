@@ -28,7 +28,8 @@ static void check_rules(struct reading *r, const struct path *path, void *out)
 
     (void)out; /* checked, not kept */
     if (policies && policies->type == TREE_LIST && policies->count == 0)
-        complain(r, FINDING_ERROR, "missing-required", &at, "leave policies out for the defaults, or write selectPolicy: Disabled",
+        complain(r, FINDING_ERROR, "missing-required", &at,
+                 "leave policies out for the defaults, or write selectPolicy: Disabled",
                  "policies is empty: at least one is required");
     if (tolerance && tolerance->text && quantity_parse_milli(tolerance->text, &milli) && milli < 0) {
         at = path_member(path, "tolerance", tolerance);

@@ -68,8 +68,8 @@ static void put_entry(struct config_data *config, struct map *known, const struc
     map_put(known, entry->key, &config->entries[config->entry_count++]);
 }
 
-static void read_entries(struct reading *r, const struct path *root, struct config_data *config, struct map *known, const char *name,
-                         bool encoded)
+static void read_entries(struct reading *r, const struct path *root, struct config_data *config, struct map *known,
+                         const char *name, bool encoded)
 {
     struct path map = path_member(root, name, tree_get(root->node, name));
 
@@ -80,7 +80,8 @@ static void read_entries(struct reading *r, const struct path *root, struct conf
         if (m->type != TREE_STRING)
             continue; /* the table has said so */
         if (encoded && !decode_base64(r->arena, m->text, m->length, &entry.bytes, &entry.length))
-            complain(r, FINDING_ERROR, "bad-base64", &at, config->secret ? "put plain text under stringData" : "put plain text under data",
+            complain(r, FINDING_ERROR, "bad-base64", &at,
+                     config->secret ? "put plain text under stringData" : "put plain text under data",
                      "%s under %s must be base64, and is not", m->key, name);
         else
             put_entry(config, known, &entry);
@@ -92,12 +93,13 @@ static size_t entries_in(const struct path *root, const char *name)
     return tree_count(tree_get(root->node, name));
 }
 
-static void read_both(struct reading *r, const struct path *root, struct config_data *config, const char *first, bool first_encoded,
-                      const char *second, bool second_encoded)
+static void read_both(struct reading *r, const struct path *root, struct config_data *config, const char *first,
+                      bool first_encoded, const char *second, bool second_encoded)
 {
     struct map *known = map_new();
 
-    config->entries = arena_array(r->arena, entries_in(root, first) + entries_in(root, second) + 1, sizeof(*config->entries));
+    config->entries =
+        arena_array(r->arena, entries_in(root, first) + entries_in(root, second) + 1, sizeof(*config->entries));
     read_entries(r, root, config, known, first, first_encoded);
     read_entries(r, root, config, known, second, second_encoded);
     map_free(known);
@@ -117,11 +119,16 @@ static void check_config_map(struct reading *r, const struct path *root, void *o
 }
 
 static const struct field secret_fields[] = {
-    ROOT_FIELDS(struct config_data), {"data", CHECK_TEXT_MAP()}, {"stringData", CHECK_TEXT_MAP()},
+    ROOT_FIELDS(struct config_data), {"data", CHECK_TEXT_MAP()},  {"stringData", CHECK_TEXT_MAP()},
     {"type", CHECK_TEXT()},          {"immutable", CHECK_BOOL()}, {0},
 };
-const struct schema secret_schema = {.fields = secret_fields, .size = sizeof(struct config_data), .check = check_secret};
+const struct schema secret_schema = {
+    .fields = secret_fields, .size = sizeof(struct config_data), .check = check_secret};
 
-static const struct field config_map_fields[] = {
-    ROOT_FIELDS(struct config_data), {"data", CHECK_TEXT_MAP()}, {"binaryData", CHECK_TEXT_MAP()}, {"immutable", CHECK_BOOL()}, {0}};
-const struct schema config_map_schema = {.fields = config_map_fields, .size = sizeof(struct config_data), .check = check_config_map};
+static const struct field config_map_fields[] = {ROOT_FIELDS(struct config_data),
+                                                 {"data", CHECK_TEXT_MAP()},
+                                                 {"binaryData", CHECK_TEXT_MAP()},
+                                                 {"immutable", CHECK_BOOL()},
+                                                 {0}};
+const struct schema config_map_schema = {
+    .fields = config_map_fields, .size = sizeof(struct config_data), .check = check_config_map};

@@ -113,7 +113,8 @@ static void check_job_trigger(struct reading *r, const struct path *path, void *
 static const struct field trigger_fields[] = {
     {"type", FIELD_TEXT(type), .required = true, .filled = true},
     {"name", FIELD_TEXT(name)},
-    {"metadata", FIELD_CLEAR_TEXT_MAP(metadata, unclear), .required = true, .remedy = "indent the trigger's parameters under metadata"},
+    {"metadata", FIELD_CLEAR_TEXT_MAP(metadata, unclear), .required = true,
+     .remedy = "indent the trigger's parameters under metadata"},
     {"authenticationRef", FIELD_GROUP(&auth_ref_schema)},
     {"metricType", FIELD_TEXT(metric_type)},
     {"useCachedMetrics", FIELD_BOOL(use_cached_metrics)},
@@ -129,13 +130,14 @@ static const struct schema job_trigger_schema = {
 
 #define SCHEMA_STRUCT struct scaled_object
 static const char *const formula_types[] = {"AverageValue", "Value", NULL};
-static const char *const fallback_behaviors[] = {"static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower",
-                                                 "scalingModifiers", NULL};
+static const char *const fallback_behaviors[] = {
+    "static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower", "scalingModifiers", NULL};
 
 static void check_modifiers(struct reading *r, const struct path *path, void *out)
 {
     struct scaled_object *object = out;
-    const char **texts[] = {&object->formula, &object->formula_target, &object->formula_activation, &object->formula_metric_type};
+    const char **texts[] = {&object->formula, &object->formula_target, &object->formula_activation,
+                            &object->formula_metric_type};
     const struct tree *formula = tree_get(path->node, "formula");
 
     object->formula_place = place_of(r, formula ? formula : path->node);
@@ -286,5 +288,6 @@ static void check_scaled_job(struct reading *r, const struct path *path, void *o
 {
     admit_scaled_job(r, path, out);
 }
-const struct schema scaled_job_schema = {.fields = scaled_job_fields, .size = sizeof(struct scaled_job), .check = check_scaled_job};
+const struct schema scaled_job_schema = {
+    .fields = scaled_job_fields, .size = sizeof(struct scaled_job), .check = check_scaled_job};
 #undef SCHEMA_STRUCT

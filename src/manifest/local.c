@@ -12,7 +12,8 @@ void check_local_target(struct reading *r, const struct path *target_path, const
     struct path at = path_member(target_path, "kind", tree_get(target_path->node, "kind"));
 
     if (strcmp(target->kind, "Deployment") != 0 && strcmp(target->kind, "StatefulSet") != 0)
-        complain(r, FINDING_ERROR, "local-unsupported", &at, "use a Deployment or a StatefulSet", "this machine cannot run a %s", target->kind);
+        complain(r, FINDING_ERROR, "local-unsupported", &at, "use a Deployment or a StatefulSet",
+                 "this machine cannot run a %s", target->kind);
 }
 
 static bool is_mounted(const struct tree *container, const char *volume)
@@ -26,12 +27,14 @@ static bool is_mounted(const struct tree *container, const char *volume)
     return false;
 }
 
-static void check_volumes(struct reading *r, const struct path *pod, const struct path *main, const struct pod_template *template)
+static void check_volumes(struct reading *r, const struct path *pod, const struct path *main,
+                          const struct pod_template *template)
 {
     struct path list = path_member(pod, "volumes", tree_get(pod->node, "volumes"));
     int index = 0;
 
-    for (const struct tree *node = list.node && list.node->type == TREE_LIST ? list.node->first : NULL; node; node = node->next, index++) {
+    for (const struct tree *node = list.node && list.node->type == TREE_LIST ? list.node->first : NULL; node;
+         node = node->next, index++) {
         struct path at = path_item(&list, index, node);
         const char *name = tree_string(tree_get(node, "name"));
 
@@ -41,7 +44,8 @@ static void check_volumes(struct reading *r, const struct path *pod, const struc
             complain(r, FINDING_ADVICE, "local-volume", &at, "read the directory's name from the environment",
                      "there are no mount points on this machine: the files are in $WEIR_VOLUMES/%s", name);
         else
-            complain(r, FINDING_ERROR, "local-unsupported", &at, "use a secret, configMap or emptyDir volume, or a plain path of this machine",
+            complain(r, FINDING_ERROR, "local-unsupported", &at,
+                     "use a secret, configMap or emptyDir volume, or a plain path of this machine",
                      "the volume %s cannot be mounted on this machine", name);
     }
     (void)template; /* the volumes that can be had were read */
@@ -49,11 +53,13 @@ static void check_volumes(struct reading *r, const struct path *pod, const struc
 
 void check_local_volume_claims(struct reading *r, const struct path *spec_path, const struct pod_template *template)
 {
-    struct path list = path_member(spec_path, "volumeClaimTemplates", tree_get(spec_path->node, "volumeClaimTemplates"));
+    struct path list =
+        path_member(spec_path, "volumeClaimTemplates", tree_get(spec_path->node, "volumeClaimTemplates"));
 
     (void)template; /* claims exist to be mounted */
     if (list.node && list.node->type == TREE_LIST && list.node->count > 0)
-        complain(r, FINDING_ERROR, "local-unsupported", &list, "keep the data in a directory of this machine that the command knows",
+        complain(r, FINDING_ERROR, "local-unsupported", &list,
+                 "keep the data in a directory of this machine that the command knows",
                  "volume claims cannot be met on this machine");
 }
 
@@ -63,7 +69,8 @@ static void check_probe(struct reading *r, const struct path *container, const c
     struct path at = path_member(&probe, "grpc", tree_get(probe.node, "grpc"));
 
     if (at.node)
-        complain(r, FINDING_ERROR, "local-unsupported", &at, "use httpGet, tcpSocket or exec", "gRPC probes cannot be asked on this machine");
+        complain(r, FINDING_ERROR, "local-unsupported", &at, "use httpGet, tcpSocket or exec",
+                 "gRPC probes cannot be asked on this machine");
 }
 
 static void check_command(struct reading *r, const struct path *main, const struct container *container)
@@ -71,7 +78,8 @@ static void check_command(struct reading *r, const struct path *main, const stru
     struct path at = path_member(main, "command", tree_get(main->node, "command"));
 
     if (!container->command || !container->command[0])
-        complain(r, FINDING_ERROR, "local-no-command", &at, "write the command that the image would run, e.g. command: [python3, server.py]",
+        complain(r, FINDING_ERROR, "local-no-command", &at,
+                 "write the command that the image would run, e.g. command: [python3, server.py]",
                  "command is required on this machine: images are not run, so an image's own entry point is not known");
 }
 
@@ -100,7 +108,8 @@ void check_local_template(struct reading *r, const struct path *template_path, c
                  "init containers are not run on this machine");
     for (int i = 1; i < (int)template->container_count; i++) {
         at = path_item(&list, i, tree_index(list.node, (size_t)i));
-        complain(r, FINDING_WARNING, "local-ignored", &at, "start it as a Deployment of its own", "only the first container is run on this machine");
+        complain(r, FINDING_WARNING, "local-ignored", &at, "start it as a Deployment of its own",
+                 "only the first container is run on this machine");
     }
     warn_ignored(r, &main, "lifecycle", "lifecycle hooks are not run on this machine");
     warn_ignored(r, &main, "volumeDevices", "block devices cannot be attached on this machine");

@@ -39,26 +39,27 @@ enum {
 
 struct object_meta {
     const char *kind, *api_version;
-    const char *ns, *name;           /* ns "default" where unset; "" for cluster kinds */
+    const char *ns, *name;                   /* ns "default" where unset; "" for cluster kinds */
     const struct tree *labels, *annotations; /* maps of strings, or NULL */
-    struct place place;              /* of the document (or the List's item) */
-    const char *path_prefix;         /* "" or "items[1]." */
-    uint64_t generation;             /* hash of spec, data and annotations: changes when they do */
-    bool broken;                     /* the report has an error for it */
+    struct place place;                      /* of the document (or the List's item) */
+    const char *path_prefix;                 /* "" or "items[1]." */
+    uint64_t generation;                     /* hash of spec, data and annotations: changes when they do */
+    bool broken;                             /* the report has an error for it */
 };
 
 struct target_ref {
-    const char *api_version, *kind, *name, *env_container; /* defaults apps/v1, Deployment applied; env_container may be NULL */
+    const char *api_version, *kind, *name,
+        *env_container; /* defaults apps/v1, Deployment applied; env_container may be NULL */
     struct place place;
 };
 
 struct trigger_spec {
-    const char *type, *name;         /* name NULL if unset or "" */
-    const struct tree *metadata;     /* map of strings */
+    const char *type, *name;           /* name NULL if unset or "" */
+    const struct tree *metadata;       /* map of strings */
     const char *auth_name, *auth_kind; /* authenticationRef; kind defaulted; NULL: none */
-    const char *metric_type;         /* as written, or NULL */
+    const char *metric_type;           /* as written, or NULL */
     bool use_cached_metrics;
-    bool unclear;                    /* type or parameters are lost to an error already reported: nothing more to say about it */
+    bool unclear; /* type or parameters are lost to an error already reported: nothing more to say about it */
     struct place place;
     int index;
 };
@@ -70,13 +71,13 @@ struct scaled_object {
     int32_t idle_replicas, min_replicas, max_replicas;                        /* -1: unset */
     bool restore_to_original;
     const char *hpa_name;
-    const struct tree *behavior;     /* autoscaling/v2 behavior, checked; NULL: absent */
-    bool has_modifiers;              /* any field of scalingModifiers is set */
+    const struct tree *behavior; /* autoscaling/v2 behavior, checked; NULL: absent */
+    bool has_modifiers;          /* any field of scalingModifiers is set */
     const char *formula, *formula_target, *formula_activation, *formula_metric_type; /* NULL: unset */
     struct place formula_place;
     bool has_fallback;
     int32_t fallback_threshold, fallback_replicas;
-    const char *fallback_behavior;   /* "static" where unset */
+    const char *fallback_behavior; /* "static" where unset */
     const struct trigger_spec *triggers;
     size_t trigger_count;
 };
@@ -85,10 +86,10 @@ struct scaled_job {
     struct object_meta meta;
     const struct tree *job_template; /* spec.jobTargetRef: a batch/v1 JobSpec */
     const char *env_container;
-    int32_t polling_interval_s, min_replicas, max_replicas;                   /* -1: unset */
-    int32_t successful_history, failed_history;                               /* -1: unset */
-    const char *rollout_strategy;    /* "immediate" where unset */
-    const char *strategy, *combination; /* "default", "max" where unset */
+    int32_t polling_interval_s, min_replicas, max_replicas; /* -1: unset */
+    int32_t successful_history, failed_history;             /* -1: unset */
+    const char *rollout_strategy;                           /* "immediate" where unset */
+    const char *strategy, *combination;                     /* "default", "max" where unset */
     int32_t custom_deduction;
     const char *custom_running_percentage; /* or NULL */
     const char *const *pending_conditions;
@@ -97,7 +98,8 @@ struct scaled_job {
     size_t trigger_count;
 };
 
-struct trigger_auth { /* TriggerAuthentication and its cluster kind (meta.kind tells); sources are read by credential/ */
+struct
+    trigger_auth { /* TriggerAuthentication and its cluster kind (meta.kind tells); sources are read by credential/ */
     struct object_meta meta;
     const struct tree *spec;
 };
@@ -115,7 +117,7 @@ struct env_from {
 struct volume {
     const char *name, *secret_name, *config_name;
     bool empty_dir;
-    const struct tree *items;        /* key -> path, or NULL: all keys */
+    const struct tree *items; /* key -> path, or NULL: all keys */
     bool optional;
 };
 enum probe_kind { PROBE_NONE, PROBE_HTTP, PROBE_TCP, PROBE_EXEC };
@@ -123,9 +125,10 @@ struct probe {
     enum probe_kind kind;
     const char *path, *scheme, *port; /* port: a number, a port's name, or "$PORT" */
     const struct tree *headers;
-    const char *const *command;       /* NULL-terminated */
-    int32_t initial_delay_s, period_s, timeout_s, success_threshold, failure_threshold; /* defaults applied: 0 10 1 1 3 */
-    int32_t grace_period_s;           /* -1: the pod's */
+    const char *const *command; /* NULL-terminated */
+    int32_t initial_delay_s, period_s, timeout_s, success_threshold,
+        failure_threshold;  /* defaults applied: 0 10 1 1 3 */
+    int32_t grace_period_s; /* -1: the pod's */
 };
 struct container {
     const char *name;
@@ -135,24 +138,24 @@ struct container {
     size_t env_count;
     const struct env_from *env_from;
     size_t env_from_count;
-    const char *first_port;           /* of `ports`: a number as text, or NULL */
+    const char *first_port; /* of `ports`: a number as text, or NULL */
     const struct tree *ports;
     struct probe readiness, liveness, startup;
     int64_t cpu_request_milli, memory_request_milli; /* -1: none (limits count where requests are absent) */
 };
 struct pod_template {
     const struct tree *labels;
-    struct container main;            /* the first container */
+    struct container main; /* the first container */
     size_t container_count;
     const struct volume *volumes;
     size_t volume_count;
     int32_t grace_period_s;
-    const char *restart_policy;       /* "Always" where unset */
-    const struct tree *tree;          /* the whole template, for `FromEnv` of other containers and for Kubernetes */
+    const char *restart_policy; /* "Always" where unset */
+    const struct tree *tree;    /* the whole template, for `FromEnv` of other containers and for Kubernetes */
 };
 struct workload { /* Deployment, StatefulSet (apps/v1) */
     struct object_meta meta;
-    int32_t replicas;                 /* -1: unset (means 1) */
+    int32_t replicas; /* -1: unset (means 1) */
     const struct selector *selector;
     struct pod_template template;
 };
@@ -162,7 +165,8 @@ struct job_spec {
     int32_t backoff_limit, completions, parallelism; /* -1: unset */
     int64_t active_deadline_s, ttl_after_finished_s; /* -1: unset */
 };
-bool manifest_read_job_spec(const struct tree *job_template, struct arena *arena, struct job_spec *out, struct error *err);
+bool manifest_read_job_spec(const struct tree *job_template, struct arena *arena, struct job_spec *out,
+                            struct error *err);
 
 struct config_data { /* Secret, ConfigMap: key -> bytes (data decoded from base64, stringData merged) */
     struct object_meta meta;
@@ -171,7 +175,7 @@ struct config_data { /* Secret, ConfigMap: key -> bytes (data decoded from base6
         const char *key;
         const char *bytes;
         size_t length;
-    } *entries;
+    } * entries;
     size_t entry_count;
 };
 
@@ -189,7 +193,7 @@ struct manifest {
     size_t workload_count;
     struct config_data *configs;
     size_t config_count;
-    size_t other_count;               /* documents of kinds that Weir does not read (Service, Ingress ...) */
+    size_t other_count; /* documents of kinds that Weir does not read (Service, Ingress ...) */
 };
 
 /* Reads all documents of one file. Never NULL in *out: what is not YAML is an error in the report, `documents` is NULL then, and

@@ -68,10 +68,10 @@ struct path path_item(const struct path *up, int index, const struct tree *node)
 /* ---- tables of fields ---- */
 
 enum field_type {
-    TYPE_ANY,     /* known, and not looked at; the node may be kept */
+    TYPE_ANY, /* known, and not looked at; the node may be kept */
     TYPE_TEXT,
-    TYPE_INT,     /* int32 */
-    TYPE_LONG,    /* int64 */
+    TYPE_INT,  /* int32 */
+    TYPE_LONG, /* int64 */
     TYPE_BOOL,
     TYPE_QUANTITY, /* "500m" or a number; kept as text */
     TYPE_PORT,     /* a number or a name; kept as text */
@@ -89,13 +89,14 @@ struct field {
     size_t offset, count_offset; /* NOWHERE: only checked. count_offset of a TYPE_TEXT_MAP: a bool for `unclear` */
     bool required, filled;       /* filled: the empty text is refused */
     bool implied;                /* TYPE_MAP: absence is an empty mapping, so that its required fields are asked for */
-    bool read_by_check;          /* TYPE_TREE, TYPE_LIST: the struct's check reads it; the table serves the search for misplaced fields */
-    bool seconds;                /* a count of seconds: "2m" is answered with 120 */
-    bool literal;                /* text in a language of its own: fewer guesses about placeholders */
-    int64_t min, max;            /* of numbers; max 0: the type's */
-    int64_t unset;               /* numbers: the value that stands for absence */
-    const char *unset_text;      /* TYPE_TEXT likewise */
-    const char *const *words;    /* TYPE_TEXT: the only values allowed, NULL-terminated */
+    bool
+        read_by_check; /* TYPE_TREE, TYPE_LIST: the struct's check reads it; the table serves the search for misplaced fields */
+    bool seconds;             /* a count of seconds: "2m" is answered with 120 */
+    bool literal;             /* text in a language of its own: fewer guesses about placeholders */
+    int64_t min, max;         /* of numbers; max 0: the type's */
+    int64_t unset;            /* numbers: the value that stands for absence */
+    const char *unset_text;   /* TYPE_TEXT likewise */
+    const char *const *words; /* TYPE_TEXT: the only values allowed, NULL-terminated */
     const struct schema *schema;
     const char *remedy;
 };
@@ -113,35 +114,36 @@ struct schema {
 
 #define NOWHERE ((size_t)-1)
 /* A member of another type than the row says does not compile without a warning. */
-#define FIELD_AT(member, kind) (offsetof(SCHEMA_STRUCT, member) + 0 * sizeof((kind *)0 == &((SCHEMA_STRUCT *)0)->member))
-#define FIELD_ANY() .type = TYPE_ANY, .offset = NOWHERE
-#define FIELD_NODE(member) .type = TYPE_ANY, .offset = FIELD_AT(member, const struct tree *)
-#define FIELD_TEXT(member) .type = TYPE_TEXT, .offset = FIELD_AT(member, const char *)
-#define FIELD_INT(member) .type = TYPE_INT, .offset = FIELD_AT(member, int32_t)
-#define FIELD_LONG(member) .type = TYPE_LONG, .offset = FIELD_AT(member, int64_t)
-#define FIELD_BOOL(member) .type = TYPE_BOOL, .offset = FIELD_AT(member, bool)
-#define FIELD_PORT(member) .type = TYPE_PORT, .offset = FIELD_AT(member, const char *)
+#define FIELD_AT(member, kind)                                                                                         \
+    (offsetof(SCHEMA_STRUCT, member) + 0 * sizeof((kind *)0 == &((SCHEMA_STRUCT *)0)->member))
+#define FIELD_ANY()         .type = TYPE_ANY, .offset = NOWHERE
+#define FIELD_NODE(member)  .type = TYPE_ANY, .offset = FIELD_AT(member, const struct tree *)
+#define FIELD_TEXT(member)  .type = TYPE_TEXT, .offset = FIELD_AT(member, const char *)
+#define FIELD_INT(member)   .type = TYPE_INT, .offset = FIELD_AT(member, int32_t)
+#define FIELD_LONG(member)  .type = TYPE_LONG, .offset = FIELD_AT(member, int64_t)
+#define FIELD_BOOL(member)  .type = TYPE_BOOL, .offset = FIELD_AT(member, bool)
+#define FIELD_PORT(member)  .type = TYPE_PORT, .offset = FIELD_AT(member, const char *)
 #define FIELD_TEXTS(member) .type = TYPE_TEXTS, .offset = FIELD_AT(member, const char *const *), .count_offset = NOWHERE
 #define FIELD_COUNTED_TEXTS(member, count)                                                                             \
     .type = TYPE_TEXTS, .offset = FIELD_AT(member, const char *const *), .count_offset = FIELD_AT(count, size_t)
-#define FIELD_TEXT_MAP(member) .type = TYPE_TEXT_MAP, .offset = FIELD_AT(member, const struct tree *), .count_offset = NOWHERE
+#define FIELD_TEXT_MAP(member)                                                                                         \
+    .type = TYPE_TEXT_MAP, .offset = FIELD_AT(member, const struct tree *), .count_offset = NOWHERE
 #define FIELD_CLEAR_TEXT_MAP(member, unclear)                                                                          \
     .type = TYPE_TEXT_MAP, .offset = FIELD_AT(member, const struct tree *), .count_offset = FIELD_AT(unclear, bool)
-#define FIELD_TREE(member, table)                                                                                      \
-    .type = TYPE_TREE, .offset = FIELD_AT(member, const struct tree *), .schema = (table)
+#define FIELD_TREE(member, table)   .type = TYPE_TREE, .offset = FIELD_AT(member, const struct tree *), .schema = (table)
 #define FIELD_STRUCT(member, table) .type = TYPE_MAP, .offset = offsetof(SCHEMA_STRUCT, member), .schema = (table)
-#define FIELD_GROUP(table) .type = TYPE_MAP, .offset = 0, .schema = (table) /* its fields go into this struct */
+#define FIELD_GROUP(table)          .type = TYPE_MAP, .offset = 0, .schema = (table) /* its fields go into this struct */
 #define FIELD_LIST(member, count, table)                                                                               \
     .type = TYPE_LIST, .offset = offsetof(SCHEMA_STRUCT, member), .count_offset = FIELD_AT(count, size_t),             \
     .schema = (table)
 /* Only checked: */
-#define CHECK_TEXT() .type = TYPE_TEXT, .offset = NOWHERE
-#define CHECK_INT() .type = TYPE_INT, .offset = NOWHERE
-#define CHECK_BOOL() .type = TYPE_BOOL, .offset = NOWHERE
-#define CHECK_QUANTITY() .type = TYPE_QUANTITY, .offset = NOWHERE
-#define CHECK_TEXTS() .type = TYPE_TEXTS, .offset = NOWHERE, .count_offset = NOWHERE
-#define CHECK_TEXT_MAP() .type = TYPE_TEXT_MAP, .offset = NOWHERE, .count_offset = NOWHERE
-#define CHECK_MAP(table) .type = TYPE_MAP, .offset = NOWHERE, .schema = (table)
+#define CHECK_TEXT()      .type = TYPE_TEXT, .offset = NOWHERE
+#define CHECK_INT()       .type = TYPE_INT, .offset = NOWHERE
+#define CHECK_BOOL()      .type = TYPE_BOOL, .offset = NOWHERE
+#define CHECK_QUANTITY()  .type = TYPE_QUANTITY, .offset = NOWHERE
+#define CHECK_TEXTS()     .type = TYPE_TEXTS, .offset = NOWHERE, .count_offset = NOWHERE
+#define CHECK_TEXT_MAP()  .type = TYPE_TEXT_MAP, .offset = NOWHERE, .count_offset = NOWHERE
+#define CHECK_MAP(table)  .type = TYPE_MAP, .offset = NOWHERE, .schema = (table)
 #define CHECK_LIST(table) .type = TYPE_LIST, .offset = NOWHERE, .count_offset = NOWHERE, .schema = (table)
 
 /* Reads a mapping (NULL: an empty one) along its table. out NULL: only checks. */
@@ -170,10 +172,13 @@ extern const struct schema deployment_schema, stateful_set_schema, job_spec_sche
 
 /* The rows every kind begins with: apiVersion, kind, metadata, status. */
 extern const struct schema metadata_schema;
-#define ROOT_FIELDS(struct_type)                                                                                        \
-    {"apiVersion", FIELD_ANY()}, {"kind", FIELD_ANY()},                                                                 \
-    {"metadata", .type = TYPE_MAP, .offset = offsetof(struct_type, meta), .schema = &metadata_schema, .implied = true}, \
-    {"status", FIELD_ANY()}
+#define ROOT_FIELDS(struct_type)                                                                                       \
+    {"apiVersion", FIELD_ANY()}, {"kind", FIELD_ANY()},                                                                \
+        {"metadata", .type = TYPE_MAP, .offset = offsetof(struct_type, meta), .schema = &metadata_schema,              \
+         .implied = true},                                                                                             \
+    {                                                                                                                  \
+        "status", FIELD_ANY()                                                                                          \
+    }
 
 /* admission.c: KEDA's rules between the fields of one object. */
 void admit_scaled_object(struct reading *r, const struct path *root, const struct scaled_object *object);

@@ -122,5 +122,6 @@ int template_line(const char *bytes, size_t length)
 
 bool is_brace_placeholder(const struct tree *node)
 {
-    return node && node->type == TREE_MAP && node->count == 1 && node->first->type == TREE_NULL && node->first->key && node->first->key[0];
+    return node && node->type == TREE_MAP && node->count == 1 && node->first->type == TREE_NULL && node->first->key &&
+           node->first->key[0];
 }

@@ -64,11 +64,14 @@ struct kind {
     bool keda, cluster;
 };
 static const struct kind kinds[] = {
-    {"ScaledObject", "keda.sh/v1alpha1", &scaled_object_schema, keep_scaled_object, offsetof(struct scaled_object, meta), .keda = true},
-    {"ScaledJob", "keda.sh/v1alpha1", &scaled_job_schema, keep_scaled_job, offsetof(struct scaled_job, meta), .keda = true},
-    {"TriggerAuthentication", "keda.sh/v1alpha1", &trigger_auth_schema, keep_trigger_auth, offsetof(struct trigger_auth, meta), .keda = true},
-    {"ClusterTriggerAuthentication", "keda.sh/v1alpha1", &trigger_auth_schema, keep_trigger_auth, offsetof(struct trigger_auth, meta),
-     .keda = true, .cluster = true},
+    {"ScaledObject", "keda.sh/v1alpha1", &scaled_object_schema, keep_scaled_object,
+     offsetof(struct scaled_object, meta), .keda = true},
+    {"ScaledJob", "keda.sh/v1alpha1", &scaled_job_schema, keep_scaled_job, offsetof(struct scaled_job, meta),
+     .keda = true},
+    {"TriggerAuthentication", "keda.sh/v1alpha1", &trigger_auth_schema, keep_trigger_auth,
+     offsetof(struct trigger_auth, meta), .keda = true},
+    {"ClusterTriggerAuthentication", "keda.sh/v1alpha1", &trigger_auth_schema, keep_trigger_auth,
+     offsetof(struct trigger_auth, meta), .keda = true, .cluster = true},
     {"Deployment", "apps/v1", &deployment_schema, keep_workload, offsetof(struct workload, meta)},
     {"StatefulSet", "apps/v1", &stateful_set_schema, keep_workload, offsetof(struct workload, meta)},
     {"Secret", "v1", &secret_schema, keep_config, offsetof(struct config_data, meta)},
@@ -104,11 +107,13 @@ static void complain_unknown_kind(struct reading *r, const struct path *root, co
     }
     near = string_nearest(kind, names, count);
     complain(r, FINDING_ERROR, "unknown-kind", &at, near ? arena_printf(r->arena, "write %s", near) : NULL,
-             "there is no kind %s in %s%s%s%s", kind, api_version, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+             "there is no kind %s in %s%s%s%s", kind, api_version, near ? "; did you mean " : "", near ? near : "",
+             near ? "?" : "");
 }
 
 /* The kind of a document, or NULL: not ours, or not known (then a finding says so). */
-static const struct kind *find_kind(struct reading *r, const struct path *root, const char *kind, const char *api_version)
+static const struct kind *find_kind(struct reading *r, const struct path *root, const char *kind,
+                                    const char *api_version)
 {
     struct path at = path_member(root, "apiVersion", tree_get(root->node, "apiVersion"));
     const struct kind *k = NULL;
@@ -123,7 +128,8 @@ static const struct kind *find_kind(struct reading *r, const struct path *root, 
     if (strcmp(k->api_version, api_version) == 0)
         return k;
     if (is_old(k, api_version)) {
-        complain(r, FINDING_ERROR, "deprecated-api", &at, arena_printf(r->arena, "write apiVersion: %s", k->api_version),
+        complain(r, FINDING_ERROR, "deprecated-api", &at,
+                 arena_printf(r->arena, "write apiVersion: %s", k->api_version),
                  "%s is no longer served: %s is in %s now", api_version, kind, k->api_version);
         return k;
     }
@@ -191,15 +197,18 @@ static bool is_dns_name(const char *name, bool dots, size_t max)
 
 enum { NAME_MAX_BYTES = 253, NAMESPACE_MAX_BYTES = 63 };
 
-static void check_name(struct reading *r, const struct path *root, const char *key, const char *name, bool dots, size_t max)
+static void check_name(struct reading *r, const struct path *root, const char *key, const char *name, bool dots,
+                       size_t max)
 {
     struct path metadata = path_member(root, "metadata", tree_get(root->node, "metadata"));
     struct path at = path_member(&metadata, key, tree_get(metadata.node, key));
 
-    if (name && at.node && at.node->type == TREE_STRING && name[0] && !is_dns_name(name, dots, max) && !placeholder_in(r->arena, name, false))
+    if (name && at.node && at.node->type == TREE_STRING && name[0] && !is_dns_name(name, dots, max) &&
+        !placeholder_in(r->arena, name, false))
         complain(r, FINDING_ERROR, "invalid-name", &at, NULL,
-                 "%s must be lower-case letters, digits and dashes%s, with a letter or digit at both ends, at most %zu characters: %s", key,
-                 dots ? " (and dots)" : "", max, name);
+                 "%s must be lower-case letters, digits and dashes%s, with a letter or digit at both ends, at most %zu "
+                 "characters: %s",
+                 key, dots ? " (and dots)" : "", max, name);
 }
 
 static const char *own_namespace(const struct reading *r, const struct kind *kind, const char *written)
@@ -266,26 +275,33 @@ static void complain_untyped(struct reading *r, const struct path *root, const c
     bool ours = tree_get(root->node, "spec") || api_version || kind;
 
     if (ours && r->errors == 0)
-        complain(r, FINDING_ERROR, "missing-required", &at, NULL, "%s is required", api_version ? "kind" : kind ? "apiVersion" : "apiVersion and kind");
+        complain(r, FINDING_ERROR, "missing-required", &at, NULL, "%s is required",
+                 api_version ? "kind"
+                 : kind      ? "apiVersion"
+                             : "apiVersion and kind");
     else if (r->errors == 0)
         complain(r, FINDING_WARNING, "not-a-manifest", root, "keep other YAML files out of the folder",
                  "this document has neither apiVersion nor kind: it is not a Kubernetes object, and is skipped");
 }
 
-static void read_document(struct reading *r, const struct tree *node, const char *prefix, const char *api_version, const char *kind);
+static void read_document(struct reading *r, const struct tree *node, const char *prefix, const char *api_version,
+                          const char *kind);
 
-static void read_items(struct reading *r, const struct tree *items, const char *prefix, const char *api_version, const char *kind)
+static void read_items(struct reading *r, const struct tree *items, const char *prefix, const char *api_version,
+                       const char *kind)
 {
     bool untyped = strcmp(kind, "List") == 0;
     const char *item_kind = untyped ? NULL : arena_copy_bytes(r->arena, kind, strlen(kind) - strlen("List"));
     int index = 0;
 
     for (const struct tree *item = items->first; item; item = item->next)
-        read_document(r, item, arena_printf(r->arena, "%sitems[%d].", prefix, index++), untyped ? NULL : api_version, item_kind);
+        read_document(r, item, arena_printf(r->arena, "%sitems[%d].", prefix, index++), untyped ? NULL : api_version,
+                      item_kind);
 }
 
 /* Recursion is bounded by the depth of the tree. */
-static void read_document(struct reading *r, const struct tree *node, const char *prefix, const char *api_version, const char *kind)
+static void read_document(struct reading *r, const struct tree *node, const char *prefix, const char *api_version,
+                          const char *kind)
 {
     struct path root = {.node = node};
     const struct tree *items;
@@ -374,14 +390,17 @@ static const char *syntax_hint(struct reading *r, const char *bytes, size_t leng
     int template = template_line(bytes, length);
 
     if (template)
-        return arena_printf(r->arena, "line %d has a template expression {{ }}: render the template first (helm template) and check the result",
-                            template);
+        return arena_printf(
+            r->arena,
+            "line %d has a template expression {{ }}: render the template first (helm template) and check the result",
+            template);
     if (line_has_tab(bytes, length, line))
         return "indent with blanks: YAML does not allow tabs there";
     return "look at the indentation and the quotes of this line and of the one before";
 }
 
-static void complain_syntax(struct reading *r, const struct error *err, const char *bytes, size_t length, int lines_before)
+static void complain_syntax(struct reading *r, const struct error *err, const char *bytes, size_t length,
+                            int lines_before)
 {
     struct finding about = {.severity = FINDING_ERROR, .code = "yaml-syntax", .place = place_of(r, NULL)};
     const char *hint;
@@ -453,8 +472,8 @@ static bool too_long(struct reading *r, size_t length)
     if (length <= MANIFEST_FILE_MAX_BYTES)
         return false;
     report_add(r->report, &(struct finding){.severity = FINDING_ERROR, .code = "limit", .place = place_of(r, NULL)}, "",
-               "divide it into several files", "the file has %zu bytes; %d are allowed (MANIFEST_FILE_MAX_BYTES)", length,
-               MANIFEST_FILE_MAX_BYTES);
+               "divide it into several files", "the file has %zu bytes; %d are allowed (MANIFEST_FILE_MAX_BYTES)",
+               length, MANIFEST_FILE_MAX_BYTES);
     return true;
 }
 
@@ -464,7 +483,8 @@ void manifest_read(const char *file, const char *bytes, size_t length, const str
     static const struct manifest_options usual = {0};
     struct arena *arena = arena_new(ARENA_USUAL);
     struct manifest *m = arena_alloc(arena, sizeof(*m));
-    struct reading r = {.manifest = m, .arena = arena, .report = report, .options = options ? options : &usual, .prefix = ""};
+    struct reading r = {
+        .manifest = m, .arena = arena, .report = report, .options = options ? options : &usual, .prefix = ""};
     struct error err;
 
     m->arena = arena;

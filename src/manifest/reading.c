@@ -23,7 +23,8 @@ struct path path_item(const struct path *up, int index, const struct tree *node)
 
 struct place place_of(const struct reading *r, const struct tree *node)
 {
-    return (struct place){.file = r->manifest->file, .doc = r->doc, .line = node ? node->line : 0, .column = node ? node->column : 0};
+    return (struct place){
+        .file = r->manifest->file, .doc = r->doc, .line = node ? node->line : 0, .column = node ? node->column : 0};
 }
 
 /* Kubernetes writes keys that are no identifiers in brackets: metadata.annotations[weir.dev/mode]. */
@@ -74,7 +75,8 @@ static void add_finding(struct reading *r, enum finding_severity severity, const
     report_add(r->report, &about, arena_printf(r->arena, "%s%s", r->prefix, path_text(r, path)), remedy, "%s", text);
     if (r->findings == MANIFEST_FINDINGS_MAX)
         report_add(r->report, &(struct finding){.severity = FINDING_ERROR, .code = "limit", .place = about.place}, "",
-                   "mend these first", "more than %d findings in one file: the rest is not shown", MANIFEST_FINDINGS_MAX);
+                   "mend these first", "more than %d findings in one file: the rest is not shown",
+                   MANIFEST_FINDINGS_MAX);
 }
 
 void complain(struct reading *r, enum finding_severity severity, const char *code, const struct path *path,

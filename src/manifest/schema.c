@@ -77,7 +77,8 @@ static void complain_no_scalar(struct reading *r, const struct path *path, const
     const struct tree *node = path->node;
 
     if (is_brace_placeholder(node))
-        complain(r, FINDING_ERROR, "placeholder", path, "put the value in its place; a text that really has braces needs quotes",
+        complain(r, FINDING_ERROR, "placeholder", path,
+                 "put the value in its place; a text that really has braces needs quotes",
                  "%s holds the placeholder {%s}, which YAML reads as a mapping", last_key(path), node->first->key);
     else
         complain(r, FINDING_ERROR, "wrong-type", path, NULL, "%s must be %s, not %s", last_key(path), wanted,
@@ -87,8 +88,8 @@ static void complain_no_scalar(struct reading *r, const struct path *path, const
 /* metadata.name and metadata.namespace: the API server refuses what is no name. */
 static bool is_own_name(const struct path *path)
 {
-    return path->key && path->up && path->up->key && strcmp(path->up->key, "metadata") == 0 && path->up->up && !path->up->up->up &&
-           (strcmp(path->key, "name") == 0 || strcmp(path->key, "namespace") == 0);
+    return path->key && path->up && path->up->key && strcmp(path->up->key, "metadata") == 0 && path->up->up &&
+           !path->up->up->up && (strcmp(path->key, "name") == 0 || strcmp(path->key, "namespace") == 0);
 }
 
 static void warn_of_placeholder(struct reading *r, const struct path *path, bool literal)
@@ -97,7 +98,8 @@ static void warn_of_placeholder(struct reading *r, const struct path *path, bool
 
     if (!r->scan_placeholders || !(found = placeholder_in(r->arena, path->node->text, literal)))
         return;
-    complain(r, is_own_name(path) ? FINDING_ERROR : FINDING_WARNING, "placeholder", path, "render the template (helm template, envsubst, kustomize) before using the file",
+    complain(r, is_own_name(path) ? FINDING_ERROR : FINDING_WARNING, "placeholder", path,
+             "render the template (helm template, envsubst, kustomize) before using the file",
              "%s still holds the placeholder %s", last_key(path), found);
 }
 
@@ -116,7 +118,8 @@ const char *read_text(struct reading *r, const struct path *path, bool literal)
     }
     meant = node->text ? node->text : node->boolean ? "true" : "false";
     complain(r, FINDING_ERROR, "wrong-type", path,
-             r->hide_values ? "put it in quotes" : arena_printf(r->arena, "put it in quotes: %s: \"%s\"", last_key(path), shown(r, node)),
+             r->hide_values ? "put it in quotes"
+                            : arena_printf(r->arena, "put it in quotes: %s: \"%s\"", last_key(path), shown(r, node)),
              "%s must be a string, not %s: write \"%s\"", last_key(path), tree_type_name(node->type), shown(r, node));
     return meant;
 }
@@ -132,10 +135,12 @@ static bool complain_duration(struct reading *r, const struct path *path)
     if (seconds * 1000 * 1000 * 1000 == ns)
         complain(r, FINDING_ERROR, "wrong-type", path,
                  arena_printf(r->arena, "write %s: %" PRId64, last_key(path), seconds),
-                 "%s is a plain number of seconds: write %" PRId64 ", not \"%s\"", last_key(path), seconds, shown(r, path->node));
+                 "%s is a plain number of seconds: write %" PRId64 ", not \"%s\"", last_key(path), seconds,
+                 shown(r, path->node));
     else
         complain(r, FINDING_ERROR, "wrong-type", path,
-                 "round it to whole seconds; polls more often than every second are asked for with the annotation weir.dev/polling-interval",
+                 "round it to whole seconds; polls more often than every second are asked for with the annotation "
+                 "weir.dev/polling-interval",
                  "%s is a whole number of seconds, without unit, not \"%s\"", last_key(path), shown(r, path->node));
     return true;
 }
@@ -154,12 +159,16 @@ static void complain_no_number(struct reading *r, const struct path *path, const
         complain(r, FINDING_ERROR, "placeholder", path, "render the template before using the file",
                  "%s must be a whole number, but still holds the placeholder %s", last_key(path), found);
     } else if (node->type == TREE_STRING && number_parse(node->text, node->length, &value) && value == floor(value)) {
-        complain(r, FINDING_ERROR, "wrong-type", path, arena_printf(r->arena, "write it without quotes: %s: %s", last_key(path), node->text),
+        complain(r, FINDING_ERROR, "wrong-type", path,
+                 arena_printf(r->arena, "write it without quotes: %s: %s", last_key(path), node->text),
                  "%s must be a number, not a string: write %s%s without quotes", last_key(path), node->text,
                  field->seconds ? " (seconds)" : "");
     } else {
         complain(r, FINDING_ERROR, "wrong-type", path, NULL, "%s must be a whole number%s, not %s %s", last_key(path),
-                 field->seconds ? " of seconds" : "", node->type == TREE_STRING ? "the text" : node->type == TREE_NUMBER ? "" : "the value",
+                 field->seconds ? " of seconds" : "",
+                 node->type == TREE_STRING   ? "the text"
+                 : node->type == TREE_NUMBER ? ""
+                                             : "the value",
                  shown(r, node));
     }
 }
@@ -186,11 +195,11 @@ static bool in_range(struct reading *r, const struct field *field, const struct 
     if (value >= field->min && value <= max)
         return true;
     if (value < field->min)
-        complain(r, FINDING_ERROR, "bad-range", path, field->remedy, "%s must be at least %" PRId64 ", not %" PRId64, last_key(path),
-                 field->min, value);
+        complain(r, FINDING_ERROR, "bad-range", path, field->remedy, "%s must be at least %" PRId64 ", not %" PRId64,
+                 last_key(path), field->min, value);
     else
-        complain(r, FINDING_ERROR, "bad-range", path, field->remedy, "%s must be at most %" PRId64 ", not %" PRId64, last_key(path), max,
-                 value);
+        complain(r, FINDING_ERROR, "bad-range", path, field->remedy, "%s must be at most %" PRId64 ", not %" PRId64,
+                 last_key(path), max, value);
     return false;
 }
 
@@ -213,8 +222,10 @@ static void read_bool(struct reading *r, const struct path *path, bool *out)
     } else if (node->type == TREE_LIST || node->type == TREE_MAP) {
         complain_no_scalar(r, path, "true or false");
     } else {
-        complain(r, FINDING_ERROR, "wrong-type", path, "write true or false, without quotes", "%s must be true or false, not %s",
-                 last_key(path), node->type == TREE_STRING ? arena_printf(r->arena, "the text \"%s\"", shown(r, node)) : shown(r, node));
+        complain(r, FINDING_ERROR, "wrong-type", path, "write true or false, without quotes",
+                 "%s must be true or false, not %s", last_key(path),
+                 node->type == TREE_STRING ? arena_printf(r->arena, "the text \"%s\"", shown(r, node))
+                                           : shown(r, node));
     }
 }
 
@@ -231,8 +242,9 @@ static const char *read_either(struct reading *r, const struct field *field, con
     if (field->type == TYPE_QUANTITY && !quantity_parse_milli(node->text, &milli)) {
         const char *found = placeholder_in(r->arena, node->text, false);
 
-        complain(r, FINDING_ERROR, found ? "placeholder" : "bad-quantity", path, "write a number with an optional unit, as 500m, 2, 1.5Gi",
-                 "%s is not a quantity: %s", last_key(path), shown(r, node));
+        complain(r, FINDING_ERROR, found ? "placeholder" : "bad-quantity", path,
+                 "write a number with an optional unit, as 500m, 2, 1.5Gi", "%s is not a quantity: %s", last_key(path),
+                 shown(r, node));
         return NULL;
     }
     return node->text;
@@ -277,8 +289,8 @@ static bool is_of_type(struct reading *r, const struct path *path, enum tree_typ
         }
     }
     complain(r, FINDING_ERROR, "wrong-type", path,
-             type == TREE_LIST && path->node->type == TREE_MAP ? "begin each item with a dash" : NULL, "%s must be %s, not %s", last_key(path),
-             tree_type_name(type), tree_type_name(path->node->type));
+             type == TREE_LIST && path->node->type == TREE_MAP ? "begin each item with a dash" : NULL,
+             "%s must be %s, not %s", last_key(path), tree_type_name(type), tree_type_name(path->node->type));
     return false;
 }
 
@@ -329,7 +341,8 @@ static const char *read_map_member(struct reading *r, const struct path *path, b
     bool scalar = node->type != TREE_LIST && node->type != TREE_MAP;
 
     if (place) {
-        complain_key(r, scalar ? FINDING_WARNING : FINDING_ERROR, "misplaced-field", path, arena_printf(r->arena, "move it to %s", place),
+        complain_key(r, scalar ? FINDING_WARNING : FINDING_ERROR, "misplaced-field", path,
+                     arena_printf(r->arena, "move it to %s", place),
                      "%s is not a parameter of the trigger and %s here: it belongs to %s", path->key,
                      scalar ? "is ignored" : "not allowed", place);
         *unclear |= !scalar;
@@ -340,7 +353,8 @@ static const char *read_map_member(struct reading *r, const struct path *path, b
         *unclear = true;
         return NULL;
     }
-    return read_text(r, path, strcasestr(path->key, "query") || strcasestr(path->key, "template") || strcasestr(path->key, "body"));
+    return read_text(
+        r, path, strcasestr(path->key, "query") || strcasestr(path->key, "template") || strcasestr(path->key, "body"));
 }
 
 static void warn_of_repetition(struct reading *r, const struct path *path)
@@ -435,11 +449,12 @@ static void collect_keys(struct search *s, const struct path *path)
 
 static bool is_generic(const char *name)
 {
-    static const char *const generic[] = {"name", "type", "value", "kind", "key", "target", "metadata", "replicas", "parameter",
-                                          "apiVersion", "spec", "status", "namespace", "labels", "annotations", "selector",
-                                          "template", "behavior", "strategy", "provider", "credentials", "secrets", "version",
-                                          "address", "role", "mount", "path", "scopes", "env", "cloud", "tolerance", "generation",
-                                          "credential", "region"};
+    static const char *const generic[] = {
+        "name",        "type",      "value",      "kind",       "key",        "target",    "metadata",
+        "replicas",    "parameter", "apiVersion", "spec",       "status",     "namespace", "labels",
+        "annotations", "selector",  "template",   "behavior",   "strategy",   "provider",  "credentials",
+        "secrets",     "version",   "address",    "role",       "mount",      "path",      "scopes",
+        "env",         "cloud",     "tolerance",  "generation", "credential", "region"};
 
     for (size_t i = 0; i < sizeof(generic) / sizeof(generic[0]); i++) {
         if (strcmp(generic[i], name) == 0)
@@ -534,7 +549,7 @@ static void complain_unknown(struct reading *r, const struct schema *schema, con
         complain_key(r, FINDING_WARNING, "misplaced-field", path, arena_printf(r->arena, "move it to %s", place),
                      "%s does nothing here: a parameter belongs to %s", path->key, place);
     } else {
-        complain_key(r, FINDING_WARNING, "unknown-field", path, "remove it, or see docs/manifests.md for the fields there are",
+        complain_key(r, FINDING_WARNING, "unknown-field", path, "remove it",
                      "there is no field %s here, so it does nothing", path->key);
     }
 }
@@ -542,7 +557,8 @@ static void complain_unknown(struct reading *r, const struct schema *schema, con
 /* ------------------------------------------------------------------ fields that are missing */
 
 /* A word about what was perhaps meant: a key of this mapping that resembles the field and is unknown, or the field one level up. */
-static const char *missing_hint(struct reading *r, const struct schema *schema, const struct path *path, const struct field *field)
+static const char *missing_hint(struct reading *r, const struct schema *schema, const struct path *path,
+                                const struct field *field)
 {
     const char *unknown[WORDS_MAX];
     size_t count = 0;
@@ -561,18 +577,20 @@ static const char *missing_hint(struct reading *r, const struct schema *schema, 
     if ((near = nearest_word(field->name, unknown, count)))
         return arena_printf(r->arena, "%s is there: write %s instead", near, field->name);
     if (path->up && path->up->node && tree_get(path->up->node, field->name))
-        return arena_printf(r->arena, "%s stands one level too far out: indent it under %s", field->name, last_key(path));
+        return arena_printf(r->arena, "%s stands one level too far out: indent it under %s", field->name,
+                            last_key(path));
     return field->remedy;
 }
 
-static void complain_missing(struct reading *r, const struct schema *schema, const struct path *path, const struct field *field)
+static void complain_missing(struct reading *r, const struct schema *schema, const struct path *path,
+                             const struct field *field)
 {
     struct path at = path_member(path, field->name, NULL);
     const char *hint = missing_hint(r, schema, path, field);
     const char *where = path_text(r, path);
 
-    complain(r, FINDING_ERROR, "missing-required", &at, hint, "%s is required%s%s%s%s", field->name, where[0] ? " in " : "", where,
-             hint ? "; " : "", hint ? hint : "");
+    complain(r, FINDING_ERROR, "missing-required", &at, hint, "%s is required%s%s%s%s", field->name,
+             where[0] ? " in " : "", where, hint ? "; " : "", hint ? hint : "");
 }
 
 /* ------------------------------------------------------------------ the walk */
@@ -617,8 +635,8 @@ static void read_list(struct reading *r, const struct field *field, const struct
         void *element = elements ? elements + count * field->schema->size : NULL;
 
         if (item->type != TREE_MAP) {
-            complain(r, FINDING_ERROR, "wrong-type", &at, NULL, "%s[%d] must be a mapping, not %s", last_key(path), index,
-                     tree_type_name(item->type));
+            complain(r, FINDING_ERROR, "wrong-type", &at, NULL, "%s[%d] must be a mapping, not %s", last_key(path),
+                     index, tree_type_name(item->type));
             continue;
         }
         schema_read(r, field->schema, &at, element);
@@ -703,7 +721,8 @@ static void read_field(struct reading *r, const struct field *field, const struc
             read_list(r, field, path, out);
         break;
     case TYPE_RETIRED:
-        complain_key(r, FINDING_WARNING, "deprecated-field", path, field->remedy, "%s is a field of KEDA 1 and does nothing now", path->key);
+        complain_key(r, FINDING_WARNING, "deprecated-field", path, field->remedy,
+                     "%s is a field of KEDA 1 and does nothing now", path->key);
         break;
     }
 }

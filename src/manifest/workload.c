@@ -12,16 +12,23 @@
 /* ------------------------------------------------------------------ environment */
 
 #define SCHEMA_STRUCT struct env_var
-static const struct field secret_key_fields[] = {
-    {"name", FIELD_TEXT(secret_name)}, {"key", FIELD_TEXT(key), .required = true}, {"optional", FIELD_BOOL(optional)}, {0}};
+static const struct field secret_key_fields[] = {{"name", FIELD_TEXT(secret_name)},
+                                                 {"key", FIELD_TEXT(key), .required = true},
+                                                 {"optional", FIELD_BOOL(optional)},
+                                                 {0}};
 static const struct schema secret_key_schema = {.fields = secret_key_fields};
-static const struct field config_key_fields[] = {
-    {"name", FIELD_TEXT(config_name)}, {"key", FIELD_TEXT(key), .required = true}, {"optional", FIELD_BOOL(optional)}, {0}};
+static const struct field config_key_fields[] = {{"name", FIELD_TEXT(config_name)},
+                                                 {"key", FIELD_TEXT(key), .required = true},
+                                                 {"optional", FIELD_BOOL(optional)},
+                                                 {0}};
 static const struct schema config_key_schema = {.fields = config_key_fields};
-static const struct field field_ref_fields[] = {{"fieldPath", FIELD_TEXT(field_path), .required = true}, {"apiVersion", CHECK_TEXT()}, {0}};
+static const struct field field_ref_fields[] = {
+    {"fieldPath", FIELD_TEXT(field_path), .required = true}, {"apiVersion", CHECK_TEXT()}, {0}};
 static const struct schema field_ref_schema = {.fields = field_ref_fields};
-static const struct field resource_ref_fields[] = {
-    {"resource", FIELD_TEXT(resource), .required = true}, {"containerName", CHECK_TEXT()}, {"divisor", FIELD_ANY()}, {0}};
+static const struct field resource_ref_fields[] = {{"resource", FIELD_TEXT(resource), .required = true},
+                                                   {"containerName", CHECK_TEXT()},
+                                                   {"divisor", FIELD_ANY()},
+                                                   {0}};
 static const struct schema resource_ref_schema = {.fields = resource_ref_fields};
 static const struct field value_from_fields[] = {
     {"secretKeyRef", FIELD_GROUP(&secret_key_schema)},
@@ -53,9 +60,11 @@ static const struct schema env_schema = {.fields = env_fields, .size = sizeof(st
 #undef SCHEMA_STRUCT
 
 #define SCHEMA_STRUCT struct env_from
-static const struct field secret_ref_fields[] = {{"name", FIELD_TEXT(secret_name)}, {"optional", FIELD_BOOL(optional)}, {0}};
+static const struct field secret_ref_fields[] = {
+    {"name", FIELD_TEXT(secret_name)}, {"optional", FIELD_BOOL(optional)}, {0}};
 static const struct schema secret_ref_schema = {.fields = secret_ref_fields};
-static const struct field config_ref_fields[] = {{"name", FIELD_TEXT(config_name)}, {"optional", FIELD_BOOL(optional)}, {0}};
+static const struct field config_ref_fields[] = {
+    {"name", FIELD_TEXT(config_name)}, {"optional", FIELD_BOOL(optional)}, {0}};
 static const struct schema config_ref_schema = {.fields = config_ref_fields};
 static const struct field env_from_fields[] = {
     {"prefix", FIELD_TEXT(prefix)},
@@ -69,11 +78,17 @@ static const struct schema env_from_schema = {.fields = env_from_fields, .size =
 /* ------------------------------------------------------------------ volumes */
 
 #define SCHEMA_STRUCT struct volume
-static const struct field secret_volume_fields[] = {
-    {"secretName", FIELD_TEXT(secret_name)}, {"items", FIELD_NODE(items)}, {"optional", FIELD_BOOL(optional)}, {"defaultMode", FIELD_ANY()}, {0}};
+static const struct field secret_volume_fields[] = {{"secretName", FIELD_TEXT(secret_name)},
+                                                    {"items", FIELD_NODE(items)},
+                                                    {"optional", FIELD_BOOL(optional)},
+                                                    {"defaultMode", FIELD_ANY()},
+                                                    {0}};
 static const struct schema secret_volume_schema = {.fields = secret_volume_fields};
-static const struct field config_volume_fields[] = {
-    {"name", FIELD_TEXT(config_name)}, {"items", FIELD_NODE(items)}, {"optional", FIELD_BOOL(optional)}, {"defaultMode", FIELD_ANY()}, {0}};
+static const struct field config_volume_fields[] = {{"name", FIELD_TEXT(config_name)},
+                                                    {"items", FIELD_NODE(items)},
+                                                    {"optional", FIELD_BOOL(optional)},
+                                                    {"defaultMode", FIELD_ANY()},
+                                                    {0}};
 static const struct schema config_volume_schema = {.fields = config_volume_fields};
 
 static void check_volume(struct reading *r, const struct path *path, void *out)
@@ -101,10 +116,11 @@ static const struct schema volume_schema = {
 #define SCHEMA_STRUCT struct probe
 static const struct field http_get_fields[] = {
     {"path", FIELD_TEXT(path)}, {"port", FIELD_PORT(port), .required = true}, {"scheme", FIELD_TEXT(scheme)},
-    {"host", CHECK_TEXT()},     {"httpHeaders", FIELD_NODE(headers)},          {0},
+    {"host", CHECK_TEXT()},     {"httpHeaders", FIELD_NODE(headers)},         {0},
 };
 static const struct schema http_get_schema = {.fields = http_get_fields};
-static const struct field tcp_socket_fields[] = {{"port", FIELD_PORT(port), .required = true}, {"host", CHECK_TEXT()}, {0}};
+static const struct field tcp_socket_fields[] = {
+    {"port", FIELD_PORT(port), .required = true}, {"host", CHECK_TEXT()}, {0}};
 static const struct schema tcp_socket_schema = {.fields = tcp_socket_fields};
 static const struct field exec_fields[] = {{"command", FIELD_TEXTS(command)}, {0}};
 static const struct schema exec_schema = {.fields = exec_fields};
@@ -118,10 +134,11 @@ static void check_probe(struct reading *r, const struct path *path, void *out)
     int handlers = 0;
 
     for (const struct tree *member = path->node->first; member; member = member->next)
-        handlers += !strcmp(member->key, "httpGet") || !strcmp(member->key, "tcpSocket") || !strcmp(member->key, "exec") ||
-                    !strcmp(member->key, "grpc");
+        handlers += !strcmp(member->key, "httpGet") || !strcmp(member->key, "tcpSocket") ||
+                    !strcmp(member->key, "exec") || !strcmp(member->key, "grpc");
     if (handlers != 1)
-        complain(r, FINDING_ERROR, handlers ? "conflict" : "missing-required", path, "keep exactly one of httpGet, tcpSocket, exec and grpc",
+        complain(r, FINDING_ERROR, handlers ? "conflict" : "missing-required", path,
+                 "keep exactly one of httpGet, tcpSocket, exec and grpc",
                  "a probe needs exactly one of httpGet, tcpSocket, exec and grpc, not %d", handlers);
     if (!probe)
         return;
@@ -164,15 +181,16 @@ static int64_t read_resource(struct reading *r, const struct path *resources, co
         return -1;
     if (at.node->text && quantity_parse_milli(at.node->text, &milli) && milli >= 0)
         return milli;
-    complain(r, FINDING_ERROR, "bad-quantity", &at, "write a number with an optional unit, as 500m, 2, 1.5Gi", "%s is not a quantity%s%s", name,
-             at.node->text ? ": " : "", at.node->text ? at.node->text : "");
+    complain(r, FINDING_ERROR, "bad-quantity", &at, "write a number with an optional unit, as 500m, 2, 1.5Gi",
+             "%s is not a quantity%s%s", name, at.node->text ? ": " : "", at.node->text ? at.node->text : "");
     return -1;
 }
 
 /* A limit stands in for a request that is absent, as the API server has it. */
 static int64_t read_request(struct reading *r, const struct path *resources, const char *name)
 {
-    int64_t request = read_resource(r, resources, "requests", name), limit = read_resource(r, resources, "limits", name);
+    int64_t request = read_resource(r, resources, "requests", name),
+            limit = read_resource(r, resources, "limits", name);
 
     return request >= 0 ? request : limit;
 }
@@ -237,15 +255,16 @@ static void check_pod(struct reading *r, const struct path *path, void *out)
     if (!list.node || list.node->type == TREE_NULL)
         return; /* that it is required was said */
     if (list.node->type != TREE_LIST || list.node->count == 0) {
-        complain(r, FINDING_ERROR, list.node->type == TREE_LIST ? "missing-required" : "wrong-type", &list, "add a container",
-                 "containers must be a list of at least one container");
+        complain(r, FINDING_ERROR, list.node->type == TREE_LIST ? "missing-required" : "wrong-type", &list,
+                 "add a container", "containers must be a list of at least one container");
         return;
     }
     for (const struct tree *node = list.node->first; node; node = node->next, index++) {
         struct path at = path_item(&list, index, node);
 
         if (node->type != TREE_MAP)
-            complain(r, FINDING_ERROR, "wrong-type", &at, NULL, "a container must be a mapping, not %s", tree_type_name(node->type));
+            complain(r, FINDING_ERROR, "wrong-type", &at, NULL, "a container must be a mapping, not %s",
+                     tree_type_name(node->type));
         else
             schema_read(r, &container_schema, &at, template && index == 0 ? &template->main : NULL);
     }
@@ -256,7 +275,8 @@ static void check_pod(struct reading *r, const struct path *path, void *out)
 #define SCHEMA_STRUCT struct pod_template
 static const char *const restart_policies[] = {"Always", "OnFailure", "Never", NULL};
 static const struct field pod_fields[] = {
-    {"containers", .type = TYPE_LIST, .offset = NOWHERE, .schema = &container_schema, .required = true, .read_by_check = true},
+    {"containers", .type = TYPE_LIST, .offset = NOWHERE, .schema = &container_schema, .required = true,
+     .read_by_check = true},
     {"initContainers", CHECK_LIST(&container_schema)},
     {"volumes", FIELD_LIST(volumes, volume_count, &volume_schema)},
     {"terminationGracePeriodSeconds", FIELD_INT(grace_period_s), .unset = DEFAULT_GRACE_PERIOD_S, .seconds = true},
@@ -366,8 +386,8 @@ static void check_workload(struct reading *r, const struct path *root, void *out
     if (spec.node)
         read_selector(r, &spec, w);
     if (w->template.restart_policy && strcmp(w->template.restart_policy, restart_policies[0]) != 0)
-        complain(r, FINDING_ERROR, "unknown-value", &policy, "use a ScaledJob for work that ends", "restartPolicy can only be Always in a %s",
-                 w->meta.kind);
+        complain(r, FINDING_ERROR, "unknown-value", &policy, "use a ScaledJob for work that ends",
+                 "restartPolicy can only be Always in a %s", w->meta.kind);
     w->template.restart_policy = restart_policies[0];
     if (r->options->local && w->template.container_count > 0) {
         check_local_template(r, &template, &w->template);
@@ -378,8 +398,10 @@ static void check_workload(struct reading *r, const struct path *root, void *out
 #define SCHEMA_STRUCT struct workload
 #define WORKLOAD_FIELDS                                                                                                \
     {"replicas", FIELD_INT(replicas), .unset = -1}, {"selector", FIELD_ANY(), .required = true},                       \
-    {"template", FIELD_STRUCT(template, &template_schema), .required = true}, {"minReadySeconds", FIELD_ANY()},        \
-    {"revisionHistoryLimit", FIELD_ANY()}
+        {"template", FIELD_STRUCT(template, &template_schema), .required = true}, {"minReadySeconds", FIELD_ANY()},    \
+    {                                                                                                                  \
+        "revisionHistoryLimit", FIELD_ANY()                                                                            \
+    }
 
 static const struct field deployment_spec_fields[] = {
     WORKLOAD_FIELDS, {"strategy", FIELD_ANY()}, {"paused", FIELD_ANY()}, {"progressDeadlineSeconds", FIELD_ANY()}, {0}};
@@ -398,10 +420,12 @@ static const struct schema stateful_set_spec_schema = {.fields = stateful_set_sp
 
 static const struct field deployment_fields[] = {
     ROOT_FIELDS(struct workload), {"spec", FIELD_GROUP(&deployment_spec_schema), .implied = true}, {0}};
-const struct schema deployment_schema = {.fields = deployment_fields, .size = sizeof(struct workload), .check = check_workload};
+const struct schema deployment_schema = {
+    .fields = deployment_fields, .size = sizeof(struct workload), .check = check_workload};
 static const struct field stateful_set_fields[] = {
     ROOT_FIELDS(struct workload), {"spec", FIELD_GROUP(&stateful_set_spec_schema), .implied = true}, {0}};
-const struct schema stateful_set_schema = {.fields = stateful_set_fields, .size = sizeof(struct workload), .check = check_workload};
+const struct schema stateful_set_schema = {
+    .fields = stateful_set_fields, .size = sizeof(struct workload), .check = check_workload};
 #undef SCHEMA_STRUCT
 
 /* ------------------------------------------------------------------ JobSpec */
@@ -416,7 +440,8 @@ static void check_job(struct reading *r, const struct path *path, void *out)
     if (!job)
         return;
     if (job->template.restart_policy && strcmp(job->template.restart_policy, restart_policies[0]) == 0)
-        complain(r, FINDING_ERROR, "unknown-value", &policy, "write OnFailure or Never", "a job's restartPolicy cannot be Always: it is OnFailure or Never");
+        complain(r, FINDING_ERROR, "unknown-value", &policy, "write OnFailure or Never",
+                 "a job's restartPolicy cannot be Always: it is OnFailure or Never");
     if (!job->template.restart_policy || !job->template.restart_policy[0])
         job->template.restart_policy = restart_policies[1]; /* as KEDA fills it in (keda-operator/04 6) */
     if (r->options->local && job->template.container_count > 0)
@@ -446,11 +471,13 @@ static const struct field job_spec_fields[] = {
 const struct schema job_spec_schema = {.fields = job_spec_fields, .size = sizeof(struct job_spec), .check = check_job};
 #undef SCHEMA_STRUCT
 
-bool manifest_read_job_spec(const struct tree *job_template, struct arena *arena, struct job_spec *out, struct error *err)
+bool manifest_read_job_spec(const struct tree *job_template, struct arena *arena, struct job_spec *out,
+                            struct error *err)
 {
     struct manifest manifest = {.arena = arena};
     struct manifest_options options = {.local = true};
-    struct reading r = {.manifest = &manifest, .arena = arena, .report = report_new(), .options = &options, .prefix = ""};
+    struct reading r = {
+        .manifest = &manifest, .arena = arena, .report = report_new(), .options = &options, .prefix = ""};
     struct path root = {.node = job_template};
     struct job_spec job;
     bool ok = true;

@@ -23,27 +23,30 @@ struct annotation {
     struct annotation_values *out;
 };
 
-static void complain(const struct annotation *a, enum finding_severity severity, const char *code, const char *remedy, const char *text)
+static void complain(const struct annotation *a, enum finding_severity severity, const char *code, const char *remedy,
+                     const char *text)
 {
     struct place place = a->b->meta->place;
 
     place.line = a->node->line;
     place.column = a->node->column;
-    building_find(a->b, severity, code, &place, arena_printf(a->b->scratch, "metadata.annotations[%s]", a->node->key), remedy, "%s %s: \"%.60s\"",
-                  a->node->key, text, a->node->text);
+    building_find(a->b, severity, code, &place, arena_printf(a->b->scratch, "metadata.annotations[%s]", a->node->key),
+                  remedy, "%s %s: \"%.60s\"", a->node->key, text, a->node->text);
 }
 
 /* ------------------------------------------------------------------ KEDA's */
 
 static bool keda_bool(const struct annotation *a)
 {
-    static const char *const words[] = {"1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"};
+    static const char *const words[] = {"1", "t", "T", "true",  "TRUE",  "True",
+                                        "0", "f", "F", "false", "FALSE", "False"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(a->node->text, words[i]) == 0)
             return i < 6;
     }
-    complain(a, FINDING_WARNING, "bad-annotation", "write \"true\" or \"false\"", "is no boolean, and then counts as true");
+    complain(a, FINDING_WARNING, "bad-annotation", "write \"true\" or \"false\"",
+             "is no boolean, and then counts as true");
     return true;
 }
 
@@ -74,7 +77,8 @@ static void read_paused_replicas(const struct annotation *a)
     long value = strtol(a->node->text, &end, 10);
 
     if (a->node->text[0] == 0 || *end || value < 0 || value > INT32_MAX || strchr(" \t+", a->node->text[0])) {
-        complain(a, FINDING_WARNING, "bad-annotation", "write a whole number in quotes", "is no number of replicas, so the object is only paused");
+        complain(a, FINDING_WARNING, "bad-annotation", "write a whole number in quotes",
+                 "is no number of replicas, so the object is only paused");
         a->out->paused = true;
         return;
     }
@@ -125,7 +129,8 @@ static void read_polling_interval(const struct annotation *a)
     if (duration_parse_ms(a->node->text, &ms) && ms >= POLLING_INTERVAL_MIN_MS)
         a->out->polling_interval_ms = ms;
     else
-        complain(a, FINDING_ERROR, "bad-annotation", "write a duration of at least 100ms, e.g. 500ms or 5s", "is no interval");
+        complain(a, FINDING_ERROR, "bad-annotation", "write a duration of at least 100ms, e.g. 500ms or 5s",
+                 "is no interval");
 }
 
 /* ------------------------------------------------------------------ the table */
@@ -154,7 +159,8 @@ static void complain_unknown(const struct annotation *a)
     for (size_t i = 0; i < TABLE_ROWS; i++)
         names[i] = table[i].name;
     near = string_nearest(a->node->key, names, TABLE_ROWS);
-    complain(a, FINDING_WARNING, "unknown-annotation", near ? arena_printf(a->b->scratch, "write %s", near) : "remove it",
+    complain(a, FINDING_WARNING, "unknown-annotation",
+             near ? arena_printf(a->b->scratch, "write %s", near) : "remove it",
              "is not an annotation of KEDA or Weir, so it does nothing");
 }
 

@@ -100,7 +100,9 @@ static const struct {
     {"kubernetes-resource", "valueType", .words = {"float64", "int64", "quantity"}},
     {"kubernetes-resource", "resourceKind", .words = {"ConfigMap", "Secret"}},
     {"sumologic", "queryType", .words = {"logs", "metrics"}},
-    {"rabbitmq", "mode", .words = {"QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime"}},
+    {"rabbitmq", "mode",
+     .words = {"QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio",
+               "ExpectedQueueConsumptionTime"}},
 };
 
 /* ------------------------------------------------------------------ parameters */
@@ -158,7 +160,9 @@ static const char *better_type(const struct known_type *not_this, const struct t
             all = is_given(metadata, name);
             count++;
         }
-        if (all && &types[i] != not_this && (count > 1 || (string_starts(types[i].type, not_this->type) || string_starts(not_this->type, types[i].type))))
+        if (all && &types[i] != not_this &&
+            (count > 1 ||
+             (string_starts(types[i].type, not_this->type) || string_starts(not_this->type, types[i].type))))
             return types[i].type;
     }
     return NULL;
@@ -169,8 +173,8 @@ static const char *field_of(struct building *b, const struct trigger_spec *spec,
     return arena_printf(b->scratch, "%sspec.triggers[%d].metadata.%s", b->meta->path_prefix, spec->index, name);
 }
 
-static void find(struct building *b, const struct trigger_spec *spec, const char *code, const struct tree *node, const char *name, const char *remedy,
-                 const char *text)
+static void find(struct building *b, const struct trigger_spec *spec, const char *code, const struct tree *node,
+                 const char *name, const char *remedy, const char *text)
 {
     struct finding about = {.severity = FINDING_ERROR, .code = code, .place = spec->place, .object = b->title};
 
@@ -181,7 +185,8 @@ static void find(struct building *b, const struct trigger_spec *spec, const char
     report_add(b->report, &about, field_of(b, spec, name), remedy, "%s", text);
 }
 
-static void complain_missing(struct building *b, const struct trigger_spec *spec, const struct known_type *type, const char *name, bool elsewhere)
+static void complain_missing(struct building *b, const struct trigger_spec *spec, const struct known_type *type,
+                             const char *name, bool elsewhere)
 {
     const char *near = resembling(type, spec->metadata, name), *other = near ? NULL : better_type(type, spec->metadata);
     const char *remedy = near    ? arena_printf(b->scratch, "you wrote %s: the name is %s", near, name)
@@ -189,13 +194,15 @@ static void complain_missing(struct building *b, const struct trigger_spec *spec
                                  : arena_printf(b->scratch, "add %s", name);
 
     find(b, spec, "missing-parameter", NULL, name, remedy,
-         arena_printf(b->scratch, "%s needs %s%s", type->type, name, elsewhere ? " (here or in the TriggerAuthentication)" : ""));
+         arena_printf(b->scratch, "%s needs %s%s", type->type, name,
+                      elsewhere ? " (here or in the TriggerAuthentication)" : ""));
 }
 
 /* Targets are not asked for where a formula has its own. */
 static bool is_target(const char *name)
 {
-    return strstr(name, "hreshold") || string_starts(name, "target") || strcmp(name, "value") == 0 || strcmp(name, "queryValue") == 0;
+    return strstr(name, "hreshold") || string_starts(name, "target") || strcmp(name, "value") == 0 ||
+           strcmp(name, "queryValue") == 0;
 }
 
 static void check_required(struct building *b, const struct trigger_spec *spec, bool as_metric_source)
@@ -211,7 +218,8 @@ static void check_required(struct building *b, const struct trigger_spec *spec, 
         return;
     row = type->required;
     while (next_required(&row, name, &elsewhere)) {
-        if (!is_given(spec->metadata, name) && !(elsewhere && spec->auth_name) && !(as_metric_source && is_target(name)))
+        if (!is_given(spec->metadata, name) && !(elsewhere && spec->auth_name) &&
+            !(as_metric_source && is_target(name)))
             complain_missing(b, spec, type, name, elsewhere);
     }
 }
@@ -237,17 +245,21 @@ static const char *list_of(struct building *b, const char *const *words)
 static void check_special(struct building *b, const struct trigger_spec *spec)
 {
     for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
-        const struct tree *node = strcmp(special[i].type, spec->type) == 0 ? tree_get(spec->metadata, special[i].name) : NULL;
+        const struct tree *node =
+            strcmp(special[i].type, spec->type) == 0 ? tree_get(spec->metadata, special[i].name) : NULL;
         const char *text = tree_string(node);
 
         if (!text)
             continue;
         if (special[i].instead)
-            find(b, spec, "removed-parameter", node, special[i].name, arena_printf(b->scratch, "use %s", special[i].instead),
-                 arena_printf(b->scratch, "%s of %s was removed: use %s", special[i].name, spec->type, special[i].instead));
+            find(b, spec, "removed-parameter", node, special[i].name,
+                 arena_printf(b->scratch, "use %s", special[i].instead),
+                 arena_printf(b->scratch, "%s of %s was removed: use %s", special[i].name, spec->type,
+                              special[i].instead));
         else if (!is_one_of(text, special[i].words) && !strpbrk(text, ",$"))
             find(b, spec, "unknown-value", node, special[i].name, NULL,
-                 arena_printf(b->scratch, "%s cannot be \"%.60s\": it is %s", special[i].name, text, list_of(b, special[i].words)));
+                 arena_printf(b->scratch, "%s cannot be \"%.60s\": it is %s", special[i].name, text,
+                              list_of(b, special[i].words)));
     }
 }
 

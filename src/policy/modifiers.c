@@ -28,10 +28,10 @@ struct modifiers {
     struct range_result range;
 };
 
-static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part, const char *remedy,
-                const char *format, ...) __attribute__((format(printf, 6, 7)));
-static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part, const char *remedy,
-                const char *format, ...)
+static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
+                const char *remedy, const char *format, ...) __attribute__((format(printf, 6, 7)));
+static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
+                const char *remedy, const char *format, ...)
 {
     struct text text;
     va_list args;
@@ -40,7 +40,8 @@ static void say(struct modifiers *m, enum finding_severity severity, const char 
     text_init(&text, 2000);
     text_vprintf(&text, format, args);
     va_end(args);
-    building_find(m->b, severity, code, &m->o->formula_place, arena_printf(m->b->scratch, MODIFIERS ".%s", part), remedy, "%s", text.bytes);
+    building_find(m->b, severity, code, &m->o->formula_place, arena_printf(m->b->scratch, MODIFIERS ".%s", part),
+                  remedy, "%s", text.bytes);
     text_done(&text);
 }
 
@@ -51,8 +52,8 @@ static bool read_number(struct modifiers *m, const char *text, const char *part,
 {
     if (number_parse(text, strlen(text), value) && isfinite(*value))
         return true;
-    say(m, FINDING_ERROR, "bad-number", part, "write a decimal number in quotes, without a unit, e.g. \"0.5\"", "%s must be a number, not \"%.60s\"", part,
-        text);
+    say(m, FINDING_ERROR, "bad-number", part, "write a decimal number in quotes, without a unit, e.g. \"0.5\"",
+        "%s must be a number, not \"%.60s\"", part, text);
     return false;
 }
 
@@ -69,8 +70,8 @@ static void read_target(struct modifiers *m)
     if (!read_number(m, m->o->formula_target, "target", &target))
         return;
     if (target <= 0)
-        say(m, FINDING_ERROR, "formula-target", "target", "write the value one replica may carry", "target must be more than 0, not %s",
-            m->o->formula_target);
+        say(m, FINDING_ERROR, "formula-target", "target", "write the value one replica may carry",
+            "target must be more than 0, not %s", m->o->formula_target);
     else
         m->b->policy->rules.formula_target = target;
 }
@@ -125,7 +126,11 @@ static const char *unnamed_triggers(struct modifiers *m)
     for (size_t i = 0; i < m->b->spec_count && count > 0; i++) {
         if (m->b->specs[i].name || is_resource_type(m->b->specs[i].type))
             continue;
-        text_printf(&text, "%striggers[%d]", shown == 0 ? "" : shown + 1 == count ? " and " : ", ", m->b->specs[i].index);
+        text_printf(&text, "%striggers[%d]",
+                    shown == 0           ? ""
+                    : shown + 1 == count ? " and "
+                                         : ", ",
+                    m->b->specs[i].index);
         shown++;
     }
     if (count > 0)
@@ -140,7 +145,8 @@ static const struct trigger_spec *resource_of(struct modifiers *m, const char *n
     for (size_t i = 0; i < m->b->spec_count; i++) {
         const struct trigger_spec *spec = &m->b->specs[i];
 
-        if (is_resource_type(spec->type) && (string_equal(spec->name, name) || (!spec->name && string_equal(spec->type, name))))
+        if (is_resource_type(spec->type) &&
+            (string_equal(spec->name, name) || (!spec->name && string_equal(spec->type, name))))
             return spec;
     }
     return NULL;
@@ -186,14 +192,18 @@ static void explain_unknown_name(struct modifiers *m, const struct formula_error
             "%s is a %s trigger, and those have no value a formula can use%s", name, resource->type, where);
     else if (split)
         say(m, FINDING_ERROR, "formula-unknown-name", "formula",
-            arena_printf(m->b->scratch, "rename the trigger to %s, or write $env[\"%s\"]", underscored(m, split->name), split->name),
-            "%s is not one name in a formula: it is read as arithmetic, and %s is unknown%s; rename the trigger to %s, or write $env[\"%s\"]",
+            arena_printf(m->b->scratch, "rename the trigger to %s, or write $env[\"%s\"]", underscored(m, split->name),
+                         split->name),
+            "%s is not one name in a formula: it is read as arithmetic, and %s is unknown%s; rename the trigger to %s, "
+            "or write $env[\"%s\"]",
             split->name, name, where, underscored(m, split->name), split->name);
     else if (unnamed[0])
-        say(m, FINDING_ERROR, "formula-unnamed-trigger", "formula", arena_printf(m->b->scratch, "add name: %s to the trigger that is meant", name),
+        say(m, FINDING_ERROR, "formula-unnamed-trigger", "formula",
+            arena_printf(m->b->scratch, "add name: %s to the trigger that is meant", name),
             "unknown name %s%s: a formula knows triggers by their name, and %s no name", name, where, unnamed);
     else
-        say(m, FINDING_ERROR, "formula-unknown-name", "formula", "use the names of the triggers", "%s%s", err->text, where);
+        say(m, FINDING_ERROR, "formula-unknown-name", "formula", "use the names of the triggers", "%s%s", err->text,
+            where);
 }
 
 static void explain(struct modifiers *m, const struct formula_error *err)
@@ -201,9 +211,11 @@ static void explain(struct modifiers *m, const struct formula_error *err)
     if (err->fault == FAULT_UNKNOWN_NAME && err->end > err->begin && err->end <= strlen(m->o->formula))
         explain_unknown_name(m, err);
     else if (err->fault == FAULT_LIMIT || err->fault == FAULT_NODE_LIMIT)
-        say(m, FINDING_ERROR, "limit", "formula", "divide it, or let the source compute a part", "%s%s", err->text, at_column(m, err));
+        say(m, FINDING_ERROR, "limit", "formula", "divide it, or let the source compute a part", "%s%s", err->text,
+            at_column(m, err));
     else
-        say(m, FINDING_ERROR, err->fault == FAULT_SYNTAX ? "formula-syntax" : "formula-type", "formula", NULL, "%s%s", err->text, at_column(m, err));
+        say(m, FINDING_ERROR, err->fault == FAULT_SYNTAX ? "formula-syntax" : "formula-type", "formula", NULL, "%s%s",
+            err->text, at_column(m, err));
 }
 
 /* ------------------------------------------------------------------ the program */
@@ -213,7 +225,10 @@ static void try_once(struct modifiers *m, const struct formula *formula)
 {
     double values[TRIGGERS_MAX];
     const struct decide_rules *rules = &m->b->policy->rules;
-    struct formula_state target = {.replicas = 1, .ready_replicas = 1, .min_replicas = rules->min, .max_replicas = rules->max,
+    struct formula_state target = {.replicas = 1,
+                                   .ready_replicas = 1,
+                                   .min_replicas = rules->min,
+                                   .max_replicas = rules->max,
                                    .target = rules->formula_target};
     struct formula_env env = {.values = values, .state = &target, .now_ms = m->b->context->now_ms};
     struct formula_result result;
@@ -224,11 +239,12 @@ static void try_once(struct modifiers *m, const struct formula *formula)
     if (result.value.type == FORMULA_FAILED && result.error.fault == FAULT_NIL_OPERAND && !m->b->strict)
         return; /* there is no history yet, which is no fault of the formula */
     if (result.value.type == FORMULA_FAILED)
-        say(m, m->b->strict ? FINDING_ERROR : FINDING_WARNING, "formula-fails", "formula", "make it work for every value, -1 included",
-            "with every trigger at -1 the formula fails: %s", result.error.text);
+        say(m, m->b->strict ? FINDING_ERROR : FINDING_WARNING, "formula-fails", "formula",
+            "make it work for every value, -1 included", "with every trigger at -1 the formula fails: %s",
+            result.error.text);
     else if (result.value.type == FORMULA_OTHER)
-        say(m, FINDING_ERROR, "formula-type", "formula", "let it end in a number", "the formula gives %s, which is no number of anything",
-            result.other_type);
+        say(m, FINDING_ERROR, "formula-type", "formula", "let it end in a number",
+            "the formula gives %s, which is no number of anything", result.other_type);
 }
 
 static bool compile(struct modifiers *m)
@@ -257,7 +273,8 @@ static bool compile(struct modifiers *m)
 
 static bool follows_calendar(const char *formula)
 {
-    static const char *const clock[] = {"hour", "minute", "weekday", "between", "now", "replicas", "ready_replicas", "pending_replicas", "$env"};
+    static const char *const clock[] = {"hour",     "minute",         "weekday",          "between", "now",
+                                        "replicas", "ready_replicas", "pending_replicas", "$env"};
 
     for (size_t i = 0; i < sizeof(clock) / sizeof(clock[0]); i++) {
         if (source_uses(formula, clock[i]))
@@ -280,8 +297,8 @@ static bool check_triggers_used(struct modifiers *m)
 
         say(m, FINDING_ERROR, "formula-ignores-triggers", "formula", "use the names of the triggers in it",
             "the formula reads no trigger, so it cannot follow the load%s%s%s%s",
-            target ? ": target is the target value of scalingModifiers, not a metric" : "", unnamed[0] ? "; " : "", unnamed,
-            unnamed[0] ? " no name" : "");
+            target ? ": target is the target value of scalingModifiers, not a metric" : "", unnamed[0] ? "; " : "",
+            unnamed, unnamed[0] ? " no name" : "");
         return false;
     }
     for (size_t i = 0; i < m->b->spec_count; i++) {
@@ -289,11 +306,14 @@ static bool check_triggers_used(struct modifiers *m)
         const char *field = arena_printf(m->b->scratch, "spec.triggers[%d]", spec->index);
 
         if (!spec->name && !is_resource_type(spec->type))
-            building_find(m->b, FINDING_WARNING, "formula-unnamed-trigger", &spec->place, field, "give it a name and use it in the formula, or remove it",
-                          "the trigger has no name, so the formula cannot use it, and beside a formula it does nothing");
+            building_find(
+                m->b, FINDING_WARNING, "formula-unnamed-trigger", &spec->place, field,
+                "give it a name and use it in the formula, or remove it",
+                "the trigger has no name, so the formula cannot use it, and beside a formula it does nothing");
         else if (m->b->rules[i].formula_name >= 0 && !formula_uses(formula, (size_t)m->b->rules[i].formula_name))
-            building_find(m->b, FINDING_ADVICE, "formula-unused-trigger", &spec->place, field, "use it in the formula, or remove it",
-                          "the formula does not use %s: it is asked for nothing", spec->name);
+            building_find(m->b, FINDING_ADVICE, "formula-unused-trigger", &spec->place, field,
+                          "use it in the formula, or remove it", "the formula does not use %s: it is asked for nothing",
+                          spec->name);
     }
     return true;
 }
@@ -307,9 +327,10 @@ static void find_range(struct modifiers *m)
     for (size_t i = 0; i < m->name_count; i++) {
         const struct trigger_spec *spec = &m->b->specs[m->owner[i]];
 
-        names[i] = (struct range_name){.name = m->names[i],
-                                       .low = string_equal(spec->type, "cron") ? 1 : 0, /* outside its window cron gives 1 */
-                                       .pods = string_equal(spec->type, "kubernetes-workload")};
+        names[i] =
+            (struct range_name){.name = m->names[i],
+                                .low = string_equal(spec->type, "cron") ? 1 : 0, /* outside its window cron gives 1 */
+                                .pods = string_equal(spec->type, "kubernetes-workload")};
     }
     formula_range(m->o->formula, names, m->name_count, &m->range);
 }
@@ -323,8 +344,9 @@ static void check_divisors(struct modifiers *m)
             continue; /* of a count of pods advise_average() speaks */
         say(m, FINDING_WARNING, "formula-division-by-zero", "formula",
             d->name ? arena_printf(m->b->scratch, "guard it: %s > 0 ? ... : 0", d->name) : "guard it",
-            "the formula divides by %s, which can be 0%s%s: the result is then no number, and nothing can be decided from it", d->text,
-            d->name && strcmp(d->name, d->text) != 0 ? " when " : "",
+            "the formula divides by %s, which can be 0%s%s: the result is then no number, and nothing can be decided "
+            "from it",
+            d->text, d->name && strcmp(d->name, d->text) != 0 ? " when " : "",
             d->name && strcmp(d->name, d->text) != 0 ? arena_printf(m->b->scratch, "%s is", d->name) : "");
     }
 }
@@ -339,12 +361,14 @@ static void check_activation(struct modifiers *m)
         return;
     if (rules->formula_activation_inclusive ? m->range.high < bound : m->range.high <= bound)
         say(m, FINDING_WARNING, "formula-never-active", m->o->formula_activation ? "activationTarget" : "formula",
-            rules->formula_activation_inclusive || m->range.high < bound ? "lower activationTarget"
-                                                                        : "lower activationTarget: the value must be above it",
+            rules->formula_activation_inclusive || m->range.high < bound
+                ? "lower activationTarget"
+                : "lower activationTarget: the value must be above it",
             "the formula is at most %g, so it never gets %s %g: the object stays at %d", m->range.high,
             rules->formula_activation_inclusive ? "to" : "above", bound, rules->idle >= 0 ? rules->idle : 0);
     else if (m->range.low > bound || (rules->formula_activation_inclusive && m->range.low >= bound))
-        say(m, FINDING_ADVICE, "formula-always-active", "formula", "let it reach the activation value only under load, or set minReplicaCount: 1",
+        say(m, FINDING_ADVICE, "formula-always-active", "formula",
+            "let it reach the activation value only under load, or set minReplicaCount: 1",
             "the formula is at least %g, so the object is always active and never returns to %d", m->range.low,
             rules->idle >= 0 ? rules->idle : 0);
 }
@@ -358,7 +382,8 @@ static void advise_no_target(struct modifiers *m)
     if (!m->o->formula_target && !m->b->strict)
         say(m, FINDING_ADVICE, "formula-without-target", "target",
             "add target to let the size follow the formula; KEDA itself refuses a formula without one",
-            "without target the formula only switches on and off: while it is active, %d replica%s", on, on == 1 ? " runs" : "s run");
+            "without target the formula only switches on and off: while it is active, %d replica%s", on,
+            on == 1 ? " runs" : "s run");
     if (!m->o->formula_target && source_uses(m->o->formula, "target") && !m->b->context->settings->keda_parity)
         say(m, FINDING_WARNING, "formula-target", "formula", "set scalingModifiers.target, or use a trigger's name",
             "target in the formula is the target value of scalingModifiers, which is not set");
@@ -375,24 +400,30 @@ static void advise_average(struct modifiers *m)
     if (!pods)
         return;
     if (rules->formula_target > 0 && rules->formula_type == TARGET_AVERAGE_VALUE)
-        say(m, FINDING_ADVICE, "average-value", "metricType", "write metricType: Value if the formula's value is meant per replica",
-            "metricType AverageValue asks for ceil(value / %g) replicas, however many run now. A value that is divided by the pods already is "
+        say(m, FINDING_ADVICE, "average-value", "metricType",
+            "write metricType: Value if the formula's value is meant per replica",
+            "metricType AverageValue asks for ceil(value / %g) replicas, however many run now. A value that is divided "
+            "by the pods already is "
             "per replica: with metricType Value the answer is ceil(ready replicas x value / %g)",
             rules->formula_target, rules->formula_target);
     if (rules->min > 0)
         say(m, FINDING_ADVICE, "formula-needs-replicas", "formula", NULL,
-            "the formula divides by a number of pods: minReplicaCount: %d keeps that above 0, so that there always is a value", rules->min);
+            "the formula divides by a number of pods: minReplicaCount: %d keeps that above 0, so that there always is "
+            "a value",
+            rules->min);
     else
         say(m, FINDING_WARNING, "formula-needs-replicas", "formula", "set minReplicaCount: 1",
-            "the formula divides by a number of pods, which is 0 after scaling to zero: there is no sensible value to wake up by");
+            "the formula divides by a number of pods, which is 0 after scaling to zero: there is no sensible value to "
+            "wake up by");
 }
 
 /* The names that targets go by among the trigger types; most have "threshold" in them. */
 static bool is_threshold(const char *key)
 {
-    static const char *const others[] = {"targetValue",       "listLength",       "queueLength",         "messageCount",
-                                         "targetQueryValue",  "value",            "pendingEntriesCount", "queueSize",
-                                         "targetMetricValue", "targetQueueLength", "blobCount",          "shardCount"};
+    static const char *const others[] = {"targetValue",         "listLength",       "queueLength",
+                                         "messageCount",        "targetQueryValue", "value",
+                                         "pendingEntriesCount", "queueSize",        "targetMetricValue",
+                                         "targetQueueLength",   "blobCount",        "shardCount"};
     const char *rest = string_starts(key, "activation") ? key + strlen("activation") : key;
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -414,7 +445,8 @@ static void advise_thresholds(struct modifiers *m)
             continue;
         for (const struct tree *node = spec->metadata ? spec->metadata->first : NULL; node; node = node->next) {
             bool activation = string_starts(node->key, "activation");
-            struct place place = {.file = spec->place.file, .doc = spec->place.doc, .line = node->key_line, .column = node->key_column};
+            struct place place = {
+                .file = spec->place.file, .doc = spec->place.doc, .line = node->key_line, .column = node->key_column};
             double value;
 
             if (!is_threshold(node->key) || !tree_number(node, &value) ||
@@ -435,7 +467,8 @@ void build_modifiers(struct building *b, const struct scaled_object *object, boo
 
     if (!object->has_modifiers)
         return;
-    b->policy->rules.formula_type = string_equal(object->formula_metric_type, "Value") ? TARGET_VALUE : TARGET_AVERAGE_VALUE;
+    b->policy->rules.formula_type =
+        string_equal(object->formula_metric_type, "Value") ? TARGET_VALUE : TARGET_AVERAGE_VALUE;
     if (!object->formula) {
         say(&m, FINDING_ERROR, "formula-missing", "formula", "add a formula, or remove scalingModifiers",
             "scalingModifiers needs a formula: the names of the triggers, combined");

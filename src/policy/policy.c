@@ -29,12 +29,13 @@ enum {
 
 void policy_settings_default(struct policy_settings *settings)
 {
-    *settings = (struct policy_settings){
-        .mode = DECIDE_DIRECT, .missing_hold_ms = MISSING_HOLD_MS, .downscale_stabilization_ms = DOWNSCALE_STABILIZATION_MS};
+    *settings = (struct policy_settings){.mode = DECIDE_DIRECT,
+                                         .missing_hold_ms = MISSING_HOLD_MS,
+                                         .downscale_stabilization_ms = DOWNSCALE_STABILIZATION_MS};
 }
 
-void building_find(struct building *b, enum finding_severity severity, const char *code, const struct place *place, const char *field,
-                   const char *remedy, const char *format, ...)
+void building_find(struct building *b, enum finding_severity severity, const char *code, const struct place *place,
+                   const char *field, const char *remedy, const char *format, ...)
 {
     struct finding about = {.severity = severity, .code = code, .place = *place, .object = b->title};
     struct text text;
@@ -44,7 +45,8 @@ void building_find(struct building *b, enum finding_severity severity, const cha
     text_init(&text, 2000);
     text_vprintf(&text, format, args);
     va_end(args);
-    report_add(b->report, &about, arena_printf(b->scratch, "%s%s", b->meta->path_prefix, field), remedy, "%s", text.bytes);
+    report_add(b->report, &about, arena_printf(b->scratch, "%s%s", b->meta->path_prefix, field), remedy, "%s",
+               text.bytes);
     text_done(&text);
     if (severity == FINDING_ERROR)
         b->errors++;
@@ -66,7 +68,8 @@ static struct policy *policy_new(const struct object_meta *meta)
     return p;
 }
 
-static void begin(struct building *b, const struct object_meta *meta, const struct policy_context *context, struct report *report)
+static void begin(struct building *b, const struct object_meta *meta, const struct policy_context *context,
+                  struct report *report)
 {
     *b = (struct building){.context = context, .meta = meta, .report = report, .scratch = arena_new(ARENA_USUAL)};
     b->title = arena_printf(b->scratch, "%s %s%s%s", meta->kind, meta->ns, meta->ns[0] ? "/" : "", meta->name);
@@ -123,8 +126,8 @@ static int32_t bounded_replicas(struct building *b, int32_t value, const char *f
 {
     if (value <= REPLICAS_MAX)
         return value;
-    building_find(b, FINDING_WARNING, "limit", &b->meta->place, field, "write a number that can be meant", "%d replicas are more than Weir keeps: %d counts (REPLICAS_MAX)",
-                  value, REPLICAS_MAX);
+    building_find(b, FINDING_WARNING, "limit", &b->meta->place, field, "write a number that can be meant",
+                  "%d replicas are more than Weir keeps: %d counts (REPLICAS_MAX)", value, REPLICAS_MAX);
     return REPLICAS_MAX;
 }
 
@@ -132,17 +135,21 @@ static void set_bounds(struct building *b, const struct scaled_object *o)
 {
     struct decide_rules *rules = &b->policy->rules;
 
-    rules->min = bounded_replicas(b, o->min_replicas < 0 ? DEFAULT_MIN_REPLICAS : o->min_replicas, "spec.minReplicaCount");
-    rules->max = bounded_replicas(b, o->max_replicas < 0 ? DEFAULT_MAX_REPLICAS : o->max_replicas, "spec.maxReplicaCount");
+    rules->min =
+        bounded_replicas(b, o->min_replicas < 0 ? DEFAULT_MIN_REPLICAS : o->min_replicas, "spec.minReplicaCount");
+    rules->max =
+        bounded_replicas(b, o->max_replicas < 0 ? DEFAULT_MAX_REPLICAS : o->max_replicas, "spec.maxReplicaCount");
     rules->idle = o->idle_replicas;
     rules->cooldown_ms = SECOND_MS * (o->cooldown_period_s < 0 ? DEFAULT_COOLDOWN_PERIOD_S : o->cooldown_period_s);
-    rules->initial_cooldown_ms = SECOND_MS * (o->initial_cooldown_period_s < 0 ? DEFAULT_INITIAL_COOLDOWN_PERIOD_S : o->initial_cooldown_period_s);
+    rules->initial_cooldown_ms = SECOND_MS * (o->initial_cooldown_period_s < 0 ? DEFAULT_INITIAL_COOLDOWN_PERIOD_S
+                                                                               : o->initial_cooldown_period_s);
     rules->created_at_ms = b->context->now_ms;
 }
 
 static void set_fallback(struct building *b, const struct scaled_object *o)
 {
-    static const char *const words[] = {"static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower", "scalingModifiers"};
+    static const char *const words[] = {"static", "currentReplicas", "currentReplicasIfHigher",
+                                        "currentReplicasIfLower", "scalingModifiers"};
     struct decide_rules *rules = &b->policy->rules;
 
     rules->has_fallback = o->has_fallback;
@@ -165,8 +172,12 @@ static void set_behavior(struct building *b, const struct scaled_object *o)
         b->policy->rules.behavior = behavior;
         return;
     }
-    struct place place = {.file = b->meta->place.file, .doc = b->meta->place.doc, .line = o->behavior->line, .column = o->behavior->column};
-    building_find(b, FINDING_ERROR, "limit", &place, "spec.advanced.horizontalPodAutoscalerConfig.behavior", "keep the policies that matter",
+    struct place place = {.file = b->meta->place.file,
+                          .doc = b->meta->place.doc,
+                          .line = o->behavior->line,
+                          .column = o->behavior->column};
+    building_find(b, FINDING_ERROR, "limit", &place, "spec.advanced.horizontalPodAutoscalerConfig.behavior",
+                  "keep the policies that matter",
                   "a direction of behavior may have %d policies (SCALING_POLICIES_MAX)", SCALING_POLICIES_MAX);
 }
 
@@ -199,8 +210,10 @@ static void advise_interval(struct building *b, const struct scaled_object *o)
     for (size_t i = 0; i < b->spec_count; i++)
         cached |= b->specs[i].use_cached_metrics;
     if (b->mode == DECIDE_HPA && o->polling_interval_s >= 0 && o->min_replicas > 0 && o->idle_replicas < 0 && !cached)
-        building_find(b, FINDING_ADVICE, "no-effect", &b->meta->place, "spec.pollingInterval", "remove it, or lower minReplicaCount to 0",
-                      "in hpa mode pollingInterval counts only while there are no replicas, and minReplicaCount is %d", o->min_replicas);
+        building_find(b, FINDING_ADVICE, "no-effect", &b->meta->place, "spec.pollingInterval",
+                      "remove it, or lower minReplicaCount to 0",
+                      "in hpa mode pollingInterval counts only while there are no replicas, and minReplicaCount is %d",
+                      o->min_replicas);
 }
 
 struct policy *build_object(const struct scaled_object *o, const struct policy_context *context, struct report *report)
@@ -235,7 +248,8 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     return finish(&b);
 }
 
-struct policy *policy_build_object(const struct scaled_object *object, const struct policy_context *context, struct report *report)
+struct policy *policy_build_object(const struct scaled_object *object, const struct policy_context *context,
+                                   struct report *report)
 {
     return object->meta.broken ? NULL : build_object(object, context, report);
 }
@@ -261,10 +275,11 @@ static double running_ratio(struct building *b, const struct scaled_job *job)
     if (text && number_parse(text, strlen(text), &value) && isfinite(value))
         return value;
     if (text || custom)
-        building_find(b, FINDING_WARNING, "bad-number", &b->meta->place, "spec.scalingStrategy.customScalingRunningJobPercentage",
+        building_find(b, FINDING_WARNING, "bad-number", &b->meta->place,
+                      "spec.scalingStrategy.customScalingRunningJobPercentage",
                       "write a decimal number in quotes, e.g. \"0.5\"",
-                      "customScalingRunningJobPercentage is %s%s%s: the custom strategy then works like default", text ? "no number: \"" : "not given",
-                      text ? text : "", text ? "\"" : "");
+                      "customScalingRunningJobPercentage is %s%s%s: the custom strategy then works like default",
+                      text ? "no number: \"" : "not given", text ? text : "", text ? "\"" : "");
     return NAN;
 }
 
@@ -275,7 +290,8 @@ static void set_job_rules(struct building *b, const struct scaled_job *job, bool
 
     b->policy->job_rules = (struct job_rules){
         .min = job->min_replicas < 0 ? -1 : bounded_replicas(b, job->min_replicas, "spec.minReplicaCount"),
-        .max = bounded_replicas(b, job->max_replicas < 0 ? DEFAULT_MAX_REPLICAS : job->max_replicas, "spec.maxReplicaCount"),
+        .max = bounded_replicas(b, job->max_replicas < 0 ? DEFAULT_MAX_REPLICAS : job->max_replicas,
+                                "spec.maxReplicaCount"),
         .strategy = (enum job_strategy)(JOB_DEFAULT + word_index(job->strategy, strategies, 4)),
         .combination = (enum job_combination)(JOB_COMBINE_MAX + word_index(job->combination, combinations, 4)),
         .custom_deduction = job->custom_deduction,
@@ -308,7 +324,8 @@ struct policy *build_job(const struct scaled_job *job, const struct policy_conte
     return finish(&b);
 }
 
-struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context, struct report *report)
+struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context,
+                                struct report *report)
 {
     return job->meta.broken ? NULL : build_job(job, context, report);
 }

@@ -35,43 +35,45 @@ struct policy_context {
     /* The TriggerAuthentication of that name; NULL: not there. For lint: from the files given. */
     const struct trigger_auth *(*find_auth)(void *arg, const char *ns, const char *kind, const char *name);
     void *find_auth_arg;
-    int64_t now_ms;                /* becomes rules.created_at_ms of an object seen for the first time */
+    int64_t now_ms; /* becomes rules.created_at_ms of an object seen for the first time */
 };
 
 struct policy_trigger {
-    struct trigger *trigger;   /* NULL: see error */
-    const char *name;          /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
-    const char *metric_name;   /* an atom */
-    const char *type;          /* static or atom */
+    struct trigger *trigger; /* NULL: see error */
+    const char *name;        /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
+    const char *metric_name; /* an atom */
+    const char *type;        /* static or atom */
     bool named;
     bool use_cached_metrics;
-    int64_t history_ms;        /* how far back the formula looks; 0: no series needed */
-    struct error *error;       /* NULL, or why trigger is NULL (owned) */
+    int64_t history_ms;  /* how far back the formula looks; 0: no series needed */
+    struct error *error; /* NULL, or why trigger is NULL (owned) */
 };
 
 struct policy {
-    const char *kind, *ns, *name;  /* "ScaledObject" or "ScaledJob"; atoms */
+    const char *kind, *ns, *name; /* "ScaledObject" or "ScaledJob"; atoms */
     uint64_t generation;
     bool is_job;
-    struct target_key target;      /* atoms; ScaledObject only */
-    struct decide_rules rules;     /* ScaledObject */
-    struct job_rules job_rules;    /* ScaledJob */
+    struct target_key target;   /* atoms; ScaledObject only */
+    struct decide_rules rules;  /* ScaledObject */
+    struct job_rules job_rules; /* ScaledJob */
     uint64_t job_generation;
     int32_t successful_history, failed_history;
     bool rollout_gradual;
-    int64_t polling_interval_ms;   /* at 0 replicas, of cached triggers and of ScaledJobs */
-    bool polling_interval_fixed;   /* weir.dev/polling-interval: taken as it stands at any size */
+    int64_t polling_interval_ms; /* at 0 replicas, of cached triggers and of ScaledJobs */
+    bool polling_interval_fixed; /* weir.dev/polling-interval: taken as it stands at any size */
     bool restore_to_original;
     struct policy_trigger *triggers;
     size_t trigger_count;
-    const char *const *names;      /* triggers[i].name, for decision_names and decide_memory_adapt */
-    struct formula *formula;       /* owned; rules.formula borrows it */
+    const char *const *names; /* triggers[i].name, for decision_names and decide_memory_adapt */
+    struct formula *formula;  /* owned; rules.formula borrows it */
     int references;
-    struct arena *arena;           /* small things of this policy */
+    struct arena *arena; /* small things of this policy */
 };
 
-struct policy *policy_build_object(const struct scaled_object *object, const struct policy_context *context, struct report *report);
-struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context, struct report *report);
+struct policy *policy_build_object(const struct scaled_object *object, const struct policy_context *context,
+                                   struct report *report);
+struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context,
+                                struct report *report);
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 size_t policy_bytes(const struct policy *policy);
@@ -80,8 +82,10 @@ int64_t policy_interval_ms(const struct policy *policy, size_t trigger, int32_t 
 
 /* Findings that need several objects: two owners of one target, a missing TriggerAuthentication, a target that is not in the
    files although others are. */
-void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report);
+void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context,
+                      struct report *report);
 /* All of lint for manifests already read: every object built, formulas examined, then policy_check_set. */
-void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report);
+void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context,
+                 struct report *report);
 
 #endif

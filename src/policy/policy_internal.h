@@ -10,22 +10,23 @@
 struct building {
     const struct policy_context *context;
     const struct object_meta *meta;
-    const char *title;               /* "ScaledObject shop/checkout" */
-    const char *container;           /* envSourceContainerName, or NULL */
+    const char *title;     /* "ScaledObject shop/checkout" */
+    const char *container; /* envSourceContainerName, or NULL */
     const struct trigger_spec *specs;
     size_t spec_count;
     struct report *report;
-    struct arena *scratch;           /* dies with the building */
+    struct arena *scratch; /* dies with the building */
     struct policy *policy;
-    struct decide_trigger *rules;    /* of the triggers; in the policy's arena */
+    struct decide_trigger *rules; /* of the triggers; in the policy's arena */
     enum decide_mode mode;
-    bool strict;                     /* KEDA's refusals apply: hpa mode, or `--for keda` */
-    size_t errors;                   /* that make the object useless; a trigger's own are not among them */
+    bool strict;   /* KEDA's refusals apply: hpa mode, or `--for keda` */
+    size_t errors; /* that make the object useless; a trigger's own are not among them */
 };
 
 /* A finding at a place of the object; field without the path's prefix. An error counts. */
-void building_find(struct building *b, enum finding_severity severity, const char *code, const struct place *place, const char *field,
-                   const char *remedy, const char *format, ...) __attribute__((format(printf, 7, 8)));
+void building_find(struct building *b, enum finding_severity severity, const char *code, const struct place *place,
+                   const char *field, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 
 /* annotations.c: what begins with weir.dev/ or autoscaling.keda.sh/. */
 struct annotation_values {
@@ -55,14 +56,14 @@ struct range_name {
 };
 enum { RANGE_DIVISORS_MAX = 8 };
 struct range_result {
-    bool known;        /* false: the formula has parts that are not looked into; nothing else is set */
+    bool known; /* false: the formula has parts that are not looked into; nothing else is set */
     double low, high;
     size_t divisor_count;
     struct range_divisor {
-        char text[64]; /* the divisor as written */
+        char text[64];    /* the divisor as written */
         const char *name; /* the trigger in it that can be 0 */
-        bool pods;     /* some name in it counts pods */
-        bool zero;     /* it can be 0, and no condition says otherwise */
+        bool pods;        /* some name in it counts pods */
+        bool zero;        /* it can be 0, and no condition says otherwise */
     } divisors[RANGE_DIVISORS_MAX];
 };
 void formula_range(const char *source, const struct range_name *names, size_t name_count, struct range_result *out);
@@ -77,7 +78,8 @@ struct manifest_set {
 const struct trigger_auth *set_find_auth(void *set, const char *ns, const char *kind, const char *name);
 
 /* policy.c: builds even what the manifest room found broken, as far as it goes; for lint, so that one run finds all. */
-struct policy *build_object(const struct scaled_object *object, const struct policy_context *context, struct report *report);
+struct policy *build_object(const struct scaled_object *object, const struct policy_context *context,
+                            struct report *report);
 struct policy *build_job(const struct scaled_job *job, const struct policy_context *context, struct report *report);
 
 #endif

@@ -247,7 +247,8 @@ static struct interval number(struct parser *p)
 
 static struct interval of_name(struct parser *p, const char *name)
 {
-    static const char *const state[] = {"replicas", "ready_replicas", "pending_replicas", "min_replicas", "max_replicas", "target"};
+    static const char *const state[] = {"replicas",     "ready_replicas", "pending_replicas",
+                                        "min_replicas", "max_replicas",   "target"};
 
     for (size_t i = 0; i < p->name_count; i++) {
         if (strcmp(p->names[i].name, name) == 0)
@@ -307,7 +308,8 @@ static struct interval of_function(const char *name, const struct interval *args
     if (strcmp(name, "abs") == 0)
         return a.low >= 0 ? a : (struct interval){a.high < 0 ? -a.high : 0, fmax(-a.low, fabs(a.high))};
     if (strcmp(name, "clamp") == 0 && count == 3)
-        return (struct interval){fmax(args[1].low, fmin(a.low, args[2].low)), fmin(args[2].high, fmax(a.high, args[1].high))};
+        return (struct interval){fmax(args[1].low, fmin(a.low, args[2].low)),
+                                 fmin(args[2].high, fmax(a.high, args[1].high))};
     return anything;
 }
 
@@ -452,7 +454,8 @@ static struct interval comparison(struct parser *p)
     return take(p, "in") || take(p, "not") || take(p, "matches") || take(p, "contains") ? give_up(p) : value;
 }
 
-static struct interval logical(struct parser *p, const char *sign, const char *word, struct interval (*next)(struct parser *))
+static struct interval logical(struct parser *p, const char *sign, const char *word,
+                               struct interval (*next)(struct parser *))
 {
     const char *begin = p->at;
     size_t guards = p->guard_count;

@@ -15,13 +15,13 @@
 
 /* Everything named in all files: "kind/group/ns/name" -> what it is. */
 struct index {
-    struct map *owners;   /* of targets: the ScaledObject */
-    struct map *objects;  /* ScaledObjects and ScaledJobs by name */
-    struct map *scalers;  /* names of autoscalers in hpa mode */
+    struct map *owners;  /* of targets: the ScaledObject */
+    struct map *objects; /* ScaledObjects and ScaledJobs by name */
+    struct map *scalers; /* names of autoscalers in hpa mode */
     struct map *workloads, *auths;
     const struct manifest *const *manifests;
     size_t manifest_count;
-    bool strict;          /* KEDA's refusals apply */
+    bool strict; /* KEDA's refusals apply */
     struct arena *arena;
     struct report *report;
 };
@@ -41,8 +41,8 @@ static const char *title_of(struct index *x, const struct object_meta *meta)
     return arena_printf(x->arena, "%s %s%s%s", meta->kind, meta->ns, meta->ns[0] ? "/" : "", meta->name);
 }
 
-static void find(struct index *x, enum finding_severity severity, const char *code, const struct object_meta *meta, const struct place *place,
-                 const char *field, const char *remedy, const char *text)
+static void find(struct index *x, enum finding_severity severity, const char *code, const struct object_meta *meta,
+                 const struct place *place, const char *field, const char *remedy, const char *text)
 {
     struct finding about = {.severity = severity, .code = code, .place = *place, .object = title_of(x, meta)};
 
@@ -64,7 +64,8 @@ static void check_twice(struct index *x, const struct object_meta *meta)
         return;
     old = map_put(x->objects, key_of(x, meta->kind, "", meta->ns, meta->name), (void *)meta);
     if (old)
-        find(x, FINDING_WARNING, "duplicate-object", meta, &meta->place, "metadata.name", "keep one of them, or give it another name",
+        find(x, FINDING_WARNING, "duplicate-object", meta, &meta->place, "metadata.name",
+             "keep one of them, or give it another name",
              arena_printf(x->arena, "%s is also in %s: the one read last counts", title_of(x, meta), where(x, old)));
 }
 
@@ -83,21 +84,24 @@ static void check_owner(struct index *x, const struct scaled_object *o)
     } else if (strcmp(old->meta.name, o->meta.name) != 0) {
         find(x, FINDING_ERROR, "two-owners", &o->meta, &o->target.place, "spec.scaleTargetRef.name",
              "put the triggers of both into one object: the largest answer counts",
-             arena_printf(x->arena, "%s %s is already scaled by ScaledObject %s (%s): two owners would undo each other's work", o->target.kind,
-                          o->target.name, old->meta.name, where(x, &old->meta)));
+             arena_printf(x->arena,
+                          "%s %s is already scaled by ScaledObject %s (%s): two owners would undo each other's work",
+                          o->target.kind, o->target.name, old->meta.name, where(x, &old->meta)));
     }
 }
 
 static void check_scaler_name(struct index *x, const struct scaled_object *o)
 {
-    const char *name = o->hpa_name && o->hpa_name[0] ? o->hpa_name : arena_printf(x->arena, "keda-hpa-%s", o->meta.name);
+    const char *name =
+        o->hpa_name && o->hpa_name[0] ? o->hpa_name : arena_printf(x->arena, "keda-hpa-%s", o->meta.name);
     const char *key = key_of(x, "HorizontalPodAutoscaler", "", o->meta.ns, name);
     const struct scaled_object *old = map_get(x->scalers, key);
 
     if (!old)
         map_put(x->scalers, key, (void *)o);
     else if (strcmp(old->meta.name, o->meta.name) != 0)
-        find(x, FINDING_ERROR, "two-owners", &o->meta, &o->meta.place, "spec.advanced.horizontalPodAutoscalerConfig.name", "choose another name",
+        find(x, FINDING_ERROR, "two-owners", &o->meta, &o->meta.place,
+             "spec.advanced.horizontalPodAutoscalerConfig.name", "choose another name",
              arena_printf(x->arena, "the autoscaler %s is already that of ScaledObject %s", name, old->meta.name));
 }
 
@@ -116,14 +120,16 @@ static void check_auth(struct index *x, const struct object_meta *meta, const st
     find(x, known ? FINDING_WARNING : FINDING_ADVICE, "missing-authentication", meta, &spec->place,
          arena_printf(x->arena, "spec.triggers[%d].authenticationRef.name", spec->index),
          known ? "check name, kind and namespace" : "lint it together with this file to have it checked",
-         arena_printf(x->arena, "%s %s%s%s is not in the files given", spec->auth_kind, ns, ns[0] ? "/" : "", spec->auth_name));
+         arena_printf(x->arena, "%s %s%s%s is not in the files given", spec->auth_kind, ns, ns[0] ? "/" : "",
+                      spec->auth_name));
 }
 
 /* A request, or the limit that stands in for it, above 0. */
 static bool container_requests(const struct tree *container, const char *resource)
 {
     const struct tree *resources = tree_get(container, "resources");
-    const struct tree *parts[] = {tree_get(tree_get(resources, "requests"), resource), tree_get(tree_get(resources, "limits"), resource)};
+    const struct tree *parts[] = {tree_get(tree_get(resources, "requests"), resource),
+                                  tree_get(tree_get(resources, "limits"), resource)};
 
     for (size_t i = 0; i < 2; i++) {
         int64_t milli;
@@ -140,7 +146,8 @@ static const char *container_without(const struct workload *w, const struct trig
     const struct tree *containers = tree_at(w->template.tree, "spec.containers");
     const char *only = tree_string(tree_get(spec->metadata, "containerName"));
 
-    for (const struct tree *c = containers && containers->type == TREE_LIST ? containers->first : NULL; c; c = c->next) {
+    for (const struct tree *c = containers && containers->type == TREE_LIST ? containers->first : NULL; c;
+         c = c->next) {
         const char *name = tree_string(tree_get(c, "name"));
 
         if ((!only || string_equal(only, name)) && !container_requests(c, spec->type))
@@ -172,7 +179,8 @@ static bool is_defaulted(const struct index *x, const char *ns, const char *reso
 }
 
 /* KEDA refuses both kinds of target; what only a share of the request needs is all we warn of (keda-operator/06 4.1). */
-static void check_requests(struct index *x, const struct scaled_object *o, const struct workload *w, const struct trigger_spec *spec)
+static void check_requests(struct index *x, const struct scaled_object *o, const struct workload *w,
+                           const struct trigger_spec *spec)
 {
     bool utilization = string_equal(spec->metric_type, "Utilization");
     const char *container;
@@ -184,8 +192,8 @@ static void check_requests(struct index *x, const struct scaled_object *o, const
         find(x, x->strict ? FINDING_ERROR : FINDING_WARNING, "missing-requests", &o->meta, &spec->place,
              arena_printf(x->arena, "spec.triggers[%d]", spec->index),
              arena_printf(x->arena, "add resources.requests.%s to the container", spec->type),
-             arena_printf(x->arena, "there is a %s trigger, but the container %s of %s %s requests no %s", spec->type, container, o->target.kind,
-                          o->target.name, spec->type));
+             arena_printf(x->arena, "there is a %s trigger, but the container %s of %s %s requests no %s", spec->type,
+                          container, o->target.kind, o->target.name, spec->type));
 }
 
 static void check_workload(struct index *x, const struct scaled_object *o)
@@ -196,8 +204,10 @@ static void check_workload(struct index *x, const struct scaled_object *o)
         return;
     w = map_get(x->workloads, key_of(x, o->target.kind, group_of(o->target.api_version), o->meta.ns, o->target.name));
     if (!w) {
-        find(x, FINDING_ADVICE, "missing-target", &o->meta, &o->target.place, "spec.scaleTargetRef.name", "check name, kind and namespace",
-             arena_printf(x->arena, "%s %s/%s is not in the files given, although other workloads are", o->target.kind, o->meta.ns, o->target.name));
+        find(x, FINDING_ADVICE, "missing-target", &o->meta, &o->target.place, "spec.scaleTargetRef.name",
+             "check name, kind and namespace",
+             arena_printf(x->arena, "%s %s/%s is not in the files given, although other workloads are", o->target.kind,
+                          o->meta.ns, o->target.name));
         return;
     }
     for (size_t i = 0; i < o->trigger_count; i++)
@@ -241,12 +251,19 @@ static void check_manifest(struct index *x, const struct manifest *m)
     }
 }
 
-void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report)
+void policy_check_set(const struct manifest *const *manifests, size_t count, const struct policy_context *context,
+                      struct report *report)
 {
-    struct index x = {.owners = map_new(), .objects = map_new(), .scalers = map_new(), .workloads = map_new(), .auths = map_new(),
-                      .manifests = manifests, .manifest_count = count,
+    struct index x = {.owners = map_new(),
+                      .objects = map_new(),
+                      .scalers = map_new(),
+                      .workloads = map_new(),
+                      .auths = map_new(),
+                      .manifests = manifests,
+                      .manifest_count = count,
                       .strict = context->settings->keda_parity || context->settings->mode == DECIDE_HPA,
-                      .arena = arena_new(ARENA_USUAL), .report = report};
+                      .arena = arena_new(ARENA_USUAL),
+                      .report = report};
 
     for (size_t i = 0; i < count; i++)
         index_manifest(&x, manifests[i]);
@@ -269,14 +286,16 @@ const struct trigger_auth *set_find_auth(void *arg, const char *ns, const char *
         for (size_t j = 0; j < set->manifests[i]->trigger_auth_count; j++) {
             const struct trigger_auth *auth = &set->manifests[i]->trigger_auths[j];
 
-            if (strcmp(auth->meta.kind, kind) == 0 && strcmp(auth->meta.name, name) == 0 && (cluster || strcmp(auth->meta.ns, ns) == 0))
+            if (strcmp(auth->meta.kind, kind) == 0 && strcmp(auth->meta.name, name) == 0 &&
+                (cluster || strcmp(auth->meta.ns, ns) == 0))
                 return auth;
         }
     }
     return NULL;
 }
 
-void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context, struct report *report)
+void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context,
+                 struct report *report)
 {
     struct manifest_set set = {.manifests = manifests, .count = count};
     struct policy_context with_set = *context;

@@ -64,7 +64,8 @@ static struct target_key environment_key(const struct building *b)
 {
     if (!b->policy->is_job)
         return b->policy->target;
-    return (struct target_key){.ns = b->policy->ns, .api_version = "keda.sh/v1alpha1", .kind = "ScaledJob", .name = b->policy->name};
+    return (struct target_key){
+        .ns = b->policy->ns, .api_version = "keda.sh/v1alpha1", .kind = "ScaledJob", .name = b->policy->name};
 }
 
 /* ------------------------------------------------------------------ the credential */
@@ -77,8 +78,8 @@ static const struct trigger_auth *find_auth(const struct building *b, const stru
 }
 
 /* true: *out is set, or the trigger needs none. */
-static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e, struct credential **out,
-                           struct error *err)
+static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e,
+                           struct credential **out, struct error *err)
 {
     const struct trigger_auth *auth;
     bool cluster;
@@ -90,13 +91,15 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
     cluster = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0;
     auth = find_auth(b, spec);
     if (!auth)
-        return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns, cluster ? "" : "/",
-                         spec->auth_name);
-    found = credential_resolve(b->context->platform, cluster ? CLUSTER_OBJECT_NAMESPACE : b->meta->ns, auth->spec, &e->key, NULL, out, err);
+        return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns,
+                         cluster ? "" : "/", spec->auth_name);
+    found = credential_resolve(b->context->platform, cluster ? CLUSTER_OBJECT_NAMESPACE : b->meta->ns, auth->spec,
+                               &e->key, NULL, out, err);
     if (found == LOOKUP_FOUND)
         return true;
     if (found == LOOKUP_PENDING)
-        return error_set(err, ERROR_UNREACHABLE, "the secrets of %s %s are not known yet", spec->auth_kind, spec->auth_name);
+        return error_set(err, ERROR_UNREACHABLE, "the secrets of %s %s are not known yet", spec->auth_kind,
+                         spec->auth_name);
     return error_add_place(err, "%s %s", spec->auth_kind, spec->auth_name);
 }
 
@@ -107,12 +110,13 @@ static const char *trigger_field(const struct building *b, const struct trigger_
     return arena_printf(b->scratch, "%sspec.triggers[%d]", b->meta->path_prefix, spec->index);
 }
 
-static void find_at(struct building *b, enum finding_severity severity, const char *code, const struct trigger_spec *spec, const char *part,
-                    const char *remedy, const char *text)
+static void find_at(struct building *b, enum finding_severity severity, const char *code,
+                    const struct trigger_spec *spec, const char *part, const char *remedy, const char *text)
 {
     struct finding about = {.severity = severity, .code = code, .place = spec->place, .object = b->title};
 
-    report_add(b->report, &about, arena_printf(b->scratch, "%s%s%s", trigger_field(b, spec), part[0] ? "." : "", part), remedy, "%s", text);
+    report_add(b->report, &about, arena_printf(b->scratch, "%s%s%s", trigger_field(b, spec), part[0] ? "." : "", part),
+               remedy, "%s", text);
 }
 
 static void fail_trigger(struct policy_trigger *slot, const struct error *err)
@@ -136,7 +140,8 @@ static void error_from_report(struct building *b, size_t before, struct error *e
     }
 }
 
-static void take_metric(struct building *b, struct policy_trigger *slot, struct decide_trigger *rule, struct trigger_metric *metric)
+static void take_metric(struct building *b, struct policy_trigger *slot, struct decide_trigger *rule,
+                        struct trigger_metric *metric)
 {
     slot->metric_name = atom_ref(metric->name);
     rule->kind = metric->kind;
@@ -147,7 +152,8 @@ static void take_metric(struct building *b, struct policy_trigger *slot, struct 
     trigger_metric_done(metric);
 }
 
-static struct trigger_input input_of(struct building *b, const struct trigger_spec *spec, size_t slot, struct environment *e, bool as_metric_source)
+static struct trigger_input input_of(struct building *b, const struct trigger_spec *spec, size_t slot,
+                                     struct environment *e, bool as_metric_source)
 {
     return (struct trigger_input){
         .type = spec->type,
@@ -171,8 +177,8 @@ static struct trigger_input input_of(struct building *b, const struct trigger_sp
     };
 }
 
-static void build_one(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot, struct decide_trigger *rule,
-                      bool as_metric_source)
+static void build_one(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot,
+                      struct decide_trigger *rule, bool as_metric_source)
 {
     struct environment e = {.b = b, .key = environment_key(b)};
     struct trigger_input input = input_of(b, spec, (size_t)(slot - b->policy->triggers), &e, as_metric_source);
@@ -182,8 +188,8 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
     struct error err;
 
     if (!get_credential(b, spec, &e, &credential, &err)) {
-        find_at(b, FINDING_WARNING, "missing-authentication", spec, "authenticationRef", "until it can be resolved the trigger counts as failed",
-                err.text);
+        find_at(b, FINDING_WARNING, "missing-authentication", spec, "authenticationRef",
+                "until it can be resolved the trigger counts as failed", err.text);
         fail_trigger(slot, &err);
         return;
     }
@@ -201,7 +207,8 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
 }
 
 /* A type that KEDA has and we do not: no mistake, but little can be said about its parameters, and nothing asked. */
-static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot, bool as_metric_source)
+static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot,
+                       bool as_metric_source)
 {
     struct error err;
 
@@ -209,16 +216,19 @@ static void skip_known(struct building *b, const struct trigger_spec *spec, stru
         check_known_type(b, spec, as_metric_source);
     error_set(&err, ERROR_INVALID, "trigger type %s is not built in", spec->type);
     fail_trigger(slot, &err);
-    find_at(b, b->context->engine ? FINDING_WARNING : FINDING_ADVICE, "parameters-not-checked", spec, "type",
-            "`weir triggers` lists what is built in",
-            arena_printf(b->scratch, "trigger type %s is not built in: its parameters were not checked, but for the required ones%s", spec->type,
-                         b->context->engine ? ", and it counts as failed" : ""));
+    find_at(
+        b, b->context->engine ? FINDING_WARNING : FINDING_ADVICE, "parameters-not-checked", spec, "type",
+        "`weir triggers` lists what is built in",
+        arena_printf(b->scratch,
+                     "trigger type %s is not built in: its parameters were not checked, but for the required ones%s",
+                     spec->type, b->context->engine ? ", and it counts as failed" : ""));
 }
 
 static void name_slot(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot)
 {
     if (!slot->metric_name)
-        slot->metric_name = atom_ref(arena_printf(b->scratch, "s%d-%s", spec->index, spec->type ? spec->type : "trigger"));
+        slot->metric_name =
+            atom_ref(arena_printf(b->scratch, "s%d-%s", spec->index, spec->type ? spec->type : "trigger"));
     slot->named = spec->name != NULL;
     slot->name = slot->named ? atom_ref(spec->name) : atom_again(slot->metric_name);
 }
@@ -244,7 +254,8 @@ void build_triggers(struct building *b, bool as_metric_source, bool job)
         else
             build_one(b, spec, slot, &b->rules[i], as_metric_source);
         if (job && is_resource_type(spec->type))
-            find_at(b, FINDING_ADVICE, "no-effect", spec, "type", "remove the trigger", "cpu and memory triggers do nothing in a ScaledJob");
+            find_at(b, FINDING_ADVICE, "no-effect", spec, "type", "remove the trigger",
+                    "cpu and memory triggers do nothing in a ScaledJob");
         name_slot(b, spec, slot);
     }
 }

@@ -124,8 +124,9 @@ static bool in_document(const struct tree *wanted, const struct finding *f)
 
 static bool fits(const struct tree *expect, const struct tree *wanted, const struct finding *f)
 {
-    return severity_fits(expect, wanted, f->severity) && in_document(wanted, f) && one_equals(tree_get(wanted, "path"), f->field) &&
-           class_of(f->code, tree_get(wanted, "code")) && mentions_all(tree_get(wanted, "mentions"), f);
+    return severity_fits(expect, wanted, f->severity) && in_document(wanted, f) &&
+           one_equals(tree_get(wanted, "path"), f->field) && class_of(f->code, tree_get(wanted, "code")) &&
+           mentions_all(tree_get(wanted, "mentions"), f);
 }
 
 /* The path a case expects does not exist in the document it names but does in another one: the document was miscounted. */
@@ -136,7 +137,8 @@ static bool is_miscounted(const struct tree *wanted, const struct tree *document
     int64_t doc;
     bool elsewhere = false;
 
-    if (!text || strchr(text, '[') || !tree_integer(tree_get(wanted, "doc"), &doc) || tree_at(tree_index(documents, (size_t)doc), text))
+    if (!text || strchr(text, '[') || !tree_integer(tree_get(wanted, "doc"), &doc) ||
+        tree_at(tree_index(documents, (size_t)doc), text))
         return false;
     for (const struct tree *d = documents ? documents->first : NULL; d; d = d->next)
         elsewhere |= tree_at(d, text) != NULL;
@@ -168,12 +170,15 @@ static bool is_listed(const struct tree *expect, const struct finding *f)
 
 static const char *result_of(const struct report *report)
 {
-    return report_count_of(report, FINDING_ERROR) > 0 ? "error" : report_count_of(report, FINDING_WARNING) > 0 ? "warning" : "ok";
+    return report_count_of(report, FINDING_ERROR) > 0     ? "error"
+           : report_count_of(report, FINDING_WARNING) > 0 ? "warning"
+                                                          : "ok";
 }
 
 static void show_finding(struct text *out, const struct finding *f)
 {
-    text_printf(out, " [%s %s doc %d %s: %s]", finding_severity_name(f->severity), f->code, f->place.doc, f->field, f->text);
+    text_printf(out, " [%s %s doc %d %s: %s]", finding_severity_name(f->severity), f->code, f->place.doc, f->field,
+                f->text);
 }
 
 static bool compare(const struct tree *expect, const struct report *report, struct vector_result *result)
@@ -185,8 +190,8 @@ static bool compare(const struct tree *expect, const struct report *report, stru
     if (!fine)
         text_add(&result->expected, "another result");
     for (const struct tree *w = findings ? findings->first : NULL; w; w = w->next) {
-        if (string_equal(tree_string(tree_get(w, "severity")), "advice") || (list && strcmp(result_of(report), "ok") == 0) ||
-            is_found(expect, w, report))
+        if (string_equal(tree_string(tree_get(w, "severity")), "advice") ||
+            (list && strcmp(result_of(report), "ok") == 0) || is_found(expect, w, report))
             continue;
         text_add(&result->expected, " finding ");
         tree_write_json(w, &result->expected);

@@ -45,7 +45,8 @@ static void add_tree(struct set *set, const char *file, const struct tree *objec
 /* A `check` case has only a part of a ScaledObject. */
 static void add_part(struct set *set, const struct tree *in, struct report *report)
 {
-    static const char head[] = "{\"apiVersion\":\"keda.sh/v1alpha1\",\"kind\":\"ScaledObject\",\"metadata\":{\"name\":\"so\"},\"spec\":";
+    static const char head[] =
+        "{\"apiVersion\":\"keda.sh/v1alpha1\",\"kind\":\"ScaledObject\",\"metadata\":{\"name\":\"so\"},\"spec\":";
     const struct tree *spec = tree_at(in, "object.spec"), *triggers = tree_get(in, "triggers");
     struct text text;
 
@@ -68,8 +69,8 @@ static void add_part(struct set *set, const struct tree *in, struct report *repo
 /* Of the trigger's own table: nothing the webhook looks at. */
 static bool is_about_parameters(const struct finding *f)
 {
-    static const char *const codes[] = {"metric-type", "unknown-trigger-type", "missing-parameter", "bad-parameter", "removed-parameter",
-                                        "trigger-not-built-in"};
+    static const char *const codes[] = {"metric-type",   "unknown-trigger-type", "missing-parameter",
+                                        "bad-parameter", "removed-parameter",    "trigger-not-built-in"};
 
     if (!strncmp(f->field, "spec.triggers[", 14) && strstr(f->field, "].metadata"))
         return true;
@@ -83,7 +84,8 @@ static bool is_about_parameters(const struct finding *f)
 /* The CRD's schema, which the API server applies before any webhook. */
 static bool is_of_schema(const struct finding *f)
 {
-    static const char *const codes[] = {"bad-range", "wrong-type", "unknown-value", "invalid-name", "missing-required", "unknown-kind"};
+    static const char *const codes[] = {"bad-range",    "wrong-type",       "unknown-value",
+                                        "invalid-name", "missing-required", "unknown-kind"};
 
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         if (strcmp(f->code, codes[i]) == 0)
@@ -94,7 +96,8 @@ static bool is_of_schema(const struct finding *f)
 
 static bool is_refusal(const struct finding *f)
 {
-    return f->severity == FINDING_ERROR && f->place.file && strcmp(f->place.file, "object") == 0 && !is_about_parameters(f);
+    return f->severity == FINDING_ERROR && f->place.file && strcmp(f->place.file, "object") == 0 &&
+           !is_about_parameters(f);
 }
 
 /* A part of an object lacks what its schema demands; that is not what the case asks. */
@@ -128,12 +131,14 @@ static int64_t count_warnings(const struct report *report)
     for (size_t i = 0; i < report_count(report); i++) {
         const struct finding *f = report_at(report, i);
 
-        count += strcmp(f->code, "no-effect") == 0 && (strcmp(f->field, "spec.pollingInterval") == 0 || strcmp(f->field, "spec.cooldownPeriod") == 0);
+        count += strcmp(f->code, "no-effect") == 0 &&
+                 (strcmp(f->field, "spec.pollingInterval") == 0 || strcmp(f->field, "spec.cooldownPeriod") == 0);
     }
     return count;
 }
 
-static enum vector_outcome judge(const struct tree *expect, const struct report *report, const char *part, struct vector_result *result)
+static enum vector_outcome judge(const struct tree *expect, const struct report *report, const char *part,
+                                 struct vector_result *result)
 {
     const struct finding *rule = first_refusal(report, part, false), *schema = first_refusal(report, part, true);
     bool allowed = false;
@@ -141,7 +146,10 @@ static enum vector_outcome judge(const struct tree *expect, const struct report 
 
     tree_bool(tree_get(expect, "allowed"), &allowed);
     text_printf(&result->expected, "%s", allowed ? "allowed" : "refused");
-    text_printf(&result->got, "%s%s%s", rule || schema ? "refused: " : "allowed", rule ? rule->text : schema ? schema->text : "",
+    text_printf(&result->got, "%s%s%s", rule || schema ? "refused: " : "allowed",
+                rule     ? rule->text
+                : schema ? schema->text
+                         : "",
                 rule || schema ? "" : ", for nothing we check");
     if (allowed != !(rule || schema)) {
         if (allowed && !rule) {
@@ -149,7 +157,8 @@ static enum vector_outcome judge(const struct tree *expect, const struct report 
             return VECTOR_DEVIATING;
         }
         if (allowed && strstr(rule->field, "activationTarget")) {
-            result->rule = "an activationTarget that is no number is refused when it is written, not at every poll (09-quirks B 16)";
+            result->rule = "an activationTarget that is no number is refused when it is written, not at every poll "
+                           "(09-quirks B 16)";
             return VECTOR_DEVIATING;
         }
         return VECTOR_FAILED;

@@ -24,7 +24,8 @@ static enum lookup answer(const char *value, struct secret **out)
     return LOOKUP_FOUND;
 }
 
-static enum lookup get_env(struct platform *p, const struct target_key *key, const char *container, const char *name, struct secret **out)
+static enum lookup get_env(struct platform *p, const struct target_key *key, const char *container, const char *name,
+                           struct secret **out)
 {
     char value[100];
 
@@ -48,13 +49,15 @@ static enum lookup get_data(const char *ns, const char *name, const char *key, s
     return answer(value, out);
 }
 
-static enum lookup get_secret(struct platform *p, const char *ns, const char *name, const char *key, struct secret **out)
+static enum lookup get_secret(struct platform *p, const char *ns, const char *name, const char *key,
+                              struct secret **out)
 {
     (void)p;
     return get_data(ns, name, key, out);
 }
 
-static enum lookup get_config(struct platform *p, const char *ns, const char *name, const char *key, struct secret **out)
+static enum lookup get_config(struct platform *p, const char *ns, const char *name, const char *key,
+                              struct secret **out)
 {
     char text[50];
 
@@ -63,7 +66,8 @@ static enum lookup get_config(struct platform *p, const char *ns, const char *na
     return get_data(ns, text, key, out);
 }
 
-static const struct platform_ops ops = {.name = "test", .target_env = get_env, .secret_get = get_secret, .config_get = get_config};
+static const struct platform_ops ops = {
+    .name = "test", .target_env = get_env, .secret_get = get_secret, .config_get = get_config};
 
 /* wanted: what parameter p then is; NULL: says must stand in the error, with its place. */
 static const struct {
@@ -78,18 +82,23 @@ static const struct {
     {"{env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "web:-:VAR"},
     {"{env: [{parameter: p, name: VAR, containerName: side}]}", LOOKUP_FOUND, "web:side:VAR"},
     /* the later source wins, in KEDA's order, not in the file's */
-    {"{secretTargetRef: [{parameter: p, name: s, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "shop/s/k"},
-    {"{configMapTargetRef: [{parameter: p, name: m, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND, "shop/config-m/k"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND,
+     "shop/s/k"},
+    {"{configMapTargetRef: [{parameter: p, name: m, key: k}], env: [{parameter: p, name: VAR}]}", LOOKUP_FOUND,
+     "shop/config-m/k"},
     {"{secretTargetRef: [{parameter: p, name: s, key: a}, {parameter: p, name: s, key: b}]}", LOOKUP_FOUND, "shop/s/b"},
-    {"{secretTargetRef: [{parameter: p, name: s, key: gone}]}", LOOKUP_ABSENT, NULL, "the key gone of Secret shop/s", "spec.secretTargetRef[0]"},
-    {"{configMapTargetRef: [{parameter: p, name: s, key: k}, {parameter: q, name: s, key: gone}]}", LOOKUP_ABSENT, NULL, "ConfigMap shop/s",
-     "spec.configMapTargetRef[1]"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: gone}]}", LOOKUP_ABSENT, NULL, "the key gone of Secret shop/s",
+     "spec.secretTargetRef[0]"},
+    {"{configMapTargetRef: [{parameter: p, name: s, key: k}, {parameter: q, name: s, key: gone}]}", LOOKUP_ABSENT, NULL,
+     "ConfigMap shop/s", "spec.configMapTargetRef[1]"},
     {"{env: [{parameter: p, name: GONE}]}", LOOKUP_ABSENT, NULL, "the variable GONE", "spec.env[0]"},
-    {"{secretTargetRef: [{parameter: p, name: s, key: denied}]}", LOOKUP_DENIED, NULL, "may not be read", "spec.secretTargetRef[0]"},
+    {"{secretTargetRef: [{parameter: p, name: s, key: denied}]}", LOOKUP_DENIED, NULL, "may not be read",
+     "spec.secretTargetRef[0]"},
     {"{secretTargetRef: [{parameter: p, name: s, key: pending}]}", LOOKUP_PENDING},
     {"{secretTargetRef: [{parameter: p, name: s}]}", LOOKUP_ABSENT, NULL, "key", "spec.secretTargetRef[0]"},
     {"{hashiCorpVault: {address: a}}", LOOKUP_DENIED, NULL, "hashiCorpVault is not built in", "spec.hashiCorpVault"},
-    {"{oauth2: {clientId: a}, secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_DENIED, NULL, "oauth2 is not built in", "spec.oauth2"},
+    {"{oauth2: {clientId: a}, secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_DENIED, NULL,
+     "oauth2 is not built in", "spec.oauth2"},
     {"{filePath: a}", LOOKUP_DENIED, NULL, "filePath", "spec.filePath"},
     {"{podIdentity: {provider: aws}}", LOOKUP_DENIED, NULL, "pod identity of aws", "spec.podIdentity.provider"},
 };
@@ -107,7 +116,8 @@ static void test_sources(void **state)
         struct error err = {.kind = ERROR_NONE};
 
         assert_true(tree_read_yaml("t", rows[i].spec, strlen(rows[i].spec), arena, &docs, &err));
-        enum lookup found = credential_resolve(&platform, "shop", tree_index(docs, 0), &target, NULL, &credential, &err);
+        enum lookup found =
+            credential_resolve(&platform, "shop", tree_index(docs, 0), &target, NULL, &credential, &err);
         if (found != rows[i].found)
             fail_msg("%s: %d instead of %d", rows[i].spec, found, rows[i].found);
         assert_true((found == LOOKUP_FOUND) == (credential != NULL));
@@ -156,7 +166,8 @@ static void test_bound(void **state)
     for (int i = 0; i < 257; i++)
         text_printf(&yaml, "- {parameter: p%d, name: s, key: k}\n", i);
     assert_true(tree_read_yaml("t", yaml.bytes, yaml.length, arena, &docs, &err));
-    assert_int_equal(credential_resolve(&platform, "shop", tree_index(docs, 0), NULL, NULL, &credential, &err), LOOKUP_DENIED);
+    assert_int_equal(credential_resolve(&platform, "shop", tree_index(docs, 0), NULL, NULL, &credential, &err),
+                     LOOKUP_DENIED);
     assert_int_equal(err.kind, ERROR_LIMIT);
     text_done(&yaml);
     arena_free(arena);
@@ -164,7 +175,8 @@ static void test_bound(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sources), cmocka_unit_test(test_set), cmocka_unit_test(test_bound)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sources), cmocka_unit_test(test_set),
+                                       cmocka_unit_test(test_bound)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

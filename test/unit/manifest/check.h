@@ -69,15 +69,16 @@ static inline void check_rows(const struct check_row *rows, size_t count, bool l
         if (strcmp(c.findings.bytes, rows[i].findings) != 0)
             fail_msg("%s: expected\n%sgot\n%s", rows[i].name, rows[i].findings, c.findings.bytes);
         if (rows[i].says && !check_says(c.report, rows[i].says))
-            fail_msg("%s: nothing says \"%s\": %s", rows[i].name, rows[i].says, report_count(c.report) ? report_at(c.report, 0)->text : "");
+            fail_msg("%s: nothing says \"%s\": %s", rows[i].name, rows[i].says,
+                     report_count(c.report) ? report_at(c.report, 0)->text : "");
         check_done(&c);
     }
 }
 
-#define HEAD "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, namespace: shop}\n"
-#define CRON "{type: cron, metadata: {timezone: UTC, start: 0 8 * * *, end: 0 18 * * *, desiredReplicas: \"2\"}}"
-#define SPEC HEAD "spec:\n  scaleTargetRef: {name: app}\n  triggers: [" CRON "]\n"
-#define JOB "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job}\n"
+#define HEAD     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, namespace: shop}\n"
+#define CRON     "{type: cron, metadata: {timezone: UTC, start: 0 8 * * *, end: 0 18 * * *, desiredReplicas: \"2\"}}"
+#define SPEC     HEAD "spec:\n  scaleTargetRef: {name: app}\n  triggers: [" CRON "]\n"
+#define JOB      "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job}\n"
 #define TEMPLATE "  jobTargetRef: {template: {spec: {containers: [{name: c, image: i}]}}}\n"
 
 #endif

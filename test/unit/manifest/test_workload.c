@@ -1,50 +1,69 @@
 /* Deployments, StatefulSets, JobSpecs, Secrets and ConfigMaps, and what one machine cannot run. */
 #include "check.h"
 
-#define DEPLOYMENT(pod) "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n" \
-                        "  template:\n    metadata: {labels: {app: web}}\n    spec: {" pod "}\n"
+#define DEPLOYMENT(pod)                                                                                                \
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n"     \
+    "  template:\n    metadata: {labels: {app: web}}\n    spec: {" pod "}\n"
 #define RUNS "{name: c, image: i, command: [serve]}"
 
 static const struct check_row anywhere[] = {
     {"plain", DEPLOYMENT("containers: [{name: c, image: i}]"), ""},
     {"much that only a cluster reads",
-     DEPLOYMENT("serviceAccountName: s, nodeSelector: {a: b}, tolerations: [], volumes: [{name: v, persistentVolumeClaim: {claimName: x}}], "
-                "initContainers: [{name: i}], containers: [{name: c, volumeMounts: [{name: v, mountPath: /v}], lifecycle: {preStop: {}}}]"), ""},
-    {"misspelt", DEPLOYMENT("containers: [{name: c, comand: [x]}]"), "warning unknown-field spec.template.spec.containers[0].comand\n", "command"},
+     DEPLOYMENT("serviceAccountName: s, nodeSelector: {a: b}, tolerations: [], volumes: [{name: v, "
+                "persistentVolumeClaim: {claimName: x}}], "
+                "initContainers: [{name: i}], containers: [{name: c, volumeMounts: [{name: v, mountPath: /v}], "
+                "lifecycle: {preStop: {}}}]"),
+     ""},
+    {"misspelt", DEPLOYMENT("containers: [{name: c, comand: [x]}]"),
+     "warning unknown-field spec.template.spec.containers[0].comand\n", "command"},
     {"no containers", DEPLOYMENT("containers: []"), "error missing-required spec.template.spec.containers\n"},
-    {"number in env", DEPLOYMENT("containers: [{name: c, env: [{name: A, value: 5}]}]"), "error wrong-type spec.template.spec.containers[0].env[0].value\n"},
+    {"number in env", DEPLOYMENT("containers: [{name: c, env: [{name: A, value: 5}]}]"),
+     "error wrong-type spec.template.spec.containers[0].env[0].value\n"},
     {"bad quantity", DEPLOYMENT("containers: [{name: c, resources: {requests: {cpu: 1 core}}}]"),
      "error bad-quantity spec.template.spec.containers[0].resources.requests.cpu\n"},
-    {"probe of two kinds", DEPLOYMENT("containers: [{name: c, readinessProbe: {httpGet: {port: 80}, tcpSocket: {port: 80}}}]"),
+    {"probe of two kinds",
+     DEPLOYMENT("containers: [{name: c, readinessProbe: {httpGet: {port: 80}, tcpSocket: {port: 80}}}]"),
      "error conflict spec.template.spec.containers[0].readinessProbe\n"},
     {"labels that do not match",
-     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: c}}, spec: {containers: [{name: c}]}}}\n",
+     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {matchLabels: {a: b}}, template: "
+     "{metadata: {labels: {a: c}}, spec: {containers: [{name: c}]}}}\n",
      "error selector-mismatch spec.selector\n"},
-    {"restart policy", DEPLOYMENT("restartPolicy: Never, containers: [{name: c}]"), "error unknown-value spec.template.spec.restartPolicy\n"},
+    {"restart policy", DEPLOYMENT("restartPolicy: Never, containers: [{name: c}]"),
+     "error unknown-value spec.template.spec.restartPolicy\n"},
     {"secret", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: aGVsbG8=, b: 'no!'}\nstringData: {c: 5}\n",
      "error bad-base64 data.b\nerror wrong-type stringData.c\n"},
-    {"config", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {a: 5}\nbinaryData: {b: AAE=}\n", "error wrong-type data.a\n", "\"5\""},
+    {"config", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {a: 5}\nbinaryData: {b: AAE=}\n",
+     "error wrong-type data.a\n", "\"5\""},
 };
 
 static const struct check_row local[] = {
     {"plain", DEPLOYMENT("containers: [" RUNS "]"), ""},
     {"image without command", DEPLOYMENT("containers: [{name: c, image: i, args: [x]}]"),
      "error local-no-command spec.template.spec.containers[0].command\n", "images are not run"},
-    {"volumes", DEPLOYMENT("volumes: [{name: s, secret: {secretName: x}}, {name: h, hostPath: {path: /x}}, {name: u, nfs: {}}], "
-                           "containers: [{name: c, command: [x], volumeMounts: [{name: s, mountPath: /s}, {name: h, mountPath: /h}]}]"),
-     "advice local-volume spec.template.spec.volumes[0]\nerror local-unsupported spec.template.spec.volumes[1]\n", "$WEIR_VOLUMES/s"},
-    {"init container", DEPLOYMENT("initContainers: [{name: i}], containers: [" RUNS "]"), "error local-unsupported spec.template.spec.initContainers\n"},
-    {"second container", DEPLOYMENT("containers: [" RUNS ", {name: d}]"), "warning local-ignored spec.template.spec.containers[1]\n"},
+    {"volumes",
+     DEPLOYMENT(
+         "volumes: [{name: s, secret: {secretName: x}}, {name: h, hostPath: {path: /x}}, {name: u, nfs: {}}], "
+         "containers: [{name: c, command: [x], volumeMounts: [{name: s, mountPath: /s}, {name: h, mountPath: /h}]}]"),
+     "advice local-volume spec.template.spec.volumes[0]\nerror local-unsupported spec.template.spec.volumes[1]\n",
+     "$WEIR_VOLUMES/s"},
+    {"init container", DEPLOYMENT("initContainers: [{name: i}], containers: [" RUNS "]"),
+     "error local-unsupported spec.template.spec.initContainers\n"},
+    {"second container", DEPLOYMENT("containers: [" RUNS ", {name: d}]"),
+     "warning local-ignored spec.template.spec.containers[1]\n"},
     {"gRPC probe", DEPLOYMENT("containers: [{name: c, command: [x], livenessProbe: {grpc: {port: 1}}}]"),
      "error local-unsupported spec.template.spec.containers[0].livenessProbe.grpc\n"},
     {"the host's network", DEPLOYMENT("hostNetwork: true, containers: [" RUNS "]"), ""},
     {"hooks", DEPLOYMENT("containers: [{name: c, command: [x], lifecycle: {preStop: {exec: {}}}}]"),
      "warning local-ignored spec.template.spec.containers[0].lifecycle\n"},
-    {"another kind of target", HEAD "spec:\n  scaleTargetRef: {apiVersion: example.com/v1, kind: Pool, name: a}\n  triggers: [" CRON "]\n",
+    {"another kind of target",
+     HEAD "spec:\n  scaleTargetRef: {apiVersion: example.com/v1, kind: Pool, name: a}\n  triggers: [" CRON "]\n",
      "error local-unsupported spec.scaleTargetRef.kind\n", "Pool"},
-    {"claims", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: w}\nspec: {selector: {matchLabels: {a: b}}, volumeClaimTemplates: [{}], template: {metadata: {labels: {a: b}}, spec: {containers: [" RUNS "]}}}\n",
+    {"claims",
+     "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: w}\nspec: {selector: {matchLabels: {a: b}}, "
+     "volumeClaimTemplates: [{}], template: {metadata: {labels: {a: b}}, spec: {containers: [" RUNS "]}}}\n",
      "error local-unsupported spec.volumeClaimTemplates\n"},
-    {"job", JOB "spec:\n" TEMPLATE "  triggers: [" CRON "]\n", "error local-no-command spec.jobTargetRef.template.spec.containers[0].command\n"},
+    {"job", JOB "spec:\n" TEMPLATE "  triggers: [" CRON "]\n",
+     "error local-no-command spec.jobTargetRef.template.spec.containers[0].command\n"},
 };
 
 static void test_anywhere(void **state)
@@ -66,13 +85,19 @@ static void test_values(void **state)
     const struct container *main;
 
     (void)state;
-    check_read(&c, DEPLOYMENT("terminationGracePeriodSeconds: 5, volumes: [{name: v, configMap: {name: m, items: [{key: k, path: p}]}}, {name: e, emptyDir: {}}], "
-                              "containers: [{name: c, command: [python3], args: [-m, x], workingDir: /srv, "
-                              "env: [{name: A, value: b}, {name: B, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}, "
-                              "{name: C, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], envFrom: [{prefix: P_, configMapRef: {name: m}}], "
-                              "ports: [{containerPort: 8080}], readinessProbe: {httpGet: {path: /h, port: http}, periodSeconds: 0}, "
-                              "startupProbe: {exec: {command: [true-ish]}, failureThreshold: 30}, resources: {requests: {cpu: 0.5}, limits: {cpu: 2, memory: 1Gi}}}]"),
-               false);
+    check_read(
+        &c,
+        DEPLOYMENT(
+            "terminationGracePeriodSeconds: 5, volumes: [{name: v, configMap: {name: m, items: [{key: k, path: p}]}}, "
+            "{name: e, emptyDir: {}}], "
+            "containers: [{name: c, command: [python3], args: [-m, x], workingDir: /srv, "
+            "env: [{name: A, value: b}, {name: B, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}, "
+            "{name: C, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], envFrom: [{prefix: P_, configMapRef: "
+            "{name: m}}], "
+            "ports: [{containerPort: 8080}], readinessProbe: {httpGet: {path: /h, port: http}, periodSeconds: 0}, "
+            "startupProbe: {exec: {command: [true-ish]}, failureThreshold: 30}, resources: {requests: {cpu: 0.5}, "
+            "limits: {cpu: 2, memory: 1Gi}}}]"),
+        false);
     assert_string_equal(c.findings.bytes, "");
     w = &c.manifest->workloads[0];
     main = &w->template.main;
@@ -111,7 +136,10 @@ static void test_secret_values(void **state)
     const struct config_data *s;
 
     (void)state;
-    check_read(&c, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: aGVsbG8=, b: AAECAw==, c: \"\"}\nstringData: {a: other}\n", false);
+    check_read(&c,
+               "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: aGVsbG8=, b: AAECAw==, c: "
+               "\"\"}\nstringData: {a: other}\n",
+               false);
     assert_string_equal(c.findings.bytes, "");
     s = &c.manifest->configs[0];
     assert_true(s->secret);
@@ -129,7 +157,10 @@ static void test_secrets_stay_secret(void **state)
     struct checked c;
 
     (void)state;
-    check_read(&c, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: 4711, b: 'geheim!'}\nstringData: {c: 0815, d: {x: ~}}\n", false);
+    check_read(&c,
+               "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: 4711, b: 'geheim!'}\nstringData: {c: "
+               "0815, d: {x: ~}}\n",
+               false);
     assert_true(report_count(c.report) >= 4);
     assert_false(check_says(c.report, "4711"));
     assert_false(check_says(c.report, "geheim"));
@@ -143,7 +174,8 @@ static void test_job_spec(void **state)
     struct tree *docs;
     struct job_spec spec;
     struct error err;
-    const char *good = "{backoffLimit: 4, template: {spec: {containers: [" RUNS "]}}}", *bad = "{backoffLimit: x, template: {spec: {containers: [" RUNS "]}}}";
+    const char *good = "{backoffLimit: 4, template: {spec: {containers: [" RUNS "]}}}",
+               *bad = "{backoffLimit: x, template: {spec: {containers: [" RUNS "]}}}";
 
     (void)state;
     assert_true(tree_read_yaml("j", good, strlen(good), arena, &docs, &err));
@@ -160,8 +192,12 @@ static void test_job_spec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_anywhere),      cmocka_unit_test(test_local),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_secret_values), cmocka_unit_test(test_secrets_stay_secret), cmocka_unit_test(test_job_spec),
+        cmocka_unit_test(test_anywhere),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_secret_values),
+        cmocka_unit_test(test_secrets_stay_secret),
+        cmocka_unit_test(test_job_spec),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

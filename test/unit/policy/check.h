@@ -63,17 +63,21 @@ static inline void check_row(const struct check_row *row)
         text_printf(&text, "%s %s %s\n", finding_severity_name(f->severity), f->code, f->field);
     }
     if (strcmp(text.bytes, row->findings) != 0)
-        fail_msg("%s: expected\n%sgot\n%s%s", row->name, row->findings, text.bytes, report_count(report) ? report_at(report, 0)->text : "");
+        fail_msg("%s: expected\n%sgot\n%s%s", row->name, row->findings, text.bytes,
+                 report_count(report) ? report_at(report, 0)->text : "");
     if (row->says && !check_says(report, row->says))
-        fail_msg("%s: nothing says \"%s\": %s", row->name, row->says, report_count(report) ? report_at(report, 0)->text : "");
+        fail_msg("%s: nothing says \"%s\": %s", row->name, row->says,
+                 report_count(report) ? report_at(report, 0)->text : "");
     text_done(&text);
     manifest_free(manifest);
     report_free(report);
 }
 
-#define HEAD(name) "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: " name "}\nspec:\n  scaleTargetRef: {name: " name "}\n"
-#define PROM "serverAddress: \"http://prom:9090\", query: sum(x)"
+#define HEAD(name)                                                                                                     \
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: " name                                         \
+    "}\nspec:\n  scaleTargetRef: {name: " name "}\n"
+#define PROM        "serverAddress: \"http://prom:9090\", query: sum(x)"
 #define NAMED(name) "{type: metrics-api, name: " name ", metadata: {url: \"http://api/v\", valueLocation: v}}"
-#define UNNAMED "{type: metrics-api, metadata: {url: \"http://api/v\", valueLocation: v}}"
+#define UNNAMED     "{type: metrics-api, metadata: {url: \"http://api/v\", valueLocation: v}}"
 
 #endif

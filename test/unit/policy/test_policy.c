@@ -7,7 +7,8 @@
 
 /* ------------------------------------------------------------------ a platform that knows one variable and one secret */
 
-static enum lookup get_env(struct platform *p, const struct target_key *key, const char *container, const char *name, struct secret **out)
+static enum lookup get_env(struct platform *p, const struct target_key *key, const char *container, const char *name,
+                           struct secret **out)
 {
     (void)p;
     if (strcmp(name, "ADDRESS") != 0 || strcmp(key->name, "app") != 0 || container)
@@ -16,7 +17,8 @@ static enum lookup get_env(struct platform *p, const struct target_key *key, con
     return LOOKUP_FOUND;
 }
 
-static enum lookup get_secret(struct platform *p, const char *ns, const char *name, const char *key, struct secret **out)
+static enum lookup get_secret(struct platform *p, const char *ns, const char *name, const char *key,
+                              struct secret **out)
 {
     (void)p;
     if (strcmp(ns, "default") != 0 || strcmp(name, "s") != 0 || strcmp(key, "k") != 0)
@@ -25,7 +27,8 @@ static enum lookup get_secret(struct platform *p, const char *ns, const char *na
     return LOOKUP_FOUND;
 }
 
-static const struct platform_ops ops = {.name = "test", .target_env = get_env, .secret_get = get_secret, .config_get = get_secret};
+static const struct platform_ops ops = {
+    .name = "test", .target_env = get_env, .secret_get = get_secret, .config_get = get_secret};
 
 static const struct trigger_auth *find_auth(void *arg, const char *ns, const char *kind, const char *name)
 {
@@ -49,13 +52,15 @@ static void build(struct built *b, const char *yaml, bool running, enum check_ho
 {
     static struct platform platform = {.ops = &ops};
     struct policy_settings settings = check_settings(how);
-    struct policy_context context = {.settings = &settings, .platform = running ? &platform : NULL, .find_auth = find_auth, .now_ms = 1000};
+    struct policy_context context = {
+        .settings = &settings, .platform = running ? &platform : NULL, .find_auth = find_auth, .now_ms = 1000};
 
     b->report = report_new();
     manifest_read("t.yaml", yaml, strlen(yaml), NULL, b->report, &b->manifest);
     context.find_auth_arg = b->manifest;
-    b->policy = b->manifest->scaled_object_count ? policy_build_object(&b->manifest->scaled_objects[0], &context, b->report)
-                                                 : policy_build_job(&b->manifest->scaled_jobs[0], &context, b->report);
+    b->policy = b->manifest->scaled_object_count
+                    ? policy_build_object(&b->manifest->scaled_objects[0], &context, b->report)
+                    : policy_build_job(&b->manifest->scaled_jobs[0], &context, b->report);
 }
 
 static void done(struct built *b)
@@ -73,7 +78,10 @@ static void test_defaults(void **state)
     const struct decide_rules *r;
 
     (void)state;
-    build(&b, HEAD("app") "  triggers: [{type: prometheus, metricType: Value, metadata: {" PROM ", threshold: \"5\", activationThreshold: \"2\"}}]\n", false, AS_DIRECT);
+    build(&b,
+          HEAD("app") "  triggers: [{type: prometheus, metricType: Value, metadata: {" PROM
+                      ", threshold: \"5\", activationThreshold: \"2\"}}]\n",
+          false, AS_DIRECT);
     assert_non_null(b.policy);
     manifest_free(b.manifest); /* nothing of it may be kept */
     r = &b.policy->rules;
@@ -112,14 +120,20 @@ static void test_everything(void **state)
     (void)state;
     build(&b,
           "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  annotations:\n"
-          "    {weir.dev/mode: observe, weir.dev/missing-hold: forever, weir.dev/polling-interval: 500ms, autoscaling.keda.sh/paused-scale-in: \"true\",\n"
+          "    {weir.dev/mode: observe, weir.dev/missing-hold: forever, weir.dev/polling-interval: 500ms, "
+          "autoscaling.keda.sh/paused-scale-in: \"true\",\n"
           "     autoscaling.keda.sh/paused-replicas: \"0\"}\n"
-          "spec:\n  scaleTargetRef: {name: app, kind: StatefulSet}\n  pollingInterval: 60\n  minReplicaCount: 2\n  maxReplicaCount: 9\n  idleReplicaCount: 1\n"
-          "  cooldownPeriod: 7\n  initialCooldownPeriod: 8\n  fallback: {failureThreshold: 3, replicas: 4, behavior: currentReplicasIfLower}\n"
+          "spec:\n  scaleTargetRef: {name: app, kind: StatefulSet}\n  pollingInterval: 60\n  minReplicaCount: 2\n  "
+          "maxReplicaCount: 9\n  idleReplicaCount: 1\n"
+          "  cooldownPeriod: 7\n  initialCooldownPeriod: 8\n  fallback: {failureThreshold: 3, replicas: 4, behavior: "
+          "currentReplicasIfLower}\n"
           "  advanced:\n    restoreToOriginalReplicaCount: true\n"
-          "    horizontalPodAutoscalerConfig: {behavior: {scaleUp: {stabilizationWindowSeconds: 5, policies: [{type: Pods, value: 1, periodSeconds: 60}]}}}\n"
-          "    scalingModifiers: {formula: \"avg_over(a, '5m') + b\", target: \"0.5\", activationTarget: \"2\", metricType: Value}\n"
-          "  triggers: [{type: cpu, metricType: Utilization, metadata: {value: \"60\"}}, " NAMED("a") ", " NAMED("b") "]\n",
+          "    horizontalPodAutoscalerConfig: {behavior: {scaleUp: {stabilizationWindowSeconds: 5, policies: [{type: "
+          "Pods, value: 1, periodSeconds: 60}]}}}\n"
+          "    scalingModifiers: {formula: \"avg_over(a, '5m') + b\", target: \"0.5\", activationTarget: \"2\", "
+          "metricType: Value}\n"
+          "  triggers: [{type: cpu, metricType: Utilization, metadata: {value: \"60\"}}, " NAMED("a") ", " NAMED(
+              "b") "]\n",
           false, AS_DIRECT);
     assert_non_null(b.policy);
     r = &b.policy->rules;
@@ -140,7 +154,8 @@ static void test_everything(void **state)
     assert_int_equal(r->triggers[0].formula_name, -1);
     assert_int_equal(r->triggers[1].formula_name, 0);
     assert_int_equal(r->triggers[2].formula_name, 1);
-    assert_true(r->formula != NULL && r->formula_target == 0.5 && r->formula_activation == 2 && r->formula_activation_inclusive);
+    assert_true(r->formula != NULL && r->formula_target == 0.5 && r->formula_activation == 2 &&
+                r->formula_activation_inclusive);
     assert_int_equal(r->formula_type, TARGET_VALUE);
     assert_int_equal(b.policy->triggers[1].history_ms, 300000);
     assert_int_equal(b.policy->triggers[2].history_ms, 0);
@@ -150,7 +165,8 @@ static void test_everything(void **state)
 
 static void test_inclusive_only_where_weir_decides(void **state)
 {
-    const char *yaml = HEAD("app") "  advanced: {scalingModifiers: {formula: a, target: \"1\", activationTarget: \"1\"}}\n  triggers: [" NAMED("a") "]\n";
+    const char *yaml = HEAD("app") "  advanced: {scalingModifiers: {formula: a, target: \"1\", activationTarget: "
+                                   "\"1\"}}\n  triggers: [" NAMED("a") "]\n";
     struct built b;
 
     (void)state;
@@ -163,16 +179,25 @@ static void test_inclusive_only_where_weir_decides(void **state)
 }
 
 static const struct check_row annotation_rows[] = {
-#define ANNOTATED(a) "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: {" a "}}\nspec:\n  scaleTargetRef: {name: app}\n  triggers: [" \
-                     "{type: prometheus, metadata: {" PROM ", threshold: \"5\"}}]\n"
+#define ANNOTATED(a)                                                                                                   \
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: {" a                         \
+    "}}\nspec:\n  scaleTargetRef: {name: app}\n  triggers: ["                                                          \
+    "{type: prometheus, metadata: {" PROM ", threshold: \"5\"}}]\n"
     {"foreign", ANNOTATED("a: b, meta.helm.sh/release-name: x"), ""},
-    {"mode", ANNOTATED("weir.dev/mode: fast"), "error bad-annotation metadata.annotations[weir.dev/mode]\n", "direct, hpa or observe"},
-    {"interval", ANNOTATED("weir.dev/polling-interval: 10ms"), "error bad-annotation metadata.annotations[weir.dev/polling-interval]\n", "100ms"},
-    {"hold", ANNOTATED("weir.dev/missing-hold: soon"), "error bad-annotation metadata.annotations[weir.dev/missing-hold]\n"},
-    {"misspelt", ANNOTATED("weir.dev/missinghold: 5m"), "warning unknown-annotation metadata.annotations[weir.dev/missinghold]\n", "weir.dev/missing-hold"},
-    {"misspelt, KEDA's", ANNOTATED("autoscaling.keda.sh/pause: \"true\""), "warning unknown-annotation metadata.annotations[autoscaling.keda.sh/pause]\n"},
-    {"odd boolean", ANNOTATED("autoscaling.keda.sh/paused: \"yes\""), "warning bad-annotation metadata.annotations[autoscaling.keda.sh/paused]\n", "counts as true"},
-    {"odd number", ANNOTATED("autoscaling.keda.sh/paused-replicas: two"), "warning bad-annotation metadata.annotations[autoscaling.keda.sh/paused-replicas]\n"},
+    {"mode", ANNOTATED("weir.dev/mode: fast"), "error bad-annotation metadata.annotations[weir.dev/mode]\n",
+     "direct, hpa or observe"},
+    {"interval", ANNOTATED("weir.dev/polling-interval: 10ms"),
+     "error bad-annotation metadata.annotations[weir.dev/polling-interval]\n", "100ms"},
+    {"hold", ANNOTATED("weir.dev/missing-hold: soon"),
+     "error bad-annotation metadata.annotations[weir.dev/missing-hold]\n"},
+    {"misspelt", ANNOTATED("weir.dev/missinghold: 5m"),
+     "warning unknown-annotation metadata.annotations[weir.dev/missinghold]\n", "weir.dev/missing-hold"},
+    {"misspelt, KEDA's", ANNOTATED("autoscaling.keda.sh/pause: \"true\""),
+     "warning unknown-annotation metadata.annotations[autoscaling.keda.sh/pause]\n"},
+    {"odd boolean", ANNOTATED("autoscaling.keda.sh/paused: \"yes\""),
+     "warning bad-annotation metadata.annotations[autoscaling.keda.sh/paused]\n", "counts as true"},
+    {"odd number", ANNOTATED("autoscaling.keda.sh/paused-replicas: two"),
+     "warning bad-annotation metadata.annotations[autoscaling.keda.sh/paused-replicas]\n"},
 };
 
 static void test_annotations(void **state)
@@ -188,15 +213,20 @@ static void test_errors_stay_with_their_trigger(void **state)
     struct built b;
 
     (void)state;
-    build(&b, HEAD("app") "  triggers:\n"
-                          "  - {type: redis, metadata: {addressFromEnv: ADDRESS, listName: l, listLength: \"1\"}}\n"
-                          "  - {type: redis, metadata: {addressFromEnv: GONE, listName: l, listLength: \"1\"}}\n"
-                          "  - {type: prometheus, metadata: {" PROM ", threshold: \"1\", authModes: bearer}, authenticationRef: {name: good}}\n"
-                          "  - {type: prometheus, metadata: {" PROM ", threshold: \"1\"}, authenticationRef: {name: bad}}\n"
-                          "  - {type: prometheus, metadata: {" PROM ", threshold: \"1\"}, authenticationRef: {name: missing}}\n"
-                          "  - {type: kafka, metadata: {}}\n"
-                          "---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: good}\nspec: {secretTargetRef: [{parameter: bearerToken, name: s, key: k}]}\n"
-                          "---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: bad}\nspec: {secretTargetRef: [{parameter: bearerToken, name: s, key: gone}]}\n",
+    build(&b,
+          HEAD("app") "  triggers:\n"
+                      "  - {type: redis, metadata: {addressFromEnv: ADDRESS, listName: l, listLength: \"1\"}}\n"
+                      "  - {type: redis, metadata: {addressFromEnv: GONE, listName: l, listLength: \"1\"}}\n"
+                      "  - {type: prometheus, metadata: {" PROM
+                      ", threshold: \"1\", authModes: bearer}, authenticationRef: {name: good}}\n"
+                      "  - {type: prometheus, metadata: {" PROM ", threshold: \"1\"}, authenticationRef: {name: bad}}\n"
+                      "  - {type: prometheus, metadata: {" PROM
+                      ", threshold: \"1\"}, authenticationRef: {name: missing}}\n"
+                      "  - {type: kafka, metadata: {}}\n"
+                      "---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: good}\nspec: "
+                      "{secretTargetRef: [{parameter: bearerToken, name: s, key: k}]}\n"
+                      "---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: bad}\nspec: "
+                      "{secretTargetRef: [{parameter: bearerToken, name: s, key: gone}]}\n",
           true, AS_DIRECT);
     assert_non_null(b.policy);
     assert_non_null(b.policy->triggers[0].trigger);
@@ -217,10 +247,14 @@ static void test_useless_objects(void **state)
     static const char *const yaml[] = {
         HEAD("app") "  minReplicaCount: 5\n  maxReplicaCount: 4\n  triggers: [" NAMED("a") "]\n",
         HEAD("app") "  advanced: {scalingModifiers: {formula: nobody}}\n  triggers: [" NAMED("a") "]\n",
-        HEAD("app") "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 1}, "
-                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, "
-                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, "
-                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}]}}}}\n  triggers: [" NAMED("a") "]\n",
+        HEAD("app") "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {policies: [{type: Pods, value: "
+                    "1, periodSeconds: 1}, "
+                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, {type: Pods, "
+                    "value: 1, periodSeconds: 1}, "
+                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}, {type: Pods, "
+                    "value: 1, periodSeconds: 1}, "
+                    "{type: Pods, value: 1, periodSeconds: 1}, {type: Pods, value: 1, periodSeconds: 1}]}}}}\n  "
+                    "triggers: [" NAMED("a") "]\n",
     };
 
     (void)state;
@@ -239,11 +273,16 @@ static void test_jobs(void **state)
     struct built b;
 
     (void)state;
-    build(&b, "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job, annotations: {autoscaling.keda.sh/paused: \"true\"}}\nspec:\n"
-              "  jobTargetRef: {template: {spec: {containers: [{name: c}]}}}\n  pollingInterval: 5\n  maxReplicaCount: 7\n  rollout: {strategy: gradual}\n"
-              "  successfulJobsHistoryLimit: 0\n"
-              "  scalingStrategy: {strategy: custom, customScalingQueueLengthDeduction: -2, customScalingRunningJobPercentage: \"0.5\", multipleScalersCalculation: sum}\n"
-              "  triggers: [{type: redis, metadata: {address: 'r:6379', listName: l, listLength: \"3\"}}]\n", false, AS_DIRECT);
+    build(&b,
+          "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job, annotations: "
+          "{autoscaling.keda.sh/paused: \"true\"}}\nspec:\n"
+          "  jobTargetRef: {template: {spec: {containers: [{name: c}]}}}\n  pollingInterval: 5\n  maxReplicaCount: 7\n "
+          " rollout: {strategy: gradual}\n"
+          "  successfulJobsHistoryLimit: 0\n"
+          "  scalingStrategy: {strategy: custom, customScalingQueueLengthDeduction: -2, "
+          "customScalingRunningJobPercentage: \"0.5\", multipleScalersCalculation: sum}\n"
+          "  triggers: [{type: redis, metadata: {address: 'r:6379', listName: l, listLength: \"3\"}}]\n",
+          false, AS_DIRECT);
     assert_non_null(b.policy);
     assert_true(b.policy->is_job && b.policy->rollout_gradual && b.policy->job_rules.paused);
     assert_int_equal(b.policy->job_rules.min, -1);
@@ -263,8 +302,10 @@ static void test_jobs(void **state)
 /* Only a change of the template makes running jobs old. */
 static void test_job_generation(void **state)
 {
-#define JOB_WITH(image, interval) "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job}\nspec:\n  jobTargetRef: {template: {spec: {containers: [{name: c, image: " image "}]}}}\n" \
-                                  "  pollingInterval: " interval "\n  triggers: [" NAMED("a") "]\n"
+#define JOB_WITH(image, interval)                                                                                      \
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: job}\nspec:\n  jobTargetRef: {template: {spec: "  \
+    "{containers: [{name: c, image: " image "}]}}}\n"                                                                  \
+    "  pollingInterval: " interval "\n  triggers: [" NAMED("a") "]\n"
     struct built a, b, c;
 
     (void)state;
@@ -283,9 +324,14 @@ static void test_job_generation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_everything), cmocka_unit_test(test_inclusive_only_where_weir_decides),
-        cmocka_unit_test(test_annotations), cmocka_unit_test(test_errors_stay_with_their_trigger), cmocka_unit_test(test_useless_objects),
-        cmocka_unit_test(test_jobs),        cmocka_unit_test(test_job_generation),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_inclusive_only_where_weir_decides),
+        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_errors_stay_with_their_trigger),
+        cmocka_unit_test(test_useless_objects),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_job_generation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

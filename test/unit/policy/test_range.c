@@ -51,7 +51,9 @@ static const struct {
     {"nobody", false, 0, 0, ""},
     {"a +", false, 0, 0, ""},
     {"", false, 0, 0, ""},
-    {"((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))", false, 0, 0, ""},
+    {"((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))"
+     "))))))))))))))))))))))))))))))))",
+     false, 0, 0, ""},
 };
 
 static void test_ranges(void **state)
@@ -67,7 +69,8 @@ static void test_ranges(void **state)
             if (r.divisors[k].zero)
                 text_printf(&zero, "%s%s", zero.length ? " " : "", r.divisors[k].text);
         }
-        if (r.known != rows[i].known || (r.known && (r.low != rows[i].low || r.high != rows[i].high)) || strcmp(zero.bytes, rows[i].zero) != 0)
+        if (r.known != rows[i].known || (r.known && (r.low != rows[i].low || r.high != rows[i].high)) ||
+            strcmp(zero.bytes, rows[i].zero) != 0)
             fail_msg("%s: known %d, %g..%g, zero \"%s\"", rows[i].formula, r.known, r.low, r.high, zero.bytes);
         text_done(&zero);
     }
