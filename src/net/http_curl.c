@@ -266,6 +266,7 @@ static CURLcode on_tls(CURL *easy, void *context, void *arg)
     struct http_slot *slot = arg;
 
     (void)easy;
+    slot->tls_began = true;
     return tls_profile_apply(slot->exchange->profile, context) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
@@ -542,7 +543,7 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
 
     exchange->slot = slot;
     slot->exchange = exchange;
-    slot->head_overflows = slot->body_overflows = false;
+    slot->head_overflows = slot->body_overflows = slot->tls_began = false;
     slot->egress_refusal = NULL;
     slot->why[0] = 0;
     text_clear(&slot->head);

@@ -22,8 +22,8 @@ static enum failure_phase phase_of(const struct http_slot *slot)
         return PHASE_READING;
     if (spent_us(slot, CURLINFO_PRETRANSFER_TIME_T) > 0)
         return PHASE_WAITING;
-    if (spent_us(slot, CURLINFO_CONNECT_TIME_T) > 0)
-        return strcmp(slot->exchange->call->scheme, "https") == 0 ? PHASE_TLS : PHASE_WAITING;
+    if (slot->tls_began)
+        return PHASE_TLS;
     return spent_us(slot, CURLINFO_NAMELOOKUP_TIME_T) > 0 ? PHASE_CONNECTING : PHASE_RESOLVING;
 }
 

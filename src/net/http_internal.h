@@ -49,7 +49,7 @@ struct http_slot {
     struct text head, body;
     struct http_header *headers;
     size_t headers_room;
-    bool head_overflows, body_overflows;
+    bool head_overflows, body_overflows, tls_began;
     const char *egress_refusal; /* static text */
     char why[CURL_ERROR_SIZE];
 };

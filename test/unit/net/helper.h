@@ -1,5 +1,5 @@
-/* helper: a loop, a transport and small servers for the tests of this room. A raw server is a thread that accepts one connection
-   after the other on 127.0.0.1 and does with it what its function says. */
+/* helper: a loop, a transport and small servers for the tests of this room. A raw server accepts connections on 127.0.0.1 and
+   does with each, in a thread of its own, what its function says. */
 #ifndef TEST_UNIT_NET_HELPER_H
 #define TEST_UNIT_NET_HELPER_H
 
@@ -23,7 +23,8 @@
 struct raw_server;
 typedef void raw_serve(struct raw_server *server, int fd);
 struct raw_server {
-    int listener, stop_fd, port, accepted;
+    int listener, stop_fd, port;
+    _Atomic int accepted, live;
     raw_serve *serve;
     const char *answer; /* for serve_answer */
     char got[8192];     /* what the last connection sent */
@@ -39,6 +40,35 @@ static inline bool raw_wait(struct raw_server *server, int fd, int timeout_ms)
     return poll(fds, 2, timeout_ms) > 0 && !(fds[1].revents) && fds[0].revents;
 }
 
+struct raw_connection {
+    struct raw_server *server;
+    int fd;
+};
+
+static inline void *raw_connection_main(void *arg)
+{
+    struct raw_connection *connection = arg;
+
+    connection->server->serve(connection->server, connection->fd);
+    close(connection->fd);
+    connection->server->live--;
+    free(connection);
+    return NULL;
+}
+
+static inline void raw_connected(struct raw_server *server, int fd)
+{
+    struct raw_connection *connection = malloc(sizeof *connection);
+    pthread_t thread;
+
+    connection->server = server;
+    connection->fd = fd;
+    server->accepted++;
+    server->live++;
+    pthread_create(&thread, NULL, raw_connection_main, connection);
+    pthread_detach(thread);
+}
+
 static inline void *raw_main(void *arg)
 {
     struct raw_server *server = arg;
@@ -51,11 +81,8 @@ static inline void *raw_main(void *arg)
         if (fds[1].revents)
             return NULL;
         fd = accept(server->listener, NULL, NULL);
-        if (fd < 0)
-            continue;
-        server->accepted++;
-        server->serve(server, fd);
-        close(fd);
+        if (fd >= 0)
+            raw_connected(server, fd);
     }
 }
 
@@ -65,7 +92,7 @@ static inline void raw_start(struct raw_server *server, raw_serve *serve, const 
     socklen_t length = sizeof address;
     void *arg = server->arg;
 
-    memset(server, 0, sizeof *server);
+    *server = (struct raw_server){0};
     server->arg = arg;
     server->serve = serve;
     server->answer = answer;
@@ -85,6 +112,8 @@ static inline void raw_stop(struct raw_server *server)
     if (write(server->stop_fd, &one, sizeof one) < 0)
         abort();
     pthread_join(server->thread, NULL);
+    while (server->live > 0)
+        usleep(1000);
     close(server->listener);
     close(server->stop_fd);
 }

@@ -589,7 +589,7 @@ static void redirects(void **state)
     raw_start(&raw, serve_answer, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
     snprintf(redirect_answer, sizeof redirect_answer,
              "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/new?a=b\r\nContent-Length: 0\r\n\r\n", raw.port);
-    memset(&first, 0, sizeof first);
+    first.arg = NULL;
     raw_start(&first, serve_answer, redirect_answer);
     snprintf(url, sizeof url, "http://name:pass@127.0.0.1:%d/old", first.port);
     request.url = url;
