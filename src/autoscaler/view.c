@@ -60,31 +60,52 @@ static void view_platform(const struct object *object, struct object_status *out
         out->job_count = ops->jobs(object->jobs, &out->jobs);
 }
 
-static bool show(struct object *object, autoscaler_visit *visit, void *arg)
+/* What one walk over many objects uses again and again. */
+struct showing {
+    struct arena *arena;
+    struct decision decision;
+    autoscaler_visit *visit;
+    void *arg;
+};
+
+static bool show(struct showing *on, struct object *object)
 {
-    struct arena *arena = arena_new(ARENA_USUAL);
-    struct decision *decision = arena_alloc(arena, sizeof(*decision));
     struct loop *loop = object->a->parts.loop;
     struct object_status status = {.key = object->key, .file = object->file, .policy = object->policy,
                                    .problem = object->problem, .created_at_ms = object->created_at_ms,
                                    .job_decision = object->last_job, .changed_at_ms = object->changed_at_ms,
                                    .polls = object->polls, .decisions = object->decisions, .errors = object->errors};
 
-    if (object->last && decision_unpack(object->last, object->last_bytes, decision))
-        status.decision = decision;
+    arena_reset(on->arena);
+    if (object->last && decision_unpack(object->last, object->last_bytes, &on->decision))
+        status.decision = &on->decision;
     status.has_decision = status.decision || status.job_decision;
     if (object->heap_index != UINT32_MAX)
         status.next_poll_in_ms = object->due_ticks_ms - loop_ticks_ms(loop);
     if (object->policy) {
-        view_triggers(object, arena, loop_now_ms(loop), &status);
+        view_triggers(object, on->arena, loop_now_ms(loop), &status);
         view_platform(object, &status);
         status.names = object_names(object);
         status.last_active_at_ms = object->memory ? decide_memory_last_active_at_ms(object->memory) : 0;
     }
     view_ready(&status, status.decision);
-    bool more = visit(arg, &status);
-    arena_free(arena);
-    return more;
+    return on->visit(on->arg, &status);
+}
+
+static struct showing *showing_new(autoscaler_visit *visit, void *arg)
+{
+    struct showing *on = mem_alloc(sizeof(*on));
+
+    on->arena = arena_new(ARENA_USUAL);
+    on->visit = visit;
+    on->arg = arg;
+    return on;
+}
+
+static void showing_free(struct showing *on)
+{
+    arena_free(on->arena);
+    free(on);
 }
 
 static int by_key(const void *left, const void *right)
@@ -98,14 +119,16 @@ void autoscaler_objects(struct autoscaler *a, autoscaler_visit *visit, void *arg
 {
     size_t count = map_count(a->objects), at = 0;
     struct object **list = mem_array(count ? count : 1, sizeof(*list));
+    struct showing *on = showing_new(visit, arg);
     const char *key;
     void *value;
 
     for (size_t cursor = 0; map_next(a->objects, &cursor, &key, &value);)
         list[at++] = value;
     qsort(list, count, sizeof(struct object *), by_key);
-    for (size_t i = 0; i < count && show(list[i], visit, arg); i++)
+    for (size_t i = 0; i < count && show(on, list[i]); i++)
         ;
+    showing_free(on);
     free(list);
 }
 
@@ -113,9 +136,12 @@ bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *
 {
     struct object *object = object_find(a, key);
 
-    if (object)
-        show(object, visit, arg);
-    return object != NULL;
+    if (!object)
+        return false;
+    struct showing *on = showing_new(visit, arg);
+    show(on, object);
+    showing_free(on);
+    return true;
 }
 
 bool autoscaler_has_object(struct autoscaler *a, const char *key)

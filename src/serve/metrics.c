@@ -1,13 +1,15 @@
 /*
- * metrics: Prometheus text. KEDA's names and labels, so that dashboards made for it work, and Weir's own as weir_*. Families are
- * written one after the other, each by a walk over the objects: nothing is kept, so what is deleted is gone.
+ * metrics: Prometheus text. KEDA's names and labels, so that dashboards made for it work, and Weir's own as weir_*. One walk over the
+ * objects fills a text per family; nothing is kept, so what is deleted is gone.
  */
 #include "serve/serve_internal.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "journal/journal.h"
@@ -15,10 +17,9 @@
 #include "trigger/trigger.h"
 
 struct family {
-    struct text *out;
+    struct text *out; /* its own text */
     const char *name;
-    void (*write)(struct family *family, const struct object_status *s);
-    struct autoscaler *autoscaler;
+    struct text text;
 };
 
 static void add_label(struct text *out, const char *name, const char *value, bool first)
@@ -240,15 +241,6 @@ static void write_held(struct family *f, const struct object_status *s)
     add_value(f->out, s->decision->held);
 }
 
-static bool on_object(void *arg, const struct object_status *s)
-{
-    struct family *f = arg;
-
-    if (s->policy && s->has_decision)
-        f->write(f, s);
-    return !f->out->overflowed;
-}
-
 static const struct {
     const char *name, *type, *help;
     void (*write)(struct family *family, const struct object_status *s);
@@ -268,6 +260,8 @@ static const struct {
     {"weir_held", "gauge", "Whether a missing or failed value holds the replicas.", write_held},
 };
 
+enum { FAMILIES = sizeof(families) / sizeof(families[0]), FAMILY_MAX_BYTES = 64 * 1024 * 1024 };
+
 /* ------------------------------------------------------------------ the process */
 
 struct totals {
@@ -279,12 +273,8 @@ struct totals {
     size_t type_count;
 };
 
-static bool count_object(void *arg, const struct object_status *s)
+static void count_object(struct totals *totals, const struct object_status *s)
 {
-    struct totals *totals = arg;
-
-    if (!s->policy)
-        return true;
     if (s->policy->is_job)
         totals->jobs++;
     else
@@ -300,23 +290,53 @@ static bool count_object(void *arg, const struct object_status *s)
             totals->types[totals->type_count++].type = s->triggers[i].type;
         totals->types[t].count++;
     }
+}
+
+struct walk {
+    struct totals totals;
+    struct family families[FAMILIES];
+};
+
+static bool on_object(void *arg, const struct object_status *s)
+{
+    struct walk *walk = arg;
+
+    if (!s->policy)
+        return true;
+    count_object(&walk->totals, s);
+    for (size_t i = 0; s->has_decision && i < FAMILIES; i++)
+        families[i].write(&walk->families[i], s);
     return true;
 }
 
-static void write_totals(struct autoscaler *a, struct text *out)
+static void write_families(struct walk *walk, struct autoscaler *a, struct text *out)
 {
-    struct totals totals = {.objects = 0};
+    for (size_t i = 0; i < FAMILIES; i++) {
+        struct family *f = &walk->families[i];
 
-    autoscaler_objects(a, count_object, &totals);
+        text_init(&f->text, FAMILY_MAX_BYTES);
+        f->out = &f->text;
+        f->name = families[i].name;
+        head(f->out, families[i].name, families[i].type, families[i].help);
+    }
+    autoscaler_objects(a, on_object, walk);
+    for (size_t i = 0; i < FAMILIES; i++) {
+        text_append(out, walk->families[i].text.bytes, walk->families[i].text.length);
+        text_done(&walk->families[i].text);
+    }
+}
+
+static void write_totals(const struct totals *totals, struct text *out)
+{
     head(out, "keda_build_info", "gauge", "Version of this process.");
     text_add(out, "keda_build_info{version=\"" WEIR_VERSION "\",git_commit=\"\",goversion=\"\",goos=\"linux\",goarch=\"\"} 1\n");
     head(out, "keda_resource_registered_total", "gauge", "Resources known, by type.");
-    text_printf(out, "keda_resource_registered_total{type=\"scaled_object\"} %llu\n", (unsigned long long)totals.objects);
-    text_printf(out, "keda_resource_registered_total{type=\"scaled_job\"} %llu\n", (unsigned long long)totals.jobs);
+    text_printf(out, "keda_resource_registered_total{type=\"scaled_object\"} %llu\n", (unsigned long long)totals->objects);
+    text_printf(out, "keda_resource_registered_total{type=\"scaled_job\"} %llu\n", (unsigned long long)totals->jobs);
     head(out, "keda_trigger_registered_total", "gauge", "Triggers known, by type.");
-    for (size_t i = 0; i < totals.type_count; i++)
-        text_printf(out, "keda_trigger_registered_total{type=\"%s\"} %llu\n", totals.types[i].type,
-                    (unsigned long long)totals.types[i].count);
+    for (size_t i = 0; i < totals->type_count; i++)
+        text_printf(out, "keda_trigger_registered_total{type=\"%s\"} %llu\n", totals->types[i].type,
+                    (unsigned long long)totals->types[i].count);
 }
 
 static void write_sources(struct autoscaler *a, struct text *out)
@@ -368,15 +388,13 @@ static void write_process(struct autoscaler *a, struct text *out)
 
 void serve_metrics(void *arg, const struct server_request *request, struct server_answer *answer)
 {
+    struct walk *walk = mem_alloc(sizeof(*walk));
+
     (void)request;
     answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        struct family family = {.out = answer->body, .name = families[i].name, .write = families[i].write, .autoscaler = arg};
-
-        head(answer->body, families[i].name, families[i].type, families[i].help);
-        autoscaler_objects(arg, on_object, &family);
-    }
-    write_totals(arg, answer->body);
+    write_families(walk, arg, answer->body);
+    write_totals(&walk->totals, answer->body);
+    free(walk);
     write_sources(arg, answer->body);
     write_process(arg, answer->body);
 }
