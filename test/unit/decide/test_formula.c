@@ -2,6 +2,8 @@
    5). */
 #include "world.h"
 
+#include "decide/keda.h"
+
 /* ---- the three policies ---- */
 
 static void retraining(void **state)
@@ -257,6 +259,255 @@ static void what_a_formula_remembers_advances_once(void **state)
     world_done(&w);
 }
 
+/* ---- hpa mode ---- */
+
+static void in_hpa_mode(void **state)
+{
+    static const char *const names[] = {"a", "b"};
+    struct world w;
+    int64_t milli;
+
+    (void)state;
+    world_init(&w, 2, 3);
+    world_formula(&w, "a - b", names);
+    w.rules.mode = DECIDE_HPA;
+    w.rules.formula_target = 2;
+    world_say(&w, 0, 2.0009);
+    world_say(&w, 1, 5);
+    world_poll(&w, 15000);
+    assert_true(keda_composite(&w.rules, &w.d, &milli));
+    assert_int_equal(milli, -2999); /* cut, and not floored at 0 */
+    assert_false(w.d.active);
+    world_lose(&w, 1, SAMPLE_MISSING);
+    world_poll(&w, 15000);
+    assert_false(keda_composite(&w.rules, &w.d, &milli));
+    assert_true(w.d.held);
+    w.rules.has_fallback = true;
+    w.rules.fallback_replicas = 4;
+    world_lose(&w, 1, SAMPLE_FAILED);
+    world_poll(&w, 15000);
+    assert_true(keda_composite(&w.rules, &w.d, &milli)); /* the formula is skipped: target x replicas */
+    assert_int_equal(milli, 8000);
+    w.rules.fallback_behavior = FALLBACK_SCALING_MODIFIERS;
+    world_poll(&w, 15000);
+    assert_false(keda_composite(&w.rules, &w.d, &milli)); /* float - nil */
+    assert_int_equal(w.d.formula_state, SAMPLE_FAILED);
+    world_done(&w);
+}
+
+static void nil_in_hpa_mode(void **state)
+{
+    static const char *const names[] = {"a", "b"};
+    struct world w;
+    int64_t milli;
+
+    (void)state;
+    world_init(&w, 2, 3);
+    world_formula(&w, "a ?? b", names);
+    w.rules.mode = DECIDE_HPA;
+    w.rules.formula_target = 2;
+    w.rules.has_fallback = true;
+    w.rules.fallback_replicas = 7;
+    w.rules.fallback_behavior = FALLBACK_SCALING_MODIFIERS;
+    world_lose(&w, 0, SAMPLE_FAILED);
+    world_say(&w, 1, 20);
+    world_poll(&w, 15000);
+    assert_true(keda_composite(&w.rules, &w.d, &milli));
+    assert_int_equal(milli, 20000);
+    world_lose(&w, 1, SAMPLE_FAILED);
+    world_poll(&w, 15000);
+    assert_true(keda_composite(&w.rules, &w.d, &milli)); /* nil: replicas x target */
+    assert_int_equal(milli, 14000);
+    assert_true(w.d.active);
+    world_done(&w);
+}
+
+static void a_result_too_large_for_milli(void **state)
+{
+    static const char *const names[] = {"a"};
+    struct world w;
+    int64_t milli;
+
+    (void)state;
+    world_init(&w, 1, 3);
+    world_formula(&w, "a ** 3", names);
+    w.rules.mode = DECIDE_HPA;
+    w.rules.formula_target = 2;
+    world_say(&w, 0, 1e6);
+    world_poll_for(&w, HOUR_MS, MINUTE_MS);
+    assert_false(keda_composite(&w.rules, &w.d, &milli));
+    assert_int_equal(w.d.formula_fault, FAULT_NOT_FINITE);
+    assert_int_equal(w.replicas, 3);
+    w.rules.mode = DECIDE_DIRECT; /* here it is just a very large wish */
+    world_poll(&w, MINUTE_MS);
+    assert_int_equal(w.replicas, 6);
+    world_done(&w);
+}
+
+/* ---- corners ---- */
+
+static void stand_ins_that_fail(void **state)
+{
+    static const char *const names[] = {"a", "b"};
+    struct world w;
+
+    (void)state;
+    world_init(&w, 2, 6);
+    world_formula(&w, "a / b", names);
+    w.rules.formula_target = 10;
+    w.rules.missing_hold_ms = 5 * MINUTE_MS;
+    w.rules.has_fallback = true;
+    w.rules.fallback_threshold = 3;
+    w.rules.fallback_replicas = 9;
+    world_say(&w, 0, 30);
+    world_lose(&w, 1, SAMPLE_MISSING); /* 0 in KEDA's eyes: then it divides by zero, and that is a failure */
+    world_poll_for(&w, 5 * MINUTE_MS, MINUTE_MS);
+    assert_int_equal(w.replicas, 6);
+    world_poll_for(&w, 3 * MINUTE_MS, MINUTE_MS);
+    assert_int_equal(w.replicas, 6);
+    world_poll_for(&w, 5 * MINUTE_MS, MINUTE_MS);
+    assert_int_equal(w.replicas, 9);
+    world_done(&w);
+}
+
+static void not_asked_yet(void **state)
+{
+    static const char *const names[] = {"a", "b"};
+    struct world w;
+
+    (void)state;
+    world_init(&w, 2, 6);
+    world_formula(&w, "a + b", names);
+    w.rules.formula_target = 10;
+    world_say(&w, 0, 1);
+    world_lose(&w, 1, SAMPLE_NONE);
+    world_poll(&w, 15000);
+    assert_int_equal(find_step(&w.d, STEP_NOT_ASKED)->cause, 1);
+    assert_int_equal(w.replicas, 6);
+    world_done(&w);
+}
+
+static void a_formula_beside_cpu(void **state)
+{
+    static const char *const names[] = {NULL, "a"};
+    struct pod_usage usage = {.has_usage = true, .has_request = true, .usage = 950, .request = 1000};
+    struct pod_fact pod = {.phase = POD_RUNNING,
+                           .ready = POD_READY_TRUE,
+                           .start_at_ms = WORLD_START_MS - HOUR_MS,
+                           .ready_at_ms = WORLD_START_MS - HOUR_MS,
+                           .usage = &usage};
+    struct pod_fact pods[] = {pod, pod, pod, pod};
+    struct world w;
+
+    (void)state;
+    world_init(&w, 2, 4);
+    w.triggers[0] = (struct decide_trigger){
+        .kind = METRIC_CPU, .target_type = TARGET_UTILIZATION, .target = 50, .formula_name = -1};
+    world_formula(&w, "a", names);
+    w.rules.formula_target = 10;
+    w.pods = pods;
+    w.pod_count = 4;
+    usage.at_ms = WORLD_START_MS;
+    world_say(&w, 1, 50);
+    world_poll(&w, 15000);
+    assert_int_equal(w.d.inputs[0].proposal, 8); /* 95 / 50 x 4 */
+    assert_int_equal(w.replicas, 8);
+    world_say(&w, 1, 0); /* cpu takes no part in activity: the formula alone keeps it awake */
+    world_poll_for(&w, 330 * SECOND_MS, 15000);
+    assert_int_equal(w.replicas, 0);
+    world_done(&w);
+}
+
+static void long_traces_keep_the_outside(void **state)
+{
+    static const char *const names[] = {"a"};
+    char source[2000] = "a";
+    struct world w;
+    struct text out;
+
+    (void)state;
+    for (int i = 0; i < 150; i++)
+        strcat(source, " + a");
+    world_init(&w, 1, 1);
+    world_formula(&w, source, names);
+    w.rules.formula_target = 1000;
+    world_say(&w, 0, 1);
+    w.memory = decide_memory_new(&w.rules);
+    decide(&w.rules, &(struct decide_facts){.now_ms = 1, .replicas = 1, .status_replicas = 1, .samples = w.samples},
+           w.memory, true, &w.d);
+    assert_int_equal(w.d.trace_count, DECISION_TRACE_MAX);
+    assert_int_equal(w.d.trace[DECISION_TRACE_MAX - 1].depth, 0);
+    assert_true(w.d.trace[DECISION_TRACE_MAX - 1].number == 151);
+    text_init(&out, 1 << 20);
+    decision_write_json(&w.d, &(struct decision_names){.formula = source}, &out);
+    assert_non_null(strstr(out.bytes, "\"trace\":["));
+    assert_non_null(strstr(out.bytes, "\"state\":\"ok\",\"value\":151"));
+    text_done(&out);
+    world_done(&w);
+}
+
+static void failures_are_told_with_their_place(void **state)
+{
+    static const char *const names[] = {"tokens_per_min", "pod_count"};
+    static const char source[] = "1 / (tokens_per_min / pod_count)";
+    struct world w;
+    struct text out;
+
+    (void)state;
+    world_init(&w, 2, 2);
+    world_formula(&w, source, names);
+    w.rules.formula_target = 0.001;
+    world_say(&w, 0, 0);
+    world_say(&w, 1, 2);
+    world_poll(&w, 15000);
+    text_init(&out, 1 << 20);
+    decision_write_summary(&w.d, &(struct decision_names){.triggers = names, .trigger_count = 2, .formula = source},
+                           &out);
+    assert_string_equal(out.bytes, "2: formula failed (1 in a row): nothing is taken away "
+                                   "(not-finite in 1 / (tokens_per_min / pod_count))");
+    text_clear(&out);
+    decision_write_json(&w.d, &(struct decision_names){.triggers = names, .trigger_count = 2, .formula = source}, &out);
+    assert_non_null(strstr(out.bytes, "\"fault\":\"not-finite\",\"place\":\"1 / (tokens_per_min / pod_count)\""));
+    text_done(&out);
+    world_done(&w);
+}
+
+static void an_edited_formula_remembers_nothing(void **state)
+{
+    static const char *const names[] = {"a"};
+    struct world w, edited;
+    struct text bytes;
+    struct decide_memory *memory;
+
+    (void)state;
+    world_init(&w, 1, 1);
+    world_formula(&w, "held(a > 5, \"1m\") ? 20 : 10", names);
+    world_init(&edited, 1, 1);
+    world_formula(&edited, "held(a > 7, \"1m\") ? 20 : 10", names);
+    w.rules.formula_target = edited.rules.formula_target = 10;
+    world_say(&w, 0, 9);
+    world_poll_for(&w, 90000, 15000);
+    memory = decide_memory_adapt(w.memory, &w.rules, names, &edited.rules, names);
+    edited.memory = memory;
+    edited.samples[0] = w.samples[0];
+    edited.now_ms = w.now_ms;
+    world_poll(&edited, 15000);
+    assert_int_equal(edited.d.wished, 1); /* the minute begins anew */
+    memory = decide_memory_adapt(w.memory, &w.rules, names, &w.rules, names);
+    decide_memory_free(w.memory);
+    w.memory = memory;
+    world_poll(&w, 15000);
+    assert_int_equal(w.d.wished, 2);
+    text_init(&bytes, 10000);
+    decide_memory_write(w.memory, &bytes);
+    assert_false(decide_memory_read(&edited.rules, bytes.bytes, bytes.length, &memory)); /* of another text */
+    assert_true(decide_memory_read(&w.rules, bytes.bytes, bytes.length, &memory));
+    decide_memory_free(memory);
+    text_done(&bytes);
+    world_done(&w);
+    world_done(&edited);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +522,15 @@ int main(void)
         cmocka_unit_test(a_negative_result_asks_for_the_minimum),
         cmocka_unit_test(the_state_of_the_target_is_known),
         cmocka_unit_test(what_a_formula_remembers_advances_once),
+        cmocka_unit_test(in_hpa_mode),
+        cmocka_unit_test(nil_in_hpa_mode),
+        cmocka_unit_test(a_result_too_large_for_milli),
+        cmocka_unit_test(stand_ins_that_fail),
+        cmocka_unit_test(not_asked_yet),
+        cmocka_unit_test(a_formula_beside_cpu),
+        cmocka_unit_test(long_traces_keep_the_outside),
+        cmocka_unit_test(failures_are_told_with_their_place),
+        cmocka_unit_test(an_edited_formula_remembers_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
