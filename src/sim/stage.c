@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "journal/journal.h"
 #include "trigger/trigger.h"
 
@@ -31,6 +32,7 @@ struct stage *stage_new(const struct stage_options *options)
     struct error err;
 
     stage->platform.ops = &stage_platform_ops;
+    text_init(&stage->said, HTTP_BODY_MAX_BYTES);
     stage->options = *options;
     policy_settings_default(&stage->settings);
     if (options->settings)
@@ -48,6 +50,10 @@ static void free_platform(struct stage *stage)
 {
     for (struct stage_target *t = stage->targets, *next; t; t = next) {
         next = t->next;
+        for (size_t i = 0; i < t->label_count; i++) {
+            free((char *)t->labels[i].key);
+            free((char *)t->labels[i].value);
+        }
         free(t->pods);
         free(t->views);
         free(t);
@@ -74,6 +80,8 @@ void stage_free(struct stage *stage)
     journal_close(stage->journal);
     virtual_world_free(stage->world);
     free_platform(stage);
+    stage_sources_free(stage);
+    text_done(&stage->said);
     for (struct stage_file *f = stage->files, *next; f; f = next) {
         next = f->next;
         free(f->name);

@@ -8,7 +8,7 @@
  *     stage_run_until(s, 600 * SECOND_MS);                   -- since the start
  *     stage_replicas(s, "default", "Deployment", "app-a");
  *
- * Sources are whoever answers in the virtual world (virtual_answer, virtual_talk). The platform can be made to lie and to fail.
+ * Sources are whoever answers in the virtual world (virtual_answer, virtual_talk, stage_source). The platform can be made to lie and to fail.
  */
 #ifndef WEIR_SIM_STAGE_H
 #define WEIR_SIM_STAGE_H
@@ -30,6 +30,7 @@ struct stage_options {
     const char *journal;                    /* path, or NULL: in memory */
     int64_t ready_after_ms;                 /* of new pods */
     int64_t write_takes_ms;                 /* of a scale write */
+    bool invent;                            /* every variable, Secret and ConfigMap key that is asked for has some value */
 };
 
 struct stage *stage_new(const struct stage_options *options);
@@ -65,6 +66,8 @@ void stage_on_write(struct stage *stage, stage_wrote *wrote, void *arg);
 
 /* ScaledJobs: jobs of that owner that run; finishing the oldest running one. */
 size_t stage_jobs(struct stage *stage, const char *owner, bool finished);
+/* Jobs that are there already; before the manifest or after it. */
+void stage_put_jobs(struct stage *stage, const char *owner, int32_t running, int32_t pending);
 void stage_job_begin(struct stage *stage, const char *owner);  /* a pending one starts to run */
 bool stage_job_finish(struct stage *stage, const char *owner, bool succeeded);
 

@@ -1,11 +1,16 @@
-/* What stage.c and stage_platform.c share. */
+/* What stage.c, stage_platform.c and stage_source.c share. */
 #ifndef WEIR_SIM_STAGE_INTERNAL_H
 #define WEIR_SIM_STAGE_INTERNAL_H
 
 #include "sim/stage.h"
 
+#include "base/selector.h"
+#include "base/text.h"
 #include "platform/platform.h"
+#include "sim/stage_source.h"
 #include "sim/virtual.h"
+
+enum { STAGE_LABELS_MAX = 8 };
 
 struct stage_pod {
     char name[80];
@@ -21,6 +26,11 @@ struct stage_target { /* one workload, watched or not */
     uint32_t next_pod;
     int64_t cpu_request, memory_request;
     double cpu_ratio, memory_ratio;
+    struct stage_source *cpu_source, *memory_source; /* instead of the ratios, when set */
+    struct stage_source *count;                      /* how many pods there are; NULL: as many as replicas */
+    struct label labels[STAGE_LABELS_MAX];           /* of its pods; none: app=<name> */
+    size_t label_count;
+    bool own_nodes;                                  /* each pod on a node of its own */
     struct pod_view *views; /* of the last question */
     struct stage_target *next;
 };
@@ -39,6 +49,16 @@ struct stage_owner {
     struct job_view *views;
     uint32_t next_job;
     struct stage_owner *next;
+};
+struct stage_source {
+    struct stage *stage;
+    char *place;    /* "http://prom:9090" or "redis:6379"; "" where there is none */
+    char *asks;     /* the query, the URL, the key */
+    char *location; /* metrics-api: valueLocation; redis-streams: the group */
+    char *format;
+    stage_say *say;
+    void *arg;
+    struct stage_source *next;
 };
 struct stage_write { /* on its way */
     struct stage *stage;
@@ -64,6 +84,9 @@ struct stage {
     struct stage_owner *owners;
     int fail_writes;
     uint64_t writes;
+    struct stage_source *sources;
+    size_t source_count;
+    struct text said; /* the answer of a source, until it is copied */
     stage_wrote *wrote;
     void *wrote_arg;
     struct stage_file *files; /* what stage_manifest said, for a restart */
@@ -74,5 +97,9 @@ struct stage_target *stage_find(struct stage *stage, const char *ns, const char 
 struct stage_target *stage_named(struct stage *stage, const char *name);
 struct stage_owner *stage_owner_named(struct stage *stage, const char *name, bool make);
 void stage_set_pods(struct stage_target *target, int32_t count, bool ready);
+
+double stage_source_ratio(const struct stage_source *source);     /* negative: there are no metrics */
+int32_t stage_source_count(const struct stage_source *source);
+void stage_sources_free(struct stage *stage);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/selector.h"
 #include "net/loop.h"
 
@@ -38,6 +39,10 @@ struct stage_target *stage_find(struct stage *stage, const char *ns, const char 
     snprintf(target->ns, sizeof(target->ns), "%s", ns);
     snprintf(target->kind, sizeof(target->kind), "%s", kind);
     snprintf(target->name, sizeof(target->name), "%s", name);
+    if (strcmp(kind, "Pods") != 0) {
+        target->labels[0] = (struct label){mem_copy("app"), mem_copy(name)};
+        target->label_count = 1;
+    }
     target->next = stage->targets;
     stage->targets = target;
     return target;
@@ -60,6 +65,17 @@ void stage_set_pods(struct stage_target *target, int32_t count, bool ready)
         pod->ready_ticks_ms = ready ? ticks : ticks + target->stage->options.ready_after_ms;
     }
     target->pod_count = (size_t)count; /* the youngest go */
+}
+
+/* Pods whose number a source tells, and usage that one tells, are looked up whenever somebody looks. */
+static void follow_sources(struct stage_target *target)
+{
+    if (target->count)
+        stage_set_pods(target, stage_source_count(target->count), true);
+    if (target->cpu_source)
+        target->cpu_ratio = stage_source_ratio(target->cpu_source);
+    if (target->memory_source)
+        target->memory_ratio = stage_source_ratio(target->memory_source);
 }
 
 static bool pod_is_ready(const struct stage_target *target, size_t i)
@@ -100,14 +116,16 @@ static size_t on_pods(struct target *opaque, const struct pod_view **out)
     struct stage_target *target = (struct stage_target *)opaque;
     int64_t ticks = loop_ticks_ms(target->stage->loop), now = loop_now_ms(target->stage->loop);
 
+    follow_sources(target);
     for (size_t i = 0; i < target->pod_count; i++) {
         const struct stage_pod *pod = &target->pods[i];
 
         target->views[i] = (struct pod_view){.name = pod->name, .phase = POD_RUNNING,
                                              .ready = pod_is_ready(target, i) ? POD_READY_TRUE : POD_READY_FALSE,
+                                             .labels = target->labels, .label_count = target->label_count,
                                              .start_at_ms = now - (ticks - pod->created_ticks_ms),
                                              .ready_at_ms = now - (ticks - pod->ready_ticks_ms), .host = "127.0.0.1", .note = "",
-                                             .node = "stage", .cpu = usage_of(target->cpu_request, target->cpu_ratio, now),
+                                             .node = target->own_nodes ? pod->name : "stage", .cpu = usage_of(target->cpu_request, target->cpu_ratio, now),
                                              .memory = usage_of(target->memory_request, target->memory_ratio, now)};
     }
     *out = target->views;
@@ -127,23 +145,23 @@ static void land_scale(struct stage_write *write)
         stage->wrote(stage->wrote_arg, write->target->name, before, write->count, stage_now_ms(stage));
 }
 
-static void land_jobs(struct stage_write *write)
+static void add_job(struct stage_owner *owner, bool pending)
 {
-    struct stage_owner *owner = write->owner;
-    struct stage_job **end = &owner->jobs;
+    struct stage_job **end = &owner->jobs, *job = mem_alloc(sizeof(*job));
 
     while (*end)
         end = &(*end)->next;
-    for (int32_t i = 0; i < write->count; i++) {
-        struct stage_job *job = mem_alloc(sizeof(*job));
+    snprintf(job->name, sizeof(job->name), "%.120s-%u", owner->name, owner->next_job++);
+    job->pending = pending;
+    job->created_at_ms = loop_now_ms(owner->stage->loop);
+    job->generation = owner->generation;
+    *end = job;
+}
 
-        snprintf(job->name, sizeof(job->name), "%.120s-%u", owner->name, owner->next_job++);
-        job->pending = true;
-        job->created_at_ms = loop_now_ms(write->stage->loop);
-        job->generation = owner->generation;
-        *end = job;
-        end = &job->next;
-    }
+static void land_jobs(struct stage_write *write)
+{
+    for (int32_t i = 0; i < write->count; i++)
+        add_job(write->owner, true);
     write->stage->writes++;
 }
 
@@ -212,6 +230,9 @@ static struct job_owner *on_jobs_watch(struct platform *platform, const char *ns
     struct stage_owner *owner = stage_owner_named((struct stage *)platform, name, true);
 
     (void)ns, (void)changed, (void)arg;
+    for (struct stage_job *job = owner->jobs; job; job = job->next)
+        if (job->generation == 0) /* put there before anybody watched */
+            job->generation = generation;
     owner->generation = generation;
     return (struct job_owner *)owner;
 }
@@ -234,6 +255,17 @@ static size_t on_jobs(struct job_owner *opaque, const struct job_view **out)
     }
     *out = owner->views;
     return count;
+}
+
+void stage_put_jobs(struct stage *stage, const char *name, int32_t running, int32_t pending)
+{
+    struct stage_owner *owner = stage_owner_named(stage, name, true);
+
+    for (int32_t i = 0; i < running + pending; i++)
+        add_job(owner, i >= running);
+    for (struct stage_job *job = owner->jobs; job; job = job->next) /* they have been there for an hour */
+        if (job->created_at_ms == loop_now_ms(stage->loop))
+            job->created_at_ms -= 3600 * 1000;
 }
 
 static void on_jobs_create(struct job_owner *opaque, int32_t count, platform_done *done, void *arg)
@@ -259,17 +291,28 @@ static void on_job_delete(struct job_owner *opaque, const char *name)
 
 /* ------------------------------------------------------------------ the rest */
 
+/* Simulated workloads have no environment and there are no Secrets, unless the stage invents them. */
+static enum lookup invent(struct platform *platform, const char *name, struct secret **out)
+{
+    const char *value = stage_invented(name);
+
+    if (!((struct stage *)platform)->options.invent)
+        return LOOKUP_ABSENT;
+    *out = secret_new(value, strlen(value));
+    return LOOKUP_FOUND;
+}
+
 static enum lookup on_env(struct platform *platform, const struct target_key *key, const char *container, const char *name,
                           struct secret **out)
 {
-    (void)platform, (void)key, (void)container, (void)name, (void)out;
-    return LOOKUP_ABSENT; /* simulated workloads have no environment */
+    (void)key, (void)container;
+    return invent(platform, name, out);
 }
 
 static enum lookup on_data(struct platform *platform, const char *ns, const char *name, const char *key, struct secret **out)
 {
-    (void)platform, (void)ns, (void)name, (void)key, (void)out;
-    return LOOKUP_ABSENT;
+    (void)ns, (void)name;
+    return invent(platform, key, out);
 }
 
 static size_t on_select(struct platform *platform, const char *ns, const struct selector *selector, struct arena *arena,
@@ -279,15 +322,16 @@ static size_t on_select(struct platform *platform, const char *ns, const struct 
     const struct pod_view **list = NULL;
     size_t count = 0, total = 0;
 
-    for (struct stage_target *t = stage->targets; t; t = t->next)
+    for (struct stage_target *t = stage->targets; t; t = t->next) {
+        follow_sources(t);
         total += t->pod_count;
+    }
     list = arena_array(arena, total ? total : 1, sizeof(*list));
     for (struct stage_target *t = stage->targets; t; t = t->next) {
-        struct label label = {"app", t->name};
         const struct pod_view *views;
         size_t pods = on_pods((struct target *)t, &views);
 
-        for (size_t i = 0; strcmp(t->ns, ns) == 0 && selector_matches(selector, &label, 1) && i < pods; i++)
+        for (size_t i = 0; strcmp(t->ns, ns) == 0 && selector_matches(selector, t->labels, t->label_count) && i < pods; i++)
             list[count++] = &views[i];
     }
     *out = list;
