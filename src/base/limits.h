@@ -74,8 +74,7 @@ enum {
     JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
     LOG_LINE_MAX_BYTES = 16 * 1024,
     /* ---- the serving model ---- */
-    SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: the longest published week of one service has 27 million */
-    SIM_REPLICAS_MAX = 100 * 1000,          /* a run makes at one time: each event looks at all of them */
+    SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
 };
 
 #endif

@@ -103,6 +103,7 @@ struct serving {
     struct serving_request *requests;
     struct request *progress;
     size_t request_count, request_size, open;
+    int64_t backlog, backlog_tokens; /* arrived, not admitted */
     struct list router;
     struct serving_event *events;
     size_t event_count;
@@ -137,7 +138,8 @@ static size_t list_take(struct list *list)
     return item;
 }
 
-struct serving *serving_new(const struct serving_profile *profile, const struct serving_startup *startup, int32_t initial)
+struct serving *serving_new(const struct serving_profile *profile, const struct serving_startup *startup,
+                            int32_t initial)
 {
     struct serving *s = mem_alloc(sizeof(*s));
 
@@ -333,6 +335,8 @@ static int64_t plan_prefill(struct serving *s, struct replica *r)
         int64_t room = s->profile.chunk_tokens - chunk, prompt = s->requests[request].prompt;
 
         r->kv += size_of(s, request);
+        s->backlog--;
+        s->backlog_tokens -= size_of(s, request);
         s->requests[request].admitted_ns = s->now_ns;
         list_push(&r->prefilling, request);
         chunk += room < prompt ? room : prompt;
@@ -444,9 +448,14 @@ size_t serving_arrive(struct serving *s, int64_t prompt, int64_t generated)
         s->requests = mem_grow(s->requests, s->request_size, sizeof(struct serving_request));
         s->progress = mem_grow(s->progress, s->request_size, sizeof(struct request));
     }
-    s->requests[request] = (struct serving_request){.arrival_ns = s->now_ns, .prompt = prompt < 1 ? 1 : prompt,
-                                                    .generated = generated < 1 ? 1 : generated, .replica = -1, .assigned_ns = -1,
-                                                    .admitted_ns = -1, .first_ns = -1, .finished_ns = -1};
+    s->requests[request] = (struct serving_request){.arrival_ns = s->now_ns,
+                                                    .prompt = prompt < 1 ? 1 : prompt,
+                                                    .generated = generated < 1 ? 1 : generated,
+                                                    .replica = -1,
+                                                    .assigned_ns = -1,
+                                                    .admitted_ns = -1,
+                                                    .first_ns = -1,
+                                                    .finished_ns = -1};
     s->progress[request] = (struct request){0, 0};
     s->counters.arrived++;
     s->counters.arriving_prompt += s->requests[request].prompt;
@@ -456,6 +465,8 @@ size_t serving_arrive(struct serving *s, int64_t prompt, int64_t generated)
         return request;
     }
     s->open++;
+    s->backlog++;
+    s->backlog_tokens += size_of(s, request);
     size_t id = least_loaded(s);
     if (id < s->replica_count)
         assign(s, request, id);
@@ -469,8 +480,11 @@ static void create_replica(struct serving *s)
     size_t id = s->replica_count++;
 
     s->replicas = mem_grow(s->replicas, s->replica_count, sizeof(struct replica));
-    s->replicas[id] = (struct replica){.state = REPLICA_STARTING, .created_ns = s->now_ns,
-                                       .ready_ns = s->now_ns + serving_startup_ns(&s->startup, id), .draining_ns = -1, .gone_ns = -1};
+    s->replicas[id] = (struct replica){.state = REPLICA_STARTING,
+                                       .created_ns = s->now_ns,
+                                       .ready_ns = s->now_ns + serving_startup_ns(&s->startup, id),
+                                       .draining_ns = -1,
+                                       .gone_ns = -1};
 }
 
 static void remove_replica(struct serving *s, struct replica *r)
@@ -490,7 +504,7 @@ static void remove_some(struct serving *s, int32_t count)
 {
     static const enum replica_state order[] = {REPLICA_STARTING, REPLICA_READY};
 
-    for (size_t class = 0; class < 2; class++)
+    for (size_t class = 0; class < 2; class ++)
         for (size_t i = s->replica_count; i-- > s->first_live && count > 0;)
             if (s->replicas[i].state == order[class]) {
                 remove_replica(s, &s->replicas[i]);
@@ -515,6 +529,11 @@ void serving_scale(struct serving *s, int32_t replicas)
 }
 
 /* ------------------------------------------------------------------ questions */
+
+const struct serving_profile *serving_profile_of(const struct serving *s)
+{
+    return &s->profile;
+}
 
 int64_t serving_now_ns(const struct serving *s)
 {
@@ -551,9 +570,14 @@ struct serving_replica serving_replica(const struct serving *s, size_t id)
 {
     const struct replica *r = &s->replicas[id];
 
-    return (struct serving_replica){.state = r->state, .created_ns = r->created_ns, .ready_ns = r->ready_ns,
-                                    .draining_ns = r->draining_ns, .gone_ns = r->gone_ns, .waiting = (int64_t)r->queue.count,
-                                    .running = (int64_t)(r->prefilling.count + r->decoding.count), .kv = r->kv,
+    return (struct serving_replica){.state = r->state,
+                                    .created_ns = r->created_ns,
+                                    .ready_ns = r->ready_ns,
+                                    .draining_ns = r->draining_ns,
+                                    .gone_ns = r->gone_ns,
+                                    .waiting = (int64_t)r->queue.count,
+                                    .running = (int64_t)(r->prefilling.count + r->decoding.count),
+                                    .kv = r->kv,
                                     .outstanding = r->outstanding};
 }
 
@@ -568,6 +592,29 @@ size_t serving_open_requests(const struct serving *s)
     return s->open;
 }
 
+void serving_backlog(const struct serving *s, int64_t *requests, int64_t *tokens)
+{
+    *requests = s->backlog;
+    *tokens = s->backlog_tokens;
+}
+
+int64_t serving_boundary_ns(const struct serving *s, int64_t from_ns)
+{
+    int64_t first = SERVING_NEVER;
+
+    for (size_t i = s->first_live; i < s->replica_count; i++) {
+        const struct replica *r = &s->replicas[i];
+
+        if (!r->stepping || step_end_ns(r) < from_ns)
+            continue;
+        int64_t steps = from_ns > r->step_from_ns ? (from_ns - r->step_from_ns + r->step_ns - 1) / r->step_ns : 1;
+        int64_t at_ns = r->step_from_ns + steps * r->step_ns;
+        if (at_ns < first)
+            first = at_ns;
+    }
+    return first;
+}
+
 /* Tokens of whole steps of a leap that are done by now but not yet counted. */
 static int64_t leap_tokens(const struct serving *s, const struct replica *r)
 {
@@ -580,7 +627,9 @@ void serving_signals(const struct serving *s, struct serving_signals *out)
 {
     double kv_sum = 0;
 
-    *out = (struct serving_signals){.replicas = s->spec, .router = (int64_t)s->router.count, .waiting = (int64_t)s->router.count,
+    *out = (struct serving_signals){.replicas = s->spec,
+                                    .router = (int64_t)s->router.count,
+                                    .waiting = (int64_t)s->router.count,
                                     .counters = s->counters};
     for (size_t i = 0; i < s->router.count; i++)
         out->inflight_tokens += size_of(s, list_at(&s->router, i));
@@ -625,7 +674,8 @@ static bool nearest_rank(double *values, size_t count, double quantile, double *
 }
 
 /* The list is in order of time, so the window is its tail. */
-static bool quantile_of(const struct serving *s, const struct list *list, bool itl, int64_t window_ns, double quantile, double *out)
+static bool quantile_of(const struct serving *s, const struct list *list, bool itl, int64_t window_ns, double quantile,
+                        double *out)
 {
     double *values = mem_array(list->count ? list->count : 1, sizeof(double));
     size_t count = 0;

@@ -22,8 +22,8 @@
 #define SERVING_NEVER INT64_MAX
 
 struct serving_profile {
-    int64_t prefill_tps;                  /* prompt tokens per second of a replica */
-    int64_t itl_base_ns, itl_per_seq_ns;  /* a decode step with batch B takes base + per_seq * B */
+    int64_t prefill_tps;                 /* prompt tokens per second of a replica */
+    int64_t itl_base_ns, itl_per_seq_ns; /* a decode step with batch B takes base + per_seq * B */
     int64_t max_batch, kv_tokens, chunk_tokens;
     int gpus;
 };
@@ -63,25 +63,32 @@ struct serving_counters {
 
 struct serving;
 
-struct serving *serving_new(const struct serving_profile *profile, const struct serving_startup *startup, int32_t initial);
+struct serving *serving_new(const struct serving_profile *profile, const struct serving_startup *startup,
+                            int32_t initial);
 void serving_free(struct serving *serving);
 
 int64_t serving_next_ns(const struct serving *serving);      /* SERVING_NEVER: nothing happens without us */
 void serving_begin(struct serving *serving, int64_t now_ns); /* everything up to and at this instant: phases 1 and 2 */
 size_t serving_arrive(struct serving *serving, int64_t prompt, int64_t generated); /* phase 3; its index */
 void serving_scale(struct serving *serving, int32_t replicas);                     /* phases 5 and 6 */
-void serving_end(struct serving *serving);                   /* phase 7 */
+void serving_end(struct serving *serving);                                         /* phase 7 */
 /* begin, end for every instant of its own until there is none before `until_ns`; leaves the last instant ended. */
 void serving_run_until(struct serving *serving, int64_t until_ns);
 
+const struct serving_profile *serving_profile_of(const struct serving *serving);
 int64_t serving_now_ns(const struct serving *serving);
 int32_t serving_spec(const struct serving *serving);
 size_t serving_requests(const struct serving *serving, const struct serving_request **out);
-int64_t serving_generated(const struct serving *serving, size_t request); /* tokens made by now, those within a leap too */
+int64_t serving_generated(const struct serving *serving,
+                          size_t request);                   /* tokens made by now, those within a leap too */
 size_t serving_replica_count(const struct serving *serving); /* all there ever were */
 struct serving_replica serving_replica(const struct serving *serving, size_t id);
 size_t serving_events(const struct serving *serving, const struct serving_event **out);
 size_t serving_open_requests(const struct serving *serving); /* neither finished nor rejected */
+void serving_backlog(const struct serving *serving, int64_t *requests,
+                     int64_t *tokens); /* arrived, not yet admitted anywhere */
+/* The first step boundary at or after `from_ns`, those inside leaps too; SERVING_NEVER: no step is under way. */
+int64_t serving_boundary_ns(const struct serving *serving, int64_t from_ns);
 
 /* ---- signals (serving-model.md 3), at the instant begun ---- */
 struct serving_signals {
