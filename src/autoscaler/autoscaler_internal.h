@@ -40,6 +40,7 @@ struct object_trigger {
     struct sample sample;
     int64_t good_at_ms;        /* when the last good value was taken; 0: never */
     int64_t journaled_at_ms;
+    int64_t asked_ticks_ms;    /* when it was asked last; 0: never */
     struct series *series;     /* NULL: the formula needs no history of it */
     bool waiting;              /* this poll has not got its answer yet */
 };
@@ -61,7 +62,9 @@ struct object {
     int64_t due_ticks_ms;  /* next poll */
     uint32_t heap_index;   /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;      /* answers this poll still waits for */
-    bool due, decided_once, counted_first, write_in_flight, removed, mark;
+    bool due, decided_once, counted_first, removed, mark;
+    bool carried_out;      /* the last decision written down has been carried out: another write needs a record of its own */
+    struct write *write;   /* under way to the platform; NULL: none */
 
     void *last;            /* packed decision, or NULL */
     size_t last_bytes;
@@ -95,6 +98,12 @@ struct autoscaler {
 };
 
 /* object.c */
+/* A span of the wall clock is over, or the clock went back behind its start. */
+static inline bool wall_elapsed(int64_t since_ms, int64_t now_ms, int64_t span_ms)
+{
+    return now_ms < since_ms || now_ms - since_ms >= span_ms;
+}
+
 struct object *object_find(struct autoscaler *a, const char *key);
 /* A new version of an object's policy (owned by the object afterwards), or its first. */
 void object_put(struct autoscaler *a, const char *key, const char *file, struct policy *policy, int64_t now_ms);

@@ -26,9 +26,11 @@ static void gather_jobs(struct object *object, struct job_facts *facts, struct a
     for (size_t i = 0; i < policy->trigger_count; i++)
         samples[i] = policy->triggers[i].error ? (struct sample){.state = SAMPLE_FAILED, .at_ms = now_ms}
                                                : object->triggers[i].sample;
+    if (object->jobs_created_at_ms > now_ms) /* the clock went back: what was created then must not forbid until it is then again */
+        object->jobs_created_at_ms = now_ms;
     *facts = (struct job_facts){.now_ms = now_ms, .samples = samples, .created_last_at_ms = object->jobs_created_at_ms};
     for (size_t i = 0; i < count; i++) {
-        if (views[i].created_at_ms > facts->created_last_at_ms)
+        if (views[i].created_at_ms > facts->created_last_at_ms && views[i].created_at_ms <= now_ms)
             facts->created_last_at_ms = views[i].created_at_ms;
         facts->running += !views[i].finished;
         facts->pending += !views[i].finished && views[i].pending;
@@ -124,7 +126,7 @@ void job_apply(struct object *object, int64_t now_ms)
 
     if (policy->job_rules.paused || !object->last_job || policy->rules.mode == DECIDE_OBSERVE)
         return;
-    if (object->last_job->create > 0 && !object->write_in_flight) {
+    if (object->last_job->create > 0 && !object->write) {
         object->jobs_created_at_ms = now_ms;
         object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done,
                                                     write_begin(object, NULL));

@@ -86,6 +86,7 @@ static void carry_over(const struct policy *old, const struct object_trigger *fr
                 continue;
             object->triggers[i].sample = from[j].sample;
             object->triggers[i].good_at_ms = from[j].good_at_ms;
+            object->triggers[i].asked_ticks_ms = from[j].asked_ticks_ms;
             copy_series(object->triggers[i].series, from[j].series);
         }
     }
@@ -159,7 +160,8 @@ static void watch_target(struct object *object, const struct policy *old)
     if (object->target && old && same_target(old, policy))
         return;
     drop_target(object);
-    object->original_replicas = -1;
+    if (old) /* else it may just have been restored */
+        object->original_replicas = -1;
     object->target = platform->ops->target_watch(platform, &policy->target, on_changed, object);
 }
 

@@ -133,6 +133,18 @@ void schedule_next(struct object *object)
     heap_add(object, at_phase(object, ticks + interval / 4, interval));
 }
 
+/* A trigger with useCachedMetrics is asked less often than its object; half an interval is room for late polls. */
+static bool is_its_turn(const struct object *object, size_t i, int64_t ticks, int64_t interval)
+{
+    const struct object_trigger *t = &object->triggers[i];
+    struct target_view view = {.replicas = 0};
+
+    if (t->asked_ticks_ms == 0 || !object->policy->triggers[i].use_cached_metrics || !object->target)
+        return true;
+    object->a->parts.platform->ops->target_view(object->target, &view);
+    return ticks - t->asked_ticks_ms + interval / 2 > policy_interval_ms(object->policy, i, view.replicas);
+}
+
 void schedule_remove(struct object *object)
 {
     heap_remove(object);
@@ -158,8 +170,10 @@ static void start_poll(struct object *object, int64_t ticks)
     for (size_t i = 0; i < p->trigger_count; i++) {
         struct object_trigger *t = &object->triggers[i];
 
-        if (t->question && !(p->is_job ? p->job_rules.paused : p->rules.paused) &&
-            question_ask(t->question, object, (uint16_t)i, interval)) {
+        if (!t->question || (p->is_job ? p->job_rules.paused : p->rules.paused) || !is_its_turn(object, i, ticks, interval))
+            continue;
+        t->asked_ticks_ms = ticks;
+        if (question_ask(t->question, object, (uint16_t)i, interval)) {
             t->waiting = true;
             object->waiting++;
         }

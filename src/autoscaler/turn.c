@@ -182,7 +182,7 @@ static void journal_object(struct object *object, const struct decision *decisio
     for (size_t i = 0; i < object->policy->trigger_count; i++) {
         struct object_trigger *t = &object->triggers[i];
 
-        if (t->sample.state == SAMPLE_NONE || now_ms - t->journaled_at_ms < SAMPLE_JOURNAL_MS)
+        if (t->sample.state == SAMPLE_NONE || !wall_elapsed(t->journaled_at_ms, now_ms, SAMPLE_JOURNAL_MS))
             continue;
         journal_sample(journal, object->key, object->policy->names[i], &t->sample);
         t->journaled_at_ms = now_ms;
@@ -192,7 +192,7 @@ static void journal_object(struct object *object, const struct decision *decisio
 
         journal_decision(journal, object->key, object->policy->generation, decision, &names, object_notes(object, a->turn));
     }
-    if (changed || now_ms - object->stated_at_ms >= STATE_JOURNAL_MS) {
+    if (changed || wall_elapsed(object->stated_at_ms, now_ms, STATE_JOURNAL_MS)) {
         struct text memory;
 
         text_init(&memory, 1024 * 1024);
@@ -258,10 +258,12 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
     object->errors += decision->error;
     a->stats.decisions++;
     a->stats.by_reason[decision->reason]++;
-    bool changed = keep_decision(object, decision);
-    journal_object(object, decision, changed, now_ms);
-    if (changed)
+    bool tell = keep_decision(object, decision) || (decision->write && object->carried_out);
+    journal_object(object, decision, tell, now_ms);
+    if (tell) {
         log_outcome(object, decision);
+        object->carried_out = false;
+    }
     object_count_first(object, now_ms);
 }
 
@@ -281,7 +283,7 @@ struct write *write_begin(struct object *object, const struct decision *decision
     }
     write->next = a->writes;
     a->writes = write;
-    object->write_in_flight = true;
+    object->write = write;
     return write;
 }
 
@@ -295,14 +297,18 @@ static void write_finish(struct write *write, const struct error *err)
             *at = write->next;
             break;
         }
+    if (object && object->write != write) /* of an earlier object of that name */
+        object = NULL;
     if (object)
-        object->write_in_flight = false;
+        object->write = NULL;
     if (err) {
         a->stats.scale_failures++;
         log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text, NULL);
         return;
     }
     a->stats.scales++;
+    if (object)
+        object->carried_out = true;
     if (object && object->policy == write->policy && write->decision)
         decide_applied(&object->policy->rules, object->memory, write->decision);
 }
@@ -329,7 +335,7 @@ static void object_apply(struct object *object, const struct decision *decision)
 {
     struct autoscaler *a = object->a;
 
-    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write_in_flight)
+    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write)
         return;
     a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
                                          write_done, write_begin(object, decision));
