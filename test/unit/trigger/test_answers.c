@@ -118,7 +118,7 @@ static void test_gjson_depth(void **state)
     memset(path, '[', 4000);
     assert_null(gjson_get(root, path, arena));
     for (size_t i = 0; i < 4000; i += 10)
-        memcpy(path + i, "@reverse|x" + 0, 10);
+        memcpy(path + i, "@reverse|x", 10);
     (void)gjson_get(root, path, arena);
     arena_free(arena);
 }
