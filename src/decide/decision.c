@@ -17,11 +17,25 @@ static bool counts_are_possible(const struct decision *d)
            d->trace_count <= DECISION_TRACE_MAX && (unsigned)d->reason < REASON_COUNT;
 }
 
+/* Words are looked up by these, so bytes from a journal may not make them anything else. */
+static bool words_are_known(const struct decision *d)
+{
+    bool known = (unsigned)d->formula_fault <= FAULT_NOT_FINITE && (unsigned)d->formula_state <= SAMPLE_FAILED &&
+                 (unsigned)d->formula.type <= FORMULA_FAILED && isfinite(d->formula.number) && d->at_ms >= 0 &&
+                 d->at_ms <= INT64_MAX / 4 && d->next_at_ms >= 0 && d->next_at_ms <= INT64_MAX / 4;
+
+    for (uint16_t i = 0; i < d->input_count; i++)
+        known &= (unsigned)d->inputs[i].state <= SAMPLE_FAILED && isfinite(d->inputs[i].value);
+    for (uint16_t i = 0; i < d->trace_count; i++)
+        known &= isfinite(d->trace[i].number);
+    return known;
+}
+
 bool decision_is_closed(const struct decision *decision)
 {
     int32_t count = decision->before;
 
-    if (!counts_are_possible(decision))
+    if (!counts_are_possible(decision) || !words_are_known(decision))
         return false;
     for (uint16_t i = 0; i < decision->step_count; i++) {
         const struct decision_step *step = &decision->steps[i];
@@ -31,9 +45,6 @@ bool decision_is_closed(const struct decision *decision)
             return false;
         count = step->after;
     }
-    for (uint16_t i = 0; i < decision->input_count; i++)
-        if (!isfinite(decision->inputs[i].value))
-            return false;
     return count == decision->after && decision->write == (decision->after != decision->before);
 }
 

@@ -242,6 +242,7 @@ static void code_moments(struct coder *c, struct hpa_moments *moments)
 
         CODE(c, moment.at_ms);
         CODE(c, moment.count);
+        c->broken |= moment.at_ms < 0;
         if (!c->writing && !c->broken)
             hpa_moments_add(moments, moment.at_ms, moment.count);
     }
@@ -252,11 +253,13 @@ static void code_trigger(struct coder *c, struct trigger_memory *trigger)
     CODE(c, trigger->missing_since_ms);
     CODE(c, trigger->counted_at_ms);
     CODE(c, trigger->failures);
+    c->broken |= trigger->failures < 0 || (trigger->missing_since_ms < 0 && trigger->missing_since_ms != NEVER_MS);
 }
 
 static void code_memory(struct coder *c, struct decide_memory *memory)
 {
     CODE(c, memory->last_active_at_ms);
+    c->broken |= memory->last_active_at_ms < 0 && memory->last_active_at_ms != NEVER_MS;
     code_moments(c, &memory->highs);
     code_moments(c, &memory->lows);
     code_moments(c, &memory->ups);
