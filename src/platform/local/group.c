@@ -21,15 +21,14 @@
 
 /* ------------------------------------------------------------------ find, make, free */
 
+/* Names of targets come from ScaledObjects and may be anything. */
 static char *key_of(const char *kind, const char *ns, const char *name)
 {
-    struct text key;
+    char *key;
 
-    text_init(&key, PATH_MAX);
-    text_printf(&key, "%s %s/%s", kind, ns, name);
-    char *out = text_take(&key);
-    text_done(&key);
-    return out;
+    if (asprintf(&key, "%s %s/%s", kind, ns, name) < 0)
+        abort();
+    return key;
 }
 
 struct group *group_find(struct local *local, const char *kind, const char *ns, const char *name)
@@ -86,6 +85,16 @@ void group_free(struct group *group)
     free(group->file);
     free(group->dir);
     free(group);
+}
+
+void group_forget_if_unused(struct group *group)
+{
+    if (group->due || group->file != NULL || group->count != 0 || group->targets != NULL || group->spec != NULL)
+        return;
+    char *key = key_of(group->kind, group->ns, group->name);
+    map_remove(group->local->groups, key);
+    free(key);
+    group_free(group);
 }
 
 void group_changed(struct group *group)

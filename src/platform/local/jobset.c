@@ -389,5 +389,6 @@ void jobset_adopt(struct jobset *set)
         job_adopt(job);
     }
     closedir(dir);
-    qsort(set->list, set->count, sizeof *set->list, compare_jobs);
+    if (set->count > 0)
+        qsort(set->list, set->count, sizeof *set->list, compare_jobs);
 }

@@ -2,7 +2,8 @@
  * local: the platform's table over groups and jobsets, and what they share: notices, turns, usage, events, start and stop.
  *
  * Nothing is told from inside a call: changes mark notices and workloads due, and one flush in a later turn starts a few
- * processes, then tells those who watch. Only one Weir works in a data directory: it holds a lock on local/lock.
+ * processes, then tells those who watch. Only one Weir works in a data directory: it holds a lock on local/.lock
+ * (no namespace begins with a dot).
  */
 #include "platform/local/local_internal.h"
 
@@ -101,18 +102,6 @@ void local_due_jobset(struct local *local, struct jobset *set)
     arm_flush(local);
 }
 
-/* What has neither manifest, process nor watcher any more is forgotten. */
-static void forget_if_unused(struct local *local, struct group *group)
-{
-    char key[PATH_MAX];
-
-    if (group->due || group->file != NULL || group->count != 0 || group->targets != NULL || group->spec != NULL)
-        return;
-    snprintf(key, sizeof key, "%s %s/%s", group->kind, group->ns, group->name);
-    map_remove(local->groups, key);
-    group_free(group);
-}
-
 static void reconcile_due(struct local *local)
 {
     int starts_left = STARTS_PER_TURN_MAX;
@@ -126,7 +115,7 @@ static void reconcile_due(struct local *local)
         groups = group->next_due;
         group->due = false;
         group_reconcile(group, &starts_left);
-        forget_if_unused(local, group);
+        group_forget_if_unused(group);
     }
     while (sets != NULL) {
         struct jobset *set = sets;
@@ -697,7 +686,7 @@ static bool lock_directory(struct local *local, struct error *err)
 {
     char path[PATH_MAX], holder[32] = "";
 
-    if (snprintf(path, sizeof path, "%s/lock", local->root) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/.lock", local->root) >= (int)sizeof path)
         return error_set_machine(err, ENAMETOOLONG, "lock", local->root);
     local->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (local->lock_fd < 0)

@@ -3,7 +3,7 @@
  *
  * Each replica runs under a weir-shim, so that it outlives a crash of Weir and is adopted by the next one:
  *
- *     data_dir/local/lock, events.log
+ *     data_dir/local/.lock, events.log
  *     data_dir/local/<namespace>/<kind>.<name>/workload              the file it comes from, the count it was scaled to
  *     data_dir/local/<namespace>/<kind>.<name>/<ordinal>/            process, exit, log, log.1 (written by the shim), lock (held
  *                                                                    by the shim while it lives), replica, volumes/

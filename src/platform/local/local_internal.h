@@ -109,6 +109,8 @@ bool group_scale(struct group *group, int32_t replicas, struct error *err);
 void group_adopt(struct group *group); /* from its directory */
 size_t group_living(const struct group *group);
 void group_free(struct group *group);
+/* What has neither manifest, process nor watcher any more is gone after this. */
+void group_forget_if_unused(struct group *group);
 
 struct replica *replica_new(struct group *group, int ordinal);
 void replica_free(struct replica *replica); /* the process goes on living */

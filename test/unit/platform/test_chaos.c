@@ -127,16 +127,19 @@ static void kill_one(const struct world *w)
 
 /* ------------------------------------------------------------------ the test */
 
-/* The life of a Weir, which ends when it is killed. The first makes the jobs. */
-static void live(struct world *w, bool first)
+/* The life of a Weir, which ends when it is killed. The first makes the jobs, and says so. */
+static void live(struct world *w, bool first, int told)
 {
     world_open(w, own_path());
     struct target *t = world_watch(w, "Deployment", "web");
     struct job_owner *jobs = w->platform->ops->jobs_watch(w->platform, "default", "work", 1, world_changed, w);
     world_apply(w, "/tmp/web.yaml", web);
     world_apply(w, "/tmp/work.yaml", work);
-    if (first)
+    if (first) {
         w->platform->ops->jobs_create(jobs, JOBS, world_done, w);
+        if (write(told, "x", 1) != 1)
+            _exit(1);
+    }
     for (;;) {
         world_scale(w, t, (int32_t)draw(ORDINALS + 1));
         world_turn(w, 5 + draw(60));
@@ -174,10 +177,17 @@ static void nothing_is_doubled_or_lost(void **state)
     seed = chosen ? strtoull(chosen, NULL, 10) : 1;
     world_close(w);
     for (int round = 0, last = rounds ? atoi(rounds) : ROUNDS; round < last; round++) {
+        int told[2];
+        char byte;
+        assert_int_equal(pipe(told), 0);
         pid_t pid = fork();
         if (pid == 0)
-            live(w, round == 0);
-        usleep((round == 0 ? 300 : 1 + draw(250)) * 1000);
+            live(w, round == 0, told[1]);
+        close(told[1]);
+        if (round == 0)
+            assert_int_equal(read(told[0], &byte, 1), 1);
+        usleep((1 + draw(250)) * 1000);
+        close(told[0]);
         kill_one(w);
         assert_nothing_doubled(w);
         usleep(draw(100) * 1000);
