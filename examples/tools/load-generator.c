@@ -1,6 +1,6 @@
 /*
- * load-generator: users of a model service. Replays a trace or a ramp of completion requests, sends each to the least loaded ready replica
- * of a Weir object, holds them while there are none, and serves what a gateway would know:
+ * load-generator: users of a model service, and the gateway in front of it. Replays a trace or a ramp of completion requests, sends each to
+ * the least loaded ready replica of one or several Weir objects, holds them while there are none, and serves what a gateway would know:
  *
  *     GET /totals    {"tokens_per_min": ..., "request_rate": ..., "queue_length": ..., ...}   for metrics-api triggers
  *     GET /metrics   the same as Prometheus text
@@ -8,43 +8,43 @@
  *     load-generator --object default/chat --ramp 0:1,60:12,120:1 --prompt 400 --generated 100
  *     load-generator --object default/chat --trace examples/traces/AzureLLMInferenceTrace_conv.csv --speed 10
  *
- * Traces: Azure's CSV (TIMESTAMP,ContextTokens,GeneratedTokens), Mooncake's JSON lines, CSV of 10-second sums (t_s,requests,
- * prompt_tokens,generated_tokens). Replicas' addresses come from Weir's API (replicaList[].address).
+ * The forms of traces are those of src/sim/trace.h. Replicas' addresses come from Weir's API (replicaList[].address), twice a second. A
+ * replica that refuses or breaks off is left alone until the API is asked again, and its request goes to another.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "net/loop.h"
 #include "net/server.h"
 #include "net/transport.h"
+#include "sim/trace.h"
 
 enum {
     REPLICAS_MAX_KNOWN = 256,
-    HELD_MAX = 100000,      /* more than that waits for nobody: the oldest give up */
-    TRIES_MAX = 3,
+    HELD_MAX = 100000, /* more than that waits for nobody: the oldest give up */
+    TRIES_MAX = 20,    /* half a second apart at least */
+    OBJECTS_MAX_SERVED = 8,
+    TRACE_LINE_MAX_BYTES = 1024 * 1024, /* Mooncake's lines list the blocks of a prompt */
     DISCOVER_MS = 500,
     TICK_MS = 20,
-    BUCKETS = 600,          /* one-second sums for the rates: ten minutes */
+    BUCKETS = 600, /* one-second sums for the rates: ten minutes */
     REQUEST_TIMEOUT_MS = 10 * 60 * 1000,
-};
-
-struct row {
-    double at_s;
-    int64_t prompt, generated;
 };
 
 struct replica {
     char address[128];
     int64_t outstanding; /* tokens */
+    size_t object;
     bool seen;
 };
 
@@ -59,18 +59,22 @@ static struct {
     struct transport *transport;
     struct server *server;
     struct timer *tick, *discover, *progress;
-    const char *weir, *object;
+    const char *weir;
+    struct object {
+        const char *name; /* namespace/name */
+        bool asked;
+        char error[200];
+    } objects[OBJECTS_MAX_SERVED];
+    size_t object_count;
     double speed;
-    struct row *rows;          /* of the trace, or made of the ramp */
-    size_t row_count, next_row;
+    struct trace trace; /* as read, or made of the ramp */
+    size_t next_row;
     bool repeat;
-    double span_s;             /* of one round */
+    int64_t span_ns; /* of one round */
     int64_t started_ms, round_ms, duration_ms;
     int64_t window_s;
     struct replica replicas[REPLICAS_MAX_KNOWN];
     size_t replica_count;
-    bool discovering;
-    char discover_error[200];
     struct call *held_first, *held_last;
     size_t held, flying;
     uint64_t sent, finished, failed, given_up;
@@ -119,7 +123,8 @@ static struct totals totals_now(void)
         generated += load.buckets[i].generated;
         latency += load.buckets[i].latency_ms;
     }
-    return (struct totals){.request_rate = (double)arrived / (double)span, .finished_rate = (double)finished / (double)span,
+    return (struct totals){.request_rate = (double)arrived / (double)span,
+                           .finished_rate = (double)finished / (double)span,
                            .tokens_per_min = (double)tokens * 60 / (double)span,
                            .generated_per_min = (double)generated * 60 / (double)span,
                            .mean_latency_s = finished ? (double)latency / (double)finished / 1000 : 0};
@@ -145,6 +150,7 @@ static void add_figures(struct text *out, bool json)
     add_figure(out, json, "tokens_per_min", t.tokens_per_min, false);
     add_figure(out, json, "generated_tokens_per_min", t.generated_per_min, false);
     add_figure(out, json, "request_rate", t.request_rate, false);
+    add_figure(out, json, "requests_per_min", t.request_rate * 60, false);
     add_figure(out, json, "finished_rate", t.finished_rate, false);
     add_figure(out, json, "queue_length", (double)(load.held + load.flying), false);
     add_figure(out, json, "held", (double)load.held, false);
@@ -170,8 +176,6 @@ static void on_metrics(void *arg, const struct server_request *request, struct s
 }
 
 /* ------------------------------------------------------------------ sending */
-
-static void send_held(void);
 
 static void hold(struct call *call, bool first)
 {
@@ -205,8 +209,7 @@ static void on_reply(void *arg, const struct http_reply *reply)
     size_t i = bucket_now();
 
     load.flying--;
-    if (call->replica < (int)load.replica_count)
-        load.replicas[call->replica].outstanding -= call->prompt + call->generated;
+    load.replicas[call->replica].outstanding -= call->prompt + call->generated;
     if (!reply->failed && reply->status == 200) {
         load.finished++;
         load.buckets[i].finished++;
@@ -215,7 +218,8 @@ static void on_reply(void *arg, const struct http_reply *reply)
         load.buckets[i].latency_ms += now_ms() - call->arrived_ms;
         free(call);
     } else if (++call->tries < TRIES_MAX) {
-        hold(call, true); /* its replica went away: another will do */
+        load.replicas[call->replica].seen = false; /* it goes away, or is not there yet */
+        hold(call, true);
     } else {
         load.failed++;
         free(call);
@@ -237,8 +241,9 @@ static void send_call(struct call *call, int replica)
 {
     static const struct http_header headers[] = {{.name = "Content-Type", .value = "application/json"}};
     char url[200], body[200];
-    int length = snprintf(body, sizeof(body), "{\"model\":\"sim\",\"prompt\":\"x\",\"prompt_tokens\":%lld,\"max_tokens\":%lld}",
-                          (long long)call->prompt, (long long)call->generated);
+    int length =
+        snprintf(body, sizeof(body), "{\"model\":\"sim\",\"prompt\":\"x\",\"prompt_tokens\":%lld,\"max_tokens\":%lld}",
+                 (long long)call->prompt, (long long)call->generated);
 
     snprintf(url, sizeof(url), "http://%s/v1/completions", load.replicas[replica].address);
     call->replica = replica;
@@ -246,8 +251,13 @@ static void send_call(struct call *call, int replica)
     load.flying++;
     load.sent++;
     load.transport->ops->http(load.transport,
-                              &(struct http_request){.method = "POST", .url = url, .headers = headers, .header_count = 1,
-                                                     .body = body, .body_length = (size_t)length, .timeout_ms = REQUEST_TIMEOUT_MS},
+                              &(struct http_request){.method = "POST",
+                                                     .url = url,
+                                                     .headers = headers,
+                                                     .header_count = 1,
+                                                     .body = body,
+                                                     .body_length = (size_t)length,
+                                                     .timeout_ms = REQUEST_TIMEOUT_MS},
                               on_reply, call);
 }
 
@@ -268,38 +278,55 @@ static void send_held(void)
 
 /* ------------------------------------------------------------------ replicas, from Weir */
 
-static void know_replica(const char *address)
+/* A place that nobody uses, or a new one; NULL: there is none. */
+static struct replica *free_place(void)
 {
     for (size_t i = 0; i < load.replica_count; i++)
-        if (strcmp(load.replicas[i].address, address) == 0) {
+        if (!load.replicas[i].seen && load.replicas[i].outstanding == 0)
+            return &load.replicas[i];
+    return load.replica_count < REPLICAS_MAX_KNOWN ? &load.replicas[load.replica_count++] : NULL;
+}
+
+static void know_replica(size_t object, const char *address)
+{
+    struct replica *r;
+
+    for (size_t i = 0; i < load.replica_count; i++)
+        if (load.replicas[i].object == object && strcmp(load.replicas[i].address, address) == 0) {
             load.replicas[i].seen = true;
             return;
         }
-    if (load.replica_count == REPLICAS_MAX_KNOWN)
+    if ((r = free_place()) == NULL)
         return;
-    struct replica *r = &load.replicas[load.replica_count++];
     snprintf(r->address, sizeof(r->address), "%s", address);
-    r->outstanding = 0;
+    r->object = object;
     r->seen = true;
 }
 
 static void on_object(void *arg, const struct http_reply *reply)
 {
-    json_t *answer = reply->failed || reply->status != 200 ? NULL : json_loadb(reply->body, reply->body_length, 0, NULL);
-    size_t i;
-    json_t *entry;
+    struct object *object = arg;
+    size_t index = (size_t)(object - load.objects), i;
+    json_t *answer =
+               reply->failed || reply->status != 200 ? NULL : json_loadb(reply->body, reply->body_length, 0, NULL),
+           *entry;
 
-    (void)arg;
-    load.discovering = false;
+    object->asked = false;
     for (size_t r = 0; r < load.replica_count; r++)
-        load.replicas[r].seen = false;
-    json_array_foreach(json_object_get(answer, "replicaList"), i, entry) {
+        load.replicas[r].seen &= load.replicas[r].object != index;
+    json_array_foreach(json_object_get(answer, "replicaList"), i, entry)
+    {
         const char *address = json_string_value(json_object_get(entry, "address"));
 
-        if (address && json_is_true(json_object_get(entry, "ready")) && !json_is_true(json_object_get(entry, "terminating")))
-            know_replica(address);
+        if (address && json_is_true(json_object_get(entry, "ready")) &&
+            !json_is_true(json_object_get(entry, "terminating")))
+            know_replica(index, address);
     }
-    snprintf(load.discover_error, sizeof(load.discover_error), "%s", reply->failed ? reply->error.text : answer ? "" : "no such object");
+    if (reply->failed)
+        snprintf(object->error, sizeof(object->error), "%.150s", reply->error.text);
+    else
+        snprintf(object->error, sizeof(object->error), "%s%.100s", answer ? "" : "Weir has no object ",
+                 answer ? "" : object->name);
     json_decref(answer);
     send_held();
 }
@@ -310,37 +337,51 @@ static void on_discover(void *arg)
 
     (void)arg;
     loop_timer_set(load.discover, DISCOVER_MS);
-    if (load.discovering)
-        return;
-    load.discovering = true;
-    snprintf(url, sizeof(url), "%s/api/v1/objects/%s", load.weir, load.object);
-    load.transport->ops->http(load.transport, &(struct http_request){.method = "GET", .url = url}, on_object, NULL);
+    for (size_t i = 0; i < load.object_count; i++) {
+        struct object *object = &load.objects[i];
+
+        if (object->asked)
+            continue;
+        object->asked = true;
+        snprintf(url, sizeof(url), "%s/api/v1/objects/%s", load.weir, object->name);
+        load.transport->ops->http(load.transport, &(struct http_request){.method = "GET", .url = url}, on_object,
+                                  object);
+    }
 }
 
 /* ------------------------------------------------------------------ time */
 
+static void arrive(const struct trace_request *request)
+{
+    struct call *call = mem_alloc(sizeof(*call));
+
+    call->prompt = request->prompt > 0 ? request->prompt : 1;
+    call->generated = request->generated > 0 ? request->generated : 1;
+    call->arrived_ms = now_ms();
+    load.buckets[bucket_now()].arrived++;
+    hold(call, false);
+}
+
+static bool is_over(void)
+{
+    bool served = load.next_row == load.trace.count && !load.repeat && load.held + load.flying == 0;
+
+    return served || (load.duration_ms > 0 && now_ms() - load.started_ms >= load.duration_ms);
+}
+
 static void on_tick(void *arg)
 {
-    double t_s = (double)(now_ms() - load.round_ms) / 1000 * load.speed;
+    int64_t t_ns = (int64_t)((double)(now_ms() - load.round_ms) * 1e6 * load.speed);
 
     (void)arg;
-    while (load.next_row < load.row_count && load.rows[load.next_row].at_s <= t_s) {
-        const struct row *row = &load.rows[load.next_row++];
-        struct call *call = mem_alloc(sizeof(*call));
-
-        call->prompt = row->prompt;
-        call->generated = row->generated;
-        call->arrived_ms = now_ms();
-        load.buckets[bucket_now()].arrived++;
-        hold(call, false);
-    }
-    if (load.next_row == load.row_count && load.repeat && t_s >= load.span_s) {
+    while (load.next_row < load.trace.count && load.trace.requests[load.next_row].at_ns <= t_ns)
+        arrive(&load.trace.requests[load.next_row++]);
+    if (load.next_row == load.trace.count && load.repeat && t_ns >= load.span_ns) {
         load.next_row = 0;
         load.round_ms = now_ms();
     }
     send_held();
-    bool over = load.next_row == load.row_count && !load.repeat && load.held + load.flying == 0;
-    if (over || (load.duration_ms > 0 && now_ms() - load.started_ms >= load.duration_ms))
+    if (is_over())
         loop_stop(load.loop);
     else
         loop_timer_set(load.tick, TICK_MS);
@@ -355,25 +396,30 @@ static size_t ready_count(void)
     return count;
 }
 
+static const char *first_error(void)
+{
+    for (size_t i = 0; i < load.object_count; i++)
+        if (load.objects[i].error[0])
+            return load.objects[i].error;
+    return "";
+}
+
 static void on_progress(void *arg)
 {
     struct totals t = totals_now();
 
     (void)arg;
-    fprintf(stderr, "\r\033[K%4lld s  %6.1f req/s in  %6.1f out  %9.0f tokens/min  %4zu in flight  %4zu held  %2zu ready  %.1f s  %s",
-            (long long)(now_ms() - load.started_ms) / 1000, t.request_rate, t.finished_rate, t.tokens_per_min, load.flying, load.held,
-            ready_count(), t.mean_latency_s, load.discover_error);
+    fprintf(stderr,
+            "\r\033[K%4lld s  %6.1f req/s in  %6.1f out  %9.0f tokens/min  %4zu in flight  %4zu held  %2zu ready  %.1f "
+            "s  %s",
+            (long long)(now_ms() - load.started_ms) / 1000, t.request_rate, t.finished_rate, t.tokens_per_min,
+            load.flying, load.held, ready_count(), t.mean_latency_s, first_error());
     loop_timer_set(load.progress, 1000);
 }
 
 /* ------------------------------------------------------------------ what to send */
 
-static void add_row(double at_s, int64_t prompt, int64_t generated)
-{
-    if ((load.row_count & (load.row_count + 1)) == 0 || load.row_count == 0)
-        load.rows = mem_grow(load.rows, load.row_count * 2 + 16, sizeof(struct row));
-    load.rows[load.row_count++] = (struct row){at_s, prompt > 0 ? prompt : 1, generated > 0 ? generated : 1};
-}
+enum { RAMP_STEPS_PER_S = 100, RAMP_SPAN_MAX_S = 1000 * 1000, RAMP_RATE_MAX = 10000 };
 
 /* "0:1,60:12,120:1": requests a second at these seconds, straight lines in between. Requests are spaced evenly. */
 static bool read_ramp(const char *text, int64_t prompt, int64_t generated)
@@ -384,105 +430,75 @@ static bool read_ramp(const char *text, int64_t prompt, int64_t generated)
     for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         double t1, r1;
 
-        if (sscanf(at, "%lf:%lf", &t1, &r1) != 2 || (!first && t1 <= t0) || r1 < 0 || t1 < 0 || r1 > 10000 || t1 > 1e6)
+        if (sscanf(at, "%lf:%lf", &t1, &r1) != 2 || !(first ? t1 >= 0 : t1 > t0) || !(r1 >= 0 && r1 <= RAMP_RATE_MAX) ||
+            t1 > RAMP_SPAN_MAX_S)
             return false;
-        for (double t = t0; !first && t < t1; t += 0.01) {
-            due += (r0 + (r1 - r0) * (t - t0) / (t1 - t0)) * 0.01;
+        for (double t = t0; !first && t < t1 && load.trace.count < SIM_TRACE_REQUESTS_MAX;
+             t += 1.0 / RAMP_STEPS_PER_S) {
+            due += (r0 + (r1 - r0) * (t - t0) / (t1 - t0)) / RAMP_STEPS_PER_S;
             for (; due >= 1; due -= 1)
-                add_row(t, prompt, generated);
+                trace_add(&load.trace, (int64_t)(t * 1e9), prompt, generated);
         }
         t0 = t1;
         r0 = r1;
         first = false;
     }
-    load.span_s = t0;
-    return t0 > 0;
+    load.span_ns = (int64_t)(t0 * 1e9);
+    return load.trace.count > 0;
 }
 
-/* "2023-11-16 18:17:03.9799600" */
-static bool azure_time(const char *line, double *at_s)
+static bool read_lines(FILE *in, const char *path)
 {
-    struct tm tm = {.tm_isdst = 0};
-    double seconds;
+    char *line = mem_alloc(TRACE_LINE_MAX_BYTES);
+    long number = 0;
+    bool good = true;
 
-    if (sscanf(line, "%d-%d-%d %d:%d:%lf", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &seconds) != 6)
-        return false;
-    *at_s = (double)civil_to_seconds(tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, 0) + seconds;
-    return true;
-}
+    while (good && fgets(line, TRACE_LINE_MAX_BYTES, in)) {
+        struct error err;
 
-static void add_sums(double at_s, long long requests, long long prompt, long long generated)
-{
-    for (long long i = 0; i < requests; i++)
-        add_row(at_s + 10.0 * (double)i / (double)requests, prompt / requests, generated / requests);
-}
-
-static bool read_line(const char *line, double *first_s)
-{
-    long long a, b, c;
-    double at_s;
-
-    if (line[0] == '{') {
-        json_t *json = json_loads(line, 0, NULL);
-        bool fine = json_is_object(json);
-
-        if (fine)
-            add_row(json_number_value(json_object_get(json, "timestamp")) / 1000, json_integer_value(json_object_get(json, "input_length")),
-                    json_integer_value(json_object_get(json, "output_length")));
-        json_decref(json);
-        return fine;
+        number++;
+        good = trace_read_line(&load.trace, line, strcspn(line, "\n"), &err);
+        if (!good)
+            fprintf(stderr, "load-generator: %s:%ld: %s\n", path, number, err.text);
     }
-    const char *comma = strchr(line, ',');
-    if (azure_time(line, &at_s) && comma && sscanf(comma, ",%lld,%lld", &a, &b) == 2) {
-        if (*first_s < 0)
-            *first_s = at_s;
-        add_row(at_s - *first_s, a, b);
-        return true;
-    }
-    if (sscanf(line, "%lf,%lld,%lld,%lld", &at_s, &a, &b, &c) == 4) {
-        add_sums(at_s, a, b, c);
-        return true;
-    }
-    return false;
+    free(line);
+    return good;
 }
 
 static bool read_trace(const char *path)
 {
     FILE *in = fopen(path, "r");
-    char line[4096];
-    double first_s = -1;
-    long number = 0;
 
     if (!in) {
-        perror(path);
+        fprintf(stderr, "load-generator: %s: %s\n", path, strerror(errno));
         return false;
     }
-    while (fgets(line, sizeof(line), in)) {
-        number++;
-        if (line[0] == '\n' || line[0] == '\r' || (number == 1 && line[0] != '{' && strchr("0123456789", line[0]) == NULL))
-            continue;
-        if (!read_line(line, &first_s)) {
-            fprintf(stderr, "load-generator: %s:%ld: this line is of no known trace format\n", path, number);
-            fclose(in);
-            return false;
-        }
-    }
+    bool good = read_lines(in, path);
     fclose(in);
-    if (load.row_count > 0)
-        load.span_s = load.rows[load.row_count - 1].at_s + 1;
-    return load.row_count > 0;
+    trace_finish(&load.trace);
+    if (good && load.trace.count == 0)
+        fprintf(stderr, "load-generator: %s: there are no requests in it\n", path);
+    if (load.trace.count > 0)
+        load.span_ns = load.trace.requests[load.trace.count - 1].at_ns + 1000000000;
+    return good && load.trace.count > 0;
 }
 
 /* ------------------------------------------------------------------ the program */
 
-static int usage(void)
+static int usage(FILE *out)
 {
-    fprintf(stderr, "usage: load-generator --object NS/NAME (--trace FILE [--speed X] | --ramp T:RATE,... [--prompt N] [--generated N])\n"
-                    "  --weir URL        API of the Weir to ask for replicas (http://127.0.0.1:8642)\n"
-                    "  --listen ADDR     serve totals here (127.0.0.1:9100)\n"
-                    "  --window DURATION over which rates are taken (30s)\n"
-                    "  --duration D      stop after this long; --repeat yes: begin again at the end\n");
-    return 2;
+    fprintf(out, "usage: load-generator --object NS/NAME (--trace FILE | --ramp SECOND:RATE,...) [OPTION...]\n"
+                 "  --object NS/NAME     of Weir, whose ready replicas get the requests; may be given several times\n"
+                 "  --trace FILE         requests of the past: Azure's CSV, Mooncake's JSON lines, sums of 10 seconds\n"
+                 "  --ramp SECOND:RATE,...  requests a second at these seconds, like 0:1,60:12\n"
+                 "  --prompt N, --generated N  tokens of a ramp's requests (400, 100)\n"
+                 "  --speed X            of trace or ramp (1)\n"
+                 "  --repeat yes         begin again at the end\n"
+                 "  --duration DURATION  stop after this long\n"
+                 "  --weir URL           whom to ask for replicas (http://127.0.0.1:8642)\n"
+                 "  --listen HOST:PORT   serve totals here (127.0.0.1:9100)\n"
+                 "  --window DURATION    over which rates are taken (30s)\n");
+    return out == stdout ? 0 : 2;
 }
 
 static void on_signal(void *arg)
@@ -496,7 +512,8 @@ static int serve(const char *listen)
     struct error err;
 
     if (!loop_new_real(&load.loop, &err) ||
-        !transport_new_real(load.loop, &(struct transport_options){.user_agent = "load-generator"}, &load.transport, &err) ||
+        !transport_new_real(load.loop, &(struct transport_options){.user_agent = "load-generator"}, &load.transport,
+                            &err) ||
         !server_new(load.loop, &load.server, &err) || !server_listen_tcp(load.server, listen, &err)) {
         fprintf(stderr, "load-generator: %s\n", err.text);
         return 1;
@@ -519,47 +536,95 @@ static int serve(const char *listen)
     server_free(load.server);
     transport_free(load.transport);
     loop_free(load.loop);
+    trace_free(&load.trace);
     return 0;
+}
+
+struct settings {
+    const char *trace, *ramp, *listen;
+    int64_t prompt, generated, window_ms;
+};
+
+static bool read_count(const char *text, int64_t *out)
+{
+    char *end;
+
+    *out = strtoll(text, &end, 10);
+    return end != text && *end == '\0' && *out > 0 && *out <= 1000000;
+}
+
+static bool read_speed(const char *text)
+{
+    char *end;
+
+    load.speed = strtod(text, &end);
+    return end != text && *end == '\0' && load.speed > 0 && load.speed <= 1e6;
+}
+
+static bool read_option(struct settings *s, const char *name, const char *value)
+{
+    if (strcmp(name, "--object") == 0) {
+        if (load.object_count == OBJECTS_MAX_SERVED || !strchr(value, '/') || strlen(value) > 300)
+            return false;
+        load.objects[load.object_count++].name = value;
+        return true;
+    }
+    if (strcmp(name, "--weir") == 0)
+        return strlen(load.weir = value) < 80;
+    if (strcmp(name, "--trace") == 0)
+        return (s->trace = value) != NULL;
+    if (strcmp(name, "--ramp") == 0)
+        return (s->ramp = value) != NULL;
+    if (strcmp(name, "--listen") == 0)
+        return (s->listen = value) != NULL;
+    if (strcmp(name, "--speed") == 0)
+        return read_speed(value);
+    if (strcmp(name, "--prompt") == 0)
+        return read_count(value, &s->prompt);
+    if (strcmp(name, "--generated") == 0)
+        return read_count(value, &s->generated);
+    if (strcmp(name, "--repeat") == 0)
+        return (load.repeat = strcmp(value, "yes") == 0) || strcmp(value, "no") == 0;
+    if (strcmp(name, "--window") == 0)
+        return duration_parse_ms(value, &s->window_ms) && s->window_ms >= 1000 && s->window_ms / 1000 <= BUCKETS - 2;
+    if (strcmp(name, "--duration") == 0)
+        return duration_parse_ms(value, &load.duration_ms) && load.duration_ms > 0;
+    return false;
+}
+
+static bool read_options(struct settings *s, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i += 2)
+        if (i + 1 == argc || !read_option(s, argv[i], argv[i + 1])) {
+            fprintf(stderr, "load-generator: %s%s%s\n", argv[i],
+                    i + 1 < argc ? " is no option with a value of " : " needs a value",
+                    i + 1 < argc ? argv[i + 1] : "");
+            return false;
+        }
+    if (load.object_count == 0 || !s->trace == !s->ramp) {
+        fprintf(stderr, "load-generator: name an --object, and either a --trace or a --ramp\n");
+        return false;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    const char *trace = NULL, *ramp = NULL, *listen = "127.0.0.1:9100";
-    int64_t prompt = 400, generated = 100, window_ms = 30000;
+    struct settings s = {.listen = "127.0.0.1:9100", .prompt = 400, .generated = 100, .window_ms = 30000};
 
     load.weir = "http://127.0.0.1:8642";
     load.speed = 1;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const char *name = argv[i], *value = argv[i + 1];
-
-        if (strcmp(name, "--object") == 0)
-            load.object = value;
-        else if (strcmp(name, "--weir") == 0)
-            load.weir = value;
-        else if (strcmp(name, "--trace") == 0)
-            trace = value;
-        else if (strcmp(name, "--ramp") == 0)
-            ramp = value;
-        else if (strcmp(name, "--listen") == 0)
-            listen = value;
-        else if (strcmp(name, "--speed") == 0 && atof(value) > 0)
-            load.speed = atof(value);
-        else if (strcmp(name, "--prompt") == 0 && atoll(value) > 0)
-            prompt = atoll(value);
-        else if (strcmp(name, "--generated") == 0 && atoll(value) > 0)
-            generated = atoll(value);
-        else if (strcmp(name, "--repeat") == 0)
-            load.repeat = strcmp(value, "yes") == 0;
-        else if (!(strcmp(name, "--window") == 0 && duration_parse_ms(value, &window_ms)) &&
-                 !(strcmp(name, "--duration") == 0 && duration_parse_ms(value, &load.duration_ms)))
-            return usage();
-    }
-    load.window_s = window_ms / 1000;
-    if (argc % 2 == 0 || !load.object || !!trace == !!ramp || load.window_s < 1 || load.window_s > BUCKETS - 2)
-        return usage();
-    if (ramp ? !read_ramp(ramp, prompt, generated) : !read_trace(trace)) {
-        fprintf(stderr, "load-generator: %s\n", ramp ? "--ramp is SECOND:RATE,... with rising seconds, like 0:1,60:12" : "no requests in the trace");
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout);
+    if (!read_options(&s, argc, argv))
+        return usage(stderr);
+    load.window_s = s.window_ms / 1000;
+    if (s.ramp && !read_ramp(s.ramp, s.prompt, s.generated)) {
+        fprintf(stderr,
+                "load-generator: --ramp is SECOND:RATE,... with rising seconds and a rate above 0, like 0:1,60:12\n");
         return 2;
     }
-    return serve(listen);
+    if (s.trace && !read_trace(s.trace))
+        return 2;
+    return serve(s.listen);
 }
