@@ -71,6 +71,24 @@ static bool is_given(const struct tree *node)
     return node && node->type != TREE_NULL;
 }
 
+/* [a, b] where a text is due: parameters take lists as one text with commas. NULL: not such a list. */
+static const char *as_one_text(struct reading *r, const struct tree *list)
+{
+    struct text text;
+    const char *remedy = NULL;
+    bool scalars = list->type == TREE_LIST && list->first && !r->hide_values;
+
+    text_init(&text, WORD_LIST_MAX_BYTES);
+    for (const struct tree *item = list->first; item && scalars; item = item->next) {
+        scalars = item->text != NULL;
+        text_printf(&text, "%s%s", item == list->first ? "" : ",", item->text ? item->text : "");
+    }
+    if (scalars && !text.overflowed)
+        remedy = arena_printf(r->arena, "write it as one text: \"%s\"", text.bytes);
+    text_done(&text);
+    return remedy;
+}
+
 /* The finding for a node that is no scalar where one is due: an unreplaced {placeholder} reads as a mapping. */
 static void complain_no_scalar(struct reading *r, const struct path *path, const char *wanted)
 {
@@ -81,8 +99,8 @@ static void complain_no_scalar(struct reading *r, const struct path *path, const
                  "put the value in its place; a text that really has braces needs quotes",
                  "%s holds the placeholder {%s}, which YAML reads as a mapping", last_key(path), node->first->key);
     else
-        complain(r, FINDING_ERROR, "wrong-type", path, NULL, "%s must be %s, not %s", last_key(path), wanted,
-                 tree_type_name(node->type));
+        complain(r, FINDING_ERROR, "wrong-type", path, as_one_text(r, node), "%s must be %s, not %s", last_key(path),
+                 wanted, tree_type_name(node->type));
 }
 
 /* metadata.name and metadata.namespace: the API server refuses what is no name. */
