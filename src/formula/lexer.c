@@ -13,6 +13,15 @@
 
 static bool is_digit(uint32_t c) { return c - '0' < 10; }
 
+/* Bytes by what they may be part of. '_' stands among digits of every base. */
+enum { IN_WORD = 1, IN_BINARY = 2, IN_OCTAL = 4, IN_DECIMAL = 8, IN_HEX = 16 };
+static const uint8_t classes[256] = {
+    ['0' ... '1'] = IN_WORD | IN_BINARY | IN_OCTAL | IN_DECIMAL | IN_HEX, ['2' ... '7'] = IN_WORD | IN_OCTAL | IN_DECIMAL | IN_HEX,
+    ['8' ... '9'] = IN_WORD | IN_DECIMAL | IN_HEX, ['a' ... 'f'] = IN_WORD | IN_HEX, ['A' ... 'F'] = IN_WORD | IN_HEX,
+    ['g' ... 'z'] = IN_WORD, ['G' ... 'Z'] = IN_WORD, ['$'] = IN_WORD,
+    ['_'] = IN_WORD | IN_BINARY | IN_OCTAL | IN_DECIMAL | IN_HEX,
+};
+
 static uint32_t peek(const struct lexer *l, size_t *width)
 {
     unsigned char c;
@@ -29,7 +38,7 @@ static uint32_t peek(const struct lexer *l, size_t *width)
 static bool is_word_character(uint32_t c)
 {
     if (c < 0x80)
-        return is_digit(c) || (c | 0x20) - 'a' < 26 || c == '_' || c == '$';
+        return classes[c] & IN_WORD;
     return lib_point_is_letter(c) || lib_point_is_digit(c);
 }
 
@@ -51,39 +60,47 @@ static bool fail(struct lexer *l, struct token *token, uint32_t at, const char *
     return false;
 }
 
+static void skip_run(struct lexer *l, uint8_t class)
+{
+    while (l->at < l->length && (classes[(unsigned char)l->text[l->at]] & class))
+        l->at++;
+}
+
 static void skip_word(struct lexer *l)
 {
-    for (size_t width; at_word(l, &width);)
+    skip_run(l, IN_WORD);
+    for (size_t width; at_word(l, &width);) /* letters of other scripts */
         l->at += (uint32_t)width;
 }
 
-static bool accept(struct lexer *l, const char *any)
+static bool accept(struct lexer *l, char one)
 {
-    if (l->at < l->length && l->text[l->at] && strchr(any, l->text[l->at])) {
-        l->at++;
-        return true;
-    }
-    return false;
+    if (l->at >= l->length || l->text[l->at] != one)
+        return false;
+    l->at++;
+    return true;
 }
 
-static void skip_run(struct lexer *l, const char *any)
+static bool accept_letter(struct lexer *l, char small)
 {
-    while (accept(l, any))
-        ;
+    if (l->at >= l->length || (l->text[l->at] | 0x20) != small)
+        return false;
+    l->at++;
+    return true;
 }
 
 static bool lex_number(struct lexer *l, struct token *token)
 {
-    const char *digits = "0123456789_";
+    uint8_t digits = IN_DECIMAL;
     size_t width;
 
-    if (accept(l, "0")) {
-        if (accept(l, "xX"))
-            digits = "0123456789abcdefABCDEF_";
-        else if (accept(l, "oO"))
-            digits = "01234567_";
-        else if (accept(l, "bB"))
-            digits = "01_";
+    if (accept(l, '0')) {
+        if (accept_letter(l, 'x'))
+            digits = IN_HEX;
+        else if (accept_letter(l, 'o'))
+            digits = IN_OCTAL;
+        else if (accept_letter(l, 'b'))
+            digits = IN_BINARY;
     }
     skip_run(l, digits);
     if (l->at < l->length && l->text[l->at] == '.') {
@@ -92,8 +109,9 @@ static bool lex_number(struct lexer *l, struct token *token)
         l->at++;
         skip_run(l, digits);
     }
-    if (accept(l, "eE")) {
-        accept(l, "+-");
+    if (accept_letter(l, 'e')) {
+        if (!accept(l, '+'))
+            accept(l, '-');
         skip_run(l, digits);
     }
     if (at_word(l, &width))
@@ -189,10 +207,10 @@ static void lex_word(struct lexer *l, struct token *token)
     length = l->at - token->begin;
     token->kind = TOKEN_NAME;
     token->end = l->at;
-    if (length > 10 || !strchr("ioamcsen" "l", *start))
+    if (length < 2 || length > 10)
         return;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (words[i].length == length && memcmp(words[i].word, start, length) == 0) {
+        if (words[i].length == length && words[i].word[0] == *start && memcmp(words[i].word, start, length) == 0) {
             token->kind = TOKEN_OPERATOR;
             token->op = words[i].op;
         }
@@ -206,7 +224,7 @@ static void lex_double(struct lexer *l, struct token *token, char first)
     } known[] = {{"&&", OP_AND}, {"!=", OP_NE}, {"==", OP_EQ}, {"**", OP_POW}, {"<=", OP_LE}, {">=", OP_GE}};
     char second = '\0';
 
-    if (l->at < l->length && strchr("&=*", l->text[l->at]) && l->text[l->at])
+    if (l->at < l->length && (l->text[l->at] == '&' || l->text[l->at] == '=' || l->text[l->at] == '*'))
         second = l->text[l->at++];
     if (!second) {
         token->op = first == '!' ? OP_NOT : first == '=' ? OP_ASSIGN : first == '*' ? OP_MUL : first == '<' ? OP_LT
@@ -237,10 +255,10 @@ static bool lex_operator(struct lexer *l, struct token *token, char c)
     case '-': token->op = OP_SUB; break;
     case '^': token->op = OP_POW; break;
     case '/': token->op = OP_DIV; break;
-    case '|': token->op = accept(l, "|") ? OP_OR : OP_PIPE; break;
-    case ':': token->op = accept(l, ":") ? OP_COLON_COLON : OP_COLON; break;
-    case '.': token->op = accept(l, ".") ? OP_RANGE : OP_DOT; break;
-    case '?': token->op = accept(l, ".") ? OP_QUESTION_DOT : accept(l, "?") ? OP_COALESCE : OP_QUESTION; break;
+    case '|': token->op = accept(l, '|') ? OP_OR : OP_PIPE; break;
+    case ':': token->op = accept(l, ':') ? OP_COLON_COLON : OP_COLON; break;
+    case '.': token->op = accept(l, '.') ? OP_RANGE : OP_DOT; break;
+    case '?': token->op = accept(l, '.') ? OP_QUESTION_DOT : accept(l, '?') ? OP_COALESCE : OP_QUESTION; break;
     case '#':
         token->op = OP_HASH;
         l->after_hash = true;
