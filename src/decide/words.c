@@ -77,7 +77,7 @@ static void add_duration(double seconds, struct text *out)
 {
     char words[64];
 
-    duration_format_words(seconds > 1e15 ? INT64_MAX : (int64_t)(seconds * 1000), words, sizeof(words));
+    duration_format_words((int64_t)(fmax(0, fmin(seconds, 1e15)) * 1000), words, sizeof(words));
     text_add(out, words);
 }
 
