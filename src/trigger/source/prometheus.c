@@ -82,23 +82,40 @@ static enum poll_next read_pair(const struct prometheus *c, struct poll *poll, c
     return poll_value(poll, value);
 }
 
+/* Absent and null are the same to the original; anything else has to be of this type. */
+static bool fits(const struct tree *node, enum tree_type type)
+{
+    return !node || node->type == TREE_NULL || node->type == type;
+}
+
+static enum poll_next read_series(const struct prometheus *c, struct poll *poll, const struct tree *series)
+{
+    const struct tree *pair = tree_get_fold(series, "value");
+
+    if (!fits(series, TREE_MAP) || !fits(tree_get_fold(series, "metric"), TREE_MAP) || !fits(pair, TREE_LIST))
+        return poll_fail(poll, ERROR_NONSENSE, "the result is not a list of series with a value each");
+    return read_pair(c, poll, pair);
+}
+
 static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct prometheus *c = config;
-    const struct tree *data = tree_get_fold(reply->json, "data"), *result = tree_get_fold(data, "result"), *series;
+    const struct tree *data = tree_get_fold(reply->json, "data"), *result = tree_get_fold(data, "result");
+    const char *why = tree_string(tree_get_fold(reply->json, "error"));
 
-    if (reply->json->type != TREE_MAP)
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is %s, not an answer of Prometheus", tree_type_name(reply->json->type));
+    if (reply->json->type != TREE_MAP || !fits(data, TREE_MAP))
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is not one of Prometheus' query API");
+    if (string_equal(tree_string(tree_get_fold(reply->json, "status")), "error"))
+        return poll_fail(poll, ERROR_NONSENSE, "Prometheus reports an error: %.150s", why ? why : "without saying which");
     if (string_equal(tree_string(tree_get_fold(data, "resultType")), "scalar"))
         return poll_fail(poll, ERROR_NONSENSE, "the query gives a scalar; write vector(...) around it");
+    if (!fits(result, TREE_LIST))
+        return poll_fail(poll, ERROR_NONSENSE, "the result is %s, not a list of series", tree_type_name(result->type));
     if (tree_count(result) == 0)
         return poll_missing(poll, c->empty_is_zero, "the query matched no series");
     if (tree_count(result) > 1)
         return poll_fail(poll, ERROR_NONSENSE, "the query gives %zu series; make it one, say with sum(...)", tree_count(result));
-    series = tree_index(result, 0);
-    if (!series || series->type != TREE_MAP)
-        return poll_fail(poll, ERROR_NONSENSE, "the result is not a list of series");
-    return read_pair(c, poll, tree_get_fold(series, "value"));
+    return read_series(c, poll, tree_index(result, 0));
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
