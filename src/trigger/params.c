@@ -576,7 +576,7 @@ bool params_is_declared(const struct param *params, const char *key)
                     return true;
                 continue;
             }
-            if ((round == 0 || strchr(p->from ? p->from : "M", 'E')) &&
+            if (strchr(p->from ? p->from : "M", round == 0 ? 'M' : 'E') &&
                 ((strlen(p->name) == length && memcmp(p->name, key, length) == 0) ||
                  (p->aliases && word_index(p->aliases, key, length) >= 0)))
                 return true;
@@ -652,6 +652,18 @@ static const char *right_place(struct trigger_check *check, const char *key)
     return NULL;
 }
 
+/* A parameter of this name that only a TriggerAuthentication may give. */
+static bool only_in_auth(const struct param *params, const char *key)
+{
+    for (const struct param *p = params; p->name; p++) {
+        if (p->kind == PARAM_KIND_BLOCK ? only_in_auth(p->block->params, key)
+                                        : p->from && strchr(p->from, 'A') && !strchr(p->from, 'M') &&
+                                              (strcmp(p->name, key) == 0 || (p->aliases && word_index(p->aliases, key, strlen(key)) >= 0)))
+            return true;
+    }
+    return false;
+}
+
 static const char *nearest_param(struct trigger_check *check, const char *key)
 {
     const char *names[64];
@@ -675,6 +687,11 @@ static void unknown_key(struct trigger_check *check, const struct tree *node)
     if (place) {
         finding(check, FINDING_WARNING, "misplaced-field", node->key, node, arena_printf(check->scratch, "move it to %s", place),
                 "%s has no effect inside metadata, it belongs to %s", node->key, place);
+        return;
+    }
+    if (only_in_auth(check->driver->params, node->key)) {
+        finding(check, FINDING_WARNING, "misplaced-field", node->key, node, "put it into a Secret and name that in a TriggerAuthentication",
+                "%s has no effect inside metadata: it is taken from the TriggerAuthentication alone", node->key);
         return;
     }
     if (length > suffix && strcmp(node->key + length - suffix, "FromEnv") == 0) {

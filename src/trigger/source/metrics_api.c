@@ -209,6 +209,20 @@ static bool take_matcher(const char **s, struct wanted *w, struct arena *arena)
     return true;
 }
 
+/* {__name__="x"} says the name as a label; it may be said once. */
+static bool take_name_label(struct wanted *w)
+{
+    for (size_t i = 0; i < w->label_count; i++) {
+        if (strcmp(w->labels[i].name, "__name__") != 0)
+            continue;
+        if (w->name)
+            return false;
+        w->name = w->labels[i].value;
+        w->labels[i] = w->labels[--w->label_count];
+    }
+    return w->name != NULL;
+}
+
 /* name{label="value",...}; inf and nan are numbers in PromQL, not names. */
 static bool parse_selector(const char *s, struct wanted *w, struct arena *arena)
 {
@@ -216,11 +230,11 @@ static bool parse_selector(const char *s, struct wanted *w, struct arena *arena)
 
     skip_blanks(&s);
     w->name = take_name(&s, letters, arena);
-    if (!w->name || strcasecmp(w->name, "inf") == 0 || strcasecmp(w->name, "nan") == 0)
+    if (w->name && (strcasecmp(w->name, "inf") == 0 || strcasecmp(w->name, "nan") == 0))
         return false;
     skip_blanks(&s);
     if (*s == '\0')
-        return true;
+        return w->name != NULL;
     if (*s++ != '{')
         return false;
     for (skip_blanks(&s); *s != '}'; skip_blanks(&s)) {
@@ -230,7 +244,7 @@ static bool parse_selector(const char *s, struct wanted *w, struct arena *arena)
     }
     s++;
     skip_blanks(&s);
-    return *s == '\0';
+    return *s == '\0' && take_name_label(w);
 }
 
 static bool is_selector(const char *text)

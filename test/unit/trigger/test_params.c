@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -40,6 +42,7 @@ static const struct row {
     {"prometheus", "{\"serverAddress\":\"http://p\",\"query\":\"up\",\"threshold\":\"5\",\"customHeaders\":\"a=b,c\"}", "bad-parameter", "spec.triggers[0].metadata.customHeaders", "name=value"},
     {"prometheus", "{\"serverAddress\":\"http://p\",\"query\":\"up\",\"threshold\":\"5\",\"authModes\":\"bearer,basic\"}", "bad-parameter", "spec.triggers[0].metadata.authModes", "at most one"},
     {"prometheus", "{\"serverAddress\":\"http://p\",\"query\":\"up\",\"threshold\":\"5\",\"authModes\":\"Bearer\"}", "unknown-value", "spec.triggers[0].metadata.authModes", "bearer"},
+    {"prometheus", "{\"serverAddress\":\"http://p\",\"query\":\"up\",\"threshold\":\"5\",\"bearerToken\":\"x\"}", "misplaced-field", "spec.triggers[0].metadata.bearerToken", "TriggerAuthentication"},
     {"metrics-api", "{\"url\":\"http://p\",\"valueLocation\":\"a\",\"targetValue\":\"5\",\"format\":\"JSON\"}", "unknown-value", "spec.triggers[0].metadata.format", "json"},
     {"metrics-api", "{\"url\":\"http://p\",\"valueLocation\":\"a\",\"targetValue\":\"5\",\"format\":\"json,xml\"}", "unknown-value", "spec.triggers[0].metadata.format", "one word"},
     {"metrics-api", "{\"url\":\"http://p\",\"valueLocation\":\"a\"}", "bad-parameter", "spec.triggers[0].metadata.targetValue", "targetValue"},
@@ -153,6 +156,37 @@ static void test_types(void **state)
     assert_string_equal(trigger_nearest_type("promethues"), "prometheus");
 }
 
+/* docs/triggers/ is made from the tables: `WEIR_WRITE_DOCS=1 unit-trigger-params` writes it anew. */
+static void test_pages(void **state)
+{
+    const char *source = getenv("WEIR_SOURCE_DIR");
+    size_t count;
+    const char *const *names = trigger_types(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count && source; i++) {
+        char path[1000], stored[64 * 1024] = "";
+        struct text page;
+        FILE *file;
+
+        if (trigger_support(names[i]) != TRIGGER_BUILT_IN)
+            continue;
+        text_init(&page, sizeof(stored) - 1);
+        assert_true(trigger_describe(names[i], true, &page));
+        snprintf(path, sizeof(path), "%s/docs/triggers/%s.md", source, names[i]);
+        file = fopen(path, getenv("WEIR_WRITE_DOCS") ? "w+" : "r");
+        if (!file)
+            fail_msg("%s is not there", path);
+        if (getenv("WEIR_WRITE_DOCS"))
+            fwrite(page.bytes, 1, page.length, file);
+        rewind(file);
+        (void)!fread(stored, 1, sizeof(stored) - 1, file);
+        fclose(file);
+        assert_string_equal(stored, page.bytes);
+        text_done(&page);
+    }
+}
+
 static void test_metric_names(void **state)
 {
     const char *rest = NULL;
@@ -171,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_findings),
         cmocka_unit_test(test_unknown_is_not_missing),
         cmocka_unit_test(test_types),
+        cmocka_unit_test(test_pages),
         cmocka_unit_test(test_metric_names),
     };
 
