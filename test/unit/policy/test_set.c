@@ -12,8 +12,9 @@
 #define WITH_AUTH                                                                                                      \
     "  triggers: [{type: prometheus, metadata: {" PROM ", threshold: \"5\"}, authenticationRef: {name: a}}]\n"
 #define CPU                                                                                                            \
-    HEAD("app") "  minReplicaCount: 1\n  triggers: [{type: cpu, metricType: Utilization, metadata: {value: "           \
-                "\"60\"}}]\n"
+    HEAD("app")                                                                                                        \
+    "  minReplicaCount: 1\n  triggers: [{type: cpu, metricType: Utilization, metadata: {value: "                       \
+    "\"60\"}}]\n"
 #define OTHER(type, metadata) HEAD("app") "  triggers: [{type: " type ", metadata: {" metadata "}}]\n"
 
 static const struct check_row rows[] = {
