@@ -27,7 +27,7 @@ static int new_dir(void **state)
 {
     (void)state;
     snprintf(dir, sizeof dir, "/tmp/weir-shim-test-XXXXXX");
-    return mkdtemp(dir) == NULL;
+    return mkdtemp(dir) == NULL || setenv("WEIR_TEST_DIR", dir, 1) != 0;
 }
 
 static int old_dir(void **state)
@@ -264,7 +264,7 @@ static void what_the_command_leaves_behind_dies_with_it(void **state)
     /* a daemon: forked twice, a session of its own, deaf to SIGTERM and SIGHUP */
     int status = run((const char *[]){"--dir", dir, "--run", "1", NULL},
                      "(setsid sh -c 'trap \"\" TERM HUP; echo daemon=$$; while :; do sleep 1; done' &); "
-                     "sleep 0.3; exit 4",
+                     "while ! grep -q daemon= \"$WEIR_TEST_DIR/log\"; do sleep 0.02; done; exit 4",
                      &started);
     assert_int_equal(status, 4);
     assert_false(is_alive(pid_in_log("daemon")));
