@@ -1,6 +1,6 @@
 /*
- * bench_formula: what a formula costs. Prints one JSON line per formula: evaluation and compilation in nanoseconds (the best of many short
- * rounds, so that a busy machine shows little), and the bytes its program holds.
+ * bench_formula: what a formula costs. Prints one JSON line per formula: evaluation and compilation in nanoseconds
+ * (the best of many short rounds, so that a busy machine shows little), and the bytes its program holds.
  *
  *     bench_formula [NAME...]        without names: all formulas below
  */
@@ -22,8 +22,16 @@ static const struct {
     {"general", "sum(map([a, b, c, d], # * 2)) / len(filter([a, b, c, d], # > 1))"},
 };
 
-static const char *const names[] = {"validation_drift", "available_gpus", "request_queue_length", "tokens_per_min", "pod_count",
-                                    "request_rate", "a", "b", "c", "d"};
+static const char *const names[] = {"validation_drift",
+                                    "available_gpus",
+                                    "request_queue_length",
+                                    "tokens_per_min",
+                                    "pod_count",
+                                    "request_rate",
+                                    "a",
+                                    "b",
+                                    "c",
+                                    "d"};
 static const double values[] = {0.3, 4, 120, 7200, 3, 41, 1, 2, 3, 4};
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), ROUNDS = 200 };
 
@@ -74,7 +82,8 @@ static void measure(const char *name, const char *text)
         eval_ns = e < eval_ns ? e : eval_ns;
         compile_ns = c < compile_ns ? c : compile_ns;
     }
-    printf("{\"formula\":\"%s\",\"eval_ns\":%.1f,\"compile_ns\":%.0f,\"bytes\":%zu}\n", name, eval_ns, compile_ns, formula_bytes(f));
+    printf("{\"formula\":\"%s\",\"eval_ns\":%.1f,\"compile_ns\":%.0f,\"bytes\":%zu}\n", name, eval_ns, compile_ns,
+           formula_bytes(f));
     formula_unref(f);
 }
 

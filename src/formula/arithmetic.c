@@ -1,6 +1,7 @@
 /*
- * arithmetic: the operators on boxed values at run time (expr-language.md 2.3, 5). Where the static type was "unknown" this is
- * where operands are judged; what does not fit is an error of class type-mismatch, or nil-operand when nil is to blame.
+ * arithmetic: the operators on boxed values at run time (expr-language.md 2.3, 5). Where the static type was
+ * "unknown" this is where operands are judged; what does not fit is an error of class type-mismatch, or nil-operand
+ * when nil is to blame.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,18 @@
 static const char *type_word(const struct value *v)
 {
     switch (v->tag) {
-    case VALUE_NIL: return "<nil>";
-    case VALUE_FLOAT: return "float64";
-    case VALUE_UINT8: return "uint8";
-    case VALUE_ARRAY: return "[]interface {}";
-    case VALUE_MAP: return "map[string]interface {}";
-    default: return value_type_name(v);
+    case VALUE_NIL:
+        return "<nil>";
+    case VALUE_FLOAT:
+        return "float64";
+    case VALUE_UINT8:
+        return "uint8";
+    case VALUE_ARRAY:
+        return "[]interface {}";
+    case VALUE_MAP:
+        return "map[string]interface {}";
+    default:
+        return value_type_name(v);
     }
 }
 
@@ -23,8 +30,8 @@ static bool mismatch(struct vm *vm, const char *op, const struct value *x, const
 {
     bool nil = x->tag == VALUE_NIL || y->tag == VALUE_NIL;
 
-    return vm_fail(vm, nil ? FAULT_NIL_OPERAND : FAULT_TYPE_MISMATCH, "invalid operation: %s %s %s%s", type_word(x), op, type_word(y),
-                   nil ? "; a value is missing, say what counts instead: (x ?? 0)" : "");
+    return vm_fail(vm, nil ? FAULT_NIL_OPERAND : FAULT_TYPE_MISMATCH, "invalid operation: %s %s %s%s", type_word(x), op,
+                   type_word(y), nil ? "; a value is missing, say what counts instead: (x ?? 0)" : "");
 }
 
 static bool give_time(struct vm *vm, struct go_time t, struct value *out)
@@ -54,8 +61,9 @@ static bool concatenate(struct vm *vm, const struct value *x, const struct value
 bool value_add(struct vm *vm, const struct value *x, const struct value *y, struct value *out)
 {
     if (value_is_number(x) && value_is_number(y)) {
-        *out = value_is_integer(x) && value_is_integer(y) ? value_int((int64_t)((uint64_t)x->integer + (uint64_t)y->integer))
-                                                          : value_float(value_number(x) + value_number(y));
+        *out = value_is_integer(x) && value_is_integer(y)
+                   ? value_int((int64_t)((uint64_t)x->integer + (uint64_t)y->integer))
+                   : value_float(value_number(x) + value_number(y));
         return true;
     }
     if (x->tag == VALUE_STRING && y->tag == VALUE_STRING)
@@ -74,8 +82,9 @@ bool value_add(struct vm *vm, const struct value *x, const struct value *y, stru
 static bool subtract(struct vm *vm, const struct value *x, const struct value *y, struct value *out)
 {
     if (value_is_number(x) && value_is_number(y)) {
-        *out = value_is_integer(x) && value_is_integer(y) ? value_int((int64_t)((uint64_t)x->integer - (uint64_t)y->integer))
-                                                          : value_float(value_number(x) - value_number(y));
+        *out = value_is_integer(x) && value_is_integer(y)
+                   ? value_int((int64_t)((uint64_t)x->integer - (uint64_t)y->integer))
+                   : value_float(value_number(x) - value_number(y));
         return true;
     }
     if (x->tag == VALUE_TIME && y->tag == VALUE_TIME) {
@@ -157,24 +166,31 @@ static bool range(struct vm *vm, const struct value *x, const struct value *y, s
 bool value_binary(struct vm *vm, enum vm_op op, const struct value *x, const struct value *y, struct value *out)
 {
     switch (op) {
-    case VM_ADD: return value_add(vm, x, y, out);
-    case VM_SUB: return subtract(vm, x, y, out);
-    case VM_MUL: return multiply(vm, x, y, out);
+    case VM_ADD:
+        return value_add(vm, x, y, out);
+    case VM_SUB:
+        return subtract(vm, x, y, out);
+    case VM_MUL:
+        return multiply(vm, x, y, out);
     case VM_DIV:
         if (!value_is_number(x) || !value_is_number(y))
             return mismatch(vm, "/", x, y);
         *out = value_float(value_number(x) / value_number(y));
         return true;
-    case VM_MOD: return remainder_of(vm, x, y, out);
-    case VM_POW: return power_of(vm, x, y, out);
-    default: return range(vm, x, y, out);
+    case VM_MOD:
+        return remainder_of(vm, x, y, out);
+    case VM_POW:
+        return power_of(vm, x, y, out);
+    default:
+        return range(vm, x, y, out);
     }
 }
 
 bool value_negate(struct vm *vm, const struct value *x, struct value *out)
 {
     if (x->tag == VALUE_NIL)
-        return vm_fail(vm, FAULT_NIL_OPERAND, "invalid operation: - <nil>; a value is missing, say what counts instead: (x ?? 0)");
+        return vm_fail(vm, FAULT_NIL_OPERAND,
+                       "invalid operation: - <nil>; a value is missing, say what counts instead: (x ?? 0)");
     if (x->tag == VALUE_FLOAT)
         *out = value_float(-x->number);
     else if (x->tag == VALUE_INT)
@@ -241,7 +257,8 @@ bool value_in(struct vm *vm, const struct value *x, const struct value *set, boo
 static bool not_there(struct vm *vm, bool strict, int64_t index, uint32_t length, struct value *out)
 {
     *out = value_nil();
-    return !strict || vm_fail(vm, FAULT_OUT_OF_RANGE, "index out of range: %lld (array length is %u)", (long long)index, length);
+    return !strict ||
+           vm_fail(vm, FAULT_OUT_OF_RANGE, "index out of range: %lld (array length is %u)", (long long)index, length);
 }
 
 static bool item_at(struct vm *vm, const struct value *base, const struct value *index, bool strict, struct value *out)
@@ -298,7 +315,8 @@ static int64_t clamp_bound(int64_t bound, uint32_t length)
     return bound > (int64_t)length ? (int64_t)length : bound;
 }
 
-bool value_slice(struct vm *vm, const struct value *base, const struct value *from, const struct value *to, struct value *out)
+bool value_slice(struct vm *vm, const struct value *base, const struct value *from, const struct value *to,
+                 struct value *out)
 {
     int64_t low = 0, high = base->length;
 

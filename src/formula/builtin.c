@@ -1,5 +1,6 @@
 /*
- * builtin: the table of builtins and methods by name, and the functions of one number or any value (expr-language.md 8.1, 8.5).
+ * builtin: the table of builtins and methods by name, and the functions of one number or any value (expr-language.md
+ * 8.1, 8.5).
  * The others are in builtin_aggregate.c, builtin_array.c, builtin_text.c and builtin_time.c.
  */
 #include <math.h>
@@ -48,10 +49,17 @@ bool builtin_bad_argument(struct vm *vm, enum builtin id, const struct value *v)
 static bool length_of(struct vm *vm, const struct value *v, struct value *out)
 {
     switch (v->tag) {
-    case VALUE_ARRAY: *out = value_int(v->length); return true;
-    case VALUE_MAP: *out = value_int(v->table->count); return true;
-    case VALUE_STRING: *out = value_int((int64_t)lib_count_points(value_span(v))); return vm_spend(vm, v->length / 8);
-    default: return builtin_bad_argument(vm, BUILTIN_LEN, v);
+    case VALUE_ARRAY:
+        *out = value_int(v->length);
+        return true;
+    case VALUE_MAP:
+        *out = value_int(v->table->count);
+        return true;
+    case VALUE_STRING:
+        *out = value_int((int64_t)lib_count_points(value_span(v)));
+        return vm_spend(vm, v->length / 8);
+    default:
+        return builtin_bad_argument(vm, BUILTIN_LEN, v);
     }
 }
 
@@ -80,8 +88,8 @@ static bool absolute(struct vm *vm, const struct value *v, struct value *out)
 static bool bad_conversion(struct vm *vm, enum builtin id, const struct value *v)
 {
     if (v->tag == VALUE_STRING)
-        return vm_fail(vm, FAULT_BAD_CONVERSION, "invalid operation: %s(\"%.*s\") is not a number", builtin_table[id].name,
-                       v->length > 60 ? 60 : (int)v->length, v->bytes);
+        return vm_fail(vm, FAULT_BAD_CONVERSION, "invalid operation: %s(\"%.*s\") is not a number",
+                       builtin_table[id].name, v->length > 60 ? 60 : (int)v->length, v->bytes);
     return vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_BAD_CONVERSION, "invalid operation: %s(%s)%s",
                    builtin_table[id].name, v->tag == VALUE_NIL ? "<nil>" : value_type_name(v),
                    v->tag == VALUE_NIL ? "; a value is missing, say what counts instead: (x ?? 0)" : "");
@@ -149,11 +157,21 @@ static bool bits(struct vm *vm, enum builtin id, const struct value *args, uint3
     if (count > 1)
         y = args[1].integer;
     switch (id) {
-    case BUILTIN_BITAND: result = x & y; break;
-    case BUILTIN_BITOR: result = x | y; break;
-    case BUILTIN_BITXOR: result = x ^ y; break;
-    case BUILTIN_BITNAND: result = x & ~y; break;
-    case BUILTIN_BITNOT: result = ~x; break;
+    case BUILTIN_BITAND:
+        result = x & y;
+        break;
+    case BUILTIN_BITOR:
+        result = x | y;
+        break;
+    case BUILTIN_BITXOR:
+        result = x ^ y;
+        break;
+    case BUILTIN_BITNAND:
+        result = x & ~y;
+        break;
+    case BUILTIN_BITNOT:
+        result = ~x;
+        break;
     default:
         if (!shift(vm, id, x, y, &result))
             return false;
@@ -166,20 +184,57 @@ static bool bits(struct vm *vm, enum builtin id, const struct value *args, uint3
 bool builtin_call(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out)
 {
     switch (id) {
-    case BUILTIN_LEN: return length_of(vm, args, out);
-    case BUILTIN_TYPE: *out = value_string(span_of(value_type_name(args))); return true;
-    case BUILTIN_ABS: return absolute(vm, args, out);
-    case BUILTIN_CEIL: case BUILTIN_FLOOR: case BUILTIN_ROUND: return round_to(vm, id, args, out);
-    case BUILTIN_INT: return to_int(vm, args, out);
-    case BUILTIN_FLOAT: return to_float(vm, args, out);
-    case BUILTIN_STRING: return to_string(vm, args, out);
-    case BUILTIN_MAX: case BUILTIN_MIN: case BUILTIN_MEAN: case BUILTIN_MEDIAN: return builtin_aggregate(vm, id, args, count, out);
-    case BUILTIN_NOW: case BUILTIN_DURATION: case BUILTIN_DATE: case BUILTIN_TIMEZONE: return builtin_time(vm, id, args, count, out);
-    case BUILTIN_FIRST: case BUILTIN_LAST: case BUILTIN_GET: case BUILTIN_TAKE: case BUILTIN_KEYS: case BUILTIN_VALUES:
-    case BUILTIN_TO_PAIRS: case BUILTIN_FROM_PAIRS: case BUILTIN_REVERSE: case BUILTIN_UNIQ: case BUILTIN_CONCAT:
-    case BUILTIN_FLATTEN: case BUILTIN_SORT: return builtin_array(vm, id, args, count, out);
-    case BUILTIN_BITAND: case BUILTIN_BITOR: case BUILTIN_BITXOR: case BUILTIN_BITNAND: case BUILTIN_BITNOT: case BUILTIN_BITSHL:
-    case BUILTIN_BITSHR: case BUILTIN_BITUSHR: return bits(vm, id, args, count, out);
-    default: return builtin_text(vm, id, args, count, out);
+    case BUILTIN_LEN:
+        return length_of(vm, args, out);
+    case BUILTIN_TYPE:
+        *out = value_string(span_of(value_type_name(args)));
+        return true;
+    case BUILTIN_ABS:
+        return absolute(vm, args, out);
+    case BUILTIN_CEIL:
+    case BUILTIN_FLOOR:
+    case BUILTIN_ROUND:
+        return round_to(vm, id, args, out);
+    case BUILTIN_INT:
+        return to_int(vm, args, out);
+    case BUILTIN_FLOAT:
+        return to_float(vm, args, out);
+    case BUILTIN_STRING:
+        return to_string(vm, args, out);
+    case BUILTIN_MAX:
+    case BUILTIN_MIN:
+    case BUILTIN_MEAN:
+    case BUILTIN_MEDIAN:
+        return builtin_aggregate(vm, id, args, count, out);
+    case BUILTIN_NOW:
+    case BUILTIN_DURATION:
+    case BUILTIN_DATE:
+    case BUILTIN_TIMEZONE:
+        return builtin_time(vm, id, args, count, out);
+    case BUILTIN_FIRST:
+    case BUILTIN_LAST:
+    case BUILTIN_GET:
+    case BUILTIN_TAKE:
+    case BUILTIN_KEYS:
+    case BUILTIN_VALUES:
+    case BUILTIN_TO_PAIRS:
+    case BUILTIN_FROM_PAIRS:
+    case BUILTIN_REVERSE:
+    case BUILTIN_UNIQ:
+    case BUILTIN_CONCAT:
+    case BUILTIN_FLATTEN:
+    case BUILTIN_SORT:
+        return builtin_array(vm, id, args, count, out);
+    case BUILTIN_BITAND:
+    case BUILTIN_BITOR:
+    case BUILTIN_BITXOR:
+    case BUILTIN_BITNAND:
+    case BUILTIN_BITNOT:
+    case BUILTIN_BITSHL:
+    case BUILTIN_BITSHR:
+    case BUILTIN_BITUSHR:
+        return bits(vm, id, args, count, out);
+    default:
+        return builtin_text(vm, id, args, count, out);
     }
 }

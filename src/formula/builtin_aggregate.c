@@ -1,8 +1,8 @@
 /*
  * builtin_aggregate: min, max, mean and median of numbers and arrays of them (expr-language.md 8.2), and sorting.
  *
- * Elements of arrays that are arguments are taken one by one; an array inside an array is first reduced on its own, which shows
- * only in the last bit of a mean, with NaN and with ties.
+ * Elements of arrays that are arguments are taken one by one; an array inside an array is first reduced on its own,
+ * which shows only in the last bit of a mean, with NaN and with ties.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ static bool too_deep(struct vm *vm, int depth)
 
 static bool extreme(struct vm *vm, enum builtin id, const struct value *v, struct value *winner, bool *any, int depth);
 
-static bool extreme_of_items(struct vm *vm, enum builtin id, const struct value *array, struct value *winner, bool *any, int depth)
+static bool extreme_of_items(struct vm *vm, enum builtin id, const struct value *array, struct value *winner, bool *any,
+                             int depth)
 {
     if (too_deep(vm, depth) || !vm_spend(vm, array->length))
         return false;
@@ -153,16 +154,21 @@ static bool median(struct vm *vm, const struct value *args, uint32_t argument_co
     for (uint32_t i = 0; i < argument_count; i++)
         gather(vm, &args[i], numbers, &filled, 0);
     qsort(numbers, count, sizeof(*numbers), compare_numbers);
-    *out = value_float(count == 0 ? 0 : count % 2 ? numbers[count / 2] : (numbers[count / 2 - 1] + numbers[count / 2]) / 2);
+    *out = value_float(count == 0  ? 0
+                       : count % 2 ? numbers[count / 2]
+                                   : (numbers[count / 2 - 1] + numbers[count / 2]) / 2);
     return true;
 }
 
 bool builtin_aggregate(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out)
 {
     switch (id) {
-    case BUILTIN_MEAN: return mean(vm, args, count, out);
-    case BUILTIN_MEDIAN: return median(vm, args, count, out);
-    default: return min_max(vm, id, args, count, out);
+    case BUILTIN_MEAN:
+        return mean(vm, args, count, out);
+    case BUILTIN_MEDIAN:
+        return median(vm, args, count, out);
+    default:
+        return min_max(vm, id, args, count, out);
     }
 }
 
@@ -203,7 +209,8 @@ static bool insertion_sort(const struct sorter *s, uint32_t from, uint32_t to)
 }
 
 /* Merges [from, middle) and [middle, to); the left run is moved to `room` first. */
-static bool merge(const struct sorter *s, struct value *room, struct value *value_room, uint32_t from, uint32_t middle, uint32_t to)
+static bool merge(const struct sorter *s, struct value *room, struct value *value_room, uint32_t from, uint32_t middle,
+                  uint32_t to)
 {
     uint32_t left = 0, left_end = middle - from, right = middle;
 
@@ -242,8 +249,8 @@ bool values_sort(struct vm *vm, struct value *keys, struct value *values, uint32
         return false;
     for (uint64_t run = RUN; run < count; run *= 2)
         for (uint64_t from = 0; from + run < count; from += 2 * run)
-            if (!vm_spend(vm, run) ||
-                !merge(&s, room, value_room, (uint32_t)from, (uint32_t)(from + run), (uint32_t)(from + 2 * run < count ? from + 2 * run : count)))
+            if (!vm_spend(vm, run) || !merge(&s, room, value_room, (uint32_t)from, (uint32_t)(from + run),
+                                             (uint32_t)(from + 2 * run < count ? from + 2 * run : count)))
                 return false;
     return true;
 }

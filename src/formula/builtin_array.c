@@ -7,7 +7,8 @@
 
 static struct value *new_items(struct vm *vm, uint64_t count)
 {
-    return count > UINT32_MAX ? (vm_fail_limit(vm, "elements of an array", UINT32_MAX), NULL) : vm_alloc(vm, count * sizeof(struct value));
+    return count > UINT32_MAX ? (vm_fail_limit(vm, "elements of an array", UINT32_MAX), NULL)
+                              : vm_alloc(vm, count * sizeof(struct value));
 }
 
 static bool want_array(struct vm *vm, enum builtin id, const struct value *v)
@@ -53,7 +54,8 @@ static bool copy_reversed(struct vm *vm, const struct value *array, struct value
 {
     struct value *items;
 
-    if (!want_array(vm, BUILTIN_REVERSE, array) || !vm_charge(vm, array->length) || !(items = new_items(vm, array->length)))
+    if (!want_array(vm, BUILTIN_REVERSE, array) || !vm_charge(vm, array->length) ||
+        !(items = new_items(vm, array->length)))
         return false;
     for (uint32_t i = 0; i < array->length; i++)
         items[i] = value_item(array, array->length - 1 - i);
@@ -198,13 +200,15 @@ static bool from_pairs(struct vm *vm, const struct value *array, struct value *o
 {
     struct table *t;
 
-    if (!want_array(vm, BUILTIN_FROM_PAIRS, array) || !vm_spend(vm, array->length) || !(t = table_new(vm, array->length, TABLE_PAIRS)))
+    if (!want_array(vm, BUILTIN_FROM_PAIRS, array) || !vm_spend(vm, array->length) ||
+        !(t = table_new(vm, array->length, TABLE_PAIRS)))
         return false;
     for (uint32_t i = 0; i < array->length; i++) {
         struct value pair = value_item(array, i), key, value;
 
         if (pair.tag != VALUE_ARRAY || pair.length != 2)
-            return vm_fail(vm, pair.tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_BAD_ARGUMENT, "fromPairs needs pairs [key, value]");
+            return vm_fail(vm, pair.tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_BAD_ARGUMENT,
+                           "fromPairs needs pairs [key, value]");
         key = value_item(&pair, 0);
         value = value_item(&pair, 1);
         if (key.tag == VALUE_ARRAY || key.tag == VALUE_MAP || key.tag == VALUE_FUNCTION)
@@ -219,15 +223,26 @@ static bool from_pairs(struct vm *vm, const struct value *array, struct value *o
 bool builtin_array(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out)
 {
     switch (id) {
-    case BUILTIN_FIRST: case BUILTIN_LAST: return end_of(id, args, out);
-    case BUILTIN_GET: return value_index(vm, &args[0], &args[1], false, out);
-    case BUILTIN_TAKE: return take(vm, &args[0], &args[1], out);
-    case BUILTIN_REVERSE: return copy_reversed(vm, args, out);
-    case BUILTIN_UNIQ: return uniq(vm, args, out);
-    case BUILTIN_CONCAT: return concat(vm, args, count, out);
-    case BUILTIN_FLATTEN: return flatten(vm, args, out);
-    case BUILTIN_SORT: return sort(vm, args, count, out);
-    case BUILTIN_FROM_PAIRS: return from_pairs(vm, args, out);
-    default: return list_map(vm, id, args, out);
+    case BUILTIN_FIRST:
+    case BUILTIN_LAST:
+        return end_of(id, args, out);
+    case BUILTIN_GET:
+        return value_index(vm, &args[0], &args[1], false, out);
+    case BUILTIN_TAKE:
+        return take(vm, &args[0], &args[1], out);
+    case BUILTIN_REVERSE:
+        return copy_reversed(vm, args, out);
+    case BUILTIN_UNIQ:
+        return uniq(vm, args, out);
+    case BUILTIN_CONCAT:
+        return concat(vm, args, count, out);
+    case BUILTIN_FLATTEN:
+        return flatten(vm, args, out);
+    case BUILTIN_SORT:
+        return sort(vm, args, count, out);
+    case BUILTIN_FROM_PAIRS:
+        return from_pairs(vm, args, out);
+    default:
+        return list_map(vm, id, args, out);
     }
 }

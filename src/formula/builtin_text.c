@@ -1,5 +1,6 @@
 /*
- * builtin_text: strings, JSON and base64 (expr-language.md 8.7): glue between values and library.h, which does the work on bytes.
+ * builtin_text: strings, JSON and base64 (expr-language.md 8.7): glue between values and library.h, which does the
+ * work on bytes.
  */
 #include <string.h>
 
@@ -9,20 +10,24 @@
 
 static bool want_string(struct vm *vm, enum builtin id, const struct value *v)
 {
-    return v->tag == VALUE_STRING || vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION, "%s needs a string (got %s)",
-                                             builtin_table[id].name, value_type_name(v));
+    return v->tag == VALUE_STRING || vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
+                                             "%s needs a string (got %s)", builtin_table[id].name, value_type_name(v));
 }
 
 static bool want_int(struct vm *vm, enum builtin id, const struct value *v)
 {
-    return value_is_integer(v) || vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
-                                          "%s needs a whole number (got %s)", builtin_table[id].name, value_type_name(v));
+    return value_is_integer(v) ||
+           vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
+                   "%s needs a whole number (got %s)", builtin_table[id].name, value_type_name(v));
 }
 
 /* Which of these functions take a number last, and after how many strings. */
 static uint32_t strings_of(enum builtin id, uint32_t count)
 {
-    uint32_t strings = id == BUILTIN_REPEAT ? 1 : id == BUILTIN_REPLACE ? 3 : id == BUILTIN_SPLIT || id == BUILTIN_SPLIT_AFTER ? 2 : 99;
+    uint32_t strings = id == BUILTIN_REPEAT                               ? 1
+                       : id == BUILTIN_REPLACE                            ? 3
+                       : id == BUILTIN_SPLIT || id == BUILTIN_SPLIT_AFTER ? 2
+                                                                          : 99;
 
     return count < strings ? count : strings;
 }
@@ -34,7 +39,8 @@ static bool split(struct vm *vm, enum builtin id, const struct value *args, uint
     size_t found = lib_split(s, separator, n, id == BUILTIN_SPLIT_AFTER, NULL, 0);
     struct value *items;
 
-    if (!vm_spend(vm, s.length) || !(parts = vm_alloc(vm, found * sizeof(*parts))) || !(items = vm_alloc(vm, found * sizeof(*items))))
+    if (!vm_spend(vm, s.length) || !(parts = vm_alloc(vm, found * sizeof(*parts))) ||
+        !(items = vm_alloc(vm, found * sizeof(*items))))
         return false;
     lib_split(s, separator, n, id == BUILTIN_SPLIT_AFTER, parts, found);
     for (size_t i = 0; i < found; i++)
@@ -74,7 +80,8 @@ static bool repeat(struct vm *vm, const struct value *args, struct value *out)
     if (n < 0)
         return vm_fail(vm, FAULT_BAD_ARGUMENT, "repeat: the count is negative");
     if (n > FORMULA_BUDGET_MAX)
-        return vm_fail(vm, FAULT_MEMORY_BUDGET, "memory budget exceeded: repeat takes counts up to %d", FORMULA_BUDGET_MAX);
+        return vm_fail(vm, FAULT_MEMORY_BUDGET, "memory budget exceeded: repeat takes counts up to %d",
+                       FORMULA_BUDGET_MAX);
     if (!vm_charge(vm, (uint64_t)n * args[0].length))
         return false;
     text_init(&text, FORMULA_HEAP_MAX_BYTES);
@@ -94,8 +101,10 @@ static bool replace(struct vm *vm, const struct value *args, uint32_t count, str
     struct text text;
 
     text_init(&text, FORMULA_HEAP_MAX_BYTES);
-    return value_from_text(vm, &text, lib_replace(value_span(&args[0]), value_span(&args[1]), value_span(&args[2]),
-                                                  count > 3 ? args[3].integer : -1, &text), out);
+    return value_from_text(vm, &text,
+                           lib_replace(value_span(&args[0]), value_span(&args[1]), value_span(&args[2]),
+                                       count > 3 ? args[3].integer : -1, &text),
+                           out);
 }
 
 static struct span trimmed(enum builtin id, const struct value *args, uint32_t count)
@@ -103,9 +112,12 @@ static struct span trimmed(enum builtin id, const struct value *args, uint32_t c
     struct span s = value_span(&args[0]), part = count > 1 ? value_span(&args[1]) : span_of(" ");
 
     switch (id) {
-    case BUILTIN_TRIM: return count > 1 ? lib_trim(s, part) : lib_trim_space(s);
-    case BUILTIN_TRIM_PREFIX: return lib_trim_prefix(s, part);
-    default: return lib_trim_suffix(s, part);
+    case BUILTIN_TRIM:
+        return count > 1 ? lib_trim(s, part) : lib_trim_space(s);
+    case BUILTIN_TRIM_PREFIX:
+        return lib_trim_prefix(s, part);
+    default:
+        return lib_trim_suffix(s, part);
     }
 }
 
@@ -157,7 +169,9 @@ static bool from_tree(struct vm *vm, const struct tree *node, struct value *out,
     if (depth > FORMULA_DEPTH_MAX)
         return vm_fail_limit(vm, "nesting of a value", FORMULA_DEPTH_MAX);
     switch (node->type) {
-    case TREE_BOOL: *out = value_bool(node->boolean); return true;
+    case TREE_BOOL:
+        *out = value_bool(node->boolean);
+        return true;
     case TREE_NUMBER:
         if (!tree_number(node, &number))
             return vm_fail(vm, FAULT_JSON, "a number in the JSON text is out of range");
@@ -169,9 +183,13 @@ static bool from_tree(struct vm *vm, const struct tree *node, struct value *out,
         memcpy(bytes, node->text, node->length);
         *out = value_string((struct span){bytes, node->length});
         return true;
-    case TREE_LIST: return from_list(vm, node, out, depth);
-    case TREE_MAP: return from_map(vm, node, out, depth);
-    default: *out = value_nil(); return true;
+    case TREE_LIST:
+        return from_list(vm, node, out, depth);
+    case TREE_MAP:
+        return from_map(vm, node, out, depth);
+    default:
+        *out = value_nil();
+        return true;
     }
 }
 
@@ -185,7 +203,8 @@ static bool from_json(struct vm *vm, struct span s, struct value *out)
     if (!vm_spend(vm, s.length))
         return false;
     arena = arena_new(ARENA_USUAL);
-    good = lib_json_read(s, arena, &node, &err) ? from_tree(vm, node, out, 0) : vm_fail(vm, FAULT_JSON, "fromJSON: %s", err.text);
+    good = lib_json_read(s, arena, &node, &err) ? from_tree(vm, node, out, 0)
+                                                : vm_fail(vm, FAULT_JSON, "fromJSON: %s", err.text);
     arena_free(arena);
     return good;
 }
@@ -228,16 +247,36 @@ bool builtin_text(struct vm *vm, enum builtin id, const struct value *args, uint
     if (!vm_spend(vm, s.length / 8))
         return false;
     switch (id) {
-    case BUILTIN_TRIM: case BUILTIN_TRIM_PREFIX: case BUILTIN_TRIM_SUFFIX: *out = value_string(trimmed(id, args, count)); return true;
-    case BUILTIN_UPPER: case BUILTIN_LOWER: return case_of(vm, id, s, out);
-    case BUILTIN_SPLIT: case BUILTIN_SPLIT_AFTER: return split(vm, id, args, count, out);
-    case BUILTIN_REPLACE: return replace(vm, args, count, out);
-    case BUILTIN_REPEAT: return repeat(vm, args, out);
-    case BUILTIN_INDEX_OF: *out = value_int(lib_index_of(s, part)); return true;
-    case BUILTIN_LAST_INDEX_OF: *out = value_int(lib_last_index_of(s, part)); return true;
-    case BUILTIN_HAS_PREFIX: *out = value_bool(lib_has_prefix(s, part)); return true;
-    case BUILTIN_HAS_SUFFIX: *out = value_bool(lib_has_suffix(s, part)); return true;
-    case BUILTIN_FROM_JSON: return from_json(vm, s, out);
-    default: return base64(vm, id, s, out);
+    case BUILTIN_TRIM:
+    case BUILTIN_TRIM_PREFIX:
+    case BUILTIN_TRIM_SUFFIX:
+        *out = value_string(trimmed(id, args, count));
+        return true;
+    case BUILTIN_UPPER:
+    case BUILTIN_LOWER:
+        return case_of(vm, id, s, out);
+    case BUILTIN_SPLIT:
+    case BUILTIN_SPLIT_AFTER:
+        return split(vm, id, args, count, out);
+    case BUILTIN_REPLACE:
+        return replace(vm, args, count, out);
+    case BUILTIN_REPEAT:
+        return repeat(vm, args, out);
+    case BUILTIN_INDEX_OF:
+        *out = value_int(lib_index_of(s, part));
+        return true;
+    case BUILTIN_LAST_INDEX_OF:
+        *out = value_int(lib_last_index_of(s, part));
+        return true;
+    case BUILTIN_HAS_PREFIX:
+        *out = value_bool(lib_has_prefix(s, part));
+        return true;
+    case BUILTIN_HAS_SUFFIX:
+        *out = value_bool(lib_has_suffix(s, part));
+        return true;
+    case BUILTIN_FROM_JSON:
+        return from_json(vm, s, out);
+    default:
+        return base64(vm, id, s, out);
     }
 }

@@ -2,7 +2,8 @@
  * check: the static types of expr-language.md 2, given to each node as it is made. A type is a prediction; where the
  * original predicts wrongly (6.3) so do we, because the prediction decides what compiles and which equality is used.
  *
- * Only the first fault is kept (compile_fault), and a node that has one gets the type "unknown", which passes every later test.
+ * Only the first fault is kept (compile_fault), and a node that has one gets the type "unknown", which passes every
+ * later test.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,21 +13,37 @@
 static const char *kind_name(enum type_kind kind)
 {
     switch (kind) {
-    case TYPE_BOOL: return "bool";
-    case TYPE_INT: return "int";
-    case TYPE_UINT8: return "uint8";
-    case TYPE_FLOAT: return "float64";
-    case TYPE_STRING: return "string";
-    case TYPE_MAP: return "map[string]interface {}";
-    case TYPE_GROUPS: return "map[interface {}][]interface {}";
-    case TYPE_TIME: return "time.Time";
-    case TYPE_DURATION: return "time.Duration";
-    case TYPE_MONTH: return "time.Month";
-    case TYPE_WEEKDAY: return "time.Weekday";
-    case TYPE_ZONE: return "*time.Location";
-    case TYPE_FUNCTION: return "func";
-    case TYPE_NIL: return "nil";
-    case TYPE_UNKNOWN: case TYPE_ANY: return "unknown";
+    case TYPE_BOOL:
+        return "bool";
+    case TYPE_INT:
+        return "int";
+    case TYPE_UINT8:
+        return "uint8";
+    case TYPE_FLOAT:
+        return "float64";
+    case TYPE_STRING:
+        return "string";
+    case TYPE_MAP:
+        return "map[string]interface {}";
+    case TYPE_GROUPS:
+        return "map[interface {}][]interface {}";
+    case TYPE_TIME:
+        return "time.Time";
+    case TYPE_DURATION:
+        return "time.Duration";
+    case TYPE_MONTH:
+        return "time.Month";
+    case TYPE_WEEKDAY:
+        return "time.Weekday";
+    case TYPE_ZONE:
+        return "*time.Location";
+    case TYPE_FUNCTION:
+        return "func";
+    case TYPE_NIL:
+        return "nil";
+    case TYPE_UNKNOWN:
+    case TYPE_ANY:
+        return "unknown";
     }
     return "unknown";
 }
@@ -37,13 +54,34 @@ const char *type_name(struct type t, char *buffer, size_t size)
     return buffer;
 }
 
-static bool is_bool(struct type t) { return type_is(t, TYPE_BOOL); }
-static bool is_string(struct type t) { return type_is(t, TYPE_STRING); }
-static bool is_time(struct type t) { return type_is(t, TYPE_TIME); }
-static bool is_duration(struct type t) { return type_is(t, TYPE_DURATION); }
-static bool is_nil(struct type t) { return type_is(t, TYPE_NIL); }
-static bool is_array(struct type t) { return t.depth > 0; }
-static bool is_map(struct type t) { return type_is(t, TYPE_MAP) || type_is(t, TYPE_GROUPS); }
+static bool is_bool(struct type t)
+{
+    return type_is(t, TYPE_BOOL);
+}
+static bool is_string(struct type t)
+{
+    return type_is(t, TYPE_STRING);
+}
+static bool is_time(struct type t)
+{
+    return type_is(t, TYPE_TIME);
+}
+static bool is_duration(struct type t)
+{
+    return type_is(t, TYPE_DURATION);
+}
+static bool is_nil(struct type t)
+{
+    return type_is(t, TYPE_NIL);
+}
+static bool is_array(struct type t)
+{
+    return t.depth > 0;
+}
+static bool is_map(struct type t)
+{
+    return type_is(t, TYPE_MAP) || type_is(t, TYPE_GROUPS);
+}
 
 /* What Go would call a numeric kind, named types of the time package included. */
 static bool is_numeric_kind(struct type t)
@@ -56,8 +94,9 @@ enum { IS_NUMBER = 1, IS_INTEGER = 2, IS_STRING = 4, IS_BOOL = 8, IS_TIME = 16, 
 static bool fits(struct type t, int kinds)
 {
     return ((kinds & IS_NUMBER) && type_is_number(t)) || ((kinds & IS_INTEGER) && type_is_integer(t)) ||
-           ((kinds & IS_STRING) && is_string(t)) || ((kinds & IS_BOOL) && is_bool(t)) || ((kinds & IS_TIME) && is_time(t)) ||
-           ((kinds & IS_DURATION) && is_duration(t)) || ((kinds & IS_BYTES) && t.depth == 1 && t.kind == TYPE_UINT8);
+           ((kinds & IS_STRING) && is_string(t)) || ((kinds & IS_BOOL) && is_bool(t)) ||
+           ((kinds & IS_TIME) && is_time(t)) || ((kinds & IS_DURATION) && is_duration(t)) ||
+           ((kinds & IS_BYTES) && t.depth == 1 && t.kind == TYPE_UINT8);
 }
 
 /* One side is not known, and the other is not either, or is of a kind the operator takes. */
@@ -78,8 +117,9 @@ static void mismatch(struct compiler *c, struct node *n)
                            ((symbol[0] | 0x20) >= 'a' && (symbol[0] | 0x20) <= 'z' && (symbol[length] | 0x20) >= 'a' &&
                             (symbol[length] | 0x20) <= 'z')))
         length++;
-    compile_fault(c, FAULT_TYPE_MISMATCH, n->begin, n->end, n->place, "invalid operation: %.*s (mismatched types %s and %s)%s", length,
-                  symbol, type_name(n->a->type, left, sizeof(left)), type_name(n->b->type, right, sizeof(right)),
+    compile_fault(c, FAULT_TYPE_MISMATCH, n->begin, n->end, n->place,
+                  "invalid operation: %.*s (mismatched types %s and %s)%s", length, symbol,
+                  type_name(n->a->type, left, sizeof(left)), type_name(n->b->type, right, sizeof(right)),
                   n->op == OP_MOD ? "; % takes whole numbers, use int(...)" : "");
     n->type = TYPE_OF(UNKNOWN);
 }
@@ -189,8 +229,8 @@ static bool check_matches(struct compiler *c, struct node *n)
     if (lib_regex_compile(n->b->string, &regex, &err))
         lib_regex_free(regex);
     else
-        compile_fault(c, err.kind == ERROR_LIMIT ? FAULT_LIMIT : FAULT_BAD_REGEXP, n->b->begin, n->b->end, n->b->place, "%s",
-                      err.text);
+        compile_fault(c, err.kind == ERROR_LIMIT ? FAULT_LIMIT : FAULT_BAD_REGEXP, n->b->begin, n->b->end, n->b->place,
+                      "%s", err.text);
     return true;
 }
 
@@ -201,20 +241,46 @@ void check_binary(struct compiler *c, struct node *n)
 
     n->type = TYPE_OF(BOOL);
     switch (n->op) {
-    case OP_OR: case OP_AND: good = both_fit(l, r, IS_BOOL); break;
-    case OP_EQ: case OP_NE: good = comparable(l, r); break;
-    case OP_LT: case OP_GT: case OP_LE: case OP_GE: good = check_order(l, r); break;
-    case OP_IN: good = check_in(l, r); break;
-    case OP_MATCHES: good = check_matches(c, n); break;
-    case OP_CONTAINS: case OP_STARTS_WITH: case OP_ENDS_WITH: good = both_fit(l, r, IS_STRING); break;
+    case OP_OR:
+    case OP_AND:
+        good = both_fit(l, r, IS_BOOL);
+        break;
+    case OP_EQ:
+    case OP_NE:
+        good = comparable(l, r);
+        break;
+    case OP_LT:
+    case OP_GT:
+    case OP_LE:
+    case OP_GE:
+        good = check_order(l, r);
+        break;
+    case OP_IN:
+        good = check_in(l, r);
+        break;
+    case OP_MATCHES:
+        good = check_matches(c, n);
+        break;
+    case OP_CONTAINS:
+    case OP_STARTS_WITH:
+    case OP_ENDS_WITH:
+        good = both_fit(l, r, IS_STRING);
+        break;
     case OP_RANGE:
         good = both_fit(l, r, IS_INTEGER);
         n->type = (struct type){TYPE_INT, 1};
         break;
-    case OP_ADD: good = check_add(l, r, &n->type); break;
-    case OP_SUB: good = check_subtract(l, r, &n->type); break;
-    case OP_MUL: good = check_multiply(l, r, &n->type); break;
-    case OP_DIV: case OP_POW:
+    case OP_ADD:
+        good = check_add(l, r, &n->type);
+        break;
+    case OP_SUB:
+        good = check_subtract(l, r, &n->type);
+        break;
+    case OP_MUL:
+        good = check_multiply(l, r, &n->type);
+        break;
+    case OP_DIV:
+    case OP_POW:
         good = both_fit(l, r, IS_NUMBER);
         n->type = TYPE_OF(FLOAT);
         break;
@@ -240,8 +306,12 @@ void check_unary(struct compiler *c, struct node *n)
     if (type_is_open(t) || (n->op == OP_NOT ? is_bool(t) : type_is_number(t)))
         return;
     compile_fault(c, FAULT_TYPE_MISMATCH, n->begin, n->end, n->place, "invalid operation: %s (mismatched type %s)%s",
-                  n->op == OP_NOT ? "not" : n->op == OP_NEG ? "-" : "+", type_name(t, name, sizeof(name)),
-                  n->op == OP_NOT && type_is_number(t) ? "; 'not' binds tighter than comparisons, write not (...)" : "");
+                  n->op == OP_NOT   ? "not"
+                  : n->op == OP_NEG ? "-"
+                                    : "+",
+                  type_name(t, name, sizeof(name)),
+                  n->op == OP_NOT && type_is_number(t) ? "; 'not' binds tighter than comparisons, write not (...)"
+                                                       : "");
     n->type = TYPE_OF(UNKNOWN);
 }
 
@@ -284,7 +354,8 @@ static struct type array_of(struct type t)
     return t.depth < UINT16_MAX ? (struct type){t.kind, (uint16_t)(t.depth + 1)} : (struct type){TYPE_UNKNOWN, 1};
 }
 
-static void bad_index(struct compiler *c, struct node *n, uint32_t place, const char *format, const char *a, const char *b)
+static void bad_index(struct compiler *c, struct node *n, uint32_t place, const char *format, const char *a,
+                      const char *b)
 {
     char text[200];
 
@@ -341,18 +412,23 @@ void check_field(struct compiler *c, struct node *n)
 static bool is_type_for(struct type t, char letter)
 {
     switch (letter) {
-    case 'd': return is_duration(t) || type_is_open(t);
-    case 't': return is_time(t) || type_is_open(t);
-    case 'i': return type_is_integer(t) || type_is_open(t);
-    case 's': return is_string(t) || type_is_open(t);
-    default: return type_is(t, TYPE_ZONE) || type_is_open(t);
+    case 'd':
+        return is_duration(t) || type_is_open(t);
+    case 't':
+        return is_time(t) || type_is_open(t);
+    case 'i':
+        return type_is_integer(t) || type_is_open(t);
+    case 's':
+        return is_string(t) || type_is_open(t);
+    default:
+        return type_is(t, TYPE_ZONE) || type_is_open(t);
     }
 }
 
 static void wrong_count(struct compiler *c, struct node *n, const char *name, size_t length)
 {
-    compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place, "wrong number of arguments in the call of %.*s (got %u)",
-                  (int)length, name, n->count);
+    compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place,
+                  "wrong number of arguments in the call of %.*s (got %u)", (int)length, name, n->count);
     n->type = TYPE_OF(UNKNOWN);
     n->flags |= FLAG_FAULTY;
 }
@@ -361,10 +437,11 @@ static void wrong_argument(struct compiler *c, struct node *n, const char *name,
 {
     char type[80];
 
-    compile_fault(c, FAULT_BAD_ARGUMENT, argument->begin, argument->end, argument->place, "invalid argument for %s (type %s)%s",
-                  name, type_name(argument->type, type, sizeof(type)),
+    compile_fault(c, FAULT_BAD_ARGUMENT, argument->begin, argument->end, argument->place,
+                  "invalid argument for %s (type %s)%s", name, type_name(argument->type, type, sizeof(type)),
                   is_bool(argument->type) && n->kind == NODE_CALL && n->integer == BUILTIN_FLOAT
-                      ? "; a formula must give a number, write (...) ? 1 : 0" : "");
+                      ? "; a formula must give a number, write (...) ? 1 : 0"
+                      : "");
     n->type = TYPE_OF(UNKNOWN);
 }
 
@@ -382,8 +459,8 @@ void check_method(struct compiler *c, struct node *n, struct span name)
     if (type_is_open(base) || is_map(base))
         return;
     if (is_time(base) && (strcmp(label, "Date") == 0 || strcmp(label, "Clock") == 0)) {
-        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place, "%s returns more than two values; use Year, Month, Day ...",
-                      label);
+        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place,
+                      "%s returns more than two values; use Year, Month, Day ...", label);
         return;
     }
     id = base.depth > 0 ? -1 : method_find((enum type_kind)base.kind, name.bytes, name.length);
@@ -420,7 +497,8 @@ void check_slice(struct compiler *c, struct node *n)
         n->type = TYPE_OF(UNKNOWN);
     for (int i = 0; i < 2; i++)
         if (bounds[i] && !type_is_integer(bounds[i]->type) && !type_is_open(bounds[i]->type)) {
-            bad_index(c, n, bounds[i]->place, "non-integer slice index %s%s", type_name(bounds[i]->type, left, sizeof(left)), "");
+            bad_index(c, n, bounds[i]->place, "non-integer slice index %s%s",
+                      type_name(bounds[i]->type, left, sizeof(left)), "");
             return;
         }
 }
@@ -484,7 +562,8 @@ static void check_get(struct compiler *c, struct node *n)
     if (is_array(base->type)) {
         n->type = element_of(base->type);
         if (!type_is_integer(index->type) && !type_is_open(index->type))
-            bad_index(c, n, index->place, "non-integer index %s%s", right, type_is(index->type, TYPE_FLOAT) ? "; use int(...)" : "");
+            bad_index(c, n, index->place, "non-integer index %s%s", right,
+                      type_is(index->type, TYPE_FLOAT) ? "; use int(...)" : "");
     } else if (type_is(base->type, TYPE_GROUPS)) {
         n->type = (struct type){TYPE_ANY, 1};
     } else if (type_is(base->type, TYPE_MAP)) {
@@ -503,20 +582,56 @@ static const struct {
     char takes[6];
     char gives;
 } signatures[BUILTIN_COUNT_OF] = {
-    [BUILTIN_LEN] = {"L", 'i'}, [BUILTIN_TYPE] = {"x", 's'}, [BUILTIN_ABS] = {"N", '1'}, [BUILTIN_CEIL] = {"N", 'f'},
-    [BUILTIN_FLOOR] = {"N", 'f'}, [BUILTIN_ROUND] = {"N", 'f'}, [BUILTIN_INT] = {"n", 'i'}, [BUILTIN_FLOAT] = {"n", 'f'},
-    [BUILTIN_STRING] = {"x", 's'}, [BUILTIN_TRIM] = {"ss", 's'}, [BUILTIN_TRIM_PREFIX] = {"ss", 's'},
-    [BUILTIN_TRIM_SUFFIX] = {"ss", 's'}, [BUILTIN_UPPER] = {"s", 's'}, [BUILTIN_LOWER] = {"s", 's'},
-    [BUILTIN_SPLIT] = {"ssi", 'p'}, [BUILTIN_SPLIT_AFTER] = {"ssi", 'p'}, [BUILTIN_REPLACE] = {"sssi", 's'},
-    [BUILTIN_REPEAT] = {"si", 's'}, [BUILTIN_JOIN] = {"as", 's'}, [BUILTIN_INDEX_OF] = {"ss", 'i'},
-    [BUILTIN_LAST_INDEX_OF] = {"ss", 'i'}, [BUILTIN_HAS_PREFIX] = {"ss", 'b'}, [BUILTIN_HAS_SUFFIX] = {"ss", 'b'},
-    [BUILTIN_TO_JSON] = {"x", 's'}, [BUILTIN_FROM_JSON] = {"s", 'y'}, [BUILTIN_TO_BASE64] = {"s", 's'},
-    [BUILTIN_FROM_BASE64] = {"s", 's'}, [BUILTIN_NOW] = {"", 't'}, [BUILTIN_DURATION] = {"s", 'd'}, [BUILTIN_DATE] = {"xxx", 't'},
-    [BUILTIN_TIMEZONE] = {"s", 'z'}, [BUILTIN_FIRST] = {"a", 'y'}, [BUILTIN_LAST] = {"a", 'y'}, [BUILTIN_TAKE] = {"aI", 'a'},
-    [BUILTIN_KEYS] = {"m", 'a'}, [BUILTIN_VALUES] = {"m", 'a'}, [BUILTIN_TO_PAIRS] = {"m", 'a'}, [BUILTIN_FROM_PAIRS] = {"a", 'm'},
-    [BUILTIN_REVERSE] = {"a", 'a'}, [BUILTIN_UNIQ] = {"a", 'a'}, [BUILTIN_CONCAT] = {"a", 'a'}, [BUILTIN_FLATTEN] = {"a", 'a'},
-    [BUILTIN_SORT] = {"as", 'a'}, [BUILTIN_BITAND] = {"ii", 'i'}, [BUILTIN_BITOR] = {"ii", 'i'}, [BUILTIN_BITXOR] = {"ii", 'i'},
-    [BUILTIN_BITNAND] = {"ii", 'i'}, [BUILTIN_BITNOT] = {"i", 'i'}, [BUILTIN_BITSHL] = {"ii", 'i'}, [BUILTIN_BITSHR] = {"ii", 'i'},
+    [BUILTIN_LEN] = {"L", 'i'},
+    [BUILTIN_TYPE] = {"x", 's'},
+    [BUILTIN_ABS] = {"N", '1'},
+    [BUILTIN_CEIL] = {"N", 'f'},
+    [BUILTIN_FLOOR] = {"N", 'f'},
+    [BUILTIN_ROUND] = {"N", 'f'},
+    [BUILTIN_INT] = {"n", 'i'},
+    [BUILTIN_FLOAT] = {"n", 'f'},
+    [BUILTIN_STRING] = {"x", 's'},
+    [BUILTIN_TRIM] = {"ss", 's'},
+    [BUILTIN_TRIM_PREFIX] = {"ss", 's'},
+    [BUILTIN_TRIM_SUFFIX] = {"ss", 's'},
+    [BUILTIN_UPPER] = {"s", 's'},
+    [BUILTIN_LOWER] = {"s", 's'},
+    [BUILTIN_SPLIT] = {"ssi", 'p'},
+    [BUILTIN_SPLIT_AFTER] = {"ssi", 'p'},
+    [BUILTIN_REPLACE] = {"sssi", 's'},
+    [BUILTIN_REPEAT] = {"si", 's'},
+    [BUILTIN_JOIN] = {"as", 's'},
+    [BUILTIN_INDEX_OF] = {"ss", 'i'},
+    [BUILTIN_LAST_INDEX_OF] = {"ss", 'i'},
+    [BUILTIN_HAS_PREFIX] = {"ss", 'b'},
+    [BUILTIN_HAS_SUFFIX] = {"ss", 'b'},
+    [BUILTIN_TO_JSON] = {"x", 's'},
+    [BUILTIN_FROM_JSON] = {"s", 'y'},
+    [BUILTIN_TO_BASE64] = {"s", 's'},
+    [BUILTIN_FROM_BASE64] = {"s", 's'},
+    [BUILTIN_NOW] = {"", 't'},
+    [BUILTIN_DURATION] = {"s", 'd'},
+    [BUILTIN_DATE] = {"xxx", 't'},
+    [BUILTIN_TIMEZONE] = {"s", 'z'},
+    [BUILTIN_FIRST] = {"a", 'y'},
+    [BUILTIN_LAST] = {"a", 'y'},
+    [BUILTIN_TAKE] = {"aI", 'a'},
+    [BUILTIN_KEYS] = {"m", 'a'},
+    [BUILTIN_VALUES] = {"m", 'a'},
+    [BUILTIN_TO_PAIRS] = {"m", 'a'},
+    [BUILTIN_FROM_PAIRS] = {"a", 'm'},
+    [BUILTIN_REVERSE] = {"a", 'a'},
+    [BUILTIN_UNIQ] = {"a", 'a'},
+    [BUILTIN_CONCAT] = {"a", 'a'},
+    [BUILTIN_FLATTEN] = {"a", 'a'},
+    [BUILTIN_SORT] = {"as", 'a'},
+    [BUILTIN_BITAND] = {"ii", 'i'},
+    [BUILTIN_BITOR] = {"ii", 'i'},
+    [BUILTIN_BITXOR] = {"ii", 'i'},
+    [BUILTIN_BITNAND] = {"ii", 'i'},
+    [BUILTIN_BITNOT] = {"i", 'i'},
+    [BUILTIN_BITSHL] = {"ii", 'i'},
+    [BUILTIN_BITSHR] = {"ii", 'i'},
     [BUILTIN_BITUSHR] = {"ii", 'i'},
 };
 
@@ -525,33 +640,54 @@ static bool takes(char letter, struct type t)
     if (type_is_open(t))
         return true;
     switch (letter) {
-    case 'L': return is_array(t) || is_map(t) || is_string(t);
-    case 'N': return is_numeric_kind(t);
-    case 'n': return is_numeric_kind(t) || is_string(t);
-    case 's': return is_string(t);
-    case 'i': return type_is_integer(t);
-    case 'I': return type_is(t, TYPE_INT);
-    case 'a': return is_array(t);
-    case 'm': return is_map(t);
-    default: return true;
+    case 'L':
+        return is_array(t) || is_map(t) || is_string(t);
+    case 'N':
+        return is_numeric_kind(t);
+    case 'n':
+        return is_numeric_kind(t) || is_string(t);
+    case 's':
+        return is_string(t);
+    case 'i':
+        return type_is_integer(t);
+    case 'I':
+        return type_is(t, TYPE_INT);
+    case 'a':
+        return is_array(t);
+    case 'm':
+        return is_map(t);
+    default:
+        return true;
     }
 }
 
 static struct type gives(char letter, const struct node *n)
 {
     switch (letter) {
-    case 's': return TYPE_OF(STRING);
-    case 'i': return TYPE_OF(INT);
-    case 'f': return TYPE_OF(FLOAT);
-    case 'b': return TYPE_OF(BOOL);
-    case 'a': return (struct type){TYPE_ANY, 1};
-    case 'm': return TYPE_OF(MAP);
-    case 'p': return (struct type){TYPE_STRING, 1};
-    case 't': return TYPE_OF(TIME);
-    case 'd': return TYPE_OF(DURATION);
-    case 'z': return TYPE_OF(ZONE);
-    case '1': return type_is_open(n->list->type) ? TYPE_OF(ANY) : n->list->type;
-    default: return TYPE_OF(ANY);
+    case 's':
+        return TYPE_OF(STRING);
+    case 'i':
+        return TYPE_OF(INT);
+    case 'f':
+        return TYPE_OF(FLOAT);
+    case 'b':
+        return TYPE_OF(BOOL);
+    case 'a':
+        return (struct type){TYPE_ANY, 1};
+    case 'm':
+        return TYPE_OF(MAP);
+    case 'p':
+        return (struct type){TYPE_STRING, 1};
+    case 't':
+        return TYPE_OF(TIME);
+    case 'd':
+        return TYPE_OF(DURATION);
+    case 'z':
+        return TYPE_OF(ZONE);
+    case '1':
+        return type_is_open(n->list->type) ? TYPE_OF(ANY) : n->list->type;
+    default:
+        return TYPE_OF(ANY);
     }
 }
 
@@ -565,9 +701,17 @@ void check_call(struct compiler *c, struct node *n)
         return;
     }
     switch (n->integer) {
-    case BUILTIN_MAX: case BUILTIN_MIN: case BUILTIN_MEAN: case BUILTIN_MEDIAN: check_aggregate(c, n); return;
-    case BUILTIN_GET: check_get(c, n); return;
-    default: break;
+    case BUILTIN_MAX:
+    case BUILTIN_MIN:
+    case BUILTIN_MEAN:
+    case BUILTIN_MEDIAN:
+        check_aggregate(c, n);
+        return;
+    case BUILTIN_GET:
+        check_get(c, n);
+        return;
+    default:
+        break;
     }
     n->type = gives(signatures[n->integer].gives, n);
     if ((n->integer == BUILTIN_FIRST || n->integer == BUILTIN_LAST) && is_split(n->list))
@@ -591,8 +735,8 @@ bool check_loop_array(struct compiler *c, enum builtin id, const struct node *ar
     *item = element_of(array->type);
     if (is_array(array->type) || type_is_open(array->type))
         return true;
-    compile_fault(c, FAULT_BAD_ARGUMENT, array->begin, array->end, array->place, "%s takes an array (got %s)%s", builtin_table[id].name,
-                  type_name(array->type, name, sizeof(name)),
+    compile_fault(c, FAULT_BAD_ARGUMENT, array->begin, array->end, array->place, "%s takes an array (got %s)%s",
+                  builtin_table[id].name, type_name(array->type, name, sizeof(name)),
                   type_is_number(array->type) ? "; put the values in brackets: [a, b]" : "");
     return false;
 }
@@ -608,15 +752,28 @@ static struct type loop_type(const struct node *n)
     struct type array = n->a->type, item = element_of(array), predicate = n->b ? n->b->type : item;
 
     switch (n->integer) {
-    case BUILTIN_ALL: case BUILTIN_NONE: case BUILTIN_ANY: case BUILTIN_ONE: return TYPE_OF(BOOL);
-    case BUILTIN_FILTER: return is_array(array) ? array : (struct type){TYPE_UNKNOWN, 1};
-    case BUILTIN_SORT_BY: return is_array(array) ? array : (struct type){TYPE_ANY, 1};
-    case BUILTIN_MAP: return array_of(predicate);
-    case BUILTIN_FIND: case BUILTIN_FIND_LAST: return item;
-    case BUILTIN_SUM: return type_is_open(predicate) && n->b ? TYPE_OF(ANY) : predicate;
-    case BUILTIN_GROUP_BY: return TYPE_OF(GROUPS);
-    case BUILTIN_REDUCE: return predicate;
-    default: return TYPE_OF(INT);
+    case BUILTIN_ALL:
+    case BUILTIN_NONE:
+    case BUILTIN_ANY:
+    case BUILTIN_ONE:
+        return TYPE_OF(BOOL);
+    case BUILTIN_FILTER:
+        return is_array(array) ? array : (struct type){TYPE_UNKNOWN, 1};
+    case BUILTIN_SORT_BY:
+        return is_array(array) ? array : (struct type){TYPE_ANY, 1};
+    case BUILTIN_MAP:
+        return array_of(predicate);
+    case BUILTIN_FIND:
+    case BUILTIN_FIND_LAST:
+        return item;
+    case BUILTIN_SUM:
+        return type_is_open(predicate) && n->b ? TYPE_OF(ANY) : predicate;
+    case BUILTIN_GROUP_BY:
+        return TYPE_OF(GROUPS);
+    case BUILTIN_REDUCE:
+        return predicate;
+    default:
+        return TYPE_OF(INT);
     }
 }
 
@@ -657,13 +814,22 @@ static const char *extension_wants(char letter, const struct node *a)
     double q;
 
     switch (letter) {
-    case 'n': return type_is_number(a->type) || type_is_open(a->type) ? NULL : "a number";
-    case 'b': return is_bool(a->type) || type_is_open(a->type) ? NULL : "a condition";
-    case 't': return a->kind == NODE_NAME ? NULL : "the name of a trigger (or $env[\"its-name\"])";
-    case 'q': return constant_number(a, &q) && q >= 0 && q <= 1 ? NULL : "a constant from 0 to 1";
-    case 'z': case 'c': return a->kind == NODE_STRING ? NULL : letter == 'z' ? "a constant zone such as \"Europe/Paris\""
-                                                                             : "a constant time of day such as \"08:00\"";
-    default: return a->kind == NODE_STRING || constant_number(a, &q) ? NULL : "a constant duration such as \"5m\" (or seconds)";
+    case 'n':
+        return type_is_number(a->type) || type_is_open(a->type) ? NULL : "a number";
+    case 'b':
+        return is_bool(a->type) || type_is_open(a->type) ? NULL : "a condition";
+    case 't':
+        return a->kind == NODE_NAME ? NULL : "the name of a trigger (or $env[\"its-name\"])";
+    case 'q':
+        return constant_number(a, &q) && q >= 0 && q <= 1 ? NULL : "a constant from 0 to 1";
+    case 'z':
+    case 'c':
+        return a->kind == NODE_STRING ? NULL
+               : letter == 'z'        ? "a constant zone such as \"Europe/Paris\""
+                                      : "a constant time of day such as \"08:00\"";
+    default:
+        return a->kind == NODE_STRING || constant_number(a, &q) ? NULL
+                                                                : "a constant duration such as \"5m\" (or seconds)";
     }
 }
 
@@ -675,13 +841,15 @@ void check_extension(struct compiler *c, struct node *n)
     n->type = (struct type){x->result, 0};
     n->flags |= FLAG_FAULTY; /* until all is seen to be right */
     if (n->count != strlen(x->arguments)) {
-        compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place, "%s takes %zu argument%s (got %u)", x->name, strlen(x->arguments),
-                      strlen(x->arguments) == 1 ? "" : "s", n->count);
+        compile_fault(c, FAULT_ARG_COUNT, n->begin, n->end, n->place, "%s takes %zu argument%s (got %u)", x->name,
+                      strlen(x->arguments), strlen(x->arguments) == 1 ? "" : "s", n->count);
         return;
     }
     if (x->memory && c->scopes) {
-        compile_fault(c, FAULT_BAD_ARGUMENT, n->begin, n->end, n->place,
-                      "%s remembers one value between evaluations, so it cannot stand in a predicate; bind it with let before", x->name);
+        compile_fault(
+            c, FAULT_BAD_ARGUMENT, n->begin, n->end, n->place,
+            "%s remembers one value between evaluations, so it cannot stand in a predicate; bind it with let before",
+            x->name);
         return;
     }
     for (const struct node *a = n->list; a; a = a->next, letter++) {

@@ -7,8 +7,8 @@
  *   body: [<filter> LOOP_FILTER body, JUMP end]  <predicate>  LOOP_STEP body
  *   end:  LOOP_END
  *
- * When tracing, a TRACE follows every node of the user's text that is not a literal. Every instruction knows the bytes of the text
- * it came from, for errors.
+ * When tracing, a TRACE follows every node of the user's text that is not a literal. Every instruction knows the
+ * bytes of the text it came from, for errors.
  */
 #include <string.h>
 
@@ -97,9 +97,12 @@ static struct value string_constant(struct emitter *e, struct span s)
 static struct value constant_of(struct emitter *e, const struct node *n)
 {
     switch (n->kind) {
-    case NODE_BOOL: return value_bool(n->integer != 0);
-    case NODE_INT: return value_int(n->integer);
-    case NODE_FLOAT: return value_float(n->number);
+    case NODE_BOOL:
+        return value_bool(n->integer != 0);
+    case NODE_INT:
+        return value_int(n->integer);
+    case NODE_FLOAT:
+        return value_float(n->number);
     case NODE_BYTES: {
         struct value v = string_constant(e, n->string);
 
@@ -107,7 +110,8 @@ static struct value constant_of(struct emitter *e, const struct node *n)
         v.kind = ARRAY_BYTES;
         return v;
     }
-    default: return string_constant(e, n->string);
+    default:
+        return string_constant(e, n->string);
     }
 }
 
@@ -173,8 +177,12 @@ static void emit_in(struct emitter *e, const struct node *n, int depth)
 
     emit(e, n->a, depth);
     switch (n->slot) {
-    case IN_INTS: put(e, n, VM_IN_INTS, 0, add_constant(e, list_constant(e, n->b)), 0); break;
-    case IN_STRINGS: put(e, n, VM_IN_STRINGS, 0, add_constant(e, list_constant(e, n->b)), 0); break;
+    case IN_INTS:
+        put(e, n, VM_IN_INTS, 0, add_constant(e, list_constant(e, n->b)), 0);
+        break;
+    case IN_STRINGS:
+        put(e, n, VM_IN_STRINGS, 0, add_constant(e, list_constant(e, n->b)), 0);
+        break;
     case IN_INTERVAL:
         first = add_constant(e, value_int(n->b->a->integer));
         add_constant(e, value_int(n->b->b->integer));
@@ -200,9 +208,20 @@ static enum vm_op equality_of(const struct node *n)
 static enum vm_op binary_op_of(const struct node *n)
 {
     static const uint8_t ops[OP_BINARY_LAST + 1] = {
-        [OP_LT] = VM_LT, [OP_GT] = VM_GT, [OP_LE] = VM_LE, [OP_GE] = VM_GE, [OP_CONTAINS] = VM_CONTAINS,
-        [OP_STARTS_WITH] = VM_STARTS_WITH, [OP_ENDS_WITH] = VM_ENDS_WITH, [OP_RANGE] = VM_RANGE, [OP_ADD] = VM_ADD,
-        [OP_SUB] = VM_SUB, [OP_MUL] = VM_MUL, [OP_DIV] = VM_DIV, [OP_MOD] = VM_MOD, [OP_POW] = VM_POW,
+        [OP_LT] = VM_LT,
+        [OP_GT] = VM_GT,
+        [OP_LE] = VM_LE,
+        [OP_GE] = VM_GE,
+        [OP_CONTAINS] = VM_CONTAINS,
+        [OP_STARTS_WITH] = VM_STARTS_WITH,
+        [OP_ENDS_WITH] = VM_ENDS_WITH,
+        [OP_RANGE] = VM_RANGE,
+        [OP_ADD] = VM_ADD,
+        [OP_SUB] = VM_SUB,
+        [OP_MUL] = VM_MUL,
+        [OP_DIV] = VM_DIV,
+        [OP_MOD] = VM_MOD,
+        [OP_POW] = VM_POW,
     };
 
     return n->op == OP_EQ || n->op == OP_NE ? equality_of(n) : (enum vm_op)ops[n->op];
@@ -211,11 +230,21 @@ static enum vm_op binary_op_of(const struct node *n)
 static void emit_binary(struct emitter *e, const struct node *n, int depth)
 {
     switch (n->op) {
-    case OP_AND: emit_short_circuit(e, n, VM_JUMP_FALSE, depth); break;
-    case OP_OR: emit_short_circuit(e, n, VM_JUMP_TRUE, depth); break;
-    case OP_COALESCE: emit_short_circuit(e, n, VM_JUMP_NOT_NIL, depth); break;
-    case OP_IN: emit_in(e, n, depth); break;
-    case OP_MATCHES: emit_matches(e, n, depth); break;
+    case OP_AND:
+        emit_short_circuit(e, n, VM_JUMP_FALSE, depth);
+        break;
+    case OP_OR:
+        emit_short_circuit(e, n, VM_JUMP_TRUE, depth);
+        break;
+    case OP_COALESCE:
+        emit_short_circuit(e, n, VM_JUMP_NOT_NIL, depth);
+        break;
+    case OP_IN:
+        emit_in(e, n, depth);
+        break;
+    case OP_MATCHES:
+        emit_matches(e, n, depth);
+        break;
     default:
         emit(e, n->a, depth);
         emit(e, n->b, depth);
@@ -370,22 +399,39 @@ static void emit_value(struct emitter *e, const struct node *n, int depth)
         return;
     }
     switch (n->kind) {
-    case NODE_NIL: case NODE_BUILTIN_VALUE: put(e, n, VM_NIL, 0, 0, 1); break;
-    case NODE_CONST: put(e, n, VM_CONSTANT, 0, add_constant(e, list_constant(e, n)), 1); break;
-    case NODE_NAME: put(e, n, VM_NAME, 0, (uint32_t)n->integer, 1); break;
-    case NODE_LOCAL: put(e, n, VM_LOAD, 0, (uint32_t)n->integer, 1); break;
+    case NODE_NIL:
+    case NODE_BUILTIN_VALUE:
+        put(e, n, VM_NIL, 0, 0, 1);
+        break;
+    case NODE_CONST:
+        put(e, n, VM_CONSTANT, 0, add_constant(e, list_constant(e, n)), 1);
+        break;
+    case NODE_NAME:
+        put(e, n, VM_NAME, 0, (uint32_t)n->integer, 1);
+        break;
+    case NODE_LOCAL:
+        put(e, n, VM_LOAD, 0, (uint32_t)n->integer, 1);
+        break;
     case NODE_ENV:
         e->c->env_used = true;
         put(e, n, VM_ENV, 0, 0, 1);
         break;
-    case NODE_STATE: put(e, n, VM_STATE, 0, (uint32_t)n->integer, 1); break;
-    case NODE_POINTER: put(e, n, (enum vm_op)(VM_ITEM + n->op), 0, 0, 1); break;
+    case NODE_STATE:
+        put(e, n, VM_STATE, 0, (uint32_t)n->integer, 1);
+        break;
+    case NODE_POINTER:
+        put(e, n, (enum vm_op)(VM_ITEM + n->op), 0, 0, 1);
+        break;
     case NODE_UNARY:
         emit(e, n->a, depth);
         put(e, n, n->op == OP_NOT ? VM_NOT : VM_NEG, 0, 0, 0);
         break;
-    case NODE_BINARY: emit_binary(e, n, depth); break;
-    case NODE_CONDITIONAL: emit_conditional(e, n, depth); break;
+    case NODE_BINARY:
+        emit_binary(e, n, depth);
+        break;
+    case NODE_CONDITIONAL:
+        emit_conditional(e, n, depth);
+        break;
     case NODE_INDEX:
         emit(e, n->a, depth);
         guard(e, n);
@@ -397,15 +443,25 @@ static void emit_value(struct emitter *e, const struct node *n, int depth)
         guard(e, n);
         put(e, n, VM_FIELD, type_is(n->type, TYPE_FUNCTION), add_constant(e, string_constant(e, n->string)), 0);
         break;
-    case NODE_METHOD: emit_method(e, n, depth); break;
-    case NODE_SLICE: emit_slice(e, n, depth); break;
-    case NODE_CHAIN: emit_chain(e, n, depth); break;
+    case NODE_METHOD:
+        emit_method(e, n, depth);
+        break;
+    case NODE_SLICE:
+        emit_slice(e, n, depth);
+        break;
+    case NODE_CHAIN:
+        emit_chain(e, n, depth);
+        break;
     case NODE_CALL:
         count = emit_list(e, n, depth);
         put(e, n, VM_CALL, n->count, (uint32_t)n->integer, 1 - count);
         break;
-    case NODE_LOOP: emit_loop(e, n, depth); break;
-    case NODE_EXTENSION: emit_extension(e, n, depth); break;
+    case NODE_LOOP:
+        emit_loop(e, n, depth);
+        break;
+    case NODE_EXTENSION:
+        emit_extension(e, n, depth);
+        break;
     case NODE_ARRAY:
         count = emit_list(e, n, depth);
         put(e, n, VM_ARRAY, 0, n->count, 1 - count);
@@ -414,9 +470,15 @@ static void emit_value(struct emitter *e, const struct node *n, int depth)
         count = emit_list(e, n, depth);
         put(e, n, VM_MAP, 0, n->count / 2, 1 - count);
         break;
-    case NODE_LET: emit_let(e, n, depth); break;
-    case NODE_SEQUENCE: emit_sequence(e, n, depth); break;
-    default: put(e, n, VM_CONSTANT, 0, add_constant(e, constant_of(e, n)), 1); break;
+    case NODE_LET:
+        emit_let(e, n, depth);
+        break;
+    case NODE_SEQUENCE:
+        emit_sequence(e, n, depth);
+        break;
+    default:
+        put(e, n, VM_CONSTANT, 0, add_constant(e, constant_of(e, n)), 1);
+        break;
     }
 }
 

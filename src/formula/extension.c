@@ -1,11 +1,14 @@
 /*
- * extension: Weir's own names (DESIGN.md 4): the state of the target, history and freshness of triggers, stability, calendar.
+ * extension: Weir's own names (DESIGN.md 4): the state of the target, history and freshness of triggers, stability,
+ * calendar.
  *
- * A nil argument gives nil and leaves the memory alone; so does a window without a good sample. What is constant in a call (trigger,
- * windows, zone, times of day) is decoded here when the formula is compiled; only numbers and conditions are evaluated.
+ * A nil argument gives nil and leaves the memory alone; so does a window without a good sample. What is constant in a
+ * call (trigger, windows, zone, times of day) is decoded here when the formula is compiled; only numbers and
+ * conditions are evaluated.
  *
- * Functions with memory keep one slot per call site, in memory of the caller. In a branch that is not taken the slot is not
- * touched. All four give the same answer when evaluated again at the same instant, so a formula may be evaluated twice.
+ * Functions with memory keep one slot per call site, in memory of the caller. In a branch that is not taken the slot
+ * is not touched. All four give the same answer when evaluated again at the same instant, so a formula may be
+ * evaluated twice.
  *
  *     hysteresis(x, low, high)  becomes true at x >= high, false at x <= low, keeps in between; starts false
  *     held(cond, d)             true once cond was true at every evaluation for at least d
@@ -57,8 +60,8 @@ static bool read_span(const struct extension_info *x, const struct node *n, int6
 
     if (n->kind == NODE_STRING) {
         if (!duration_parse_ns(n->string.bytes, n->string.length, &ns))
-            return error_set(err, ERROR_INVALID, "%s: '%.*s' is not a duration; write for example \"5m\" or \"1h30m\"", x->name,
-                             (int)(n->string.length > 40 ? 40 : n->string.length), n->string.bytes);
+            return error_set(err, ERROR_INVALID, "%s: '%.*s' is not a duration; write for example \"5m\" or \"1h30m\"",
+                             x->name, (int)(n->string.length > 40 ? 40 : n->string.length), n->string.bytes);
         *ms = ns / 1000000;
     } else {
         *ms = seconds > 0 && seconds < 1e12 ? (int64_t)(seconds * 1000) : 0;
@@ -82,8 +85,8 @@ static bool read_clock(const struct extension_info *x, struct span s, int64_t *m
         if (*minutes <= 24 * 60 && minute < 60)
             return true;
     }
-    return error_set(err, ERROR_INVALID, "%s: '%.*s' is not a time of day; write \"08:00\"", x->name, (int)(s.length > 40 ? 40 : s.length),
-                     s.bytes);
+    return error_set(err, ERROR_INVALID, "%s: '%.*s' is not a time of day; write \"08:00\"", x->name,
+                     (int)(s.length > 40 ? 40 : s.length), s.bytes);
 }
 
 static bool read_zone(const struct extension_info *x, struct span s, const struct zone **out, struct error *err)
@@ -97,9 +100,13 @@ static bool read_zone(const struct extension_info *x, struct span s, const struc
     return zone_load(name, out, err);
 }
 
-static bool is_history(enum extension id) { return id >= EXTENSION_RECENT; }
+static bool is_history(enum extension id)
+{
+    return id >= EXTENSION_RECENT;
+}
 
-static bool note_history(struct compiler *c, const struct extension_info *x, const struct extension_call *call, struct error *err)
+static bool note_history(struct compiler *c, const struct extension_info *x, const struct extension_call *call,
+                         struct error *err)
 {
     if (!c->options->history)
         return error_set(err, ERROR_INVALID, "%s looks at the past, which is not known here", x->name);
@@ -124,10 +131,19 @@ bool extension_prepare(struct compiler *c, const struct node *n, struct extensio
         int64_t *span = first ? &call->window_ms : &call->second_ms;
 
         switch (*letter) {
-        case 'n': case 'b': call->dynamic++; break;
-        case 't': call->trigger = (uint16_t)a->integer; break;
-        case 'q': call->quantile = a->kind == NODE_INT ? (double)a->integer : a->number; break;
-        case 'z': good = read_zone(x, a->string, &call->zone, err); break;
+        case 'n':
+        case 'b':
+            call->dynamic++;
+            break;
+        case 't':
+            call->trigger = (uint16_t)a->integer;
+            break;
+        case 'q':
+            call->quantile = a->kind == NODE_INT ? (double)a->integer : a->number;
+            break;
+        case 'z':
+            good = read_zone(x, a->string, &call->zone, err);
+            break;
         case 'c':
             good = read_clock(x, a->string, span, err);
             first = false;
@@ -210,9 +226,12 @@ static struct value with_memory(struct vm *vm, const struct extension_call *call
     switch (call->id) {
     case EXTENSION_HYSTERESIS:
         return value_bool(hysteresis(slot, value_number(&args[0]), value_number(&args[1]), value_number(&args[2])));
-    case EXTENSION_HELD: return value_bool(held(slot, args[0].integer != 0, call->window_ms, now_ms));
-    case EXTENSION_COOLDOWN: return value_bool(cooldown(slot, args[0].integer != 0, call->window_ms, now_ms));
-    default: return value_float(ema(slot, value_number(&args[0]), call->window_ms, now_ms));
+    case EXTENSION_HELD:
+        return value_bool(held(slot, args[0].integer != 0, call->window_ms, now_ms));
+    case EXTENSION_COOLDOWN:
+        return value_bool(cooldown(slot, args[0].integer != 0, call->window_ms, now_ms));
+    default:
+        return value_float(ema(slot, value_number(&args[0]), call->window_ms, now_ms));
     }
 }
 
@@ -226,10 +245,14 @@ static struct value calendar(const struct extension_call *call, int64_t now_ms)
     zone_civil(call->zone, now_ms / 1000 - (now_ms % 1000 < 0), &civil);
     minute = civil.hour * 60 + civil.minute;
     switch (call->id) {
-    case EXTENSION_HOUR: return value_int(civil.hour);
-    case EXTENSION_MINUTE: return value_int(civil.minute);
-    case EXTENSION_WEEKDAY: return value_int(civil.weekday);
-    default: break;
+    case EXTENSION_HOUR:
+        return value_int(civil.hour);
+    case EXTENSION_MINUTE:
+        return value_int(civil.minute);
+    case EXTENSION_WEEKDAY:
+        return value_int(civil.weekday);
+    default:
+        break;
     }
     if (call->window_ms <= call->second_ms)
         return value_bool(minute >= call->window_ms && minute < call->second_ms);
@@ -251,19 +274,32 @@ static double history(const struct extension_call *call, const struct series *s,
     int64_t w = call->window_ms;
 
     switch (call->id) {
-    case EXTENSION_RECENT: return series_recent(s, now_ms, w);
-    case EXTENSION_AVG_OVER: return series_avg(s, now_ms, w);
-    case EXTENSION_MIN_OVER: return series_min(s, now_ms, w);
-    case EXTENSION_MAX_OVER: return series_max(s, now_ms, w);
-    case EXTENSION_SUM_OVER: return series_sum(s, now_ms, w);
-    case EXTENSION_QUANTILE_OVER: return series_quantile(s, call->quantile, now_ms, w);
-    case EXTENSION_STDDEV_OVER: return series_stddev(s, now_ms, w);
-    case EXTENSION_RATE: return series_rate(s, now_ms, w);
-    case EXTENSION_INCREASE: return series_increase(s, now_ms, w);
-    case EXTENSION_DELTA: return series_delta(s, now_ms, w);
-    case EXTENSION_DERIV: return series_deriv(s, now_ms, w);
-    case EXTENSION_AGO: return series_ago(s, now_ms, w);
-    default: return series_predict_linear(s, now_ms, w, call->second_ms);
+    case EXTENSION_RECENT:
+        return series_recent(s, now_ms, w);
+    case EXTENSION_AVG_OVER:
+        return series_avg(s, now_ms, w);
+    case EXTENSION_MIN_OVER:
+        return series_min(s, now_ms, w);
+    case EXTENSION_MAX_OVER:
+        return series_max(s, now_ms, w);
+    case EXTENSION_SUM_OVER:
+        return series_sum(s, now_ms, w);
+    case EXTENSION_QUANTILE_OVER:
+        return series_quantile(s, call->quantile, now_ms, w);
+    case EXTENSION_STDDEV_OVER:
+        return series_stddev(s, now_ms, w);
+    case EXTENSION_RATE:
+        return series_rate(s, now_ms, w);
+    case EXTENSION_INCREASE:
+        return series_increase(s, now_ms, w);
+    case EXTENSION_DELTA:
+        return series_delta(s, now_ms, w);
+    case EXTENSION_DERIV:
+        return series_deriv(s, now_ms, w);
+    case EXTENSION_AGO:
+        return series_ago(s, now_ms, w);
+    default:
+        return series_predict_linear(s, now_ms, w, call->second_ms);
     }
 }
 
@@ -303,13 +339,23 @@ bool extension_run(struct vm *vm, const struct extension_call *call, const struc
         return true;
     }
     switch (call->id) {
-    case EXTENSION_CLAMP: *out = clamp(args); return true;
-    case EXTENSION_HOUR: case EXTENSION_MINUTE: case EXTENSION_WEEKDAY: case EXTENSION_BETWEEN: *out = calendar(call, env->now_ms); return true;
-    case EXTENSION_AGE: *out = age(env, call->trigger); return true;
+    case EXTENSION_CLAMP:
+        *out = clamp(args);
+        return true;
+    case EXTENSION_HOUR:
+    case EXTENSION_MINUTE:
+    case EXTENSION_WEEKDAY:
+    case EXTENSION_BETWEEN:
+        *out = calendar(call, env->now_ms);
+        return true;
+    case EXTENSION_AGE:
+        *out = age(env, call->trigger);
+        return true;
     case EXTENSION_MISSING:
         *out = value_bool(env->missing ? env->missing[call->trigger] : env->nil && env->nil[call->trigger]);
         return true;
-    default: break;
+    default:
+        break;
     }
     series = env->series ? env->series[call->trigger] : NULL;
     if (!series)

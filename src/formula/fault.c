@@ -1,8 +1,8 @@
 /*
  * fault: what is wrong with a formula, where in the user's text, and which name was probably meant.
  *
- * Three classes are kept apart while compiling, because the original finds them in three passes: syntax, then names and types, then
- * folding (expr-language.md 10). Within a class the first counts.
+ * Three classes are kept apart while compiling, because the original finds them in three passes: syntax, then names
+ * and types, then folding (expr-language.md 10). Within a class the first counts.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,23 +14,44 @@ static const struct {
     const char *name;
     bool compile;
 } names[] = {
-    [FAULT_NONE] = {"none", false}, [FAULT_SYNTAX] = {"syntax", true}, [FAULT_UNKNOWN_NAME] = {"unknown-name", true},
-    [FAULT_UNKNOWN_POINTER] = {"unknown-pointer", true}, [FAULT_TYPE_MISMATCH] = {"type-mismatch", true},
-    [FAULT_BAD_ARGUMENT] = {"bad-argument", true}, [FAULT_ARG_COUNT] = {"arg-count", true},
-    [FAULT_BAD_PREDICATE] = {"bad-predicate", true}, [FAULT_BAD_INDEX] = {"bad-index", true},
-    [FAULT_NOT_CALLABLE] = {"not-callable", true}, [FAULT_REDECLARE] = {"redeclare", true},
-    [FAULT_DIVIDE_BY_ZERO] = {"divide-by-zero", true}, [FAULT_BAD_REGEXP] = {"bad-regexp", true},
-    [FAULT_NODE_LIMIT] = {"node-limit", true}, [FAULT_NIL_OPERAND] = {"nil-operand", false},
-    [FAULT_TYPE_ASSERTION] = {"type-assertion", false}, [FAULT_BAD_CONVERSION] = {"bad-conversion", false},
-    [FAULT_NEGATIVE_SHIFT] = {"negative-shift", false}, [FAULT_OUT_OF_RANGE] = {"out-of-range", false},
-    [FAULT_MEMORY_BUDGET] = {"memory-budget", false}, [FAULT_EMPTY_REDUCE] = {"empty-reduce", false},
-    [FAULT_BAD_ORDER] = {"bad-order", false}, [FAULT_BAD_KEY] = {"bad-key", false}, [FAULT_JSON] = {"json", false},
-    [FAULT_BASE64] = {"base64", false}, [FAULT_BAD_TIME] = {"bad-time", false}, [FAULT_LIMIT] = {"limit", true},
+    [FAULT_NONE] = {"none", false},
+    [FAULT_SYNTAX] = {"syntax", true},
+    [FAULT_UNKNOWN_NAME] = {"unknown-name", true},
+    [FAULT_UNKNOWN_POINTER] = {"unknown-pointer", true},
+    [FAULT_TYPE_MISMATCH] = {"type-mismatch", true},
+    [FAULT_BAD_ARGUMENT] = {"bad-argument", true},
+    [FAULT_ARG_COUNT] = {"arg-count", true},
+    [FAULT_BAD_PREDICATE] = {"bad-predicate", true},
+    [FAULT_BAD_INDEX] = {"bad-index", true},
+    [FAULT_NOT_CALLABLE] = {"not-callable", true},
+    [FAULT_REDECLARE] = {"redeclare", true},
+    [FAULT_DIVIDE_BY_ZERO] = {"divide-by-zero", true},
+    [FAULT_BAD_REGEXP] = {"bad-regexp", true},
+    [FAULT_NODE_LIMIT] = {"node-limit", true},
+    [FAULT_NIL_OPERAND] = {"nil-operand", false},
+    [FAULT_TYPE_ASSERTION] = {"type-assertion", false},
+    [FAULT_BAD_CONVERSION] = {"bad-conversion", false},
+    [FAULT_NEGATIVE_SHIFT] = {"negative-shift", false},
+    [FAULT_OUT_OF_RANGE] = {"out-of-range", false},
+    [FAULT_MEMORY_BUDGET] = {"memory-budget", false},
+    [FAULT_EMPTY_REDUCE] = {"empty-reduce", false},
+    [FAULT_BAD_ORDER] = {"bad-order", false},
+    [FAULT_BAD_KEY] = {"bad-key", false},
+    [FAULT_JSON] = {"json", false},
+    [FAULT_BASE64] = {"base64", false},
+    [FAULT_BAD_TIME] = {"bad-time", false},
+    [FAULT_LIMIT] = {"limit", true},
     [FAULT_NOT_FINITE] = {"not-finite", false},
 };
 
-const char *formula_fault_name(enum formula_fault fault) { return names[fault].name; }
-bool formula_fault_is_compile(enum formula_fault fault) { return names[fault].compile; }
+const char *formula_fault_name(enum formula_fault fault)
+{
+    return names[fault].name;
+}
+bool formula_fault_is_compile(enum formula_fault fault)
+{
+    return names[fault].compile;
+}
 
 void fault_place(struct formula_error *err, const char *text, uint32_t place)
 {
@@ -46,8 +67,8 @@ void fault_place(struct formula_error *err, const char *text, uint32_t place)
     }
 }
 
-static void note(struct compiler *c, struct formula_error *err, enum formula_fault fault, uint32_t begin, uint32_t end, uint32_t place,
-                 const char *format, va_list args) __attribute__((format(printf, 7, 0)));
+static void note(struct compiler *c, struct formula_error *err, enum formula_fault fault, uint32_t begin, uint32_t end,
+                 uint32_t place, const char *format, va_list args) __attribute__((format(printf, 7, 0)));
 
 /* Positions in the wrapping are moved to the nearest end of the user's text. */
 static uint32_t to_user(const struct compiler *c, uint32_t at)
@@ -56,8 +77,8 @@ static uint32_t to_user(const struct compiler *c, uint32_t at)
     return at > c->user_length ? c->user_length : at;
 }
 
-static void note(struct compiler *c, struct formula_error *err, enum formula_fault fault, uint32_t begin, uint32_t end, uint32_t place,
-                 const char *format, va_list args)
+static void note(struct compiler *c, struct formula_error *err, enum formula_fault fault, uint32_t begin, uint32_t end,
+                 uint32_t place, const char *format, va_list args)
 {
     if (err->fault != FAULT_NONE)
         return;
@@ -82,7 +103,8 @@ struct node *compile_syntax(struct compiler *c, uint32_t begin, uint32_t end, co
     return &c->nothing;
 }
 
-void compile_fault(struct compiler *c, enum formula_fault fault, uint32_t begin, uint32_t end, uint32_t place, const char *format, ...)
+void compile_fault(struct compiler *c, enum formula_fault fault, uint32_t begin, uint32_t end, uint32_t place,
+                   const char *format, ...)
 {
     va_list args;
 

@@ -1,9 +1,10 @@
 /*
- * formula: compiling and evaluating, as the rest of Weir sees it (formula.h). See formula_internal.h for the way of a formula.
+ * formula: compiling and evaluating, as the rest of Weir sees it (formula.h). See formula_internal.h for the way of a
+ * formula.
  *
- * A program holds the user's text, the names it uses and one of two codes: numeric for the fast path, or general. When a numeric
- * formula needs the general path (a nil that matters, a trace, the printed result), its text is compiled again for that one
- * evaluation.
+ * A program holds the user's text, the names it uses and one of two codes: numeric for the fast path, or general.
+ * When a numeric formula needs the general path (a nil that matters, a trace, the printed result), its text is
+ * compiled again for that one evaluation.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -26,7 +27,7 @@ struct formula {
     uint16_t used_count, memory_slots;
     uint8_t wrap;
     bool extensions, history, env_used;
-    uint32_t name_count; /* of the options it was compiled with */
+    uint32_t name_count;     /* of the options it was compiled with */
     struct numeric *numeric; /* one of the two is NULL */
     struct program *program;
     size_t bytes;
@@ -45,12 +46,16 @@ struct wrapping {
 static struct wrapping wrapping_of(const char *source, size_t length, enum formula_wrap wrap)
 {
     static const char variable[] = KEDA_VARIABLE;
-    bool coalesces = memmem(source, length, "?" "?", 2) != NULL;
+    bool coalesces = memmem(source, length,
+                            "?"
+                            "?",
+                            2) != NULL;
 
     if (wrap == FORMULA_WRAP_NONE)
         return (struct wrapping){"", ""};
     if (coalesces && !(length >= sizeof(variable) - 1 && memcmp(source, variable, sizeof(variable) - 1) == 0))
-        return (struct wrapping){KEDA_VARIABLE "(", "); _kedaCompositeResult == nil ? nil : float(_kedaCompositeResult)"};
+        return (struct wrapping){KEDA_VARIABLE "(",
+                                 "); _kedaCompositeResult == nil ? nil : float(_kedaCompositeResult)"};
     if (!coalesces && !(length >= 6 && memcmp(source, "float(", 6) == 0))
         return (struct wrapping){"float(", ")"};
     return (struct wrapping){"", ""};
@@ -87,7 +92,10 @@ static void begin_compiler(struct compiler *c, const char *source, size_t length
 static struct node *parse(struct compiler *c, struct formula_error *err)
 {
     struct node *root = parse_formula(c);
-    const struct formula_error *worst = c->syntax.fault ? &c->syntax : c->semantic.fault ? &c->semantic : c->folding.fault ? &c->folding : NULL;
+    const struct formula_error *worst = c->syntax.fault     ? &c->syntax
+                                        : c->semantic.fault ? &c->semantic
+                                        : c->folding.fault  ? &c->folding
+                                                            : NULL;
 
     if (!worst)
         return root;
@@ -104,7 +112,10 @@ static bool too_long(size_t length, struct formula_error *err)
     return true;
 }
 
-static bool uses(const struct compiler *c, size_t i) { return c->env_used || (c->used[i / 64] >> (i % 64) & 1); }
+static bool uses(const struct compiler *c, size_t i)
+{
+    return c->env_used || (c->used[i / 64] >> (i % 64) & 1);
+}
 
 /* One block: the formula, its names, its source. */
 static struct formula *keep(const struct compiler *c, const char *source, size_t length)
@@ -145,7 +156,8 @@ static struct formula *keep(const struct compiler *c, const char *source, size_t
     return f;
 }
 
-struct formula *formula_compile(const char *source, size_t length, const struct formula_options *options, struct formula_error *err)
+struct formula *formula_compile(const char *source, size_t length, const struct formula_options *options,
+                                struct formula_error *err)
 {
     struct compiler c;
     struct formula_error ignored;
@@ -190,9 +202,18 @@ void formula_unref(struct formula *f)
     free(f);
 }
 
-const char *formula_source(const struct formula *f) { return f->source; }
-size_t formula_bytes(const struct formula *f) { return f->bytes + (f->program ? program_bytes(f->program) : 0); }
-size_t formula_memory_bytes(const struct formula *f) { return f->memory_slots * sizeof(struct extension_slot); }
+const char *formula_source(const struct formula *f)
+{
+    return f->source;
+}
+size_t formula_bytes(const struct formula *f)
+{
+    return f->bytes + (f->program ? program_bytes(f->program) : 0);
+}
+size_t formula_memory_bytes(const struct formula *f)
+{
+    return f->memory_slots * sizeof(struct extension_slot);
+}
 
 static const struct used_name *find_used(const struct formula *f, size_t name)
 {
@@ -202,7 +223,10 @@ static const struct used_name *find_used(const struct formula *f, size_t name)
     return NULL;
 }
 
-bool formula_uses(const struct formula *f, size_t name) { return find_used(f, name) != NULL; }
+bool formula_uses(const struct formula *f, size_t name)
+{
+    return find_used(f, name) != NULL;
+}
 
 int64_t formula_history_ms(const struct formula *f, size_t name)
 {
@@ -224,10 +248,14 @@ static const char **names_of(const struct formula *f)
 }
 
 /* The general code for one evaluation. It compiled before, so that it fails now is a zone file that went away. */
-static struct program *compile_again(const struct formula *f, const char *const *names, bool tracing, struct formula_error *err)
+static struct program *compile_again(const struct formula *f, const char *const *names, bool tracing,
+                                     struct formula_error *err)
 {
-    struct formula_options options = {.names = names, .name_count = f->name_count, .wrap = (enum formula_wrap)f->wrap,
-                                      .extensions = f->extensions, .history = f->history};
+    struct formula_options options = {.names = names,
+                                      .name_count = f->name_count,
+                                      .wrap = (enum formula_wrap)f->wrap,
+                                      .extensions = f->extensions,
+                                      .history = f->history};
     struct compiler c;
     struct program *program = NULL;
     struct node *root;
@@ -242,7 +270,8 @@ static struct program *compile_again(const struct formula *f, const char *const 
 }
 
 /* run: what is asked for beside the result. */
-static void run_general(const struct formula *f, const struct formula_env *env, struct program_run *run, struct formula_result *result)
+static void run_general(const struct formula *f, const struct formula_env *env, struct program_run *run,
+                        struct formula_result *result)
 {
     struct extension_slot fresh[FORMULA_MEMORY_SLOTS_MAX];
     bool tracing = env->trace || run->find_unfinite;
@@ -269,7 +298,8 @@ static void run_general(const struct formula *f, const struct formula_env *env, 
     free(names);
 }
 
-static __attribute__((noinline)) void eval_general(const struct formula *f, const struct formula_env *env, struct formula_result *result)
+static __attribute__((noinline)) void eval_general(const struct formula *f, const struct formula_env *env,
+                                                   struct formula_result *result)
 {
     struct program_run run = {.memory = env->memory};
 
@@ -282,7 +312,8 @@ void formula_eval(const struct formula *f, const struct formula_env *env, struct
         eval_general(f, env, result);
 }
 
-void formula_eval_repr(const struct formula *f, const struct formula_env *env, struct formula_result *result, struct text *repr)
+void formula_eval_repr(const struct formula *f, const struct formula_env *env, struct formula_result *result,
+                       struct text *repr)
 {
     struct program_run run = {.memory = env->memory, .repr = repr};
 
@@ -312,10 +343,12 @@ void formula_check_finite(const struct formula *f, const struct formula_env *env
         err->begin = run.unfinite_begin;
         err->end = run.unfinite_end;
         fault_place(err, f->source, run.unfinite_begin);
-        snprintf(err->text, sizeof(err->text), "%.*s%s: %s", (int)utf8_valid_prefix(f->source + err->begin, length > 200 ? 200 : length),
-                 f->source + err->begin, length > 200 ? "..." : "", run.unfinite_why);
+        snprintf(err->text, sizeof(err->text), "%.*s%s: %s",
+                 (int)utf8_valid_prefix(f->source + err->begin, length > 200 ? 200 : length), f->source + err->begin,
+                 length > 200 ? "..." : "", run.unfinite_why);
     } else {
-        snprintf(err->text, sizeof(err->text), "the result is %s", isnan(result->value.number) ? "not a number" : "infinite");
+        snprintf(err->text, sizeof(err->text), "the result is %s",
+                 isnan(result->value.number) ? "not a number" : "infinite");
     }
     result->value = (struct formula_value){.type = FORMULA_FAILED};
 }
@@ -329,9 +362,9 @@ const struct formula_function *formula_functions(size_t *count)
         BUILTINS(B)
 #undef B
 #define X(id, name, arguments, result, memory, signature, summary) {name, signature, summary, true},
-        EXTENSIONS(X)
+            EXTENSIONS(X)
 #undef X
-        {"replicas", "replicas", "replicas the target has now", true},
+                {"replicas", "replicas", "replicas the target has now", true},
         {"ready_replicas", "ready_replicas", "replicas that are ready", true},
         {"pending_replicas", "pending_replicas", "replicas that are not ready yet", true},
         {"min_replicas", "min_replicas", "the object's lower bound", true},

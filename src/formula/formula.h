@@ -9,13 +9,15 @@
  *     struct formula_result r;
  *     formula_eval(f, &env, &r);                     -- r.type == FORMULA_NUMBER, r.number == 1
  *
- * The language is expr-lang as KEDA embeds it (docs/formula.md); on top of it come Weir's own names, which a trigger's name
- * always shadows. A program is immutable and may be shared by objects and threads; what it remembers between evaluations
- * (ema, held, cooldown, hysteresis) lives in memory of the caller. Numeric formulas run on unboxed doubles and allocate
- * nothing. Reads no clock, does no input or output (zones and patterns are loaded when compiled).
+ * The language is expr-lang as KEDA embeds it (docs/formula.md); on top of it come Weir's own names, which a
+ * trigger's name always shadows. A program is immutable and may be shared by objects and threads; what it remembers
+ * between evaluations (ema, held, cooldown, hysteresis) lives in memory of the caller. Numeric formulas run on
+ * unboxed doubles and allocate nothing. Reads no clock, does no input or output (zones and patterns are loaded when
+ * compiled).
  * Bounds: FORMULA_* in base/limits.h; every one is an error, never a stall.
  *
- * Weir's own names (extensions). A nil argument gives nil and leaves the memory alone; so does a window without a good sample.
+ * Weir's own names (extensions). A nil argument gives nil and leaves the memory alone; so does a window without a
+ * good sample.
  *     hysteresis(x, low, high)   turns true at x >= high, false at x <= low, keeps in between; starts false
  *     held(cond, "2m")           true once cond was true at every evaluation for at least that long
  *     cooldown(cond, "10m")      true while cond is, and afterwards until that long has passed since it last was
@@ -23,9 +25,10 @@
  *     clamp(x, low, high), age(t) in seconds, missing(t), recent(t, w), avg_over(t, w) ... predict_linear(t, w, ahead)
  *     hour(zone), minute(zone), weekday(zone) (0 = Sunday), between("20:00", "08:00", zone) (from, not including to; over
  *     midnight if from is the later; never if they are equal)
- * Durations, zones, times of day and quantiles are constants; a plain number is seconds. t is a trigger's name, or $env["its-name"].
- * A function that remembers keeps one slot per call site, untouched when its branch is not evaluated, cannot stand in a predicate,
- * and gives the same answer when evaluated again at the same instant.
+ * Durations, zones, times of day and quantiles are constants; a plain number is seconds. t is a trigger's name, or
+ * $env["its-name"].
+ * A function that remembers keeps one slot per call site, untouched when its branch is not evaluated, cannot stand in
+ * a predicate, and gives the same answer when evaluated again at the same instant.
  */
 #ifndef WEIR_FORMULA_FORMULA_H
 #define WEIR_FORMULA_FORMULA_H

@@ -1,24 +1,33 @@
 /*
- * lexer: characters to tokens (expr-language.md 3), one at a time, as the parser asks; so that the first fault in the text is
- * the one reported, whoever finds it.
+ * lexer: characters to tokens (expr-language.md 3), one at a time, as the parser asks; so that the first fault in the
+ * text is the one reported, whoever finds it.
  *
  * The operators have their oddities, all of which formulas in the field may depend on: any of & ! = * < > swallows one
- * following & = or *, so that "a<*b" holds one senseless token; "?" swallows "." and "?"; a "." belongs to a number only
- * before a digit, and to a range after another "."; what sticks to a "#" is a pointer's name, even if it is "in" or "1".
+ * following & = or *, so that "a<*b" holds one senseless token; "?" swallows "." and "?"; a "." belongs to a number
+ * only before a digit, and to a range after another "."; what sticks to a "#" is a pointer's name, even if it is "in"
+ * or "1".
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "formula/formula_internal.h"
 
-static bool is_digit(uint32_t c) { return c - '0' < 10; }
+static bool is_digit(uint32_t c)
+{
+    return c - '0' < 10;
+}
 
 /* Bytes by what they may be part of. '_' stands among digits of every base. */
 enum { IN_WORD = 1, IN_BINARY = 2, IN_OCTAL = 4, IN_DECIMAL = 8, IN_HEX = 16 };
 static const uint8_t classes[256] = {
-    ['0' ... '1'] = IN_WORD | IN_BINARY | IN_OCTAL | IN_DECIMAL | IN_HEX, ['2' ... '7'] = IN_WORD | IN_OCTAL | IN_DECIMAL | IN_HEX,
-    ['8' ... '9'] = IN_WORD | IN_DECIMAL | IN_HEX, ['a' ... 'f'] = IN_WORD | IN_HEX, ['A' ... 'F'] = IN_WORD | IN_HEX,
-    ['g' ... 'z'] = IN_WORD, ['G' ... 'Z'] = IN_WORD, ['$'] = IN_WORD,
+    ['0' ... '1'] = IN_WORD | IN_BINARY | IN_OCTAL | IN_DECIMAL | IN_HEX,
+    ['2' ... '7'] = IN_WORD | IN_OCTAL | IN_DECIMAL | IN_HEX,
+    ['8' ... '9'] = IN_WORD | IN_DECIMAL | IN_HEX,
+    ['a' ... 'f'] = IN_WORD | IN_HEX,
+    ['A' ... 'F'] = IN_WORD | IN_HEX,
+    ['g' ... 'z'] = IN_WORD,
+    ['G' ... 'Z'] = IN_WORD,
+    ['$'] = IN_WORD,
     ['_'] = IN_WORD | IN_BINARY | IN_OCTAL | IN_DECIMAL | IN_HEX,
 };
 
@@ -122,7 +131,10 @@ done:
     return true;
 }
 
-static bool is_hex(char c) { return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
 
 /* What follows a backslash; the values are made by lexer_unquote. */
 static bool skip_escape(struct lexer *l, char quote)
@@ -194,9 +206,17 @@ static bool lex_raw_string(struct lexer *l, struct token *token)
 static const struct {
     const char *word;
     uint8_t length, op;
-} words[] = {{"in", 2, OP_IN}, {"or", 2, OP_OR}, {"and", 3, OP_AND}, {"matches", 7, OP_MATCHES}, {"contains", 8, OP_CONTAINS},
-    {"startsWith", 10, OP_STARTS_WITH}, {"endsWith", 8, OP_ENDS_WITH}, {"let", 3, OP_LET}, {"if", 2, OP_IF},
-    {"else", 4, OP_ELSE}, {"not", 3, OP_NOT}};
+} words[] = {{"in", 2, OP_IN},
+             {"or", 2, OP_OR},
+             {"and", 3, OP_AND},
+             {"matches", 7, OP_MATCHES},
+             {"contains", 8, OP_CONTAINS},
+             {"startsWith", 10, OP_STARTS_WITH},
+             {"endsWith", 8, OP_ENDS_WITH},
+             {"let", 3, OP_LET},
+             {"if", 2, OP_IF},
+             {"else", 4, OP_ELSE},
+             {"not", 3, OP_NOT}};
 
 static void lex_word(struct lexer *l, struct token *token)
 {
@@ -227,8 +247,12 @@ static void lex_double(struct lexer *l, struct token *token, char first)
     if (l->at < l->length && (l->text[l->at] == '&' || l->text[l->at] == '=' || l->text[l->at] == '*'))
         second = l->text[l->at++];
     if (!second) {
-        token->op = first == '!' ? OP_NOT : first == '=' ? OP_ASSIGN : first == '*' ? OP_MUL : first == '<' ? OP_LT
-                  : first == '>' ? OP_GT : OP_NO_SUCH;
+        token->op = first == '!'   ? OP_NOT
+                    : first == '=' ? OP_ASSIGN
+                    : first == '*' ? OP_MUL
+                    : first == '<' ? OP_LT
+                    : first == '>' ? OP_GT
+                                   : OP_NO_SUCH;
         return;
     }
     token->op = OP_NO_SUCH;
@@ -242,29 +266,71 @@ static bool lex_operator(struct lexer *l, struct token *token, char c)
 {
     token->kind = TOKEN_OPERATOR;
     switch (c) {
-    case '(': token->op = OP_OPEN; break;
-    case ')': token->op = OP_CLOSE; break;
-    case '[': token->op = OP_OPEN_BRACKET; break;
-    case ']': token->op = OP_CLOSE_BRACKET; break;
-    case '{': token->op = OP_OPEN_BRACE; break;
-    case '}': token->op = OP_CLOSE_BRACE; break;
-    case ',': token->op = OP_COMMA; break;
-    case ';': token->op = OP_SEMICOLON; break;
-    case '%': token->op = OP_MOD; break;
-    case '+': token->op = OP_ADD; break;
-    case '-': token->op = OP_SUB; break;
-    case '^': token->op = OP_POW; break;
-    case '/': token->op = OP_DIV; break;
-    case '|': token->op = accept(l, '|') ? OP_OR : OP_PIPE; break;
-    case ':': token->op = accept(l, ':') ? OP_COLON_COLON : OP_COLON; break;
-    case '.': token->op = accept(l, '.') ? OP_RANGE : OP_DOT; break;
-    case '?': token->op = accept(l, '.') ? OP_QUESTION_DOT : accept(l, '?') ? OP_COALESCE : OP_QUESTION; break;
+    case '(':
+        token->op = OP_OPEN;
+        break;
+    case ')':
+        token->op = OP_CLOSE;
+        break;
+    case '[':
+        token->op = OP_OPEN_BRACKET;
+        break;
+    case ']':
+        token->op = OP_CLOSE_BRACKET;
+        break;
+    case '{':
+        token->op = OP_OPEN_BRACE;
+        break;
+    case '}':
+        token->op = OP_CLOSE_BRACE;
+        break;
+    case ',':
+        token->op = OP_COMMA;
+        break;
+    case ';':
+        token->op = OP_SEMICOLON;
+        break;
+    case '%':
+        token->op = OP_MOD;
+        break;
+    case '+':
+        token->op = OP_ADD;
+        break;
+    case '-':
+        token->op = OP_SUB;
+        break;
+    case '^':
+        token->op = OP_POW;
+        break;
+    case '/':
+        token->op = OP_DIV;
+        break;
+    case '|':
+        token->op = accept(l, '|') ? OP_OR : OP_PIPE;
+        break;
+    case ':':
+        token->op = accept(l, ':') ? OP_COLON_COLON : OP_COLON;
+        break;
+    case '.':
+        token->op = accept(l, '.') ? OP_RANGE : OP_DOT;
+        break;
+    case '?':
+        token->op = accept(l, '.') ? OP_QUESTION_DOT : accept(l, '?') ? OP_COALESCE : OP_QUESTION;
+        break;
     case '#':
         token->op = OP_HASH;
         l->after_hash = true;
         break;
-    case '&': case '!': case '=': case '*': case '<': case '>': lex_double(l, token, c); break;
-    default: return false;
+    case '&':
+    case '!':
+    case '=':
+    case '*':
+    case '<':
+    case '>':
+        lex_double(l, token, c);
+        break;
+    default:
+        return false;
     }
     token->end = l->at;
     return true;
@@ -285,8 +351,8 @@ static bool skip_blanks(struct lexer *l)
             while (l->at < l->length && l->text[l->at] != '\n')
                 l->at++;
         } else if (c == '/' && l->at + 1 < l->length && l->text[l->at + 1] == '*') {
-            const char *end = l->at + 2 < l->length
-                                  ? memmem(l->text + l->at + 2, l->length - l->at - 2, "*/", 2) : NULL;
+            const char *end =
+                l->at + 2 < l->length ? memmem(l->text + l->at + 2, l->length - l->at - 2, "*/", 2) : NULL;
 
             if (!end)
                 return false;

@@ -1,19 +1,21 @@
 /*
- * numeric: the fast path. A formula made of triggers, numbers, arithmetic, comparisons, logic, ?:, ??, let and the aggregates
- * over literal lists becomes three-address code on a frame of 8-byte registers:
+ * numeric: the fast path. A formula made of triggers, numbers, arithmetic, comparisons, logic, ?:, ??, let and the
+ * aggregates over literal lists becomes three-address code on a frame of 8-byte registers:
  *
  *     [ the triggers it names | its constants | temporaries ]
  *
- * so that every operand of every instruction is one byte, and nothing is looked up, boxed, tested for its type or allocated while
- * it runs. "drift > 0.1 && gpus >= 2 ? 1 : 0" is four instructions: two compare-and-branch and two returns.
+ * so that every operand of every instruction is one byte, and nothing is looked up, boxed, tested for its type or
+ * allocated while it runs. "drift > 0.1 && gpus >= 2 ? 1 : 0" is four instructions: two compare-and-branch and two
+ * returns.
  *
- * Exactness. Every value has a representation known when compiled (enum rep): bool, int64, double, or EITHER, a number of which
- * it is not known whether the original would hold an int or a float (`c ? 1 : a`). EITHER is held as a double, which is
- * the same number as long as the ints it may stand for are below 2^53 (node.bound); it is only let into operations in
- * which the two cannot be told apart. So not into `*` and unary minus: int 0 * -5 is 0, but 0.0 * -5 is -0.0.
+ * Exactness. Every value has a representation known when compiled (enum rep): bool, int64, double, or EITHER, a
+ * number of which it is not known whether the original would hold an int or a float (`c ? 1 : a`). EITHER is held as
+ * a double, which is the same number as long as the ints it may stand for are below 2^53 (node.bound); it is only let
+ * into operations in which the two cannot be told apart. So not into `*` and unary minus: int 0 * -5 is 0, but 0.0 *
+ * -5 is -0.0.
  *
- * What the fast path cannot decide it declines, before any harm: a nil trigger that is used as a number, an int remainder by
- * zero. numeric_run returns false, and the general path evaluates the formula and words the error.
+ * What the fast path cannot decide it declines, before any harm: a nil trigger that is used as a number, an int
+ * remainder by zero. numeric_run returns false, and the general path evaluates the formula and words the error.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +27,10 @@
 
 /* ---- judging nodes ---- */
 
-static bool is_number_rep(uint8_t rep) { return rep == REP_INT || rep == REP_FLOAT || rep == REP_EITHER; }
+static bool is_number_rep(uint8_t rep)
+{
+    return rep == REP_INT || rep == REP_FLOAT || rep == REP_EITHER;
+}
 
 static void judge(struct node *n, enum rep rep, double bound)
 {
@@ -35,7 +40,10 @@ static void judge(struct node *n, enum rep rep, double bound)
         n->rep = REP_NONE;
 }
 
-static double larger(double x, double y) { return x > y ? x : y; }
+static double larger(double x, double y)
+{
+    return x > y ? x : y;
+}
 
 /* The representation of a value that is one of two. */
 static enum rep join(const struct node *x, const struct node *y)
@@ -45,7 +53,10 @@ static enum rep join(const struct node *x, const struct node *y)
     return is_number_rep(x->rep) && is_number_rep(y->rep) ? REP_EITHER : REP_NONE;
 }
 
-static double int_bound(const struct node *n) { return n->rep == REP_INT || n->rep == REP_EITHER ? n->bound : 0; }
+static double int_bound(const struct node *n)
+{
+    return n->rep == REP_INT || n->rep == REP_EITHER ? n->bound : 0;
+}
 
 /* Int and float may be compared as doubles unless both might be large ints. */
 static bool can_compare(const struct node *x, const struct node *y)
@@ -91,23 +102,34 @@ static void judge_binary(struct node *n)
     bool numbers = is_number_rep(x->rep) && is_number_rep(y->rep);
 
     switch (n->op) {
-    case OP_AND: case OP_OR:
+    case OP_AND:
+    case OP_OR:
         if (x->rep == REP_BOOL && y->rep == REP_BOOL)
             judge(n, REP_BOOL, 0);
         break;
-    case OP_EQ: case OP_NE: judge_equality(n); break;
-    case OP_LT: case OP_GT: case OP_LE: case OP_GE:
+    case OP_EQ:
+    case OP_NE:
+        judge_equality(n);
+        break;
+    case OP_LT:
+    case OP_GT:
+    case OP_LE:
+    case OP_GE:
         if (can_compare(x, y))
             judge(n, REP_BOOL, 0);
         break;
-    case OP_ADD: case OP_SUB: judge_sum(n, x->rep, x->bound, y->rep, y->bound); break;
+    case OP_ADD:
+    case OP_SUB:
+        judge_sum(n, x->rep, x->bound, y->rep, y->bound);
+        break;
     case OP_MUL:
         if (numbers && (x->rep == REP_FLOAT || y->rep == REP_FLOAT))
             judge(n, REP_FLOAT, 0);
         else if (x->rep == REP_INT && y->rep == REP_INT)
             judge(n, REP_INT, x->bound * y->bound);
         break;
-    case OP_DIV: case OP_POW:
+    case OP_DIV:
+    case OP_POW:
         if (numbers)
             judge(n, REP_FLOAT, 0);
         break;
@@ -119,11 +141,15 @@ static void judge_binary(struct node *n)
         if (numbers)
             judge(n, join(x, y), larger(int_bound(x), int_bound(y)));
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
-static bool is_list(const struct node *n) { return n->kind == NODE_ARRAY || n->kind == NODE_CONST; }
+static bool is_list(const struct node *n)
+{
+    return n->kind == NODE_ARRAY || n->kind == NODE_CONST;
+}
 
 /* min, max, mean, median: numbers, and literal lists of numbers among them. */
 static void judge_aggregate(struct node *n)
@@ -152,9 +178,21 @@ static void judge_call(struct node *n)
     const struct node *x = n->list;
 
     switch (n->integer) {
-    case BUILTIN_MAX: case BUILTIN_MIN: case BUILTIN_MEAN: case BUILTIN_MEDIAN: judge_aggregate(n); return;
-    case BUILTIN_ABS: case BUILTIN_CEIL: case BUILTIN_FLOOR: case BUILTIN_ROUND: case BUILTIN_INT: case BUILTIN_FLOAT: break;
-    default: return;
+    case BUILTIN_MAX:
+    case BUILTIN_MIN:
+    case BUILTIN_MEAN:
+    case BUILTIN_MEDIAN:
+        judge_aggregate(n);
+        return;
+    case BUILTIN_ABS:
+    case BUILTIN_CEIL:
+    case BUILTIN_FLOOR:
+    case BUILTIN_ROUND:
+    case BUILTIN_INT:
+    case BUILTIN_FLOAT:
+        break;
+    default:
+        return;
     }
     if (n->count != 1 || !is_number_rep(x->rep))
         return;
@@ -230,10 +268,20 @@ void numeric_judge(struct node *n)
     if (n->flags & FLAG_FAULTY)
         return;
     switch (n->kind) {
-    case NODE_NIL: n->rep = REP_NIL; break;
-    case NODE_BOOL: n->rep = REP_BOOL; break;
-    case NODE_INT: judge(n, REP_INT, fabs((double)n->integer)); break;
-    case NODE_FLOAT: case NODE_NAME: case NODE_STATE: judge(n, REP_FLOAT, 0); break;
+    case NODE_NIL:
+        n->rep = REP_NIL;
+        break;
+    case NODE_BOOL:
+        n->rep = REP_BOOL;
+        break;
+    case NODE_INT:
+        judge(n, REP_INT, fabs((double)n->integer));
+        break;
+    case NODE_FLOAT:
+    case NODE_NAME:
+    case NODE_STATE:
+        judge(n, REP_FLOAT, 0);
+        break;
     case NODE_LOCAL:
         if (n->b && n->b->rep > REP_NIL)
             judge(n, (enum rep)n->b->rep, n->b->bound);
@@ -242,34 +290,45 @@ void numeric_judge(struct node *n)
         if (n->op == OP_NOT ? n->a->rep == REP_BOOL : n->a->rep == REP_INT || n->a->rep == REP_FLOAT)
             judge(n, (enum rep)n->a->rep, n->a->bound);
         break;
-    case NODE_BINARY: judge_binary(n); break;
-    case NODE_CONDITIONAL: judge_conditional(n); break;
+    case NODE_BINARY:
+        judge_binary(n);
+        break;
+    case NODE_CONDITIONAL:
+        judge_conditional(n);
+        break;
     case NODE_LET:
         if (n->a->rep > REP_NIL)
             judge(n, (enum rep)n->b->rep, n->b->bound);
         break;
-    case NODE_CALL: judge_call(n); break;
-    case NODE_LOOP: judge_list_sum(n); break;
+    case NODE_CALL:
+        judge_call(n);
+        break;
+    case NODE_LOOP:
+        judge_list_sum(n);
+        break;
     case NODE_EXTENSION:
-        if (n->integer == EXTENSION_CLAMP && n->count == 3 && is_number_rep(n->list->rep) && is_number_rep(n->list->next->rep) &&
-            is_number_rep(n->list->next->next->rep))
+        if (n->integer == EXTENSION_CLAMP && n->count == 3 && is_number_rep(n->list->rep) &&
+            is_number_rep(n->list->next->rep) && is_number_rep(n->list->next->next->rep))
             judge(n, REP_FLOAT, 0);
         break;
-    default: n->bound = kept; break;
+    default:
+        n->bound = kept;
+        break;
     }
 }
 
 /* ---- the code ---- */
 
 /* name, what it does; d, a, b are registers */
-#define NUMERIC_OPS(O)                                                                                                   \
-    O(RETURN_FLOAT) O(RETURN_INT) O(RETURN_BOOL) /* a */                                                                 \
-    O(JUMP) O(JUMP_NIL) /* a: trigger register */ O(JUMP_TRUE) O(JUMP_FALSE) /* a */                                     \
-    O(JUMP_LT) O(JUMP_LE) O(JUMP_EQ) O(JUMP_NOT_LT) O(JUMP_NOT_LE) O(JUMP_NOT_EQ) /* doubles a, b */                     \
-    O(JUMP_INT_LT) O(JUMP_INT_LE) O(JUMP_INT_EQ) O(JUMP_INT_NOT_LT) O(JUMP_INT_NOT_LE) O(JUMP_INT_NOT_EQ)                \
-    O(MOVE) O(ADD) O(SUB) O(MUL) O(DIV) O(POW) O(NEG) O(ABS) O(CEIL) O(FLOOR) O(ROUND) O(MIN) O(MAX)                     \
-    O(MEDIAN) /* of the b doubles from a on, which it sorts */                                                           \
-    O(INT_ADD) O(INT_SUB) O(INT_MUL) O(INT_MOD) O(INT_NEG) O(INT_ABS) O(INT_MIN) O(INT_MAX) O(TO_FLOAT) O(TO_INT)
+#define NUMERIC_OPS(O)                                                                                                 \
+    O(RETURN_FLOAT)                                                                                                    \
+    O(RETURN_INT) O(RETURN_BOOL)                                                      /* a */                          \
+        O(JUMP) O(JUMP_NIL) /* a: trigger register */ O(JUMP_TRUE) O(JUMP_FALSE)      /* a */                          \
+        O(JUMP_LT) O(JUMP_LE) O(JUMP_EQ) O(JUMP_NOT_LT) O(JUMP_NOT_LE) O(JUMP_NOT_EQ) /* doubles a, b */               \
+        O(JUMP_INT_LT) O(JUMP_INT_LE) O(JUMP_INT_EQ) O(JUMP_INT_NOT_LT) O(JUMP_INT_NOT_LE) O(JUMP_INT_NOT_EQ) O(MOVE)  \
+            O(ADD) O(SUB) O(MUL) O(DIV) O(POW) O(NEG) O(ABS) O(CEIL) O(FLOOR) O(ROUND) O(MIN) O(MAX)                   \
+                O(MEDIAN) /* of the b doubles from a on, which it sorts */                                             \
+        O(INT_ADD) O(INT_SUB) O(INT_MUL) O(INT_MOD) O(INT_NEG) O(INT_ABS) O(INT_MIN) O(INT_MAX) O(TO_FLOAT) O(TO_INT)
 
 enum numeric_op {
 #define O(name) NUMERIC_##name,
@@ -288,7 +347,12 @@ union reg {
     int64_t i;
 };
 
-enum { COPIED_AT_ONCE = 4, FRAME_MAX = 256, STATE_BASE = 0xfff0, NO_VARIABLE = 0xffff }; /* variable indices from STATE_BASE on are fields of formula_state */
+enum {
+    COPIED_AT_ONCE = 4,
+    FRAME_MAX = 256,
+    STATE_BASE = 0xfff0,
+    NO_VARIABLE = 0xffff
+}; /* variable indices from STATE_BASE on are fields of formula_state */
 
 struct numeric_variable {
     uint16_t index;
@@ -301,7 +365,10 @@ struct numeric {
     /* followed by union reg constants[], struct instruction code[], struct numeric_variable variables[] */
 };
 
-static const union reg *constants_of(const struct numeric *n) { return (const union reg *)(n + 1); }
+static const union reg *constants_of(const struct numeric *n)
+{
+    return (const union reg *)(n + 1);
+}
 
 static const struct instruction *code_of(const struct numeric *n)
 {
@@ -385,8 +452,14 @@ static uint16_t constant(struct builder *b, union reg value)
     return BANK_CONSTANT | b->constant_count++;
 }
 
-static uint16_t constant_int(struct builder *b, int64_t i) { return constant(b, (union reg){.i = i}); }
-static uint16_t constant_float(struct builder *b, double f) { return constant(b, (union reg){.f = f}); }
+static uint16_t constant_int(struct builder *b, int64_t i)
+{
+    return constant(b, (union reg){.i = i});
+}
+static uint16_t constant_float(struct builder *b, double f)
+{
+    return constant(b, (union reg){.f = f});
+}
 
 static uint16_t variable(struct builder *b, const struct node *n, bool strict)
 {
@@ -416,7 +489,10 @@ static uint16_t temporary(struct builder *b)
     return (uint16_t)(BANK_TEMPORARY | (b->temporaries - 1));
 }
 
-static uint16_t target(struct builder *b, uint16_t wanted) { return wanted == ANYWHERE ? temporary(b) : wanted; }
+static uint16_t target(struct builder *b, uint16_t wanted)
+{
+    return wanted == ANYWHERE ? temporary(b) : wanted;
+}
 
 static uint16_t settle(struct builder *b, uint16_t at, uint16_t wanted)
 {
@@ -427,12 +503,16 @@ static uint16_t settle(struct builder *b, uint16_t at, uint16_t wanted)
 }
 
 /* EITHER is held as a double. */
-static enum rep held_as(const struct node *n) { return n->rep == REP_EITHER ? REP_FLOAT : (enum rep)n->rep; }
+static enum rep held_as(const struct node *n)
+{
+    return n->rep == REP_EITHER ? REP_FLOAT : (enum rep)n->rep;
+}
 
 static uint16_t emit(struct builder *b, const struct node *n, enum rep want, uint16_t wanted);
 static void branch(struct builder *b, const struct node *n, bool sense, uint32_t *list);
 
-static uint16_t emit_pair(struct builder *b, enum numeric_op op, const struct node *x, const struct node *y, enum rep want, uint16_t wanted)
+static uint16_t emit_pair(struct builder *b, enum numeric_op op, const struct node *x, const struct node *y,
+                          enum rep want, uint16_t wanted)
 {
     uint16_t mark = b->temporaries, left = emit(b, x, want, ANYWHERE), right = emit(b, y, want, ANYWHERE), d;
 
@@ -454,7 +534,8 @@ static uint16_t emit_one(struct builder *b, enum numeric_op op, const struct nod
 
 /* ---- conditions ---- */
 
-static void branch_comparison(struct builder *b, enum numeric_op op, const struct node *x, const struct node *y, uint32_t *list)
+static void branch_comparison(struct builder *b, enum numeric_op op, const struct node *x, const struct node *y,
+                              uint32_t *list)
 {
     bool ints = held_as(x) != REP_FLOAT && held_as(y) != REP_FLOAT; /* bools compare as ints */
     enum rep want = ints ? held_as(x) : REP_FLOAT;
@@ -505,12 +586,24 @@ static void branch(struct builder *b, const struct node *n, bool sense, uint32_t
         return;
     }
     switch (n->kind == NODE_BINARY ? n->op : OP_NONE) {
-    case OP_AND: case OP_OR: branch_logic(b, n, sense, list); return;
-    case OP_LT: branch_comparison(b, sense ? NUMERIC_JUMP_LT : NUMERIC_JUMP_NOT_LT, n->a, n->b, list); return;
-    case OP_LE: branch_comparison(b, sense ? NUMERIC_JUMP_LE : NUMERIC_JUMP_NOT_LE, n->a, n->b, list); return;
-    case OP_GT: branch_comparison(b, sense ? NUMERIC_JUMP_LT : NUMERIC_JUMP_NOT_LT, n->b, n->a, list); return;
-    case OP_GE: branch_comparison(b, sense ? NUMERIC_JUMP_LE : NUMERIC_JUMP_NOT_LE, n->b, n->a, list); return;
-    case OP_EQ: case OP_NE:
+    case OP_AND:
+    case OP_OR:
+        branch_logic(b, n, sense, list);
+        return;
+    case OP_LT:
+        branch_comparison(b, sense ? NUMERIC_JUMP_LT : NUMERIC_JUMP_NOT_LT, n->a, n->b, list);
+        return;
+    case OP_LE:
+        branch_comparison(b, sense ? NUMERIC_JUMP_LE : NUMERIC_JUMP_NOT_LE, n->a, n->b, list);
+        return;
+    case OP_GT:
+        branch_comparison(b, sense ? NUMERIC_JUMP_LT : NUMERIC_JUMP_NOT_LT, n->b, n->a, list);
+        return;
+    case OP_GE:
+        branch_comparison(b, sense ? NUMERIC_JUMP_LE : NUMERIC_JUMP_NOT_LE, n->b, n->a, list);
+        return;
+    case OP_EQ:
+    case OP_NE:
         if (n->a->rep == REP_NIL || n->b->rep == REP_NIL)
             branch_nil(b, n, sense, list);
         else
@@ -593,10 +686,13 @@ static uint16_t emit_coalesce(struct builder *b, const struct node *n, enum rep 
 
 static uint16_t emit_arithmetic(struct builder *b, const struct node *n, uint16_t wanted)
 {
-    static const uint8_t floats[] = {[OP_ADD] = NUMERIC_ADD, [OP_SUB] = NUMERIC_SUB, [OP_MUL] = NUMERIC_MUL, [OP_DIV] = NUMERIC_DIV,
+    static const uint8_t floats[] = {[OP_ADD] = NUMERIC_ADD,
+                                     [OP_SUB] = NUMERIC_SUB,
+                                     [OP_MUL] = NUMERIC_MUL,
+                                     [OP_DIV] = NUMERIC_DIV,
                                      [OP_POW] = NUMERIC_POW};
-    static const uint8_t ints[] = {[OP_ADD] = NUMERIC_INT_ADD, [OP_SUB] = NUMERIC_INT_SUB, [OP_MUL] = NUMERIC_INT_MUL,
-                                   [OP_MOD] = NUMERIC_INT_MOD};
+    static const uint8_t ints[] = {
+        [OP_ADD] = NUMERIC_INT_ADD, [OP_SUB] = NUMERIC_INT_SUB, [OP_MUL] = NUMERIC_INT_MUL, [OP_MOD] = NUMERIC_INT_MOD};
     enum rep held = held_as(n);
 
     return emit_pair(b, (enum numeric_op)(held == REP_INT ? ints[n->op] : floats[n->op]), n->a, n->b, held, wanted);
@@ -607,8 +703,9 @@ static uint16_t emit_running(struct builder *b, const struct node *n, uint16_t w
 {
     bool mean = n->integer == BUILTIN_MEAN, most = n->integer == BUILTIN_MAX;
     enum rep held = held_as(n);
-    enum numeric_op op = mean ? NUMERIC_ADD : held == REP_INT ? (most ? NUMERIC_INT_MAX : NUMERIC_INT_MIN)
-                                                              : (most ? NUMERIC_MAX : NUMERIC_MIN);
+    enum numeric_op op = mean              ? NUMERIC_ADD
+                         : held == REP_INT ? (most ? NUMERIC_INT_MAX : NUMERIC_INT_MIN)
+                                           : (most ? NUMERIC_MAX : NUMERIC_MIN);
     uint16_t d = target(b, wanted), mark = b->temporaries, running = mean ? constant_float(b, 0) : ANYWHERE;
     int64_t count = 0;
 
@@ -667,15 +764,24 @@ static uint16_t emit_call(struct builder *b, const struct node *n, enum rep want
     const struct node *x = n->list;
 
     switch (n->integer) {
-    case BUILTIN_MAX: case BUILTIN_MIN: case BUILTIN_MEAN: return emit_running(b, n, wanted);
-    case BUILTIN_MEDIAN: return emit_median(b, n, wanted);
-    case BUILTIN_ABS: return emit_one(b, held_as(n) == REP_INT ? NUMERIC_INT_ABS : NUMERIC_ABS, x, held_as(n), wanted);
-    case BUILTIN_CEIL: return emit_one(b, NUMERIC_CEIL, x, REP_FLOAT, wanted);
-    case BUILTIN_FLOOR: return emit_one(b, NUMERIC_FLOOR, x, REP_FLOAT, wanted);
-    case BUILTIN_ROUND: return emit_one(b, NUMERIC_ROUND, x, REP_FLOAT, wanted);
+    case BUILTIN_MAX:
+    case BUILTIN_MIN:
+    case BUILTIN_MEAN:
+        return emit_running(b, n, wanted);
+    case BUILTIN_MEDIAN:
+        return emit_median(b, n, wanted);
+    case BUILTIN_ABS:
+        return emit_one(b, held_as(n) == REP_INT ? NUMERIC_INT_ABS : NUMERIC_ABS, x, held_as(n), wanted);
+    case BUILTIN_CEIL:
+        return emit_one(b, NUMERIC_CEIL, x, REP_FLOAT, wanted);
+    case BUILTIN_FLOOR:
+        return emit_one(b, NUMERIC_FLOOR, x, REP_FLOAT, wanted);
+    case BUILTIN_ROUND:
+        return emit_one(b, NUMERIC_ROUND, x, REP_FLOAT, wanted);
     case BUILTIN_INT:
         return held_as(x) == REP_INT ? emit(b, x, want, wanted) : emit_one(b, NUMERIC_TO_INT, x, REP_FLOAT, wanted);
-    default: return emit(b, x, REP_FLOAT, wanted);
+    default:
+        return emit(b, x, REP_FLOAT, wanted);
     }
 }
 
@@ -694,10 +800,11 @@ static uint16_t emit_clamp(struct builder *b, const struct node *n, uint16_t wan
 static void bind(struct builder *b, const struct node *let)
 {
     const struct node *value = let->a;
-    bool movable = value->kind == NODE_NAME || value->kind == NODE_STATE || value->kind == NODE_INT || value->kind == NODE_FLOAT;
+    bool movable =
+        value->kind == NODE_NAME || value->kind == NODE_STATE || value->kind == NODE_INT || value->kind == NODE_FLOAT;
 
-    b->local_register[let->slot] = movable ? emit(b, value, held_as(value), ANYWHERE)
-                                           : emit(b, value, held_as(value), temporary(b));
+    b->local_register[let->slot] =
+        movable ? emit(b, value, held_as(value), ANYWHERE) : emit(b, value, held_as(value), temporary(b));
 }
 
 static uint16_t emit_let(struct builder *b, const struct node *n, enum rep want, uint16_t wanted)
@@ -713,20 +820,34 @@ static uint16_t emit_let(struct builder *b, const struct node *n, enum rep want,
 static uint16_t emit(struct builder *b, const struct node *n, enum rep want, uint16_t wanted)
 {
     /* Ints become doubles here, as late as possible; literals at once, and choices in their branches. */
-    if (want == REP_FLOAT && n->rep == REP_INT && n->kind != NODE_INT && n->kind != NODE_CONDITIONAL && n->kind != NODE_LET)
+    if (want == REP_FLOAT && n->rep == REP_INT && n->kind != NODE_INT && n->kind != NODE_CONDITIONAL &&
+        n->kind != NODE_LET)
         return emit_one(b, NUMERIC_TO_FLOAT, n, REP_INT, wanted);
     switch (n->kind) {
-    case NODE_BOOL: return settle(b, constant_int(b, n->integer), wanted);
-    case NODE_INT: return settle(b, want == REP_FLOAT ? constant_float(b, (double)n->integer) : constant_int(b, n->integer), wanted);
-    case NODE_FLOAT: return settle(b, constant_float(b, n->number), wanted);
-    case NODE_NAME: case NODE_STATE: return settle(b, variable(b, n, true), wanted);
-    case NODE_LOCAL: return settle(b, b->local_register[n->integer], wanted);
-    case NODE_CONDITIONAL: return emit_conditional(b, n, want, wanted);
-    case NODE_LET: return emit_let(b, n, want, wanted);
-    case NODE_CALL: return emit_call(b, n, want, wanted);
-    case NODE_LOOP: return emit_list_sum(b, n, wanted);
-    case NODE_EXTENSION: return emit_clamp(b, n, wanted);
-    default: break;
+    case NODE_BOOL:
+        return settle(b, constant_int(b, n->integer), wanted);
+    case NODE_INT:
+        return settle(b, want == REP_FLOAT ? constant_float(b, (double)n->integer) : constant_int(b, n->integer),
+                      wanted);
+    case NODE_FLOAT:
+        return settle(b, constant_float(b, n->number), wanted);
+    case NODE_NAME:
+    case NODE_STATE:
+        return settle(b, variable(b, n, true), wanted);
+    case NODE_LOCAL:
+        return settle(b, b->local_register[n->integer], wanted);
+    case NODE_CONDITIONAL:
+        return emit_conditional(b, n, want, wanted);
+    case NODE_LET:
+        return emit_let(b, n, want, wanted);
+    case NODE_CALL:
+        return emit_call(b, n, want, wanted);
+    case NODE_LOOP:
+        return emit_list_sum(b, n, wanted);
+    case NODE_EXTENSION:
+        return emit_clamp(b, n, wanted);
+    default:
+        break;
     }
     if (n->rep == REP_BOOL)
         return emit_condition(b, n, wanted);
@@ -759,7 +880,11 @@ static void emit_tail(struct builder *b, const struct node *n, enum rep want)
         emit_tail(b, n->list, REP_FLOAT);
     } else {
         at = emit(b, n, want, ANYWHERE);
-        put(b, want == REP_FLOAT ? NUMERIC_RETURN_FLOAT : want == REP_INT ? NUMERIC_RETURN_INT : NUMERIC_RETURN_BOOL, 0, at, 0);
+        put(b,
+            want == REP_FLOAT ? NUMERIC_RETURN_FLOAT
+            : want == REP_INT ? NUMERIC_RETURN_INT
+                              : NUMERIC_RETURN_BOOL,
+            0, at, 0);
     }
 }
 
@@ -770,9 +895,12 @@ static uint8_t place_of(const struct builder *b, uint16_t reg)
     uint16_t index = reg & 0xff;
 
     switch (reg & 0xff00) {
-    case BANK_CONSTANT: return (uint8_t)(b->variable_count + index);
-    case BANK_TEMPORARY: return (uint8_t)(b->variable_count + b->constant_count + index);
-    default: return (uint8_t)index;
+    case BANK_CONSTANT:
+        return (uint8_t)(b->variable_count + index);
+    case BANK_TEMPORARY:
+        return (uint8_t)(b->variable_count + b->constant_count + index);
+    default:
+        return (uint8_t)index;
     }
 }
 
@@ -864,7 +992,10 @@ static inline bool load(const struct numeric *n, const struct formula_env *env, 
     return true;
 }
 
-static bool sorts_before(double x, double y) { return x < y || (isnan(x) && !isnan(y)); }
+static bool sorts_before(double x, double y)
+{
+    return x < y || (isnan(x) && !isnan(y));
+}
 
 /* NaNs sort first (8.2). */
 static double median(union reg *values, unsigned count)
@@ -899,60 +1030,137 @@ bool numeric_run(const struct numeric *code, const struct formula_env *env, stru
 
     if (!load(code, env, r))
         return false;
-#define D r[i->d]
-#define A r[i->a]
-#define B r[i->b]
+#define D  r[i->d]
+#define A  r[i->a]
+#define B  r[i->b]
 #define GO goto *labels[i->op]
-#define NEXT do { i++; GO; } while (0)
-#define JUMP_IF(condition) do { i = (condition) ? start + i->jump : i + 1; GO; } while (0)
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        i++;                                                                                                           \
+        GO;                                                                                                            \
+    } while (0)
+#define JUMP_IF(condition)                                                                                             \
+    do {                                                                                                               \
+        i = (condition) ? start + i->jump : i + 1;                                                                     \
+        GO;                                                                                                            \
+    } while (0)
     GO;
-L_RETURN_FLOAT: give(result, FORMULA_NUMBER, A.f, 0); return true;
-L_RETURN_INT: give(result, FORMULA_INT, (double)A.i, A.i); return true;
-L_RETURN_BOOL: give(result, FORMULA_BOOL, (double)A.i, A.i); return true;
-L_JUMP: i = start + i->jump; GO;
-L_JUMP_NIL: JUMP_IF(is_nil(env, variables_of(code)[i->a].index));
-L_JUMP_TRUE: JUMP_IF(A.i != 0);
-L_JUMP_FALSE: JUMP_IF(A.i == 0);
-L_JUMP_LT: JUMP_IF(A.f < B.f);
-L_JUMP_LE: JUMP_IF(A.f <= B.f);
-L_JUMP_EQ: JUMP_IF(A.f == B.f);
-L_JUMP_NOT_LT: JUMP_IF(!(A.f < B.f));
-L_JUMP_NOT_LE: JUMP_IF(!(A.f <= B.f));
-L_JUMP_NOT_EQ: JUMP_IF(A.f != B.f);
-L_JUMP_INT_LT: JUMP_IF(A.i < B.i);
-L_JUMP_INT_LE: JUMP_IF(A.i <= B.i);
-L_JUMP_INT_EQ: JUMP_IF(A.i == B.i);
-L_JUMP_INT_NOT_LT: JUMP_IF(A.i >= B.i);
-L_JUMP_INT_NOT_LE: JUMP_IF(A.i > B.i);
-L_JUMP_INT_NOT_EQ: JUMP_IF(A.i != B.i);
-L_MOVE: D = A; NEXT;
-L_ADD: D.f = A.f + B.f; NEXT;
-L_SUB: D.f = A.f - B.f; NEXT;
-L_MUL: D.f = A.f * B.f; NEXT;
-L_DIV: D.f = A.f / B.f; NEXT;
-L_POW: D.f = lib_pow(A.f, B.f); NEXT;
-L_NEG: D.f = -A.f; NEXT;
-L_ABS: D.f = A.f < 0 ? -A.f : A.f; NEXT;
-L_CEIL: D.f = ceil(A.f); NEXT;
-L_FLOOR: D.f = floor(A.f); NEXT;
-L_ROUND: D.f = lib_round(A.f); NEXT;
-L_MIN: D.f = B.f < A.f ? B.f : A.f; NEXT;
-L_MAX: D.f = B.f > A.f ? B.f : A.f; NEXT;
-L_MEDIAN: D.f = median(&A, i->b); NEXT;
-L_INT_ADD: D.i = (int64_t)((uint64_t)A.i + (uint64_t)B.i); NEXT;
-L_INT_SUB: D.i = (int64_t)((uint64_t)A.i - (uint64_t)B.i); NEXT;
-L_INT_MUL: D.i = (int64_t)((uint64_t)A.i * (uint64_t)B.i); NEXT;
+L_RETURN_FLOAT:
+    give(result, FORMULA_NUMBER, A.f, 0);
+    return true;
+L_RETURN_INT:
+    give(result, FORMULA_INT, (double)A.i, A.i);
+    return true;
+L_RETURN_BOOL:
+    give(result, FORMULA_BOOL, (double)A.i, A.i);
+    return true;
+L_JUMP:
+    i = start + i->jump;
+    GO;
+L_JUMP_NIL:
+    JUMP_IF(is_nil(env, variables_of(code)[i->a].index));
+L_JUMP_TRUE:
+    JUMP_IF(A.i != 0);
+L_JUMP_FALSE:
+    JUMP_IF(A.i == 0);
+L_JUMP_LT:
+    JUMP_IF(A.f < B.f);
+L_JUMP_LE:
+    JUMP_IF(A.f <= B.f);
+L_JUMP_EQ:
+    JUMP_IF(A.f == B.f);
+L_JUMP_NOT_LT:
+    JUMP_IF(!(A.f < B.f));
+L_JUMP_NOT_LE:
+    JUMP_IF(!(A.f <= B.f));
+L_JUMP_NOT_EQ:
+    JUMP_IF(A.f != B.f);
+L_JUMP_INT_LT:
+    JUMP_IF(A.i < B.i);
+L_JUMP_INT_LE:
+    JUMP_IF(A.i <= B.i);
+L_JUMP_INT_EQ:
+    JUMP_IF(A.i == B.i);
+L_JUMP_INT_NOT_LT:
+    JUMP_IF(A.i >= B.i);
+L_JUMP_INT_NOT_LE:
+    JUMP_IF(A.i > B.i);
+L_JUMP_INT_NOT_EQ:
+    JUMP_IF(A.i != B.i);
+L_MOVE:
+    D = A;
+    NEXT;
+L_ADD:
+    D.f = A.f + B.f;
+    NEXT;
+L_SUB:
+    D.f = A.f - B.f;
+    NEXT;
+L_MUL:
+    D.f = A.f * B.f;
+    NEXT;
+L_DIV:
+    D.f = A.f / B.f;
+    NEXT;
+L_POW:
+    D.f = lib_pow(A.f, B.f);
+    NEXT;
+L_NEG:
+    D.f = -A.f;
+    NEXT;
+L_ABS:
+    D.f = A.f < 0 ? -A.f : A.f;
+    NEXT;
+L_CEIL:
+    D.f = ceil(A.f);
+    NEXT;
+L_FLOOR:
+    D.f = floor(A.f);
+    NEXT;
+L_ROUND:
+    D.f = lib_round(A.f);
+    NEXT;
+L_MIN:
+    D.f = B.f < A.f ? B.f : A.f;
+    NEXT;
+L_MAX:
+    D.f = B.f > A.f ? B.f : A.f;
+    NEXT;
+L_MEDIAN:
+    D.f = median(&A, i->b);
+    NEXT;
+L_INT_ADD:
+    D.i = (int64_t)((uint64_t)A.i + (uint64_t)B.i);
+    NEXT;
+L_INT_SUB:
+    D.i = (int64_t)((uint64_t)A.i - (uint64_t)B.i);
+    NEXT;
+L_INT_MUL:
+    D.i = (int64_t)((uint64_t)A.i * (uint64_t)B.i);
+    NEXT;
 L_INT_MOD:
     if (B.i == 0)
         return false;
     D.i = B.i == -1 ? 0 : A.i % B.i;
     NEXT;
-L_INT_NEG: D.i = (int64_t)(0 - (uint64_t)A.i); NEXT;
-L_INT_ABS: D.i = A.i < 0 ? (int64_t)(0 - (uint64_t)A.i) : A.i; NEXT;
-L_INT_MIN: D.i = B.i < A.i ? B.i : A.i; NEXT;
-L_INT_MAX: D.i = B.i > A.i ? B.i : A.i; NEXT;
-L_TO_FLOAT: D.f = (double)A.i; NEXT;
-L_TO_INT: D.i = lib_float_to_int(A.f); NEXT;
+L_INT_NEG:
+    D.i = (int64_t)(0 - (uint64_t)A.i);
+    NEXT;
+L_INT_ABS:
+    D.i = A.i < 0 ? (int64_t)(0 - (uint64_t)A.i) : A.i;
+    NEXT;
+L_INT_MIN:
+    D.i = B.i < A.i ? B.i : A.i;
+    NEXT;
+L_INT_MAX:
+    D.i = B.i > A.i ? B.i : A.i;
+    NEXT;
+L_TO_FLOAT:
+    D.f = (double)A.i;
+    NEXT;
+L_TO_INT:
+    D.i = lib_float_to_int(A.f);
+    NEXT;
 #undef D
 #undef A
 #undef B

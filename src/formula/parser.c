@@ -1,10 +1,10 @@
 /*
- * parser: tokens to nodes, by precedence climbing (expr-language.md 4). Every node is typed (check.c), rewritten where the
- * original's optimizer would (rewrite.c) and judged for the fast path (numeric.c) the moment it is complete.
+ * parser: tokens to nodes, by precedence climbing (expr-language.md 4). Every node is typed (check.c), rewritten
+ * where the original's optimizer would (rewrite.c) and judged for the fast path (numeric.c) the moment it is complete.
  *
- * After a syntax fault the current token is the end of the text: every loop stops at it, and functions return c->nothing, so
- * no caller has to test. Recursion is bounded by FORMULA_DEPTH_MAX; chains such as a + b + c + ... are loops here, and
- * the walks over the tree follow first children in loops as well.
+ * After a syntax fault the current token is the end of the text: every loop stops at it, and functions return
+ * c->nothing, so no caller has to test. Recursion is bounded by FORMULA_DEPTH_MAX; chains such as a + b + c + ... are
+ * loops here, and the walks over the tree follow first children in loops as well.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,10 @@ static void advance(struct compiler *c)
     }
 }
 
-static bool is_op(const struct compiler *c, enum op op) { return c->token.op == op && c->token.kind == TOKEN_OPERATOR; }
+static bool is_op(const struct compiler *c, enum op op)
+{
+    return c->token.op == op && c->token.kind == TOKEN_OPERATOR;
+}
 
 static struct node *unexpected(struct compiler *c)
 {
@@ -62,7 +65,10 @@ static struct span token_text(const struct compiler *c, const struct token *toke
     return (struct span){c->lexer.text + token->begin, token->end - token->begin};
 }
 
-static bool span_is(struct span s, const char *word) { return strlen(word) == s.length && memcmp(s.bytes, word, s.length) == 0; }
+static bool span_is(struct span s, const char *word)
+{
+    return strlen(word) == s.length && memcmp(s.bytes, word, s.length) == 0;
+}
 
 /* ---- nodes ---- */
 
@@ -301,11 +307,12 @@ static struct node *parse_wrong_call(struct compiler *c, struct token token, str
 
     c->nodes++; /* the callee */
     if (variable)
-        compile_fault(c, FAULT_NOT_CALLABLE, token.begin, token.end, token.begin, "'%.*s' is a variable of type %s, not a function",
-                      (int)name.length, name.bytes, type_name(variable->type, buffer, sizeof(buffer)));
+        compile_fault(c, FAULT_NOT_CALLABLE, token.begin, token.end, token.begin,
+                      "'%.*s' is a variable of type %s, not a function", (int)name.length, name.bytes,
+                      type_name(variable->type, buffer, sizeof(buffer)));
     else if (trigger >= 0)
-        compile_fault(c, FAULT_NOT_CALLABLE, token.begin, token.end, token.begin, "'%.*s' is a trigger here, not a function%s",
-                      (int)name.length, name.bytes,
+        compile_fault(c, FAULT_NOT_CALLABLE, token.begin, token.end, token.begin,
+                      "'%.*s' is a trigger here, not a function%s", (int)name.length, name.bytes,
                       builtin_find(name.bytes, name.length) >= 0 ? "; rename the trigger, or write ::name(...)" : "");
     else if (span_is(name, "$env"))
         compile_fault(c, FAULT_NOT_CALLABLE, token.begin, token.end, token.begin, "$env is not a function");
@@ -380,7 +387,8 @@ static bool is_word(const struct compiler *c)
 static void wrong_env_call(struct compiler *c, struct node *n, struct span name)
 {
     if (find_trigger(c, name) >= 0)
-        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place, "'%.*s' is a trigger, not a function", (int)name.length, name.bytes);
+        compile_fault(c, FAULT_NOT_CALLABLE, n->begin, n->end, n->place, "'%.*s' is a trigger, not a function",
+                      (int)name.length, name.bytes);
     else
         compile_unknown_name(c, name, n->place, n->place + (uint32_t)name.length, true);
 }
@@ -409,7 +417,8 @@ static struct node *parse_field(struct compiler *c, struct node *left, bool opti
         c->nodes++; /* the callee */
         parse_arguments(c, n, NULL);
         if (!judged && (type_is_open(left->type) || type_is(left->type, TYPE_MAP) || type_is(left->type, TYPE_GROUPS)))
-            c->semantic.fault = FAULT_NONE; /* the original does not look at the arguments of a function it does not know */
+            c->semantic.fault =
+                FAULT_NONE; /* the original does not look at the arguments of a function it does not know */
         n->end = c->last_end;
         if (left->kind == NODE_ENV && (find_trigger(c, n->string) >= 0 || !optional))
             wrong_env_call(c, n, n->string);
@@ -525,7 +534,8 @@ static struct node *parse_number(struct compiler *c)
     }
     second = length > 1 && text[0] == '0' ? (char)(text[1] | 0x20) : '\0';
     n->type = TYPE_OF(INT);
-    if (second == 'x' || (second == 'o' && !memchr(text, '.', length)) || (second == 'b' && !memchr(text, '.', length))) {
+    if (second == 'x' || (second == 'o' && !memchr(text, '.', length)) ||
+        (second == 'b' && !memchr(text, '.', length))) {
         unsigned base = second == 'x' ? 16 : second == 'o' ? 8 : 2;
 
         if (!read_integer(text + 2, length - 2, base, &n->integer))
@@ -649,7 +659,8 @@ static struct node *parse_pointer(struct compiler *c)
     } else {
         n->type = TYPE_OF(UNKNOWN);
         compile_fault(c, FAULT_UNKNOWN_POINTER, n->begin, n->end, n->begin,
-                      "unknown pointer #%.*s; #index exists in map and reduce, #acc in reduce", (int)name.length, name.bytes);
+                      "unknown pointer #%.*s; #index exists in map and reduce, #acc in reduce", (int)name.length,
+                      name.bytes);
     }
     return finish(n);
 }
@@ -698,20 +709,29 @@ static struct node *parse_primary(struct compiler *c)
     struct token token = c->token;
 
     switch (token.kind) {
-    case TOKEN_NAME: return parse_literal_or_name(c);
-    case TOKEN_NUMBER: return parse_number(c);
-    case TOKEN_STRING: case TOKEN_BYTES: return parse_postfix(c, parse_string(c));
-    default: break;
+    case TOKEN_NAME:
+        return parse_literal_or_name(c);
+    case TOKEN_NUMBER:
+        return parse_number(c);
+    case TOKEN_STRING:
+    case TOKEN_BYTES:
+        return parse_postfix(c, parse_string(c));
+    default:
+        break;
     }
     switch (token.kind == TOKEN_OPERATOR ? token.op : OP_NONE) {
-    case OP_NOT: case OP_ADD: case OP_SUB: return parse_unary(c);
+    case OP_NOT:
+    case OP_ADD:
+    case OP_SUB:
+        return parse_unary(c);
     case OP_OPEN: {
         advance(c);
         struct node *n = parse_sequence(c);
         expect(c, OP_CLOSE);
         return parse_postfix(c, n);
     }
-    case OP_HASH: case OP_DOT:
+    case OP_HASH:
+    case OP_DOT:
         if (!c->scopes)
             return unexpected(c);
         return parse_postfix(c, parse_pointer(c));
@@ -722,9 +742,12 @@ static struct node *parse_primary(struct compiler *c)
             return unexpected(c);
         advance(c);
         return parse_postfix(c, parse_call(c, token, NULL, false));
-    case OP_OPEN_BRACKET: return parse_postfix(c, parse_array(c));
-    case OP_OPEN_BRACE: return parse_postfix(c, parse_map(c));
-    default: return unexpected(c);
+    case OP_OPEN_BRACKET:
+        return parse_postfix(c, parse_array(c));
+    case OP_OPEN_BRACE:
+        return parse_postfix(c, parse_map(c));
+    default:
+        return unexpected(c);
     }
 }
 
@@ -734,13 +757,17 @@ static const struct {
     uint8_t level;
     bool right;
 } binary_table[OP_BINARY_LAST + 1] = {
-    [OP_OR] = {10}, [OP_AND] = {15}, [OP_EQ] = {20}, [OP_NE] = {20}, [OP_LT] = {20}, [OP_GT] = {20}, [OP_LE] = {20},
-    [OP_GE] = {20}, [OP_IN] = {20}, [OP_MATCHES] = {20}, [OP_CONTAINS] = {20}, [OP_STARTS_WITH] = {20}, [OP_ENDS_WITH] = {20},
-    [OP_RANGE] = {25}, [OP_ADD] = {30}, [OP_SUB] = {30}, [OP_MUL] = {60}, [OP_DIV] = {60}, [OP_MOD] = {60},
-    [OP_POW] = {100, true}, [OP_COALESCE] = {250}, /* 500 in the original: above all others is all that counts */
+    [OP_OR] = {10},        [OP_AND] = {15},         [OP_EQ] = {20},        [OP_NE] = {20},    [OP_LT] = {20},
+    [OP_GT] = {20},        [OP_LE] = {20},          [OP_GE] = {20},        [OP_IN] = {20},    [OP_MATCHES] = {20},
+    [OP_CONTAINS] = {20},  [OP_STARTS_WITH] = {20}, [OP_ENDS_WITH] = {20}, [OP_RANGE] = {25}, [OP_ADD] = {30},
+    [OP_SUB] = {30},       [OP_MUL] = {60},         [OP_DIV] = {60},       [OP_MOD] = {60},   [OP_POW] = {100, true},
+    [OP_COALESCE] = {250}, /* 500 in the original: above all others is all that counts */
 };
 
-static bool is_ordering(enum op op) { return op == OP_LT || op == OP_GT || op == OP_LE || op == OP_GE; }
+static bool is_ordering(enum op op)
+{
+    return op == OP_LT || op == OP_GT || op == OP_LE || op == OP_GE;
+}
 
 static struct node *make_binary(struct compiler *c, enum op op, uint32_t begin, uint32_t place, struct node *left,
                                 struct node *right)
@@ -826,7 +853,8 @@ static bool may_follow(struct compiler *c, enum op previous, enum op op)
     if (previous != OP_COALESCE || op == OP_COALESCE)
         return true;
     compile_syntax(c, c->token.begin, c->token.end,
-                   "'?" "?' cannot be mixed with other operators; put parentheses around one of them");
+                   "'?"
+                   "?' cannot be mixed with other operators; put parentheses around one of them");
     return false;
 }
 
@@ -865,7 +893,8 @@ static struct node *parse_operators(struct compiler *c, int least)
             uint32_t place = c->token.begin;
 
             advance(c);
-            struct node *right = parse_binary(c, binary_table[op].right ? binary_table[op].level : binary_table[op].level + 1);
+            struct node *right =
+                parse_binary(c, binary_table[op].right ? binary_table[op].level : binary_table[op].level + 1);
             left = make_binary(c, op, begin, place, left, right);
             if (negate)
                 left = make_not(c, left, token.begin);
@@ -896,7 +925,8 @@ static struct node *parse_binary(struct compiler *c, int least)
 
 /* ---- expressions ---- */
 
-static struct node *make_conditional(struct compiler *c, struct node *condition, struct node *yes, struct node *no, uint32_t place)
+static struct node *make_conditional(struct compiler *c, struct node *condition, struct node *yes, struct node *no,
+                                     uint32_t place)
 {
     struct node *n;
 
@@ -965,7 +995,8 @@ static struct node *parse_let(struct compiler *c)
                       "cannot redeclare '%.*s': it is already a %s; choose another name", (int)variable->name.length,
                       variable->name.bytes,
                       find_trigger(c, variable->name) >= 0 ? "trigger"
-                      : find_variable(c, variable->name)   ? "variable" : "builtin function");
+                      : find_variable(c, variable->name)   ? "variable"
+                                                           : "builtin function");
     value = parse_expression(c);
     if (!expect(c, OP_SEMICOLON))
         return &c->nothing;

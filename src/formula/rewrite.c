@@ -1,22 +1,34 @@
 /*
- * rewrite: what the original's optimizer does to a formula, as far as it shows (expr-language.md 6.1, 6.2): constants are
- * folded, `x && false` forgets x, filters become searches, sums over constant ranges become numbers.
+ * rewrite: what the original's optimizer does to a formula, as far as it shows (expr-language.md 6.1, 6.2): constants
+ * are folded, `x && false` forgets x, filters become searches, sums over constant ranges become numbers.
  *
- * The original does this in passes over the finished tree; here each rule is tried once, when the node it starts from is made,
- * which comes to the same because every rule looks down only. Nodes may be shared (the middle of a comparison
+ * The original does this in passes over the finished tree; here each rule is tried once, when the node it starts from
+ * is made, which comes to the same because every rule looks down only. Nodes may be shared (the middle of a comparison
  * chain stands in two comparisons), so a rule never changes a child: it makes a copy.
  */
 #include <string.h>
 
 #include "formula/formula_internal.h"
 
-static bool is_number(const struct node *n) { return n->kind == NODE_INT || n->kind == NODE_FLOAT; }
-static double number_of(const struct node *n) { return n->kind == NODE_INT ? (double)n->integer : n->number; }
+static bool is_number(const struct node *n)
+{
+    return n->kind == NODE_INT || n->kind == NODE_FLOAT;
+}
+static double number_of(const struct node *n)
+{
+    return n->kind == NODE_INT ? (double)n->integer : n->number;
+}
 
-static bool is_loop(const struct node *n, enum builtin id) { return n->kind == NODE_LOOP && n->integer == id; }
+static bool is_loop(const struct node *n, enum builtin id)
+{
+    return n->kind == NODE_LOOP && n->integer == id;
+}
 
 /* A filter that nothing has been done to yet. */
-static bool is_filter(const struct node *n) { return is_loop(n, BUILTIN_FILTER); }
+static bool is_filter(const struct node *n)
+{
+    return is_loop(n, BUILTIN_FILTER);
+}
 
 static bool is_constant_range(const struct node *n)
 {
@@ -82,15 +94,20 @@ static struct node *fold_integers(struct compiler *c, struct node *n)
     int64_t x = n->a->integer, y = n->b->integer;
 
     switch (n->op) {
-    case OP_ADD: return fold_int(n, (int64_t)((uint64_t)x + (uint64_t)y));
-    case OP_SUB: return fold_int(n, (int64_t)((uint64_t)x - (uint64_t)y));
-    case OP_MUL: return fold_int(n, (int64_t)((uint64_t)x * (uint64_t)y));
-    case OP_EQ: return fold_bool(n, x == y);
+    case OP_ADD:
+        return fold_int(n, (int64_t)((uint64_t)x + (uint64_t)y));
+    case OP_SUB:
+        return fold_int(n, (int64_t)((uint64_t)x - (uint64_t)y));
+    case OP_MUL:
+        return fold_int(n, (int64_t)((uint64_t)x * (uint64_t)y));
+    case OP_EQ:
+        return fold_bool(n, x == y);
     case OP_MOD:
         if (y == 0)
             compile_fold_fault(c, FAULT_DIVIDE_BY_ZERO, n, "integer divide by zero: % 0");
         return fold_int(n, y == 0 || y == -1 ? 0 : x % y);
-    default: return n;
+    default:
+        return n;
     }
 }
 
@@ -99,12 +116,18 @@ static struct node *fold_numbers(struct node *n)
     double x = number_of(n->a), y = number_of(n->b);
 
     switch (n->op) {
-    case OP_ADD: return fold_float(n, x + y);
-    case OP_SUB: return fold_float(n, x - y);
-    case OP_MUL: return fold_float(n, x * y);
-    case OP_DIV: return fold_float(n, x / y);
-    case OP_POW: return fold_float(n, lib_pow(x, y));
-    default: return n;
+    case OP_ADD:
+        return fold_float(n, x + y);
+    case OP_SUB:
+        return fold_float(n, x - y);
+    case OP_MUL:
+        return fold_float(n, x * y);
+    case OP_DIV:
+        return fold_float(n, x / y);
+    case OP_POW:
+        return fold_float(n, lib_pow(x, y));
+    default:
+        return n;
     }
 }
 
@@ -160,8 +183,8 @@ static bool same(const struct node *x, const struct node *y, int depth)
 
     if (x == y)
         return true;
-    if (depth > SAME_DEPTH_MAX || x->kind != y->kind || x->op != y->op || x->integer != y->integer || x->slot != y->slot ||
-        x->count != y->count || x->flags != y->flags || x->string.length != y->string.length ||
+    if (depth > SAME_DEPTH_MAX || x->kind != y->kind || x->op != y->op || x->integer != y->integer ||
+        x->slot != y->slot || x->count != y->count || x->flags != y->flags || x->string.length != y->string.length ||
         (x->string.length && memcmp(x->string.bytes, y->string.bytes, x->string.length) != 0))
         return false;
     if (x->kind == NODE_LOCAL)
@@ -246,14 +269,29 @@ struct node *rewrite_binary(struct compiler *c, struct node *n)
     const struct node *x = n->a, *y = n->b;
 
     switch (n->op) {
-    case OP_AND: case OP_OR:
+    case OP_AND:
+    case OP_OR:
         if (x->kind == NODE_BOOL || y->kind == NODE_BOOL)
             return fold_logic(c, n);
         return join_loops(c, n);
-    case OP_IN: choose_membership(n); return n;
-    case OP_LT: case OP_GT: case OP_LE: case OP_GE: return limit_count(c, n);
-    case OP_EQ: case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW: break;
-    default: return n;
+    case OP_IN:
+        choose_membership(n);
+        return n;
+    case OP_LT:
+    case OP_GT:
+    case OP_LE:
+    case OP_GE:
+        return limit_count(c, n);
+    case OP_EQ:
+    case OP_ADD:
+    case OP_SUB:
+    case OP_MUL:
+    case OP_DIV:
+    case OP_MOD:
+    case OP_POW:
+        break;
+    default:
+        return n;
     }
     if (x->kind == NODE_INT && y->kind == NODE_INT && n->op != OP_DIV && n->op != OP_POW)
         return fold_integers(c, n);
@@ -279,7 +317,8 @@ struct node *rewrite_array(struct compiler *c, struct node *n)
 
 /* ---- filters ---- */
 
-static struct node *search(struct compiler *c, const struct node *filter, enum builtin id, const struct node *whole, uint8_t flags)
+static struct node *search(struct compiler *c, const struct node *filter, enum builtin id, const struct node *whole,
+                           uint8_t flags)
 {
     struct node *n = copy_of(c, filter);
 
@@ -309,16 +348,23 @@ struct node *rewrite_call(struct compiler *c, struct node *n)
     if (n->count != 1 || !is_filter(n->list))
         return n;
     switch (n->integer) {
-    case BUILTIN_FIRST: return search(c, n->list, BUILTIN_FIND, n, 0);
-    case BUILTIN_LAST: return search(c, n->list, BUILTIN_FIND_LAST, n, 0);
-    case BUILTIN_LEN: return search(c, n->list, BUILTIN_COUNT, n, 0);
-    default: return n;
+    case BUILTIN_FIRST:
+        return search(c, n->list, BUILTIN_FIND, n, 0);
+    case BUILTIN_LAST:
+        return search(c, n->list, BUILTIN_FIND_LAST, n, 0);
+    case BUILTIN_LEN:
+        return search(c, n->list, BUILTIN_COUNT, n, 0);
+    default:
+        return n;
     }
 }
 
 /* ---- sums over constant ranges ---- */
 
-static bool is_item(const struct node *n) { return n->kind == NODE_POINTER && n->op == POINTER_ITEM; }
+static bool is_item(const struct node *n)
+{
+    return n->kind == NODE_POINTER && n->op == POINTER_ITEM;
+}
 
 /* The sum of p over from..to, for the forms of 6.2, modulo 2^64 like the loop it replaces. */
 static bool closed_sum(const struct node *p, int64_t from, int64_t to, uint64_t *out)
@@ -351,7 +397,8 @@ static bool closed_sum(const struct node *p, int64_t from, int64_t to, uint64_t 
 static bool is_running_sum(const struct node *p)
 {
     return p && p->kind == NODE_BINARY && p->op == OP_ADD && p->a->kind == NODE_POINTER && p->b->kind == NODE_POINTER &&
-           ((p->a->op == POINTER_ITEM && p->b->op == POINTER_ACC) || (p->a->op == POINTER_ACC && p->b->op == POINTER_ITEM));
+           ((p->a->op == POINTER_ITEM && p->b->op == POINTER_ACC) ||
+            (p->a->op == POINTER_ACC && p->b->op == POINTER_ITEM));
 }
 
 static struct node *sum_of_range(struct node *n)
@@ -365,7 +412,8 @@ static struct node *sum_of_range(struct node *n)
     to = n->a->b->integer;
     if (n->integer == BUILTIN_SUM && closed_sum(n->b, from, to, &sum))
         return fold_int(n, (int64_t)sum);
-    if (n->integer == BUILTIN_REDUCE && is_running_sum(n->b) && (!n->c || n->c->kind == NODE_INT) && closed_sum(NULL, from, to, &sum))
+    if (n->integer == BUILTIN_REDUCE && is_running_sum(n->b) && (!n->c || n->c->kind == NODE_INT) &&
+        closed_sum(NULL, from, to, &sum))
         return fold_int(n, (int64_t)(sum + (n->c ? (uint64_t)n->c->integer : 0)));
     return n;
 }

@@ -1,8 +1,8 @@
 /*
  * value: comparing, printing and keeping boxed values (expr-language.md 5.2, 8.3, 8.6, 9).
  *
- * Values nest as deep as a formula can make them (reduce may wrap its accumulator a million times), so every walk counts its depth
- * and gives up at FORMULA_DEPTH_MAX with an error.
+ * Values nest as deep as a formula can make them (reduce may wrap its accumulator a million times), so every walk
+ * counts its depth and gives up at FORMULA_DEPTH_MAX with an error.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +14,17 @@
 
 const char *value_type_name(const struct value *v)
 {
-    static const char *const names[] = {"nil", "bool", "int", "uint", "float", "string", "array", "map", "time.Time",
-                                        "time.Duration", "time.Month", "time.Weekday", "unknown", "func"};
+    static const char *const names[] = {"nil",        "bool",         "int",     "uint",      "float",
+                                        "string",     "array",        "map",     "time.Time", "time.Duration",
+                                        "time.Month", "time.Weekday", "unknown", "func"};
 
     return v->tag == VALUE_ARRAY && v->nil_array ? "array" : names[v->tag];
 }
 
-bool value_is_nil(const struct value *v) { return v->tag == VALUE_NIL || (v->tag == VALUE_ARRAY && v->nil_array); }
+bool value_is_nil(const struct value *v)
+{
+    return v->tag == VALUE_NIL || (v->tag == VALUE_ARRAY && v->nil_array);
+}
 
 /* ---- maps ---- */
 
@@ -114,18 +118,28 @@ bool table_put(struct vm *vm, struct table *t, const struct value *key, const st
 
 /* ---- equality ---- */
 
-static bool too_deep(struct vm *vm, int depth) { return depth > FORMULA_DEPTH_MAX && !vm_fail_limit(vm, "nesting of a value", FORMULA_DEPTH_MAX); }
+static bool too_deep(struct vm *vm, int depth)
+{
+    return depth > FORMULA_DEPTH_MAX && !vm_fail_limit(vm, "nesting of a value", FORMULA_DEPTH_MAX);
+}
 
 static bool scalar_identical(const struct value *x, const struct value *y)
 {
     switch (x->tag) {
-    case VALUE_NIL: return true;
-    case VALUE_FLOAT: return x->number == y->number;
-    case VALUE_STRING: return lib_equal(value_span(x), value_span(y));
-    case VALUE_TIME: return lib_time_compare(x->time, y->time) == 0;
-    case VALUE_ZONE: return x->zone == y->zone;
-    case VALUE_FUNCTION: return false;
-    default: return x->integer == y->integer;
+    case VALUE_NIL:
+        return true;
+    case VALUE_FLOAT:
+        return x->number == y->number;
+    case VALUE_STRING:
+        return lib_equal(value_span(x), value_span(y));
+    case VALUE_TIME:
+        return lib_time_compare(x->time, y->time) == 0;
+    case VALUE_ZONE:
+        return x->zone == y->zone;
+    case VALUE_FUNCTION:
+        return false;
+    default:
+        return x->integer == y->integer;
     }
 }
 
@@ -133,7 +147,8 @@ static bool equal_at(struct vm *vm, const struct value *x, const struct value *y
 
 static bool arrays_equal(struct vm *vm, const struct value *x, const struct value *y, bool exact, int depth)
 {
-    if (x->length != y->length || (exact && (x->kind != y->kind || x->nil_array != y->nil_array)) || !vm_spend(vm, x->length))
+    if (x->length != y->length || (exact && (x->kind != y->kind || x->nil_array != y->nil_array)) ||
+        !vm_spend(vm, x->length))
         return false;
     if (x->kind == ARRAY_INTS && y->kind == ARRAY_INTS)
         return x->length == 0 || x->first == y->first;
@@ -181,8 +196,14 @@ static bool equal_at(struct vm *vm, const struct value *x, const struct value *y
     return scalar_identical(x, y);
 }
 
-bool value_equal(struct vm *vm, const struct value *x, const struct value *y) { return equal_at(vm, x, y, false, 0); }
-bool value_identical(struct vm *vm, const struct value *x, const struct value *y) { return equal_at(vm, x, y, true, 0); }
+bool value_equal(struct vm *vm, const struct value *x, const struct value *y)
+{
+    return equal_at(vm, x, y, false, 0);
+}
+bool value_identical(struct vm *vm, const struct value *x, const struct value *y)
+{
+    return equal_at(vm, x, y, true, 0);
+}
 
 /* ---- texts ---- */
 
@@ -246,8 +267,8 @@ static bool print_map(struct vm *vm, const struct value *v, struct text *out, in
     bool good = sorted && text_add(out, "map[");
 
     for (uint32_t i = 0; good && i < v->table->count; i++)
-        good = (i == 0 || text_add_char(out, ' ')) && print_at(vm, &sorted[i]->key, out, depth + 1) && text_add_char(out, ':') &&
-               print_at(vm, &sorted[i]->value, out, depth + 1);
+        good = (i == 0 || text_add_char(out, ' ')) && print_at(vm, &sorted[i]->key, out, depth + 1) &&
+               text_add_char(out, ':') && print_at(vm, &sorted[i]->value, out, depth + 1);
     return good && text_add_char(out, ']');
 }
 
@@ -256,19 +277,33 @@ static bool print_at(struct vm *vm, const struct value *v, struct text *out, int
     if (too_deep(vm, depth))
         return false;
     switch (v->tag) {
-    case VALUE_NIL: return text_add(out, "<nil>");
-    case VALUE_BOOL: return text_add(out, v->integer ? "true" : "false");
-    case VALUE_INT: case VALUE_UINT8: return lib_add_int(out, v->integer);
-    case VALUE_FLOAT: return lib_add_float(out, v->number);
-    case VALUE_STRING: return text_append(out, v->bytes, v->length);
-    case VALUE_ARRAY: return print_array(vm, v, out, depth);
-    case VALUE_MAP: return print_map(vm, v, out, depth);
-    case VALUE_TIME: return lib_add_time(out, v->time);
-    case VALUE_DURATION: return lib_add_duration(out, v->integer);
-    case VALUE_MONTH: return lib_add_month(out, v->integer);
-    case VALUE_WEEKDAY: return lib_add_weekday(out, v->integer);
-    case VALUE_ZONE: return text_add(out, zone_name(v->zone));
-    default: return text_add(out, "func");
+    case VALUE_NIL:
+        return text_add(out, "<nil>");
+    case VALUE_BOOL:
+        return text_add(out, v->integer ? "true" : "false");
+    case VALUE_INT:
+    case VALUE_UINT8:
+        return lib_add_int(out, v->integer);
+    case VALUE_FLOAT:
+        return lib_add_float(out, v->number);
+    case VALUE_STRING:
+        return text_append(out, v->bytes, v->length);
+    case VALUE_ARRAY:
+        return print_array(vm, v, out, depth);
+    case VALUE_MAP:
+        return print_map(vm, v, out, depth);
+    case VALUE_TIME:
+        return lib_add_time(out, v->time);
+    case VALUE_DURATION:
+        return lib_add_duration(out, v->integer);
+    case VALUE_MONTH:
+        return lib_add_month(out, v->integer);
+    case VALUE_WEEKDAY:
+        return lib_add_weekday(out, v->integer);
+    case VALUE_ZONE:
+        return text_add(out, zone_name(v->zone));
+    default:
+        return text_add(out, "func");
     }
 }
 
@@ -297,7 +332,8 @@ static bool json_array(struct vm *vm, const struct value *v, struct text *out, i
     for (uint32_t i = 0; i < v->length && good; i++) {
         struct value item = value_item(v, i);
 
-        good = (i == 0 || text_add_char(out, ',')) && lib_json_add_line(out, depth + 1) && json_at(vm, &item, out, depth + 1);
+        good = (i == 0 || text_add_char(out, ',')) && lib_json_add_line(out, depth + 1) &&
+               json_at(vm, &item, out, depth + 1);
     }
     return good && lib_json_add_line(out, depth) && text_add_char(out, ']');
 }
@@ -327,17 +363,26 @@ static bool json_at(struct vm *vm, const struct value *v, struct text *out, int 
     if (too_deep(vm, depth))
         return false;
     switch (v->tag) {
-    case VALUE_NIL: return text_add(out, "null");
-    case VALUE_BOOL: return text_add(out, v->integer ? "true" : "false");
+    case VALUE_NIL:
+        return text_add(out, "null");
+    case VALUE_BOOL:
+        return text_add(out, v->integer ? "true" : "false");
     case VALUE_FLOAT:
         return lib_json_add_float(out, v->number, &err) || out->overflowed || vm_fail(vm, FAULT_JSON, "%s", err.text);
-    case VALUE_STRING: return lib_json_add_string(out, value_span(v));
-    case VALUE_ARRAY: return json_array(vm, v, out, depth);
-    case VALUE_MAP: return json_map(vm, v, out, depth);
-    case VALUE_TIME: return lib_json_add_time(out, v->time, &err) || out->overflowed || vm_fail(vm, FAULT_JSON, "%s", err.text);
-    case VALUE_ZONE: return text_add(out, "{}");
-    case VALUE_FUNCTION: return vm_fail(vm, FAULT_JSON, "json: unsupported type: func");
-    default: return lib_add_int(out, v->integer);
+    case VALUE_STRING:
+        return lib_json_add_string(out, value_span(v));
+    case VALUE_ARRAY:
+        return json_array(vm, v, out, depth);
+    case VALUE_MAP:
+        return json_map(vm, v, out, depth);
+    case VALUE_TIME:
+        return lib_json_add_time(out, v->time, &err) || out->overflowed || vm_fail(vm, FAULT_JSON, "%s", err.text);
+    case VALUE_ZONE:
+        return text_add(out, "{}");
+    case VALUE_FUNCTION:
+        return vm_fail(vm, FAULT_JSON, "json: unsupported type: func");
+    default:
+        return lib_add_int(out, v->integer);
     }
 }
 

@@ -1,7 +1,7 @@
 /*
- * vm: runs the stack code of the general path. Its bounds: FORMULA_STEPS_MAX instructions (work inside one of them counts too,
- * vm_spend), FORMULA_HEAP_MAX_BYTES of values, and the language's own memory budget (expr-language.md 7). The stack's
- * height is known when compiled.
+ * vm: runs the stack code of the general path. Its bounds: FORMULA_STEPS_MAX instructions (work inside one of them
+ * counts too, vm_spend), FORMULA_HEAP_MAX_BYTES of values, and the language's own memory budget (expr-language.md 7).
+ * The stack's height is known when compiled.
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +29,8 @@ bool vm_fail(struct vm *vm, enum formula_fault fault, const char *format, ...)
 
 bool vm_fail_limit(struct vm *vm, const char *what, uint64_t limit)
 {
-    return vm_fail(vm, FAULT_LIMIT, "evaluation stopped: over the limit of %llu for %s", (unsigned long long)limit, what);
+    return vm_fail(vm, FAULT_LIMIT, "evaluation stopped: over the limit of %llu for %s", (unsigned long long)limit,
+                   what);
 }
 
 void *vm_alloc(struct vm *vm, size_t size)
@@ -48,7 +49,8 @@ bool vm_charge(struct vm *vm, uint64_t units)
 {
     vm->budget += units;
     if (vm->budget >= FORMULA_BUDGET_MAX)
-        return vm_fail(vm, FAULT_MEMORY_BUDGET, "memory budget exceeded: the arrays of one evaluation may hold fewer than %d elements",
+        return vm_fail(vm, FAULT_MEMORY_BUDGET,
+                       "memory budget exceeded: the arrays of one evaluation may hold fewer than %d elements",
                        FORMULA_BUDGET_MAX);
     return true;
 }
@@ -95,8 +97,8 @@ static bool want_bool(struct vm *vm, const struct value *v)
 {
     if (v->tag == VALUE_BOOL)
         return true;
-    return vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION, "a condition is needed here (got %s)",
-                   value_type_name(v));
+    return vm_fail(vm, v->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
+                   "a condition is needed here (got %s)", value_type_name(v));
 }
 
 static bool equal_typed(struct vm *vm, uint8_t tag, const struct value *x, const struct value *y, bool *out)
@@ -104,9 +106,10 @@ static bool equal_typed(struct vm *vm, uint8_t tag, const struct value *x, const
     if (x->tag != tag || y->tag != tag) {
         const struct value *wrong = x->tag != tag ? x : y;
 
-        return vm_fail(vm, wrong->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
-                       "the two sides were taken for %ss when compiled, but one is %s; compare with a float, or use int(...)",
-                       tag == VALUE_INT ? "int" : "string", value_type_name(wrong));
+        return vm_fail(
+            vm, wrong->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_TYPE_ASSERTION,
+            "the two sides were taken for %ss when compiled, but one is %s; compare with a float, or use int(...)",
+            tag == VALUE_INT ? "int" : "string", value_type_name(wrong));
     }
     *out = tag == VALUE_INT ? x->integer == y->integer : lib_equal(value_span(x), value_span(y));
     return true;
@@ -124,7 +127,8 @@ static bool in_typed(struct vm *vm, uint8_t tag, const struct value *x, const st
                        tag == VALUE_INT ? "an int" : "a string", value_type_name(x));
     *out = false;
     for (uint32_t i = 0; i < set->length && !*out; i++)
-        *out = tag == VALUE_INT ? set->items[i].integer == x->integer : lib_equal(value_span(&set->items[i]), value_span(x));
+        *out = tag == VALUE_INT ? set->items[i].integer == x->integer
+                                : lib_equal(value_span(&set->items[i]), value_span(x));
     return vm_spend(vm, set->length / 8);
 }
 
@@ -179,10 +183,11 @@ static bool test_strings(struct vm *vm, enum vm_op op, const struct value *x, co
     if (x->tag == VALUE_NIL || y->tag == VALUE_NIL)
         return true;
     if (x->tag != VALUE_STRING || y->tag != VALUE_STRING)
-        return vm_fail(vm, FAULT_TYPE_ASSERTION, "contains, startsWith and endsWith need strings (got %s and %s)", value_type_name(x),
-                       value_type_name(y));
-    *out = op == VM_CONTAINS ? lib_contains(value_span(x), value_span(y))
-         : op == VM_STARTS_WITH ? lib_has_prefix(value_span(x), value_span(y)) : lib_has_suffix(value_span(x), value_span(y));
+        return vm_fail(vm, FAULT_TYPE_ASSERTION, "contains, startsWith and endsWith need strings (got %s and %s)",
+                       value_type_name(x), value_type_name(y));
+    *out = op == VM_CONTAINS      ? lib_contains(value_span(x), value_span(y))
+           : op == VM_STARTS_WITH ? lib_has_prefix(value_span(x), value_span(y))
+                                  : lib_has_suffix(value_span(x), value_span(y));
     return vm_spend(vm, x->length / 8);
 }
 
@@ -192,19 +197,43 @@ static bool test(struct vm *vm, enum vm_op op, const struct value *x, const stru
     bool is = false, good;
 
     switch (op) {
-    case VM_EQ: case VM_NE:
+    case VM_EQ:
+    case VM_NE:
         is = value_equal(vm, x, y);
         good = vm->fault == FAULT_NONE;
         break;
-    case VM_EQ_INT: case VM_NE_INT: good = equal_typed(vm, VALUE_INT, x, y, &is); break;
-    case VM_EQ_STRING: case VM_NE_STRING: good = equal_typed(vm, VALUE_STRING, x, y, &is); break;
-    case VM_LT: case VM_GT: case VM_LE: case VM_GE: good = value_order(vm, op, x, y, &is); break;
-    case VM_IN: good = value_in(vm, x, y, &is); break;
-    case VM_IN_INTS: good = in_typed(vm, VALUE_INT, x, y, &is); break;
-    case VM_IN_STRINGS: good = in_typed(vm, VALUE_STRING, x, y, &is); break;
-    case VM_IN_INTERVAL: good = in_interval(vm, x, y, &is); break;
-    case VM_MATCHES: good = matches_dynamic(vm, x, y, &is); break;
-    default: good = test_strings(vm, op, x, y, &is); break;
+    case VM_EQ_INT:
+    case VM_NE_INT:
+        good = equal_typed(vm, VALUE_INT, x, y, &is);
+        break;
+    case VM_EQ_STRING:
+    case VM_NE_STRING:
+        good = equal_typed(vm, VALUE_STRING, x, y, &is);
+        break;
+    case VM_LT:
+    case VM_GT:
+    case VM_LE:
+    case VM_GE:
+        good = value_order(vm, op, x, y, &is);
+        break;
+    case VM_IN:
+        good = value_in(vm, x, y, &is);
+        break;
+    case VM_IN_INTS:
+        good = in_typed(vm, VALUE_INT, x, y, &is);
+        break;
+    case VM_IN_STRINGS:
+        good = in_typed(vm, VALUE_STRING, x, y, &is);
+        break;
+    case VM_IN_INTERVAL:
+        good = in_interval(vm, x, y, &is);
+        break;
+    case VM_MATCHES:
+        good = matches_dynamic(vm, x, y, &is);
+        break;
+    default:
+        good = test_strings(vm, op, x, y, &is);
+        break;
     }
     *out = value_bool(is != (op == VM_NE || op == VM_NE_INT || op == VM_NE_STRING));
     return good;
@@ -248,12 +277,17 @@ static bool field(struct vm *vm, const struct value *base, const struct value *n
     return value_index(vm, base, name, true, out);
 }
 
-static bool call_by_name(struct vm *vm, const struct value *name, struct value *receiver, uint32_t count, struct value *out)
+static bool call_by_name(struct vm *vm, const struct value *name, struct value *receiver, uint32_t count,
+                         struct value *out)
 {
-    static const uint8_t kinds[] = {[VALUE_TIME] = TYPE_TIME, [VALUE_DURATION] = TYPE_DURATION, [VALUE_MONTH] = TYPE_MONTH,
-                                    [VALUE_WEEKDAY] = TYPE_WEEKDAY, [VALUE_ZONE] = TYPE_ZONE};
+    static const uint8_t kinds[] = {[VALUE_TIME] = TYPE_TIME,
+                                    [VALUE_DURATION] = TYPE_DURATION,
+                                    [VALUE_MONTH] = TYPE_MONTH,
+                                    [VALUE_WEEKDAY] = TYPE_WEEKDAY,
+                                    [VALUE_ZONE] = TYPE_ZONE};
     int id = receiver->tag >= VALUE_TIME && receiver->tag <= VALUE_ZONE
-                 ? method_find((enum type_kind)kinds[receiver->tag], name->bytes, name->length) : -1;
+                 ? method_find((enum type_kind)kinds[receiver->tag], name->bytes, name->length)
+                 : -1;
 
     if (id < 0)
         return vm_fail(vm, receiver->tag == VALUE_NIL ? FAULT_NIL_OPERAND : FAULT_BAD_INDEX, "%s has no method %.*s",
@@ -269,7 +303,9 @@ static void describe(const struct value *v, struct formula_value *out)
 {
     *out = (struct formula_value){.type = FORMULA_OTHER};
     switch (v->tag) {
-    case VALUE_NIL: out->type = FORMULA_NIL; break;
+    case VALUE_NIL:
+        out->type = FORMULA_NIL;
+        break;
     case VALUE_BOOL:
         out->type = FORMULA_BOOL;
         out->number = v->integer ? 1 : 0;
@@ -284,7 +320,8 @@ static void describe(const struct value *v, struct formula_value *out)
         out->type = FORMULA_NUMBER;
         out->number = v->number;
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -303,7 +340,8 @@ static void trace(struct vm *vm, const struct vm_instruction *i, const struct vm
             vm->run->unfinite_end = place->end - from;
             snprintf(vm->run->unfinite_why, sizeof(vm->run->unfinite_why), "%s",
                      i->n == OP_DIV && vm->zero_divisor ? "division by 0"
-                     : isnan(v->number) ? "not a number" : "too large for a number");
+                     : isnan(v->number)                 ? "not a number"
+                                                        : "too large for a number");
         }
         return;
     }
@@ -337,7 +375,7 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
 {
     const struct program *p = vm->program;
     const struct vm_instruction *code = p->code, *i;
-    struct value *sp = stack; /* the next free place */
+    struct value *sp = stack;  /* the next free place */
     struct loop *loop = loops; /* place 0 stays free: no loop under way */
     struct value out;
     uint32_t pc = 0;
@@ -348,25 +386,44 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
         if (++vm->steps > FORMULA_STEPS_MAX)
             return vm_fail_limit(vm, "steps", FORMULA_STEPS_MAX);
         switch ((enum vm_op)i->op) {
-        case VM_CONSTANT: *sp++ = p->constants[i->n]; break;
-        case VM_NIL: *sp++ = value_nil(); break;
-        case VM_NAME: *sp++ = trigger_value(vm, i->n); break;
-        case VM_STATE: *sp++ = vm->env->state ? value_float((&vm->env->state->replicas)[i->n]) : value_nil(); break;
+        case VM_CONSTANT:
+            *sp++ = p->constants[i->n];
+            break;
+        case VM_NIL:
+            *sp++ = value_nil();
+            break;
+        case VM_NAME:
+            *sp++ = trigger_value(vm, i->n);
+            break;
+        case VM_STATE:
+            *sp++ = vm->env->state ? value_float((&vm->env->state->replicas)[i->n]) : value_nil();
+            break;
         case VM_ENV:
             if (!environment(vm, &out))
                 return false;
             *sp++ = out;
             break;
-        case VM_LOAD: *sp++ = locals[i->n]; break;
-        case VM_STORE: locals[i->n] = *--sp; break;
-        case VM_POP: sp--; break;
-        case VM_JUMP: pc = i->n; break;
-        case VM_JUMP_FALSE: case VM_JUMP_TRUE:
+        case VM_LOAD:
+            *sp++ = locals[i->n];
+            break;
+        case VM_STORE:
+            locals[i->n] = *--sp;
+            break;
+        case VM_POP:
+            sp--;
+            break;
+        case VM_JUMP:
+            pc = i->n;
+            break;
+        case VM_JUMP_FALSE:
+        case VM_JUMP_TRUE:
             if (!want_bool(vm, &sp[-1]))
                 return false;
             pc = (sp[-1].integer != 0) == (i->op == VM_JUMP_TRUE) ? i->n : pc;
             break;
-        case VM_JUMP_NOT_NIL: pc = value_is_nil(&sp[-1]) ? pc : i->n; break;
+        case VM_JUMP_NOT_NIL:
+            pc = value_is_nil(&sp[-1]) ? pc : i->n;
+            break;
         case VM_JUMP_NIL:
             if (value_is_nil(&sp[-1])) {
                 sp[-1] = value_nil();
@@ -388,15 +445,35 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
             if (!value_negate(vm, &sp[-1], &sp[-1]))
                 return false;
             break;
-        case VM_ADD: case VM_SUB: case VM_MUL: case VM_DIV: case VM_MOD: case VM_POW: case VM_RANGE:
-        case VM_EQ: case VM_NE: case VM_EQ_INT: case VM_NE_INT: case VM_EQ_STRING: case VM_NE_STRING:
-        case VM_LT: case VM_GT: case VM_LE: case VM_GE: case VM_IN: case VM_MATCHES:
-        case VM_CONTAINS: case VM_STARTS_WITH: case VM_ENDS_WITH:
+        case VM_ADD:
+        case VM_SUB:
+        case VM_MUL:
+        case VM_DIV:
+        case VM_MOD:
+        case VM_POW:
+        case VM_RANGE:
+        case VM_EQ:
+        case VM_NE:
+        case VM_EQ_INT:
+        case VM_NE_INT:
+        case VM_EQ_STRING:
+        case VM_NE_STRING:
+        case VM_LT:
+        case VM_GT:
+        case VM_LE:
+        case VM_GE:
+        case VM_IN:
+        case VM_MATCHES:
+        case VM_CONTAINS:
+        case VM_STARTS_WITH:
+        case VM_ENDS_WITH:
             sp--;
             if (!two(vm, (enum vm_op)i->op, sp - 1))
                 return false;
             break;
-        case VM_IN_INTS: case VM_IN_STRINGS: case VM_IN_INTERVAL:
+        case VM_IN_INTS:
+        case VM_IN_STRINGS:
+        case VM_IN_INTERVAL:
             if (!test(vm, (enum vm_op)i->op, &sp[-1], &p->constants[i->n], &out))
                 return false;
             sp[-1] = out;
@@ -473,7 +550,9 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
             if (!loop_start(vm, loop, --sp))
                 return false;
             break;
-        case VM_LOOP_TEST: pc = loop_has(loop) ? pc : i->n; break;
+        case VM_LOOP_TEST:
+            pc = loop_has(loop) ? pc : i->n;
+            break;
         case VM_LOOP_FILTER:
             if (!want_bool(vm, --sp))
                 return false;
@@ -499,11 +578,20 @@ static bool execute(struct vm *vm, struct value *stack, struct value *locals, st
                 return false;
             *sp++ = out;
             break;
-        case VM_ITEM_INDEX: *sp++ = value_int(loop->at); break;
-        case VM_ACC: *sp++ = loop->acc; break;
-        case VM_TRACE: trace(vm, i, &p->places[vm->at], &sp[-1]); break;
-        case VM_FAIL: return vm_fail(vm, FAULT_BAD_ARGUMENT, "wrong number or kind of arguments in this call");
-        case VM_RETURN: *result = *--sp; return true;
+        case VM_ITEM_INDEX:
+            *sp++ = value_int(loop->at);
+            break;
+        case VM_ACC:
+            *sp++ = loop->acc;
+            break;
+        case VM_TRACE:
+            trace(vm, i, &p->places[vm->at], &sp[-1]);
+            break;
+        case VM_FAIL:
+            return vm_fail(vm, FAULT_BAD_ARGUMENT, "wrong number or kind of arguments in this call");
+        case VM_RETURN:
+            *result = *--sp;
+            return true;
         }
     }
 }
@@ -532,9 +620,11 @@ void program_execute(const struct program *program, struct program_run *run, str
     struct value usual_stack[USUAL_STACK], usual_locals[USUAL_LOCALS], value;
     struct loop usual_loops[USUAL_LOOPS];
     struct vm vm = {.program = program, .run = run, .env = run->env};
-    struct value *stack = program->stack_max < USUAL_STACK ? usual_stack : mem_array(program->stack_max + 1, sizeof(*stack));
+    struct value *stack =
+        program->stack_max < USUAL_STACK ? usual_stack : mem_array(program->stack_max + 1, sizeof(*stack));
     struct value *locals = program->locals <= USUAL_LOCALS ? usual_locals : mem_array(program->locals, sizeof(*locals));
-    struct loop *loops = program->loops_max < USUAL_LOOPS ? usual_loops : mem_array(program->loops_max + 1, sizeof(*loops));
+    struct loop *loops =
+        program->loops_max < USUAL_LOOPS ? usual_loops : mem_array(program->loops_max + 1, sizeof(*loops));
 
     if (!execute(&vm, stack, locals, loops, &value)) {
         report(&vm, result);

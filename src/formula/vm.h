@@ -1,8 +1,9 @@
 /*
  * vm: boxed values and the stack code of the general path; shared by emit.c, vm.c, value.c, builtin*.c, extension.c.
  *
- * A value is 16 bytes. What does not fit (items of arrays, maps, bytes of strings) lies in the heap of the evaluation, an arena
- * that counts what it gives and ends with it. Values are immutable once made: slices and constants share their items.
+ * A value is 16 bytes. What does not fit (items of arrays, maps, bytes of strings) lies in the heap of the
+ * evaluation, an arena that counts what it gives and ends with it. Values are immutable once made: slices and
+ * constants share their items.
  */
 #ifndef WEIR_FORMULA_VM_H
 #define WEIR_FORMULA_VM_H
@@ -10,8 +11,20 @@
 #include "formula/formula_internal.h"
 
 enum value_tag {
-    VALUE_NIL, VALUE_BOOL, VALUE_INT, VALUE_UINT8, VALUE_FLOAT, VALUE_STRING, VALUE_ARRAY, VALUE_MAP,
-    VALUE_TIME, VALUE_DURATION, VALUE_MONTH, VALUE_WEEKDAY, VALUE_ZONE, VALUE_FUNCTION,
+    VALUE_NIL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_UINT8,
+    VALUE_FLOAT,
+    VALUE_STRING,
+    VALUE_ARRAY,
+    VALUE_MAP,
+    VALUE_TIME,
+    VALUE_DURATION,
+    VALUE_MONTH,
+    VALUE_WEEKDAY,
+    VALUE_ZONE,
+    VALUE_FUNCTION,
 };
 
 /* The Go type of an array, as far as deep equality of maps can tell. */
@@ -50,11 +63,26 @@ struct table {
     uint32_t *index; /* entry number + 1; 0: free */
 };
 
-static inline struct value value_nil(void) { return (struct value){.tag = VALUE_NIL}; }
-static inline struct value value_bool(bool b) { return (struct value){.tag = VALUE_BOOL, .integer = b}; }
-static inline struct value value_int(int64_t i) { return (struct value){.tag = VALUE_INT, .integer = i}; }
-static inline struct value value_float(double f) { return (struct value){.tag = VALUE_FLOAT, .number = f}; }
-static inline struct value value_of(enum value_tag tag, int64_t i) { return (struct value){.tag = (uint8_t)tag, .integer = i}; }
+static inline struct value value_nil(void)
+{
+    return (struct value){.tag = VALUE_NIL};
+}
+static inline struct value value_bool(bool b)
+{
+    return (struct value){.tag = VALUE_BOOL, .integer = b};
+}
+static inline struct value value_int(int64_t i)
+{
+    return (struct value){.tag = VALUE_INT, .integer = i};
+}
+static inline struct value value_float(double f)
+{
+    return (struct value){.tag = VALUE_FLOAT, .number = f};
+}
+static inline struct value value_of(enum value_tag tag, int64_t i)
+{
+    return (struct value){.tag = (uint8_t)tag, .integer = i};
+}
 static inline struct value value_string(struct span s)
 {
     return (struct value){.tag = VALUE_STRING, .length = (uint32_t)s.length, .bytes = s.bytes};
@@ -63,9 +91,18 @@ static inline struct value value_array(const struct value *items, uint32_t lengt
 {
     return (struct value){.tag = VALUE_ARRAY, .length = length, .items = items};
 }
-static inline struct span value_span(const struct value *v) { return (struct span){v->bytes, v->length}; }
-static inline bool value_is_integer(const struct value *v) { return v->tag == VALUE_INT || v->tag == VALUE_UINT8; }
-static inline bool value_is_number(const struct value *v) { return v->tag >= VALUE_INT && v->tag <= VALUE_FLOAT; }
+static inline struct span value_span(const struct value *v)
+{
+    return (struct span){v->bytes, v->length};
+}
+static inline bool value_is_integer(const struct value *v)
+{
+    return v->tag == VALUE_INT || v->tag == VALUE_UINT8;
+}
+static inline bool value_is_number(const struct value *v)
+{
+    return v->tag >= VALUE_INT && v->tag <= VALUE_FLOAT;
+}
 static inline double value_number(const struct value *v)
 {
     return v->tag == VALUE_FLOAT ? v->number : (double)v->integer;
@@ -73,35 +110,40 @@ static inline double value_number(const struct value *v)
 static inline struct value value_item(const struct value *array, uint32_t i)
 {
     switch (array->kind) {
-    case ARRAY_INTS: return value_int((int64_t)((uint64_t)array->first + i));
-    case ARRAY_BYTES: return value_of(VALUE_UINT8, array->octets[i]);
-    default: return array->items[i];
+    case ARRAY_INTS:
+        return value_int((int64_t)((uint64_t)array->first + i));
+    case ARRAY_BYTES:
+        return value_of(VALUE_UINT8, array->octets[i]);
+    default:
+        return array->items[i];
     }
 }
 
 /* ---- code ---- */
 
 /* name, what it does to the stack (top right); n: operand of the instruction */
-#define VM_OPS(O)                                                                                                        \
-    O(CONSTANT) /* -> constants[n] */                                                                                    \
-    O(NIL) O(NAME) /* -> trigger n */ O(STATE) /* -> field n of the state */ O(ENV) /* -> map of all triggers */         \
-    O(LOAD) O(STORE) /* let variable n; STORE takes the value */ O(POP)                                                  \
-    O(JUMP) O(JUMP_FALSE) /* keep; && */ O(JUMP_TRUE) /* keep; || */ O(JUMP_NOT_NIL) /* keep; ?? */                      \
-    O(JUMP_NIL) /* keep; ?. */ O(BRANCH_FALSE) /* take; ?: */                                                            \
-    O(NOT) O(NEG) O(ADD) O(SUB) O(MUL) O(DIV) O(MOD) O(POW) O(RANGE)                                                     \
-    O(EQ) O(NE) O(EQ_INT) O(NE_INT) O(EQ_STRING) O(NE_STRING) /* the last four: both sides statically that type */       \
-    O(LT) O(GT) O(LE) O(GE) O(IN) O(IN_INTS) O(IN_STRINGS) O(IN_INTERVAL) /* x, constant -> bool */                      \
-    O(MATCHES) O(MATCHES_CONSTANT) /* regexes[n] */ O(CONTAINS) O(STARTS_WITH) O(ENDS_WITH)                              \
-    O(INDEX) O(FIELD) /* a -> a.constants[n] */ O(SLICE) /* a, to, from -> a[from:to]; n: bit 0 from, bit 1 to given */  \
-    O(ARRAY) /* n items -> array */ O(MAP) /* n pairs -> map */                                                          \
-    O(CALL) /* m arguments -> builtin n */ O(METHOD) /* receiver, m arguments -> method n */                             \
-    O(METHOD_NAMED) /* receiver, m arguments -> method constants[n], found by the receiver's type */                     \
-    O(EXTENSION) /* arguments -> calls[n] */                                                                             \
-    O(LOOP_BEGIN) /* array -> ; a loop of builtin n begins */ O(LOOP_TEST) /* to n if there is no element */             \
-    O(LOOP_FILTER) /* bool -> ; false: next element, to n + 1, or on */ O(LOOP_STEP) /* predicate's value -> ; to n */   \
-    O(LOOP_END) /* -> result; m: FLAG_THROWS */ O(LOOP_START) /* initial value or order -> */                            \
-    O(ITEM) O(ITEM_INDEX) O(ACC)                                                                                         \
-    O(TRACE) /* keep; n: the operator, m: depth */ O(FAIL) /* a call that cannot be made */ O(RETURN)
+#define VM_OPS(O)                                                                                                      \
+    O(CONSTANT) /* -> constants[n] */                                                                                  \
+    O(NIL)                                                                                                             \
+    O(NAME) /* -> trigger n */ O(STATE) /* -> field n of the state */ O(ENV) /* -> map of all triggers */              \
+        O(LOAD) O(STORE) /* let variable n; STORE takes the value */ O(POP) O(JUMP)                                    \
+            O(JUMP_FALSE) /* keep; && */ O(JUMP_TRUE) /* keep; || */ O(JUMP_NOT_NIL) /* keep; ?? */                    \
+        O(JUMP_NIL) /* keep; ?. */ O(BRANCH_FALSE)                                   /* take; ?: */                    \
+        O(NOT) O(NEG) O(ADD) O(SUB) O(MUL) O(DIV) O(MOD) O(POW) O(RANGE) O(EQ) O(NE) O(EQ_INT) O(NE_INT) O(EQ_STRING)  \
+            O(NE_STRING) /* the last four: both sides statically that type */                                          \
+        O(LT) O(GT) O(LE) O(GE) O(IN) O(IN_INTS) O(IN_STRINGS) O(IN_INTERVAL) /* x, constant -> bool */                \
+        O(MATCHES) O(MATCHES_CONSTANT) /* regexes[n] */ O(CONTAINS) O(STARTS_WITH) O(ENDS_WITH) O(INDEX)               \
+            O(FIELD) /* a -> a.constants[n] */ O(SLICE) /* a, to, from -> a[from:to]; n: bit 0 from, bit 1 to given */ \
+        O(ARRAY) /* n items -> array */ O(MAP)          /* n pairs -> map */                                           \
+        O(CALL) /* m arguments -> builtin n */ O(METHOD) /* receiver, m arguments -> method n */                       \
+        O(METHOD_NAMED) /* receiver, m arguments -> method constants[n], found by the receiver's type */               \
+        O(EXTENSION)    /* arguments -> calls[n] */                                                                    \
+        O(LOOP_BEGIN) /* array -> ; a loop of builtin n begins */ O(LOOP_TEST) /* to n if there is no element */       \
+        O(LOOP_FILTER) /* bool -> ; false: next element, to n + 1, or on */ O(                                         \
+            LOOP_STEP)                                            /* predicate's value -> ; to n */                    \
+        O(LOOP_END) /* -> result; m: FLAG_THROWS */ O(LOOP_START) /* initial value or order -> */                      \
+        O(ITEM) O(ITEM_INDEX) O(ACC)                                                                                   \
+            O(TRACE) /* keep; n: the operator, m: depth */ O(FAIL) /* a call that cannot be made */ O(RETURN)
 
 enum vm_op {
 #define O(name) VM_##name,
@@ -172,10 +214,11 @@ bool vm_charge(struct vm *vm, uint64_t units); /* the memory budget of section 7
 bool vm_spend(struct vm *vm, uint64_t items);  /* work done inside one instruction counts as steps */
 
 /* value.c */
-const char *value_type_name(const struct value *v); /* as the `type` builtin has it */
-bool value_is_nil(const struct value *v);           /* nil, or an array that counts as nil */
+const char *value_type_name(const struct value *v);                            /* as the `type` builtin has it */
+bool value_is_nil(const struct value *v);                                      /* nil, or an array that counts as nil */
 bool value_equal(struct vm *vm, const struct value *x, const struct value *y); /* 5.2; may set the vm's fault */
-bool value_identical(struct vm *vm, const struct value *x, const struct value *y); /* within maps: types must agree too */
+bool value_identical(struct vm *vm, const struct value *x,
+                     const struct value *y);                              /* within maps: types must agree too */
 bool value_print(struct vm *vm, const struct value *v, struct text *out); /* section 9; false: fault set */
 bool value_json(struct vm *vm, const struct value *v, struct text *out);
 bool value_from_text(struct vm *vm, struct text *text, bool good, struct value *out); /* copies, and ends the text */
@@ -192,7 +235,8 @@ bool value_order(struct vm *vm, enum vm_op op, const struct value *x, const stru
 bool value_in(struct vm *vm, const struct value *x, const struct value *set, bool *out);
 bool value_to_index(struct vm *vm, const struct value *v, int64_t *out);
 bool value_index(struct vm *vm, const struct value *base, const struct value *index, bool strict, struct value *out);
-bool value_slice(struct vm *vm, const struct value *base, const struct value *from, const struct value *to, struct value *out);
+bool value_slice(struct vm *vm, const struct value *base, const struct value *from, const struct value *to,
+                 struct value *out);
 
 /* builtin.c, builtin_aggregate.c, builtin_array.c, builtin_text.c, builtin_time.c */
 bool builtin_call(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out);
@@ -201,14 +245,15 @@ bool builtin_array(struct vm *vm, enum builtin id, const struct value *args, uin
 bool builtin_text(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out);
 bool builtin_time(struct vm *vm, enum builtin id, const struct value *args, uint32_t count, struct value *out);
 bool builtin_bad_argument(struct vm *vm, enum builtin id, const struct value *v);
-bool method_call(struct vm *vm, int id, const struct value *receiver, const struct value *args, uint32_t count, struct value *out);
+bool method_call(struct vm *vm, int id, const struct value *receiver, const struct value *args, uint32_t count,
+                 struct value *out);
 /* Sorts by keys (the values themselves when keys == values); false: keys that cannot be ordered. */
 bool values_sort(struct vm *vm, struct value *keys, struct value *values, uint32_t count, bool descending);
 
 /* loop.c */
 bool loop_begin(struct vm *vm, struct loop *loop, enum builtin id, const struct value *array, uint32_t limit);
 bool loop_start(struct vm *vm, struct loop *loop, const struct value *v); /* the initial value, or the order */
-bool loop_first(struct vm *vm, struct loop *loop); /* reduce without an initial value */
+bool loop_first(struct vm *vm, struct loop *loop);                        /* reduce without an initial value */
 bool loop_has(const struct loop *loop);
 void loop_next(struct loop *loop);
 bool loop_take(struct vm *vm, struct loop *loop, const struct value *v); /* the predicate's value for this element */

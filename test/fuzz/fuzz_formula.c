@@ -1,6 +1,6 @@
 /*
- * fuzz_formula: any bytes as a formula, compiled and evaluated both ways. The first byte chooses wrapping, extensions and which
- * triggers are nil. Beside crashes it looks for the fast path and the general path disagreeing.
+ * fuzz_formula: any bytes as a formula, compiled and evaluated both ways. The first byte chooses wrapping, extensions
+ * and which triggers are nil. Beside crashes it looks for the fast path and the general path disagreeing.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static bool same(const struct formula_result *x, const struct formula_result *y)
     if (x->value.type != y->value.type)
         return false;
     if (x->value.type == FORMULA_NUMBER)
-        return memcmp(&x->value.number, &y->value.number, sizeof(double)) == 0 || (isnan(x->value.number) && isnan(y->value.number));
+        return memcmp(&x->value.number, &y->value.number, sizeof(double)) == 0 ||
+               (isnan(x->value.number) && isnan(y->value.number));
     return x->value.type != FORMULA_INT || x->value.integer == y->value.integer;
 }
 
@@ -41,8 +42,14 @@ static void evaluate(const struct formula *f, uint8_t choice, size_t length)
     bool nil[NAME_COUNT] = {choice & 4, choice & 8, true, choice & 16};
     struct series *series[NAME_COUNT] = {series_new(600 * 1000, 16)};
     void *memory = calloc(1, formula_memory_bytes(f) + 1);
-    struct formula_env env = {.values = values, .nil = nil, .at_ms = at_ms, .series = series, .state = choice & 32 ? &state : NULL,
-                              .now_ms = NOW_MS, .memory = memory, .trace_arg = &length};
+    struct formula_env env = {.values = values,
+                              .nil = nil,
+                              .at_ms = at_ms,
+                              .series = series,
+                              .state = choice & 32 ? &state : NULL,
+                              .now_ms = NOW_MS,
+                              .memory = memory,
+                              .trace_arg = &length};
     struct formula_result r, printed;
     struct text repr;
 

@@ -1,7 +1,7 @@
 /*
- * expr: formulas with known results (expr-language.md 13). A line holds a formula, the triggers with their values, how the text is
- * wrapped, and the outcome: a float64 (compared by its bits), nil, another value by its type and how it prints, or a class of error
- * of which only compile or run is binding.
+ * expr: formulas with known results (expr-language.md 13). A line holds a formula, the triggers with their values,
+ * how the text is wrapped, and the outcome: a float64 (compared by its bits), nil, another value by its type and how
+ * it prints, or a class of error of which only compile or run is binding.
  *
  * Deviations, each a rule with a reason:
  *   upstream-bug       the original corrupts its stack around findLast and the like (11); we evaluate them properly
@@ -73,14 +73,22 @@ static void describe(const struct formula_result *r, const char *repr, struct te
     static const char *const types[] = {[FORMULA_BOOL] = "bool", [FORMULA_INT] = "int"};
 
     switch (r->value.type) {
-    case FORMULA_NIL: text_add(out, "nil"); break;
+    case FORMULA_NIL:
+        text_add(out, "nil");
+        break;
     case FORMULA_NUMBER:
         text_add(out, "value ");
         text_add_number(out, r->value.number);
         break;
-    case FORMULA_FAILED: text_printf(out, "run error %s (%s)", formula_fault_name(r->error.fault), r->error.text); break;
-    case FORMULA_OTHER: text_printf(out, "%s %s", r->other_type, repr); break;
-    default: text_printf(out, "%s %s", types[r->value.type], repr); break;
+    case FORMULA_FAILED:
+        text_printf(out, "run error %s (%s)", formula_fault_name(r->error.fault), r->error.text);
+        break;
+    case FORMULA_OTHER:
+        text_printf(out, "%s %s", r->other_type, repr);
+        break;
+    default:
+        text_printf(out, "%s %s", types[r->value.type], repr);
+        break;
     }
 }
 

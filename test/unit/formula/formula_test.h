@@ -1,6 +1,6 @@
 /*
- * formula_test: what the tests of the language share: triggers a = 1.5, b = -2, n = nil, my-trigger = 7, and one call that compiles,
- * evaluates and says in a line what came out.
+ * formula_test: what the tests of the language share: triggers a = 1.5, b = -2, n = nil, my-trigger = 7, and one call
+ * that compiles, evaluates and says in a line what came out.
  */
 #ifndef WEIR_TEST_FORMULA_TEST_H
 #define WEIR_TEST_FORMULA_TEST_H
@@ -24,28 +24,45 @@ static const char *const test_names[TEST_NAMES] = {"a", "b", "n", "my-trigger"};
 static const double test_values[TEST_NAMES] = {1.5, -2, 0, 7};
 static const bool test_nil[TEST_NAMES] = {false, false, true, false};
 
-static inline struct formula *test_compile(const char *text, enum formula_wrap wrap, bool extensions, struct formula_error *err)
+static inline struct formula *test_compile(const char *text, enum formula_wrap wrap, bool extensions,
+                                           struct formula_error *err)
 {
     return formula_compile(text, strlen(text),
-                           &(struct formula_options){.names = test_names, .name_count = TEST_NAMES, .wrap = wrap,
-                                                     .extensions = extensions, .history = extensions}, err);
+                           &(struct formula_options){.names = test_names,
+                                                     .name_count = TEST_NAMES,
+                                                     .wrap = wrap,
+                                                     .extensions = extensions,
+                                                     .history = extensions},
+                           err);
 }
 
 static inline void test_describe(const struct formula_result *r, const char *repr, struct text *out)
 {
     switch (r->value.type) {
-    case FORMULA_NIL: text_add(out, "nil"); break;
-    case FORMULA_BOOL: text_add(out, r->value.integer ? "true" : "false"); break;
-    case FORMULA_INT: text_printf(out, "int %lld", (long long)r->value.integer); break;
-    case FORMULA_NUMBER: text_add_number(out, r->value.number); break;
-    case FORMULA_OTHER: text_printf(out, "%s %s", r->other_type, repr); break;
-    case FORMULA_FAILED: text_printf(out, "fails %s", formula_fault_name(r->error.fault)); break;
+    case FORMULA_NIL:
+        text_add(out, "nil");
+        break;
+    case FORMULA_BOOL:
+        text_add(out, r->value.integer ? "true" : "false");
+        break;
+    case FORMULA_INT:
+        text_printf(out, "int %lld", (long long)r->value.integer);
+        break;
+    case FORMULA_NUMBER:
+        text_add_number(out, r->value.number);
+        break;
+    case FORMULA_OTHER:
+        text_printf(out, "%s %s", r->other_type, repr);
+        break;
+    case FORMULA_FAILED:
+        text_printf(out, "fails %s", formula_fault_name(r->error.fault));
+        break;
     }
 }
 
 /* "1.5", "int 3", "array [1 2]", "fails nil-operand", "refused syntax 1:3". Evaluates both ways and wants them to agree. */
-static inline void test_outcome(const char *text, enum formula_wrap wrap, bool extensions, const struct formula_env *env,
-                                struct text *out)
+static inline void test_outcome(const char *text, enum formula_wrap wrap, bool extensions,
+                                const struct formula_env *env, struct text *out)
 {
     struct formula_error err;
     struct formula_result r, again;
@@ -87,7 +104,10 @@ static inline void test_rows(const struct test_row *rows, size_t count, enum for
     text_done(&out);
 }
 
-#define TEST_ENV {.values = test_values, .nil = test_nil, .now_ms = INT64_C(1768478400000)} /* Thu 2026-01-15 12:00 UTC */
+#define TEST_ENV                                                                                                       \
+    {                                                                                                                  \
+        .values = test_values, .nil = test_nil, .now_ms = INT64_C(1768478400000)                                       \
+    } /* Thu 2026-01-15 12:00 UTC */
 #define TEST_ROWS(rows, wrap, extensions, env) test_rows(rows, sizeof(rows) / sizeof((rows)[0]), wrap, extensions, env)
 
 #endif

@@ -13,23 +13,44 @@ static struct series *ramp(void) /* 0 at -10 min, 1 at -9 min ... 10 now */
     struct series *s = series_new(HOUR_MS, 100);
 
     for (int i = 0; i <= 10; i++)
-        series_add(s, &(struct sample){.state = SAMPLE_OK, .value = i, .at_ms = NOON * SECOND_MS - (10 - i) * MINUTE_MS});
+        series_add(s,
+                   &(struct sample){.state = SAMPLE_OK, .value = i, .at_ms = NOON * SECOND_MS - (10 - i) * MINUTE_MS});
     return s;
 }
 
 static void test_history(void **state)
 {
     static const struct test_row rows[] = {
-        {"avg_over(a, '2m')", "9.5"}, {"max_over(a, '5m')", "10"}, {"min_over(a, '5m')", "6"}, {"sum_over(a, '2m')", "19"}, {"delta(a, '5m')", "4"},
-        {"rate(a, '5m') * 60", "1"}, {"deriv(a, '5m') * 60", "1"}, {"ago(a, '3m')", "7"}, {"recent(a, 30)", "10"}, {"quantile_over(a, 0.5, '3m')", "9"},
-        {"round(predict_linear(a, '5m', '5m'))", "15"}, {"avg_over(b, '5m')", "nil"}, {"avg_over(b, '5m') ?? 3", "int 3"}, {"avg_over($env['a'], '2m')", "9.5"},
-        {"age(a)", "30"}, {"age(b)", "nil"}, {"missing(n)", "true"}, {"missing(a)", "false"}, {"avg_over(a + 1, '5m')", "refused bad-argument 1:12"},
-        {"avg_over(zz, '5m')", "refused unknown-name 1:10"}, {"avg_over(a, string(a))", "refused bad-argument 1:13"}, {"avg_over(a, 'soon')", "refused bad-argument 1:1"},
-        {"avg_over(a)", "refused arg-count 1:1"}, {"avg_over(a, '30d')", "refused bad-argument 1:1"}, {"avg_over(a, '200h')", "refused limit 1:1"},
+        {"avg_over(a, '2m')", "9.5"},
+        {"max_over(a, '5m')", "10"},
+        {"min_over(a, '5m')", "6"},
+        {"sum_over(a, '2m')", "19"},
+        {"delta(a, '5m')", "4"},
+        {"rate(a, '5m') * 60", "1"},
+        {"deriv(a, '5m') * 60", "1"},
+        {"ago(a, '3m')", "7"},
+        {"recent(a, 30)", "10"},
+        {"quantile_over(a, 0.5, '3m')", "9"},
+        {"round(predict_linear(a, '5m', '5m'))", "15"},
+        {"avg_over(b, '5m')", "nil"},
+        {"avg_over(b, '5m') ?? 3", "int 3"},
+        {"avg_over($env['a'], '2m')", "9.5"},
+        {"age(a)", "30"},
+        {"age(b)", "nil"},
+        {"missing(n)", "true"},
+        {"missing(a)", "false"},
+        {"avg_over(a + 1, '5m')", "refused bad-argument 1:12"},
+        {"avg_over(zz, '5m')", "refused unknown-name 1:10"},
+        {"avg_over(a, string(a))", "refused bad-argument 1:13"},
+        {"avg_over(a, 'soon')", "refused bad-argument 1:1"},
+        {"avg_over(a)", "refused arg-count 1:1"},
+        {"avg_over(a, '30d')", "refused bad-argument 1:1"},
+        {"avg_over(a, '200h')", "refused limit 1:1"},
     };
     struct series *series[TEST_NAMES] = {ramp()};
     const int64_t at_ms[TEST_NAMES] = {NOON * SECOND_MS - 30 * SECOND_MS};
-    struct formula_env env = {.values = test_values, .nil = test_nil, .now_ms = NOON * SECOND_MS, .series = series, .at_ms = at_ms};
+    struct formula_env env = {
+        .values = test_values, .nil = test_nil, .now_ms = NOON * SECOND_MS, .series = series, .at_ms = at_ms};
 
     (void)state;
     TEST_ROWS(rows, FORMULA_WRAP_NONE, true, &env);
@@ -38,7 +59,8 @@ static void test_history(void **state)
 
 static void test_history_needed(void **state)
 {
-    struct formula *f = test_compile("avg_over(a, '2m') + max_over(a, '10m') + ago(b, '1h') + age(n)", FORMULA_WRAP_KEDA, true, NULL);
+    struct formula *f =
+        test_compile("avg_over(a, '2m') + max_over(a, '10m') + ago(b, '1h') + age(n)", FORMULA_WRAP_KEDA, true, NULL);
     struct formula_error err;
 
     (void)state;
@@ -49,18 +71,33 @@ static void test_history_needed(void **state)
     assert_true(formula_uses(f, 2) && !formula_uses(f, 3));
     assert_int_equal(formula_memory_bytes(f), 0);
     formula_unref(f);
-    assert_null(formula_compile("avg_over(a, '2m')", 17, &(struct formula_options){.names = test_names, .name_count = 1, .extensions = true}, &err));
+    assert_null(formula_compile("avg_over(a, '2m')", 17,
+                                &(struct formula_options){.names = test_names, .name_count = 1, .extensions = true},
+                                &err));
     assert_int_equal(err.fault, FAULT_BAD_ARGUMENT); /* plain values have no past */
 }
 
 static void test_state_and_calendar(void **state)
 {
     static const struct test_row rows[] = {
-        {"replicas + ready_replicas * 10", "23"}, {"clamp(a, 2, 5)", "2"}, {"clamp(9, min_replicas, max_replicas)", "9"}, {"clamp(n, 1, 2)", "nil"},
-        {"hour('UTC')", "int 12"}, {"hour('Europe/Paris')", "int 13"}, {"minute('UTC')", "int 0"}, {"weekday('UTC')", "int 4"},
-        {"between('08:00', '20:00', 'UTC')", "true"}, {"between('12:00', '12:01', 'UTC')", "true"}, {"between('08:00', '12:00', 'UTC')", "false"},
-        {"between('20:00', '13:00', 'UTC')", "true"}, {"between('20:00', '08:00', 'UTC')", "false"}, {"between('8:00', '20:00', 'UTC')", "refused bad-argument 1:1"},
-        {"hour('No/Where')", "refused bad-argument 1:1"}, {"hour(a)", "refused bad-argument 1:6"}, {"let target = 5; target", "int 5"}, {"let hour = 5; hour('UTC')", "refused not-callable 1:15"},
+        {"replicas + ready_replicas * 10", "23"},
+        {"clamp(a, 2, 5)", "2"},
+        {"clamp(9, min_replicas, max_replicas)", "9"},
+        {"clamp(n, 1, 2)", "nil"},
+        {"hour('UTC')", "int 12"},
+        {"hour('Europe/Paris')", "int 13"},
+        {"minute('UTC')", "int 0"},
+        {"weekday('UTC')", "int 4"},
+        {"between('08:00', '20:00', 'UTC')", "true"},
+        {"between('12:00', '12:01', 'UTC')", "true"},
+        {"between('08:00', '12:00', 'UTC')", "false"},
+        {"between('20:00', '13:00', 'UTC')", "true"},
+        {"between('20:00', '08:00', 'UTC')", "false"},
+        {"between('8:00', '20:00', 'UTC')", "refused bad-argument 1:1"},
+        {"hour('No/Where')", "refused bad-argument 1:1"},
+        {"hour(a)", "refused bad-argument 1:6"},
+        {"let target = 5; target", "int 5"},
+        {"let hour = 5; hour('UTC')", "refused not-callable 1:15"},
         {"targt + 1", "refused unknown-name 1:1"},
     };
     const struct formula_state target = {3, 2, 1, 1, 10, 5};
@@ -69,7 +106,9 @@ static void test_state_and_calendar(void **state)
     (void)state;
     TEST_ROWS(rows, FORMULA_WRAP_NONE, true, &env);
     env.state = NULL;
-    TEST_ROWS(((const struct test_row[]){{"replicas", "nil"}, {"replicas + 1", "fails nil-operand"}, {"replicas ?? 1.0", "1"}}), FORMULA_WRAP_NONE, true, &env);
+    TEST_ROWS(((const struct test_row[]){
+                  {"replicas", "nil"}, {"replicas + 1", "fails nil-operand"}, {"replicas ?? 1.0", "1"}}),
+              FORMULA_WRAP_NONE, true, &env);
 }
 
 /* A trigger's name wins over Weir's; without extensions they are unknown. */
@@ -118,7 +157,8 @@ static void play(const char *text, const struct step *steps, size_t count)
         const struct step *s = &steps[i / 2];
         const double values[TEST_NAMES] = {s->a};
         const bool nil[TEST_NAMES] = {isnan(s->a)};
-        struct formula_env env = {.values = values, .nil = nil, .now_ms = (NOON + s->at_s) * SECOND_MS, .memory = memory};
+        struct formula_env env = {
+            .values = values, .nil = nil, .now_ms = (NOON + s->at_s) * SECOND_MS, .memory = memory};
         struct formula_result r;
 
         formula_eval(f, &env, &r);
@@ -132,14 +172,18 @@ static void play(const char *text, const struct step *steps, size_t count)
     formula_unref(f);
 }
 
-#define PLAY(text, ...) play(text, (const struct step[]){__VA_ARGS__}, sizeof((const struct step[]){__VA_ARGS__}) / sizeof(struct step))
+#define PLAY(text, ...)                                                                                                \
+    play(text, (const struct step[]){__VA_ARGS__}, sizeof((const struct step[]){__VA_ARGS__}) / sizeof(struct step))
 
 static void test_memory(void **state)
 {
     (void)state;
-    PLAY("hysteresis(a, 2, 5)", {0, 3, "false"}, {1, 5, "true"}, {2, 3, "true"}, {3, NAN, "nil"}, {4, 3, "true"}, {5, 2, "false"}, {6, 4.9, "false"});
-    PLAY("held(a > 1, '10s')", {0, 2, "false"}, {9, 2, "false"}, {10, 2, "true"}, {11, 0, "false"}, {12, 2, "false"}, {22, 2, "true"}, {5, 2, "false"}, {15, 2, "true"});
-    PLAY("cooldown(a > 1, '10s')", {0, 0, "false"}, {1, 2, "true"}, {5, 0, "true"}, {10, 0, "true"}, {11, 0, "false"}, {12, 2, "true"});
+    PLAY("hysteresis(a, 2, 5)", {0, 3, "false"}, {1, 5, "true"}, {2, 3, "true"}, {3, NAN, "nil"}, {4, 3, "true"},
+         {5, 2, "false"}, {6, 4.9, "false"});
+    PLAY("held(a > 1, '10s')", {0, 2, "false"}, {9, 2, "false"}, {10, 2, "true"}, {11, 0, "false"}, {12, 2, "false"},
+         {22, 2, "true"}, {5, 2, "false"}, {15, 2, "true"});
+    PLAY("cooldown(a > 1, '10s')", {0, 0, "false"}, {1, 2, "true"}, {5, 0, "true"}, {10, 0, "true"}, {11, 0, "false"},
+         {12, 2, "true"});
     PLAY("ema(a, '10s')", {0, 8, "8"}, {10, 0, "4"}, {20, 0, "2"}, {30, INFINITY, "2"}, {30, 2, "2"}, {40, 2, "2"});
     /* a branch not taken does not touch its memory; two calls have two slots */
     PLAY("a > 0 ? ema(a, '10s') : 0", {0, 8, "8"}, {10, -1, "int 0"}, {10, 4, "6"});
@@ -149,8 +193,11 @@ static void test_memory(void **state)
 static void test_memory_rules(void **state)
 {
     static const struct test_row rows[] = {
-        {"map([1], ema(a, '1m'))", "refused bad-argument 1:10"}, {"held(a, '1m')", "refused bad-argument 1:6"}, {"ema(a, '0s')", "refused bad-argument 1:1"},
-        {"ema(a, '1m')", "1.5"}, {"hysteresis(a, 1, 2) ? 1 : 0", "int 0"},
+        {"map([1], ema(a, '1m'))", "refused bad-argument 1:10"},
+        {"held(a, '1m')", "refused bad-argument 1:6"},
+        {"ema(a, '0s')", "refused bad-argument 1:1"},
+        {"ema(a, '1m')", "1.5"},
+        {"hysteresis(a, 1, 2) ? 1 : 0", "int 0"},
     };
     struct formula_env env = TEST_ENV;
 
@@ -161,8 +208,12 @@ static void test_memory_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history),   cmocka_unit_test(test_history_needed), cmocka_unit_test(test_state_and_calendar),
-        cmocka_unit_test(test_shadowing), cmocka_unit_test(test_memory),         cmocka_unit_test(test_memory_rules),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_history_needed),
+        cmocka_unit_test(test_state_and_calendar),
+        cmocka_unit_test(test_shadowing),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_rules),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,8 +118,12 @@ static void test_not_finite(void **state)
     static const struct {
         const char *formula, *says;
     } rows[] = {
-        {"2 * (a / 0)", "a / 0: division by 0"}, {"1 + 1 / (a - 1.5)", "1 / (a - 1.5): division by 0"}, {"(a - a) / (b + 2) * 3", "(a - a) / (b + 2): division by 0"},
-        {"a * 1e308 * 1e308", "a * 1e308 * 1e308: too large for a number"}, {"(0 - a) ** 0.25", "(0 - a) ** 0.25: not a number"}, {"float('inf')", "float('inf'): too large"},
+        {"2 * (a / 0)", "a / 0: division by 0"},
+        {"1 + 1 / (a - 1.5)", "1 / (a - 1.5): division by 0"},
+        {"(a - a) / (b + 2) * 3", "(a - a) / (b + 2): division by 0"},
+        {"a * 1e308 * 1e308", "a * 1e308 * 1e308: too large for a number"},
+        {"(0 - a) ** 0.25", "(0 - a) ** 0.25: not a number"},
+        {"float('inf')", "float('inf'): too large"},
     };
     struct formula_env env = TEST_ENV;
 
@@ -161,8 +165,12 @@ static void test_table_of_functions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages), cmocka_unit_test(test_shown_with_caret), cmocka_unit_test(test_run_error_has_a_place),
-        cmocka_unit_test(test_trace),    cmocka_unit_test(test_not_finite),       cmocka_unit_test(test_table_of_functions),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_shown_with_caret),
+        cmocka_unit_test(test_run_error_has_a_place),
+        cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_table_of_functions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Bounds: whatever a formula is, compiling and evaluating it ends, in bounded time, stack and memory, with an error that names
- * the bound.
+ * Bounds: whatever a formula is, compiling and evaluating it ends, in bounded time, stack and memory, with an error
+ * that names the bound.
  */
 #include "formula_test.h"
 
@@ -25,8 +25,10 @@ static void test_depth(void **state)
 {
     static const struct {
         const char *before, *after;
-    } shapes[] = {{"(", ")"}, {"[", "]"}, {"-", ""}, {"abs(", ")"}, {"a > 1 ? ", " : 0"}, {"a ** ", ""}, {"map([1], ", ")"}, {"let x = 1; ", ""}, {"if a > 1 {", "} else {1}"},
-                  {"{x: ", "}"}, {"a - ", ""}, {"a ?? ", ""}};
+    } shapes[] = {{"(", ")"},         {"[", "]"},           {"-", ""},
+                  {"abs(", ")"},      {"a > 1 ? ", " : 0"}, {"a ** ", ""},
+                  {"map([1], ", ")"}, {"let x = 1; ", ""},  {"if a > 1 {", "} else {1}"},
+                  {"{x: ", "}"},      {"a - ", ""},         {"a ?? ", ""}};
     struct text text, out;
     struct formula_env env = TEST_ENV;
 
@@ -36,7 +38,8 @@ static void test_depth(void **state)
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         nested(&text, shapes[i].before, "a", shapes[i].after, 20 * 1000);
         test_outcome(text.bytes, FORMULA_WRAP_KEDA, false, &env, &out);
-        if (strncmp(out.bytes, "refused limit", 13) != 0 && strncmp(out.bytes, "refused node-limit", 18) != 0 && strncmp(out.bytes, "refused redeclare", 17) != 0)
+        if (strncmp(out.bytes, "refused limit", 13) != 0 && strncmp(out.bytes, "refused node-limit", 18) != 0 &&
+            strncmp(out.bytes, "refused redeclare", 17) != 0)
             fail_msg("%s...: %s", shapes[i].before, out.bytes);
     }
     nested(&text, "(", "a", ")", 1000);
@@ -121,7 +124,8 @@ static void test_source_length(void **state)
 
     (void)state;
     memset(spaces, ' ', FORMULA_SOURCE_MAX_BYTES + 1);
-    assert_null(formula_compile(spaces, FORMULA_SOURCE_MAX_BYTES + 1, &(struct formula_options){.wrap = FORMULA_WRAP_NONE}, &err));
+    assert_null(formula_compile(spaces, FORMULA_SOURCE_MAX_BYTES + 1,
+                                &(struct formula_options){.wrap = FORMULA_WRAP_NONE}, &err));
     assert_int_equal(err.fault, FAULT_LIMIT);
     free(spaces);
 }
@@ -129,8 +133,9 @@ static void test_source_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_depth),           cmocka_unit_test(test_long_chains),   cmocka_unit_test(test_doubling_chains),
-        cmocka_unit_test(test_work_and_memory), cmocka_unit_test(test_source_length),
+        cmocka_unit_test(test_depth),           cmocka_unit_test(test_long_chains),
+        cmocka_unit_test(test_doubling_chains), cmocka_unit_test(test_work_and_memory),
+        cmocka_unit_test(test_source_length),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
