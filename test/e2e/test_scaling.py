@@ -18,7 +18,7 @@ def test_up_and_down_to_zero(weir, source):
     w.wait_ready(2)
     source.value = 0
     w.wait_ready(0)
-    assert w.object()["reason"] == "inactive"
+    wait_for(lambda: w.object()["reason"] == "inactive")
     source.value = 50
     w.wait_ready(5)
 
@@ -97,7 +97,7 @@ def test_objects_come_and_go_with_their_files(weir, source):
     w.write("other.yaml", manifest(source.url, name="other", target="20"))
     w.wait_ready(1, "other")
     os.unlink(w.manifests / "other.yaml")
-    wait_for(lambda: "other" not in w.get("/metrics"))
+    wait_for(lambda: '"other"' not in w.get("/metrics"))
     assert w.object("other") == {"error": "there is no such object; GET /api/v1/objects lists them"}
     assert w.ready() == 2
     wait_for(lambda: not w.pids("other"))
