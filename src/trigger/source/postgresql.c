@@ -169,7 +169,11 @@ static bool open_connection(const struct postgresql *c, struct kept *kept, struc
     kept->connection = connect_with(c, query->timeout_ms);
     if (PQstatus(kept->connection) != CONNECTION_OK) {
         const char *why = PQerrorMessage(kept->connection);
-        bool good = fail(query, is_denial(why) ? ERROR_DENIED : ERROR_UNREACHABLE, "PostgreSQL cannot be reached", why);
+        bool invalid = strncmp(why, "invalid", 7) == 0; /* libpq does not understand the connection text */
+        bool good = fail(query, invalid ? ERROR_INVALID : is_denial(why) ? ERROR_DENIED : ERROR_UNREACHABLE,
+                         invalid ? "libpq refuses the connection text (server settings go into options='-c name=value')"
+                                 : "PostgreSQL cannot be reached",
+                         why);
 
         PQfinish(kept->connection);
         kept->connection = NULL;
