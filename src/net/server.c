@@ -5,9 +5,10 @@
  * split, so that a name with %2F in it is one segment. The first route whose pattern fits decides; HEAD is answered by
  * the handler of GET, without the body.
  *
- * evhttp of libevent 2.1 neither counts connections nor says when one ends. So we make each connection's bufferevent, keep a
- * reference, and see by its missing callbacks that evhttp let it go. When SERVER_CONNECTIONS_MAX are there we stop accepting
- * until one is; newcomers wait in the kernel's queue meanwhile.
+ * evhttp of libevent 2.1 neither counts connections nor says when one ends. So we note the descriptor and inode of each new
+ * one, and when SERVER_CONNECTIONS_MAX are noted look which still are what they were. If all are, we stop accepting
+ * until one is not; newcomers wait in the kernel's queue meanwhile. (Holding a reference to their bufferevents would keep the
+ * events of a closed descriptor alive, and its successor would never be heard.)
  */
 #include <assert.h>
 #include <errno.h>
@@ -50,6 +51,11 @@ struct route {
     void *arg;
 };
 
+struct connection {
+    int fd;
+    ino_t inode;
+};
+
 struct server {
     struct loop *loop;
     struct evhttp *http;
@@ -57,8 +63,11 @@ struct server {
     size_t listener_count;
     struct route routes[SERVER_ROUTES_MAX];
     size_t route_count;
-    struct bufferevent *connections[SERVER_CONNECTIONS_MAX];
+    struct connection connections[SERVER_CONNECTIONS_MAX]; /* those noted; some may have ended */
     size_t connection_count;
+    struct bufferevent *newcomers[SERVER_CONNECTIONS_MAX]; /* of this turn: evhttp is about to give them their descriptors */
+    size_t newcomer_count;
+    struct event *note_newcomers;
     bool full;
     struct timer *recount;
     struct arena *arena; /* of the request being answered */
@@ -77,36 +86,46 @@ struct incoming {
 };
 
 /* ---- connections ---- */
+static bool inode_of(int fd, ino_t *inode)
+{
+    struct stat about;
+
+    if (fd < 0 || fstat(fd, &about) < 0 || !S_ISSOCK(about.st_mode))
+        return false;
+    *inode = about.st_ino;
+    return true;
+}
+
 static void forget_ended(struct server *server)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < server->connection_count; i++) {
-        struct bufferevent *connection = server->connections[i];
-        bufferevent_data_cb on_read, on_write;
-        bufferevent_event_cb on_event;
-        void *arg;
+        struct connection connection = server->connections[i];
+        ino_t inode;
 
-        bufferevent_getcb(connection, &on_read, &on_write, &on_event, &arg);
-        if (on_read || on_write || on_event)
+        if (inode_of(connection.fd, &inode) && inode == connection.inode)
             server->connections[kept++] = connection;
-        else
-            bufferevent_decref(connection);
     }
     server->connection_count = kept;
 }
 
+static bool is_full(const struct server *server)
+{
+    return server->connection_count + server->newcomer_count >= SERVER_CONNECTIONS_MAX;
+}
+
 static void accept_or_wait(struct server *server)
 {
-    bool full = server->connection_count >= SERVER_CONNECTIONS_MAX;
-
-    if (full)
+    if (is_full(server))
+        forget_ended(server);
+    if (is_full(server))
         loop_timer_set(server->recount, RECOUNT_MS);
-    if (full == server->full)
+    if (is_full(server) == server->full)
         return;
-    server->full = full;
+    server->full = is_full(server);
     for (size_t i = 0; i < server->listener_count; i++) {
-        if (full)
+        if (server->full)
             evconnlistener_disable(server->listeners[i]);
         else
             evconnlistener_enable(server->listeners[i]);
@@ -115,22 +134,33 @@ static void accept_or_wait(struct server *server)
 
 static void on_recount(void *arg)
 {
-    forget_ended(arg);
     accept_or_wait(arg);
 }
 
-/* evhttp asks for the bufferevent of a connection just accepted. It closes the socket itself. Several may come from one turn of
-   the listener after we said stop: those are not counted. */
+/* Runs after the accepting and before any byte of theirs is read, so none can have ended. */
+static void on_newcomers(evutil_socket_t none, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)none, (void)what;
+    for (size_t i = 0; i < server->newcomer_count; i++) {
+        struct connection connection = {.fd = bufferevent_getfd(server->newcomers[i])};
+
+        if (inode_of(connection.fd, &connection.inode))
+            server->connections[server->connection_count++] = connection;
+    }
+    server->newcomer_count = 0;
+}
+
+/* evhttp asks for the bufferevent of a connection just accepted. Disabled listeners accept no more in the same turn either. */
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
     struct server *server = arg;
     struct bufferevent *connection = bufferevent_socket_new(base, -1, 0);
 
-    if (server->connection_count >= SERVER_CONNECTIONS_MAX / 2)
-        forget_ended(server);
-    if (connection && server->connection_count < SERVER_CONNECTIONS_MAX) {
-        bufferevent_incref(connection);
-        server->connections[server->connection_count++] = connection;
+    if (connection && !is_full(server)) {
+        server->newcomers[server->newcomer_count++] = connection;
+        event_active(server->note_newcomers, EV_TIMEOUT, 0);
     }
     accept_or_wait(server);
     return connection;
@@ -431,6 +461,8 @@ bool server_new(struct loop *loop, struct server **out, struct error *err)
         return error_set(err, ERROR_INTERNAL, "the HTTP server cannot be made: no memory");
     }
     server->recount = loop_timer_new(loop, on_recount, server);
+    server->note_newcomers = event_new(loop_event_base(loop), -1, 0, on_newcomers, server);
+    assert(server->note_newcomers);
     server->arena = arena_new(ARENA_USUAL);
     text_init(&server->body, SERVER_ANSWER_MAX_BYTES);
     evhttp_set_max_headers_size(server->http, SERVER_REQUEST_MAX_BYTES);
@@ -461,8 +493,7 @@ void server_free(struct server *server)
         return;
     remove_unix_socket(server);
     evhttp_free(server->http); /* and listeners and connections */
-    for (size_t i = 0; i < server->connection_count; i++)
-        bufferevent_decref(server->connections[i]);
+    event_free(server->note_newcomers);
     for (size_t i = 0; i < server->route_count; i++)
         free(server->routes[i].pattern);
     loop_timer_free(server->recount);

@@ -96,15 +96,17 @@ static struct job *take_job(struct crew *crew)
     return job;
 }
 
-/* Under the lock. Once the workers are gone nobody looks at the job any more: it is left as it is. */
+/* Under the lock. A job that is no longer running here was left behind by the workers: it is the thread's. */
 static void give_back(struct crew *crew, struct job *job)
 {
     const uint64_t one = 1;
 
     crew->running--;
     pthread_cond_signal(&crew->work_ended);
-    if (crew->closed && job->handed != JOB_RUNNING)
+    if (job->handed != JOB_RUNNING) {
+        free(job);
         return;
+    }
     job->handed = JOB_RETURNED;
     job->next_handed = crew->returned;
     crew->returned = job;
@@ -387,7 +389,7 @@ void workers_free(struct workers *workers)
         if (job->handed == JOB_RUNNING) {
             loop_timer_free(job->timer);
             gate_leave(workers->gate, &job->ticket);
-            job->handed = JOB_HERE; /* tells the thread that nobody will look */
+            job->handed = JOB_HERE; /* tells the thread that nobody will look: it frees the job, but not arg */
             if (job->previous)
                 job->previous->next = next;
             else
