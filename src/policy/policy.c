@@ -290,8 +290,7 @@ static void set_job_rules(struct building *b, const struct scaled_job *job, bool
 
     b->policy->job_rules = (struct job_rules){
         .min = job->min_replicas < 0 ? -1 : bounded_replicas(b, job->min_replicas, "spec.minReplicaCount"),
-        .max = bounded_replicas(b, job->max_replicas < 0 ? DEFAULT_MAX_REPLICAS : job->max_replicas,
-                                "spec.maxReplicaCount"),
+        .max = job->max_replicas < 0 ? -1 : bounded_replicas(b, job->max_replicas, "spec.maxReplicaCount"),
         .strategy = (enum job_strategy)(JOB_DEFAULT + word_index(job->strategy, strategies, 4)),
         .combination = (enum job_combination)(JOB_COMBINE_MAX + word_index(job->combination, combinations, 4)),
         .custom_deduction = job->custom_deduction,
