@@ -215,7 +215,22 @@ bool dir_remove(const char *path, struct error *err)
 
 /* ------------------------------------------------------------------ processes */
 
-bool process_read(pid_t pid, struct process_id *out)
+size_t numbers_read(const char *text, int64_t *out, size_t max)
+{
+    size_t n = 0;
+
+    for (char *end; n < max; n++) {
+        long long value = strtoll(text, &end, 10);
+        if (end == text)
+            break;
+        out[n] = value;
+        text = end;
+    }
+    return n;
+}
+
+/* The second field is the process's name in brackets, which may itself hold blanks and brackets; the third is a letter. */
+bool process_fields(pid_t pid, int64_t *out, size_t count)
 {
     char path[64], line[1024];
 
@@ -225,16 +240,18 @@ bool process_read(pid_t pid, struct process_id *out)
         return false;
     ssize_t n = read(fd, line, sizeof line - 1);
     close(fd);
-    if (n <= 0)
+    line[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(line, ')');
+    return name_end != NULL && strlen(name_end) > 3 && numbers_read(name_end + 3, out, count) == count;
+}
+
+bool process_read(pid_t pid, struct process_id *out)
+{
+    int64_t fields[PROCESS_START - PROCESS_PARENT + 1];
+
+    if (!process_fields(pid, fields, PROCESS_START - PROCESS_PARENT + 1))
         return false;
-    line[n] = 0;
-    const char *rest = strrchr(line, ')');
-    unsigned long long start;
-    if (rest == NULL ||
-        sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) !=
-            1)
-        return false;
-    *out = (struct process_id){.pid = pid, .start = start};
+    *out = (struct process_id){.pid = pid, .start = (uint64_t)fields[PROCESS_START - PROCESS_PARENT]};
     return true;
 }
 

@@ -49,6 +49,12 @@ struct process_id {
     pid_t pid;
     uint64_t start; /* clock ticks since the boot: field 22 of /proc/PID/stat; 0: not known */
 };
+/* Whole numbers that blanks separate; returns how many were there, up to max. */
+size_t numbers_read(const char *text, int64_t *out, size_t max);
+/* Fields of /proc/PID/stat, counted as its manual page does, from PROCESS_PARENT on: field n becomes out[n - PROCESS_PARENT].
+   false: there is no such process, or fewer fields. */
+enum { PROCESS_PARENT = 4, PROCESS_USER_TICKS = 14, PROCESS_WAITED_SYSTEM_TICKS = 17, PROCESS_START = 22 };
+bool process_fields(pid_t pid, int64_t *out, size_t count);
 /* false: there is no such process (any more). */
 bool process_read(pid_t pid, struct process_id *out);
 /* This boot of the machine; static text, "" when the kernel does not say. */

@@ -244,7 +244,7 @@ static void fit_list(struct group *group, size_t wanted)
         group->count--;
     if (group->count >= wanted)
         return;
-    group->list = mem_grow(group->list, wanted, sizeof *group->list);
+    group->list = mem_grow(group->list, wanted, sizeof(struct replica *));
     while (group->count < wanted)
         group->list[group->count++] = NULL;
 }

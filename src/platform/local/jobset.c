@@ -99,7 +99,7 @@ static void add(struct jobset *set, struct job_process *job)
 {
     if (set->count == set->capacity) {
         set->capacity = set->capacity ? set->capacity * 2 : 8;
-        set->list = mem_grow(set->list, set->capacity, sizeof *set->list);
+        set->list = mem_grow(set->list, set->capacity, sizeof(struct job_process *));
     }
     set->list[set->count++] = job;
 }
@@ -111,7 +111,7 @@ void jobset_drop(struct jobset *set, struct job_process *job)
     for (size_t i = 0; i < set->count; i++) {
         if (set->list[i] != job)
             continue;
-        memmove(set->list + i, set->list + i + 1, (set->count - i - 1) * sizeof *set->list);
+        memmove(set->list + i, set->list + i + 1, (set->count - i - 1) * sizeof(struct job_process *));
         set->count--;
         break;
     }
@@ -390,5 +390,5 @@ void jobset_adopt(struct jobset *set)
     }
     closedir(dir);
     if (set->count > 0)
-        qsort(set->list, set->count, sizeof *set->list, compare_jobs);
+        qsort(set->list, set->count, sizeof(struct job_process *), compare_jobs);
 }

@@ -270,9 +270,9 @@ static void consider(struct pod_search *search, const struct pod_view *pod)
     if (search->count == search->capacity) {
         const struct pod_view **old = search->list;
         search->capacity = search->capacity ? search->capacity * 2 : 32;
-        search->list = arena_array(search->arena, search->capacity, sizeof *search->list);
+        search->list = arena_array(search->arena, search->capacity, sizeof(struct pod_view *));
         if (search->count > 0)
-            memcpy(search->list, old, search->count * sizeof *old);
+            memcpy(search->list, old, search->count * sizeof(struct pod_view *));
     }
     struct pod_view *copy = arena_alloc(search->arena, sizeof *copy);
     *copy = *pod;

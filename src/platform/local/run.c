@@ -126,12 +126,11 @@ static void kill_leftovers(const char *dir, pid_t session)
 static bool read_id(const struct record *record, const char *key, struct process_id *out)
 {
     char text[64];
-    int pid;
-    unsigned long long start;
+    int64_t numbers[2]; /* process number, start time */
 
-    if (!record_text(record, key, text, sizeof text) || sscanf(text, "%d %llu", &pid, &start) != 2)
+    if (!record_text(record, key, text, sizeof text) || numbers_read(text, numbers, 2) != 2)
         return false;
-    *out = (struct process_id){.pid = pid, .start = start};
+    *out = (struct process_id){.pid = (pid_t)numbers[0], .start = (uint64_t)numbers[1]};
     return true;
 }
 

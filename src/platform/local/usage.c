@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "platform/local/files.h"
 
 enum { DEPTH_MAX = 64 }; /* generations between a process and its shim; what is deeper is left out */
 
@@ -21,33 +21,15 @@ struct walk {
     size_t count, capacity;
 };
 
-static ssize_t read_file(pid_t pid, const char *name, char *out, size_t size)
-{
-    char path[64];
-
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t n = read(fd, out, size - 1);
-    close(fd);
-    out[n > 0 ? n : 0] = 0;
-    return n;
-}
-
 static bool read_seen(pid_t pid, struct seen *out)
 {
-    char line[1024];
-    int parent;
-    unsigned long user, system, waited_user, waited_system;
+    int64_t fields[PROCESS_WAITED_SYSTEM_TICKS - PROCESS_PARENT + 1];
 
-    if (read_file(pid, "stat", line, sizeof line) <= 0)
+    if (!process_fields(pid, fields, sizeof fields / sizeof fields[0]))
         return false;
-    const char *rest = strrchr(line, ')');
-    if (rest == NULL || sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &parent, &user,
-                               &system, &waited_user, &waited_system) != 5)
-        return false;
-    *out = (struct seen){.pid = pid, .parent = parent, .cpu_ticks = user + system + waited_user + waited_system};
+    *out = (struct seen){.pid = pid, .parent = (pid_t)fields[0]};
+    for (int i = PROCESS_USER_TICKS; i <= PROCESS_WAITED_SYSTEM_TICKS; i++)
+        out->cpu_ticks += (uint64_t)fields[i - PROCESS_PARENT];
     return true;
 }
 
@@ -99,13 +81,31 @@ static struct usage_tree *tree_of(const struct walk *walk, const struct seen *pr
     return NULL;
 }
 
+/* Pages resident and shared (fields 2 and 3 of statm). */
+static bool read_pages(pid_t pid, int64_t *resident, int64_t *shared)
+{
+    char path[64], line[256];
+    int64_t fields[3];
+
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, line, sizeof line - 1);
+    close(fd);
+    line[n > 0 ? n : 0] = 0;
+    if (numbers_read(line, fields, 3) != 3)
+        return false;
+    *resident = fields[1];
+    *shared = fields[2];
+    return true;
+}
+
 static void add_memory(struct usage_tree *tree, pid_t pid, int64_t page_bytes)
 {
-    char line[256];
-    long resident, shared;
+    int64_t resident, shared;
 
-    if (pid == tree->root || read_file(pid, "statm", line, sizeof line) <= 0 ||
-        sscanf(line, "%*d %ld %ld", &resident, &shared) != 2)
+    if (pid == tree->root || !read_pages(pid, &resident, &shared))
         return;
     int64_t shared_bytes = shared * page_bytes;
     tree->memory_bytes += (resident - shared) * page_bytes;

@@ -115,15 +115,19 @@ static bool read_stat(pid_t pid, struct process *out)
         return false;
     line[length] = 0;
 
-    const char *rest = strrchr(line, ')');
-    int parent;
-    unsigned long long start;
-    if (rest == NULL ||
-        sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &parent,
-               &start) != 2)
+    char *at = strrchr(line, ')');
+    if (at == NULL || strlen(at) < 4)
         return false;
-    *out = (struct process){.pid = pid, .parent = parent, .start = start};
-    return true;
+    at += 3; /* behind the third field, a letter */
+    *out = (struct process){.pid = pid};
+    for (int field = 4; field <= 22; field++) {
+        unsigned long long value = strtoull(at, &at, 10);
+        if (field == 4)
+            out->parent = (pid_t)value;
+        else if (field == 22)
+            out->start = value;
+    }
+    return out->start != 0;
 }
 
 static void list_processes(void)
