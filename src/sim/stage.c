@@ -3,6 +3,7 @@
  */
 #include "sim/stage_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,7 @@ void stage_free(struct stage *stage)
     trigger_engine_free(stage->engine);
     while (virtual_step(stage->world)) /* writes under way land, and free themselves */
         ;
+    assert(virtual_pending(stage->world) == 0); /* nobody is left who could wait for an answer */
     journal_close(stage->journal);
     virtual_world_free(stage->world);
     free_platform(stage);
@@ -171,6 +173,17 @@ void stage_restart(struct stage *stage)
 void stage_fail_writes(struct stage *stage, int n)
 {
     stage->fail_writes = n;
+}
+
+void stage_on_begin(struct stage *stage, stage_obstruct *obstruct, void *arg)
+{
+    stage->obstruct = obstruct;
+    stage->obstruct_arg = arg;
+}
+
+void stage_scale(struct stage *stage, const char *name, int32_t replicas)
+{
+    stage_set_pods(stage_named(stage, name), replicas, false);
 }
 
 void stage_unready(struct stage *stage, const char *name)

@@ -51,6 +51,11 @@ void stage_manifest(struct stage *stage, const char *file, const char *bytes, si
 void stage_restart(struct stage *stage);
 /* The next n scale writes fail. */
 void stage_fail_writes(struct stage *stage, int n);
+/* Asked as each write begins: true lets it fail; *takes_ms may be changed. NULL: nobody. */
+typedef bool stage_obstruct(void *arg, const char *name, int64_t *takes_ms);
+void stage_on_begin(struct stage *stage, stage_obstruct *obstruct, void *arg);
+/* Somebody else writes the scale. */
+void stage_scale(struct stage *stage, const char *name, int32_t replicas);
 /* Pods of the workload stop being ready (and come back after ready_after_ms). */
 void stage_unready(struct stage *stage, const char *name);
 

@@ -65,6 +65,7 @@ struct stage_write { /* on its way */
     struct stage_target *target; /* or owner */
     struct stage_owner *owner;
     int32_t count;
+    bool fails;
     platform_done *done;
     void *arg;
     struct timer *timer;
@@ -87,6 +88,8 @@ struct stage {
     struct stage_source *sources;
     size_t source_count;
     struct text said; /* the answer of a source, until it is copied */
+    stage_obstruct *obstruct;
+    void *obstruct_arg;
     stage_wrote *wrote;
     void *wrote_arg;
     struct stage_file *files; /* what stage_manifest said, for a restart */

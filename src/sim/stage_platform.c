@@ -170,10 +170,10 @@ static void on_land(void *arg)
     struct stage_write *write = arg;
     struct stage *stage = write->stage;
     struct error err;
-    bool fails = stage->fail_writes > 0;
+    bool fails = write->fails || stage->fail_writes > 0;
 
     if (fails) {
-        stage->fail_writes--;
+        stage->fail_writes -= !write->fails;
         error_set(&err, ERROR_UNREACHABLE, "the platform was told to fail this write");
     } else if (write->target && !write->target->exists) {
         fails = true;
@@ -191,11 +191,14 @@ static void on_land(void *arg)
 static void begin_write(struct stage *stage, struct stage_write write)
 {
     struct stage_write *copy = mem_alloc(sizeof(*copy));
+    int64_t takes_ms = stage->options.write_takes_ms;
 
     *copy = write;
     copy->stage = stage;
+    if (stage->obstruct)
+        copy->fails = stage->obstruct(stage->obstruct_arg, write.target ? write.target->name : write.owner->name, &takes_ms);
     copy->timer = loop_timer_new(stage->loop, on_land, copy);
-    loop_timer_set(copy->timer, stage->options.write_takes_ms);
+    loop_timer_set(copy->timer, takes_ms);
 }
 
 static void on_scale(struct target *opaque, int32_t replicas, const char *reason, platform_done *done, void *arg)
