@@ -12,8 +12,9 @@
 
 #define PARAM_STRUCT struct http_auth
 static const struct param auth_params[] = {
-    {"authModes", PARAM_LIST(mode_names), .aliases = "authMode", .from = "MA", .choices = "apiKey,basic,tls,bearer,custom,oauth",
-     .exclusive = "bearer,basic,oauth", .help = "how to sign in: apiKey, basic, tls, bearer, custom, oauth; several with commas"},
+    {"authModes", PARAM_LIST(mode_names), .aliases = "authMode", .from = "MA",
+     .choices = "apiKey,basic,tls,bearer,custom,oauth", .exclusive = "bearer,basic,oauth",
+     .help = "how to sign in: apiKey, basic, tls, bearer, custom, oauth; several with commas"},
     {"bearerToken", PARAM_SECRET(bearer), .aliases = "token", .from = "A", .help = "for bearer"},
     {"username", PARAM_TEXT(username), .from = "A", .help = "for basic"},
     {"password", PARAM_SECRET(password), .from = "A", .help = "for basic; may be empty"},
@@ -23,7 +24,8 @@ static const struct param auth_params[] = {
     {"customAuthHeader", PARAM_TEXT(custom_header), .from = "A", .help = "for custom: the header's name"},
     {"customAuthValue", PARAM_SECRET(custom_value), .from = "A", .help = "for custom: its value"},
     {"apiKey", PARAM_SECRET(api_key), .from = "MA", .help = "for apiKey"},
-    {"method", PARAM_CHOICE(method, "header,query"), .from = "MA", .fallback = "header", .help = "for apiKey: where it goes, header or query"},
+    {"method", PARAM_CHOICE(method, "header,query"), .from = "MA", .fallback = "header",
+     .help = "for apiKey: where it goes, header or query"},
     {"keyParamName", PARAM_TEXT(key_name), .from = "MA", .help = "for apiKey: the header's or parameter's name"},
     {"oauthTokenURI", PARAM_TEXT(token_url), .from = "A", .help = "for oauth"},
     {"scopes", PARAM_LIST(scopes), .aliases = "scope", .from = "A", .help = "for oauth"},
@@ -54,14 +56,16 @@ static bool needs(struct trigger_check *check, const char *mode, const char *nam
 {
     if (complete || check_input(check)->credential_unknown)
         return true;
-    return check_error(check, "authModes", "put them into the Secret the TriggerAuthentication refers to, or leave the mode out",
+    return check_error(check, "authModes",
+                       "put them into the Secret the TriggerAuthentication refers to, or leave the mode out",
                        "authModes: %s needs %s (%s)", mode, names, state);
 }
 
 static void check_ca(struct trigger_check *check, const struct http_auth *auth)
 {
     if (auth->ca && !strstr(auth->ca, "-----BEGIN CERTIFICATE-----"))
-        check_warning(check, "ca", "put the PEM text of a certificate there", "ca holds no certificate: every poll over https fails");
+        check_warning(check, "ca", "put the PEM text of a certificate there",
+                      "ca holds no certificate: every poll over https fails");
 }
 
 static bool auth_check(void *block, struct trigger_check *check)

@@ -234,7 +234,8 @@ static uint64_t field_hash(const struct param *param, const void *config, uint64
 
     if (size > 0)
         return hash_bytes(hash, (const char *)config + param->offset, size);
-    if (param->kind == PARAM_KIND_REMOVED || param->kind == PARAM_KIND_IGNORED || !(pointer = pointer_field(param, config)))
+    if (param->kind == PARAM_KIND_REMOVED || param->kind == PARAM_KIND_IGNORED ||
+        !(pointer = pointer_field(param, config)))
         return hash;
     if (param->kind == PARAM_KIND_SECRET) {
         uint64_t fingerprint = secret_fingerprint(pointer);

@@ -40,7 +40,9 @@ static void write_places(const struct param *param, struct text *out)
 {
     for (const char *map = param->from ? param->from : "M"; *map; map++)
         text_printf(out, "%s%s", map == (param->from ? param->from : map) ? "" : ", ",
-                    *map == 'M' ? "metadata" : *map == 'E' ? "environment" : "authentication");
+                    *map == 'M'   ? "metadata"
+                    : *map == 'E' ? "environment"
+                                  : "authentication");
 }
 
 /* In a table cell '|' would begin the next one. */
@@ -114,7 +116,10 @@ bool trigger_describe(const char *type, bool markdown, struct text *out)
     if (!driver)
         return false;
     if (markdown) {
-        text_printf(out, "# %s\n\n<!-- made from the table of its parameters in src/trigger/source/, see test/unit/trigger/test_params.c -->\n\n", type);
+        text_printf(out,
+                    "# %s\n\n<!-- made from the table of its parameters in src/trigger/source/, see "
+                    "test/unit/trigger/test_params.c -->\n\n",
+                    type);
         text_printf(out, "Scales on %s.\n\n```yaml\n", driver->summary);
         write_example(driver, out);
         text_add(out, "```\n\n| parameter | type | from | default | meaning |\n| --- | --- | --- | --- | --- |\n");
@@ -124,9 +129,12 @@ bool trigger_describe(const char *type, bool markdown, struct text *out)
     write_table(driver->params, markdown, out);
     write_without_effect(driver->params, markdown, out);
     text_add(out, "\n");
-    text_add(out, markdown ? "*metadata* is `metadata.<parameter>` of the trigger; *environment* is `metadata.<parameter>FromEnv`, which names a variable "
-                             "of the scale target's\ncontainer; *authentication* is the TriggerAuthentication. They are looked at in the order given.\n"
-                           : "  environment: metadata.<parameter>FromEnv names a variable of the target's container; authentication: the\n"
+    text_add(out, markdown ? "*metadata* is `metadata.<parameter>` of the trigger; *environment* is "
+                             "`metadata.<parameter>FromEnv`, which names a variable "
+                             "of the scale target's\ncontainer; *authentication* is the TriggerAuthentication. They "
+                             "are looked at in the order given.\n"
+                           : "  environment: metadata.<parameter>FromEnv names a variable of the target's container; "
+                             "authentication: the\n"
                              "  TriggerAuthentication. They are looked at in the order given.\n");
     return true;
 }

@@ -91,7 +91,8 @@ struct param {
     const struct param_block *block;
     bool required;
     enum param_role role;
-    const char *from;      /* where it may be given, in the order of search: M metadata, E environment, A authentication; NULL: "M" */
+    const char *
+        from; /* where it may be given, in the order of search: M metadata, E environment, A authentication; NULL: "M" */
     const char *aliases;   /* other names, comma separated, searched after `name` */
     const char *fallback;  /* value where absent, as a person would write it */
     const char *choices;   /* the only words allowed, comma separated */
@@ -103,23 +104,23 @@ struct param {
 /* PARAM_NUMBER(f) and the like fill kind and offset, and do not compile if the field has another type. */
 #define PARAM_FIELD(kind_, field_, type_)                                                                              \
     .kind = kind_, .offset = (unsigned)(offsetof(PARAM_STRUCT, field_) +                                               \
-                                        0 * sizeof(char[_Generic(((PARAM_STRUCT *)0)->field_, type_: 1)]))
-#define PARAM_TEXT(field) PARAM_FIELD(PARAM_KIND_TEXT, field, const char *)
-#define PARAM_URL(field) PARAM_FIELD(PARAM_KIND_URL, field, const char *)
-#define PARAM_SECRET(field) PARAM_FIELD(PARAM_KIND_SECRET, field, const struct secret *)
-#define PARAM_NUMBER(field) PARAM_FIELD(PARAM_KIND_NUMBER, field, double)
-#define PARAM_WHOLE(field) PARAM_FIELD(PARAM_KIND_WHOLE, field, double)
-#define PARAM_INTEGER(field) PARAM_FIELD(PARAM_KIND_INTEGER, field, int64_t)
-#define PARAM_BOOL(field) PARAM_FIELD(PARAM_KIND_BOOL, field, bool)
-#define PARAM_SWITCH(field) PARAM_FIELD(PARAM_KIND_SWITCH, field, enum param_switch)
-#define PARAM_DURATION(field) PARAM_FIELD(PARAM_KIND_DURATION, field, int64_t)
-#define PARAM_SPAN(field) PARAM_FIELD(PARAM_KIND_SPAN, field, int64_t)
+                                        0 * sizeof(char[_Generic(((PARAM_STRUCT *)0)->field_, type_ : 1)]))
+#define PARAM_TEXT(field)          PARAM_FIELD(PARAM_KIND_TEXT, field, const char *)
+#define PARAM_URL(field)           PARAM_FIELD(PARAM_KIND_URL, field, const char *)
+#define PARAM_SECRET(field)        PARAM_FIELD(PARAM_KIND_SECRET, field, const struct secret *)
+#define PARAM_NUMBER(field)        PARAM_FIELD(PARAM_KIND_NUMBER, field, double)
+#define PARAM_WHOLE(field)         PARAM_FIELD(PARAM_KIND_WHOLE, field, double)
+#define PARAM_INTEGER(field)       PARAM_FIELD(PARAM_KIND_INTEGER, field, int64_t)
+#define PARAM_BOOL(field)          PARAM_FIELD(PARAM_KIND_BOOL, field, bool)
+#define PARAM_SWITCH(field)        PARAM_FIELD(PARAM_KIND_SWITCH, field, enum param_switch)
+#define PARAM_DURATION(field)      PARAM_FIELD(PARAM_KIND_DURATION, field, int64_t)
+#define PARAM_SPAN(field)          PARAM_FIELD(PARAM_KIND_SPAN, field, int64_t)
 #define PARAM_CHOICE(field, words) PARAM_FIELD(PARAM_KIND_CHOICE, field, int), .choices = words
-#define PARAM_LIST(field) PARAM_FIELD(PARAM_KIND_LIST, field, const struct param_list *)
-#define PARAM_MAP(field) PARAM_FIELD(PARAM_KIND_MAP, field, const struct param_map *)
-#define PARAM_HTTP_AUTH(field) PARAM_FIELD(PARAM_KIND_BLOCK, field, const struct http_auth *), .block = &http_auth_block
-#define PARAM_REMOVED(instead) .kind = PARAM_KIND_REMOVED, .help = instead
-#define PARAM_IGNORED(why) .kind = PARAM_KIND_IGNORED, .help = why
+#define PARAM_LIST(field)          PARAM_FIELD(PARAM_KIND_LIST, field, const struct param_list *)
+#define PARAM_MAP(field)           PARAM_FIELD(PARAM_KIND_MAP, field, const struct param_map *)
+#define PARAM_HTTP_AUTH(field)     PARAM_FIELD(PARAM_KIND_BLOCK, field, const struct http_auth *), .block = &http_auth_block
+#define PARAM_REMOVED(instead)     .kind = PARAM_KIND_REMOVED, .help = instead
+#define PARAM_IGNORED(why)         .kind = PARAM_KIND_IGNORED, .help = why
 
 /* ------------------------------------------------------------------ rules between parameters */
 
@@ -140,7 +141,12 @@ const char *check_pod_identity(const struct trigger_check *check);
 /* ------------------------------------------------------------------ HTTP authentication (_common.md 6) */
 
 enum http_auth_mode {
-    HTTP_AUTH_API_KEY = 1, HTTP_AUTH_BASIC = 2, HTTP_AUTH_TLS = 4, HTTP_AUTH_BEARER = 8, HTTP_AUTH_CUSTOM = 16, HTTP_AUTH_OAUTH = 32,
+    HTTP_AUTH_API_KEY = 1,
+    HTTP_AUTH_BASIC = 2,
+    HTTP_AUTH_TLS = 4,
+    HTTP_AUTH_BEARER = 8,
+    HTTP_AUTH_CUSTOM = 16,
+    HTTP_AUTH_OAUTH = 32,
 };
 struct http_auth {
     const struct param_list *mode_names;
@@ -160,7 +166,7 @@ enum poll_next { POLL_WAITING, POLL_ENDED };
 /* An answer whose status, size and time were in order. */
 struct reply {
     int status;
-    const char *body;        /* ends with a 0 byte that does not count */
+    const char *body; /* ends with a 0 byte that does not count */
     size_t length;
     const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
     size_t index;            /* of several asked at once: which */
@@ -186,7 +192,7 @@ void request_header(struct request *request, const char *name, const char *value
 void request_header_secret(struct request *request, const char *name, const char *prefix, const struct secret *value);
 void request_headers(struct request *request, const struct param_map *map);
 void request_body(struct request *request, const char *content_type, const void *bytes, size_t length);
-void request_raw(struct request *request);                     /* the answer is not JSON */
+void request_raw(struct request *request);                      /* the answer is not JSON */
 void request_status(struct request *request, int from, int to); /* what counts as good; 200..299 unless said */
 void request_timeout(struct request *request, int64_t ms);      /* 0: HTTP_TIMEOUT_MS */
 /* modes: those that have an effect for this type. first_only: the first of bearer, basic, custom, as prometheus has it;
@@ -196,31 +202,35 @@ void request_sign(struct request *request, const struct http_auth *auth, unsigne
 enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then);
 /* Up to POLL_REQUESTS_MAX under way at a time, any number in a row up to POLL_FANOUT_MAX; each() sees them as they come, failed
    ones too; then() is called once, with NULL. */
-enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then);
+enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each,
+                             poll_step *then);
 
 /* ------------------------------------------------------------------ ending */
 
 enum poll_next poll_value(struct poll *poll, double value); /* NaN and infinities are `missing` */
 /* There is an answer, but no value in it. explicit: what the manifest says about that: unset -> missing, with 0 to use when the
    hold is over; true -> 0 counts at once; false -> failed (DESIGN.md 3.5). */
-enum poll_next poll_missing(struct poll *poll, enum param_switch said, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum poll_next poll_missing(struct poll *poll, enum param_switch said, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 enum poll_next poll_missing_as(struct poll *poll, enum param_switch said, double stand_in, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-enum poll_next poll_fail(struct poll *poll, enum error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum poll_next poll_fail(struct poll *poll, enum error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 enum poll_next poll_fail_with(struct poll *poll, const struct error *error);
 /* Something worth knowing about a good value ("3 of 4 replicas answered"). */
 void poll_note(struct poll *poll, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ------------------------------------------------------------------ what a poll knows */
 
-int64_t poll_now_ms(const struct poll *poll);          /* wall clock, taken once a poll */
-const char *poll_time_rfc3339(struct poll *poll);      /* the same, whole seconds, "2026-01-01T00:00:00Z" */
-struct arena *poll_arena(struct poll *poll);           /* emptied when the poll ends */
-void *poll_scratch(struct poll *poll);                 /* scratch_size bytes, zeroed for each poll */
-void *poll_memory(struct poll *poll);                  /* memory_size bytes, kept from poll to poll of this trigger */
+int64_t poll_now_ms(const struct poll *poll);     /* wall clock, taken once a poll */
+const char *poll_time_rfc3339(struct poll *poll); /* the same, whole seconds, "2026-01-01T00:00:00Z" */
+struct arena *poll_arena(struct poll *poll);      /* emptied when the poll ends */
+void *poll_scratch(struct poll *poll);            /* scratch_size bytes, zeroed for each poll */
+void *poll_memory(struct poll *poll);             /* memory_size bytes, kept from poll to poll of this trigger */
 const char *poll_namespace(const struct poll *poll);
 /* Pods of the object's namespace that the selector matches. false: poll_fail was not called yet; *err says why. */
-bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count, struct error *err);
+bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
+               struct error *err);
 /* Pods of the scale target. */
 bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *count, struct error *err);
 
@@ -247,8 +257,8 @@ typedef enum poll_next trigger_read(const void *config, struct poll *poll);
 /* ------------------------------------------------------------------ querying: a library that blocks, on a worker thread */
 
 struct query {
-    void *memory;         /* memory_size bytes; nobody else touches them meanwhile */
-    int64_t timeout_ms;   /* set connect and statement time-outs by it */
+    void *memory;            /* memory_size bytes; nobody else touches them meanwhile */
+    int64_t timeout_ms;      /* set connect and statement time-outs by it */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
     struct error error;
@@ -257,7 +267,11 @@ typedef void trigger_query(const void *config, struct query *query);
 
 /* ------------------------------------------------------------------ the driver */
 
-enum trigger_scope { SCOPE_NONE = 0, SCOPE_NAMESPACE = 1, SCOPE_TARGET = 2 }; /* what besides parameters makes a question */
+enum trigger_scope {
+    SCOPE_NONE = 0,
+    SCOPE_NAMESPACE = 1,
+    SCOPE_TARGET = 2
+}; /* what besides parameters makes a question */
 
 struct trigger_driver {
     const char *type, *summary; /* "prometheus"; one line for people */
@@ -265,17 +279,18 @@ struct trigger_driver {
     const struct param *params; /* ends with {0} */
     size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
     size_t memory_size, scratch_size;
-    int64_t timeout_ms;         /* of a query; 0: HTTP_TIMEOUT_MS */
+    int64_t timeout_ms; /* of a query; 0: HTTP_TIMEOUT_MS */
     enum trigger_scope scope;
-    bool resource;              /* cpu, memory: never asked; metricType means something else */
+    bool resource; /* cpu, memory: never asked; metricType means something else */
 
     /* Rules between fields, and what can be worked out once (schedules, selectors). false: the report has an error. */
     bool (*prepare)(void *config, struct trigger_check *check);
-    void (*release)(void *config);                             /* what prepare() acquired outside its arena */
-    void (*metric_name)(const void *config, const struct trigger_input *input, struct text *out); /* instead of `metric` */
+    void (*release)(void *config); /* what prepare() acquired outside its arena */
+    void (*metric_name)(const void *config, const struct trigger_input *input,
+                        struct text *out);                             /* instead of `metric` */
     void (*target)(const void *config, struct trigger_metric *metric); /* instead of the parameter with ROLE_TARGET */
     bool (*destination)(const void *config, char *out, size_t size); /* "host:port"; NULL: of the first URL parameter */
-    void (*forget)(void *memory);                              /* before memory is freed */
+    void (*forget)(void *memory);                                    /* before memory is freed */
 
     /* one; two only for a type with two protocols, where its parameters choose: */
     poll_step *poll;

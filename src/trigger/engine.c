@@ -31,8 +31,8 @@ static bool same_target(const struct target_key *a, const struct target_key *b)
 {
     if (!a || !b)
         return a == b;
-    return string_equal(a->ns, b->ns) && string_equal(a->api_version, b->api_version) && string_equal(a->kind, b->kind) &&
-           string_equal(a->name, b->name);
+    return string_equal(a->ns, b->ns) && string_equal(a->api_version, b->api_version) &&
+           string_equal(a->kind, b->kind) && string_equal(a->name, b->name);
 }
 
 struct trigger *engine_find(struct trigger_engine *engine, const struct trigger *like, const void *config)
@@ -342,7 +342,8 @@ enum poll_next poll_value(struct poll *poll, double value)
     return end_with(poll, END_VALUE, value);
 }
 
-static enum poll_next missing(struct poll *poll, enum param_switch said, double stand_in, const char *format, va_list args)
+static enum poll_next missing(struct poll *poll, enum param_switch said, double stand_in, const char *format,
+                              va_list args)
 {
     error_setv(&poll->why, said == SWITCH_FALSE ? ERROR_NONSENSE : ERROR_MISSING, format, args);
     if (said == SWITCH_FALSE)
@@ -439,7 +440,8 @@ const char *poll_namespace(const struct poll *poll)
     return flight_of((struct poll *)(uintptr_t)poll)->trigger->ns;
 }
 
-bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count, struct error *err)
+bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
+               struct error *err)
 {
     struct flight *flight = flight_of(poll);
     struct platform *platform = flight->engine->platform;
@@ -492,7 +494,8 @@ static void begin(struct flight *flight)
     flight_after_step(flight);
 }
 
-struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done, void *arg)
+struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done,
+                                        void *arg)
 {
     struct trigger_poll *waiter = engine->free_polls;
     struct flight *flight = trigger->flight;

@@ -165,7 +165,8 @@ static const char *unquoted(struct arena *arena, const char *text, size_t length
 {
     struct tree *string;
 
-    if (length >= 2 && text[0] == '"' && tree_read_json(text, length, false, arena, &string, NULL) && tree_string(string))
+    if (length >= 2 && text[0] == '"' && tree_read_json(text, length, false, arena, &string, NULL) &&
+        tree_string(string))
         return tree_string(string);
     return arena_copy_bytes(arena, text, length);
 }
@@ -316,7 +317,8 @@ static const struct tree *each(const struct tree *list, const char *path, struct
     return *end == '|' ? walk(finished(results), end + 1, arena, depth + 1) : finished(results);
 }
 
-static const struct tree *query(const struct tree *list, const char *component, const char *end, struct arena *arena, int depth)
+static const struct tree *query(const struct tree *list, const char *component, const char *end, struct arena *arena,
+                                int depth)
 {
     bool all = end[-1] == '#';
     const char *text_end = end - (all ? 2 : 1);
@@ -338,7 +340,8 @@ static const struct tree *query(const struct tree *list, const char *component, 
     return *end == '|' ? walk(finished(matches), end + 1, arena, depth + 1) : finished(matches);
 }
 
-static const struct tree *walk_list(const struct tree *list, const char *path, const char *end, struct arena *arena, int depth)
+static const struct tree *walk_list(const struct tree *list, const char *path, const char *end, struct arena *arena,
+                                    int depth)
 {
     const struct tree *item;
 
@@ -452,7 +455,8 @@ static const struct tree *modified(const struct tree *node, const char *name, co
 {
     struct tree *result = make(arena, TREE_LIST);
 
-    if (strcmp(name, "this") == 0 || strcmp(name, "valid") == 0 || strcmp(name, "pretty") == 0 || strcmp(name, "ugly") == 0)
+    if (strcmp(name, "this") == 0 || strcmp(name, "valid") == 0 || strcmp(name, "pretty") == 0 ||
+        strcmp(name, "ugly") == 0)
         return node;
     if (strcmp(name, "reverse") == 0)
         return reversed(node, arena);
@@ -536,7 +540,8 @@ static const struct tree *walk_several(const struct tree *node, const char *path
         }
         found = walk(node, arena_copy_bytes(arena, begin, (size_t)(piece_end - begin)), arena, depth + 1);
         if (found)
-            append(arena, result, found, map ? name ? name : arena_copy_bytes(arena, begin, (size_t)(piece_end - begin)) : NULL);
+            append(arena, result, found,
+                   map ? name ? name : arena_copy_bytes(arena, begin, (size_t)(piece_end - begin)) : NULL);
         s = piece_end;
     }
     return *past ? walk(finished(result), past + 1, arena, depth + 1) : finished(result);

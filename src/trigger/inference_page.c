@@ -16,7 +16,23 @@
 #include "base/tree.h"
 #include "trigger/promtext.h"
 
-enum thing { WAITING, RUNNING, KV, ARRIVED, FINISHED, PREEMPTED, PROMPT, GENERATED, TTFT, ITL, E2E, QUEUE, E2E_TOTAL, QUEUE_TOTAL, NOTHING };
+enum thing {
+    WAITING,
+    RUNNING,
+    KV,
+    ARRIVED,
+    FINISHED,
+    PREEMPTED,
+    PROMPT,
+    GENERATED,
+    TTFT,
+    ITL,
+    E2E,
+    QUEUE,
+    E2E_TOTAL,
+    QUEUE_TOTAL,
+    NOTHING
+};
 
 enum how { GAUGE, COUNTER /* with or without _total */, HISTOGRAM, SUM_OF /* a histogram's _sum, as a counter */ };
 
@@ -92,9 +108,9 @@ static const struct {
     const char *prefix;
     enum engine engine;
 } prefixes[] = {
-    {"vllm:", ENGINE_VLLM},        {"sglang:", ENGINE_SGLANG},      {"sglang_", ENGINE_SGLANG},          {"tgi_", ENGINE_TGI},
-    {"nv_trt_llm_", ENGINE_TRITON}, {"nv_inference_", ENGINE_TRITON}, {"trtllm_", ENGINE_TRTLLM},          {"dynamo_frontend_", ENGINE_DYNAMO},
-    {"llamacpp:", ENGINE_LLAMACPP},
+    {"vllm:", ENGINE_VLLM},     {"sglang:", ENGINE_SGLANG},          {"sglang_", ENGINE_SGLANG},
+    {"tgi_", ENGINE_TGI},       {"nv_trt_llm_", ENGINE_TRITON},      {"nv_inference_", ENGINE_TRITON},
+    {"trtllm_", ENGINE_TRTLLM}, {"dynamo_frontend_", ENGINE_DYNAMO}, {"llamacpp:", ENGINE_LLAMACPP},
 };
 
 /* What a signal needs: one thing, or two that are added, divided or multiplied by the driver; `or_else` where the engine has
@@ -213,8 +229,9 @@ static bool row_takes(const struct row *row, const struct promtext_sample *sampl
 
     for (size_t i = 0; i < 2 && names[i]; i++) {
         if (row->how == HISTOGRAM ? named(sample, names[i], "_bucket")
-            : row->how == SUM_OF  ? named(sample, names[i], "_sum")
-                                  : named(sample, names[i], "") || (row->how == COUNTER && named(sample, names[i], "_total")))
+            : row->how == SUM_OF
+                ? named(sample, names[i], "_sum")
+                : named(sample, names[i], "") || (row->how == COUNTER && named(sample, names[i], "_total")))
             return true;
     }
     return false;
@@ -263,7 +280,9 @@ static void set_engine(struct digest *d, enum engine engine)
     if (d->lacking)
         return;
     for (size_t i = 0; i < PAGE_SERIES_MAX && d->rows[i]; i++) {
-        d->page->series[i].shape = d->rows[i]->how == GAUGE ? PAGE_GAUGE : d->rows[i]->how == HISTOGRAM ? PAGE_HISTOGRAM : PAGE_COUNTER;
+        d->page->series[i].shape = d->rows[i]->how == GAUGE       ? PAGE_GAUGE
+                                   : d->rows[i]->how == HISTOGRAM ? PAGE_HISTOGRAM
+                                                                  : PAGE_COUNTER;
         d->page->count = i + 1;
     }
 }
@@ -283,7 +302,8 @@ static bool on_sample(void *arg, const struct promtext_sample *sample)
         const struct row *row = d->rows[i];
         struct page_series *series = &d->page->series[i];
 
-        if (!row_takes(row, sample) || !of_model(sample, d->model) || (row->label && !label_is(sample, row->label, row->value)))
+        if (!row_takes(row, sample) || !of_model(sample, d->model) ||
+            (row->label && !label_is(sample, row->label, row->value)))
             continue;
         if (row->how == HISTOGRAM) {
             add_bucket(d, series, sample);
@@ -296,8 +316,8 @@ static bool on_sample(void *arg, const struct promtext_sample *sample)
     return !d->lacking;
 }
 
-bool page_read(const char *body, size_t length, enum engine engine, enum signal signal, unsigned goodput, const char *model,
-               struct arena *arena, struct page *out, struct error *err)
+bool page_read(const char *body, size_t length, enum engine engine, enum signal signal, unsigned goodput,
+               const char *model, struct arena *arena, struct page *out, struct error *err)
 {
     struct digest d = {.page = out, .model = model, .signal = signal, .goodput = goodput, .arena = arena};
 
@@ -309,6 +329,7 @@ bool page_read(const char *body, size_t length, enum engine engine, enum signal 
     if (d.lacking)
         return no_signal(out->engine, signal, err);
     if (out->engine == ENGINE_AUTO && d.samples > 0)
-        return error_set(err, ERROR_NONSENSE, "the metrics page has no names of a model server we know; is this the right port and path?");
+        return error_set(err, ERROR_NONSENSE,
+                         "the metrics page has no names of a model server we know; is this the right port and path?");
     return true;
 }

@@ -127,10 +127,12 @@ void window_free(struct window *window)
 
 size_t window_bytes(const struct window *window)
 {
-    size_t bytes = sizeof(*window) + window->replica_room * sizeof(*window->replicas) + POINTS_MAX * window->width * sizeof(double);
+    size_t bytes = sizeof(*window) + window->replica_room * sizeof(*window->replicas) +
+                   POINTS_MAX * window->width * sizeof(double);
 
     for (size_t i = 0; i < window->replica_count; i++)
-        bytes += window->replicas[i].width * 2 * sizeof(double) + POINTS_MAX * window->replicas[i].track.width * sizeof(double);
+        bytes += window->replicas[i].width * 2 * sizeof(double) +
+                 POINTS_MAX * window->replicas[i].track.width * sizeof(double);
     return bytes;
 }
 
@@ -142,7 +144,8 @@ static struct replica *find_replica(struct window *window, const char *name, siz
     for (size_t i = 0; i < window->replica_count && !replica; i++)
         if (strcmp(window->replicas[i].name, name) == 0)
             replica = &window->replicas[i];
-    *known = replica && replica->width == width && replica->seen_at_ms > now_ms - 2 * window->window_ms && replica->seen_at_ms <= now_ms;
+    *known = replica && replica->width == width && replica->seen_at_ms > now_ms - 2 * window->window_ms &&
+             replica->seen_at_ms <= now_ms;
     if (!replica) {
         if (window->replica_count == POLL_FANOUT_MAX)
             return NULL;
@@ -200,8 +203,8 @@ bool window_counters(struct window *window, const char *name, int64_t now_ms, co
     if (!track_base(&replica->track, window->window_ms, now_ms, &base))
         return false;
     for (size_t i = 0; i < page->count; i++)
-        rates[i] = (track_row(&replica->track, replica->track.count - 1)[i] - track_row(&replica->track, base)[i]) * 1000 /
-                   (double)(now_ms - replica->track.at_ms[base]);
+        rates[i] = (track_row(&replica->track, replica->track.count - 1)[i] - track_row(&replica->track, base)[i]) *
+                   1000 / (double)(now_ms - replica->track.at_ms[base]);
     return true;
 }
 
@@ -238,7 +241,8 @@ static void take_limits(struct window *window, const struct page *page)
     track_reset(&window->track, window->width);
 }
 
-static void add_series(struct replica *replica, bool known, const struct page_series *series, size_t offset, double *totals)
+static void add_series(struct replica *replica, bool known, const struct page_series *series, size_t offset,
+                       double *totals)
 {
     bool fell = false;
 

@@ -20,7 +20,8 @@ size_t window_bytes(const struct window *window);
 
 /* A replica's counters, one for each series of the page. false: there are no two readings in the window yet; else the rates
    per second. */
-bool window_counters(struct window *window, const char *replica, int64_t now_ms, const struct page *page, double *rates);
+bool window_counters(struct window *window, const char *replica, int64_t now_ms, const struct page *page,
+                     double *rates);
 
 /* A replica's histograms: added to those of all others. window_buckets gives what came within the window, as cumulative counts;
    false: nothing. */

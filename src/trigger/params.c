@@ -59,8 +59,8 @@ bool check_error(struct trigger_check *check, const char *name, const char *reme
     va_list args;
 
     va_start(args, format);
-    say(check, FINDING_ERROR, "bad-parameter", name, name ? tree_get(check->input->metadata, name) : NULL, remedy, format,
-        args);
+    say(check, FINDING_ERROR, "bad-parameter", name, name ? tree_get(check->input->metadata, name) : NULL, remedy,
+        format, args);
     va_end(args);
     return false;
 }
@@ -70,8 +70,8 @@ void check_warning(struct trigger_check *check, const char *name, const char *re
     va_list args;
 
     va_start(args, format);
-    say(check, FINDING_WARNING, "suspicious-parameter", name, name ? tree_get(check->input->metadata, name) : NULL, remedy,
-        format, args);
+    say(check, FINDING_WARNING, "suspicious-parameter", name, name ? tree_get(check->input->metadata, name) : NULL,
+        remedy, format, args);
     va_end(args);
 }
 
@@ -144,8 +144,8 @@ struct raw {
 /* Length of the white space character at s as Go's unicode.IsSpace has it, or 0. */
 static size_t space_length(const char *s, const char *end)
 {
-    static const char *const wide[] = {"\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
-                                       "\xe2\x81\x9f", "\xe3\x80\x80"};
+    static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8",
+                                       "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
 
     if (s >= end)
         return 0;
@@ -180,7 +180,8 @@ static const char *trimmed(struct arena *arena, const char *text)
     return arena_copy_bytes(arena, begin, (size_t)(end - begin));
 }
 
-static bool found(struct trigger_check *check, struct raw *raw, enum raw_source source, const char *key, const char *text)
+static bool found(struct trigger_check *check, struct raw *raw, enum raw_source source, const char *key,
+                  const char *text)
 {
     text = text ? trimmed(check->scratch, text) : NULL;
     if (!text || *text == '\0')
@@ -237,7 +238,7 @@ static bool look_in_auth(struct trigger_check *check, const char *name, struct r
 
 static bool look(struct trigger_check *check, char map, const char *name, struct raw *raw)
 {
-    return map == 'M' ? look_in_metadata(check, name, raw)
+    return map == 'M'   ? look_in_metadata(check, name, raw)
            : map == 'E' ? look_in_env(check, name, raw)
                         : look_in_auth(check, name, raw);
 }
@@ -390,7 +391,8 @@ static const struct param_map *parse_map(struct arena *arena, const char *text, 
             *bad = pieces->items[i];
             return NULL;
         }
-        map->pairs[i].key = trimmed(arena, arena_copy_bytes(arena, pieces->items[i], (size_t)(equals - pieces->items[i])));
+        map->pairs[i].key =
+            trimmed(arena, arena_copy_bytes(arena, pieces->items[i], (size_t)(equals - pieces->items[i])));
         map->pairs[i].value = trimmed(arena, equals + 1);
         map->count++;
     }
@@ -426,8 +428,8 @@ static const char *number_remedy(struct trigger_check *check, const struct raw *
         if (length > 0 && s[length] == '.' && !whole)
             length += 1 + strspn(s + length + 1, "0123456789");
         if (length > 0 && s[length] != '\0' && (unsigned char)s[length] > ' ' && !strchr("xXeE_.,", s[length]))
-            return arena_printf(check->scratch, "write the number alone, without a unit: \"%s%.*s\"", *raw->text == '-' ? "-" : "",
-                                (int)length, s);
+            return arena_printf(check->scratch, "write the number alone, without a unit: \"%s%.*s\"",
+                                *raw->text == '-' ? "-" : "", (int)length, s);
     }
     return whole ? "write a whole number such as \"5\"" : "write a number such as \"5\" or \"0.5\"";
 }
@@ -595,12 +597,14 @@ static const char *neighbour_type(const struct trigger_check *check)
     const char *best = NULL;
     size_t best_count = 1, strangers = 0;
 
-    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node; node = node->next)
+    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node;
+         node = node->next)
         strangers += !params_is_declared(check->driver->params, node->key);
     for (size_t i = 0; i < trigger_driver_count; i++) {
         size_t count = 0;
 
-        for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node; node = node->next)
+        for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node;
+             node = node->next)
             count += !params_is_declared(check->driver->params, node->key) &&
                      params_is_declared(trigger_drivers[i]->params, node->key);
         if (count > best_count && 2 * count > strangers) {
@@ -614,7 +618,8 @@ static const char *neighbour_type(const struct trigger_check *check)
 /* A key of the metadata that nobody declared and that looks like this name. */
 static const char *misspelt_key(const struct trigger_check *check, const char *name)
 {
-    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node; node = node->next)
+    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node;
+         node = node->next)
         if (!params_is_declared(check->driver->params, node->key) &&
             (string_nearest(node->key, &name, 1) || strcasestr(name, node->key) || strcasestr(node->key, name)))
             return node->key;
@@ -626,27 +631,31 @@ static void missing(struct trigger_check *check, const struct param *param, cons
     const char *near = misspelt_key(check, param->name), *type = neighbour_type(check), *remedy;
 
     if (raw->variable)
-        remedy = arena_printf(check->scratch, "the container has no variable %s, which %sFromEnv names: set it there", raw->variable,
-                              param->name);
+        remedy = arena_printf(check->scratch, "the container has no variable %s, which %sFromEnv names: set it there",
+                              raw->variable, param->name);
     else if (near)
         remedy = arena_printf(check->scratch, "you wrote %s: the name is %s", near, param->name);
     else if (type)
-        remedy = arena_printf(check->scratch, "most of these parameters belong to another type: did you mean type: %s?", type);
+        remedy = arena_printf(check->scratch, "most of these parameters belong to another type: did you mean type: %s?",
+                              type);
     else
-        remedy = arena_printf(check->scratch, "add %s: %s", param->name, param->help ? param->help : "it has no default");
-    finding(check, FINDING_ERROR, "missing-parameter", param->name, NULL, remedy, "%s needs %s%s", check->driver->type, param->name,
-            param->from && strchr(param->from, 'A') ? " (here or in the TriggerAuthentication)" : "");
+        remedy =
+            arena_printf(check->scratch, "add %s: %s", param->name, param->help ? param->help : "it has no default");
+    finding(check, FINDING_ERROR, "missing-parameter", param->name, NULL, remedy, "%s needs %s%s", check->driver->type,
+            param->name, param->from && strchr(param->from, 'A') ? " (here or in the TriggerAuthentication)" : "");
 }
 
 /* Fields of the trigger and of the object that people put one level too deep. */
 static const char *right_place(struct trigger_check *check, const char *key)
 {
     static const char *const of_trigger = "metricType,useCachedMetrics,authenticationRef,name";
-    static const char *const of_spec = "minReplicaCount,maxReplicaCount,idleReplicaCount,pollingInterval,cooldownPeriod,"
-                                       "initialCooldownPeriod,fallback,advanced,scaleTargetRef";
+    static const char *const of_spec =
+        "minReplicaCount,maxReplicaCount,idleReplicaCount,pollingInterval,cooldownPeriod,"
+        "initialCooldownPeriod,fallback,advanced,scaleTargetRef";
 
     if (word_index(of_trigger, key, strlen(key)) >= 0)
-        return arena_printf(check->scratch, "%s.%s", check->input->field ? check->input->field : "spec.triggers[]", key);
+        return arena_printf(check->scratch, "%s.%s", check->input->field ? check->input->field : "spec.triggers[]",
+                            key);
     if (word_index(of_spec, key, strlen(key)) >= 0)
         return arena_printf(check->scratch, "spec.%s", key);
     return NULL;
@@ -656,9 +665,10 @@ static const char *right_place(struct trigger_check *check, const char *key)
 static bool only_in_auth(const struct param *params, const char *key)
 {
     for (const struct param *p = params; p->name; p++) {
-        if (p->kind == PARAM_KIND_BLOCK ? only_in_auth(p->block->params, key)
-                                        : p->from && strchr(p->from, 'A') && !strchr(p->from, 'M') &&
-                                              (strcmp(p->name, key) == 0 || (p->aliases && word_index(p->aliases, key, strlen(key)) >= 0)))
+        if (p->kind == PARAM_KIND_BLOCK
+                ? only_in_auth(p->block->params, key)
+                : p->from && strchr(p->from, 'A') && !strchr(p->from, 'M') &&
+                      (strcmp(p->name, key) == 0 || (p->aliases && word_index(p->aliases, key, strlen(key)) >= 0)))
             return true;
     }
     return false;
@@ -681,16 +691,19 @@ static void unknown_key(struct trigger_check *check, const struct tree *node)
     const char *place = right_place(check, node->key), *near = nearest_param(check, node->key);
 
     if (strcmp(node->key, "metricName") == 0) {
-        finding(check, FINDING_ADVICE, "ignored-parameter", node->key, node, "leave it out", "metricName has no effect");
+        finding(check, FINDING_ADVICE, "ignored-parameter", node->key, node, "leave it out",
+                "metricName has no effect");
         return;
     }
     if (place) {
-        finding(check, FINDING_WARNING, "misplaced-field", node->key, node, arena_printf(check->scratch, "move it to %s", place),
+        finding(check, FINDING_WARNING, "misplaced-field", node->key, node,
+                arena_printf(check->scratch, "move it to %s", place),
                 "%s has no effect inside metadata, it belongs to %s", node->key, place);
         return;
     }
     if (only_in_auth(check->driver->params, node->key)) {
-        finding(check, FINDING_WARNING, "misplaced-field", node->key, node, "put it into a Secret and name that in a TriggerAuthentication",
+        finding(check, FINDING_WARNING, "misplaced-field", node->key, node,
+                "put it into a Secret and name that in a TriggerAuthentication",
                 "%s has no effect inside metadata: it is taken from the TriggerAuthentication alone", node->key);
         return;
     }
@@ -711,7 +724,8 @@ static void unknown_key(struct trigger_check *check, const struct tree *node)
 
 void params_check_unknown(struct trigger_check *check)
 {
-    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node; node = node->next)
+    for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node;
+         node = node->next)
         if (node->key && !params_is_declared(check->driver->params, node->key))
             unknown_key(check, node);
 }
@@ -738,8 +752,8 @@ static void read_special(struct trigger_check *check, const struct param *param)
     if (!node)
         return;
     if (param->kind == PARAM_KIND_REMOVED)
-        finding(check, FINDING_ERROR, "removed-parameter", param->name, node, param->help, "%s of %s was removed: %s", param->name,
-                check->driver->type, param->help);
+        finding(check, FINDING_ERROR, "removed-parameter", param->name, node, param->help, "%s of %s was removed: %s",
+                param->name, check->driver->type, param->help);
     else
         finding(check, FINDING_ADVICE, "ignored-parameter", param->name, node, "leave it out", "%s has no effect: %s",
                 param->name, param->help);

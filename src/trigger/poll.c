@@ -232,8 +232,8 @@ static bool refused_status(struct asked *asked, const struct http_reply *reply, 
                          (long long)(wait_ms + 999) / 1000);
     }
     if (reply->status == 401 || reply->status == 403)
-        return error_set(err, ERROR_DENIED, "%s answered %d, it refuses us: check the credentials%s%s", host, reply->status,
-                         *words ? ": " : "", words);
+        return error_set(err, ERROR_DENIED, "%s answered %d, it refuses us: check the credentials%s%s", host,
+                         reply->status, *words ? ": " : "", words);
     return error_set(err, reply->status >= 500 || reply->status == 429 ? ERROR_UNREACHABLE : ERROR_NONSENSE,
                      "%s answered %d%s%s", host, reply->status, *words ? ": " : "", words);
 }
@@ -304,8 +304,9 @@ static bool may_ask(struct asked *asked, struct error *err)
     int64_t left_ms;
 
     if (request->bad)
-        return error_set(err, ERROR_LIMIT, "the request cannot be sent: its address is longer than HTTP_URL_MAX_BYTES, or it has more "
-                                             "than %d headers",
+        return error_set(err, ERROR_LIMIT,
+                         "the request cannot be sent: its address is longer than HTTP_URL_MAX_BYTES, or it has more "
+                         "than %d headers",
                          REQUEST_HEADERS_MAX);
     if (!url_destination(request->url, host, sizeof(host)))
         return error_set(err, ERROR_INVALID, "\"%.60s\" is not an absolute http or https address", request->url);
@@ -368,7 +369,8 @@ static bool worth_retrying(const struct asked *asked, const struct http_reply *r
         return false;
     if (reply->failed)
         return reply->error.kind == ERROR_UNREACHABLE;
-    return reply->status >= 500 && (reply->status < asked->request->status_from || reply->status > asked->request->status_to) &&
+    return reply->status >= 500 &&
+           (reply->status < asked->request->status_from || reply->status > asked->request->status_to) &&
            !http_reply_header(reply, "retry-after");
 }
 
@@ -421,7 +423,8 @@ enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *
     return send(poll, &request, 1, NULL, then);
 }
 
-enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then)
+enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each,
+                             poll_step *then)
 {
     assert(count > 0);
     return send(poll, requests, count, each, then);

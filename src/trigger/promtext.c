@@ -25,7 +25,7 @@ struct reader {
     unsigned long line;
     struct family *compound; /* histograms and summaries */
     size_t compound_count, compound_room;
-    struct family last;      /* of the last TYPE line */
+    struct family last; /* of the last TYPE line */
     struct promtext_label labels[PROMTEXT_LABELS_MAX];
     struct error *err;
 };
@@ -55,7 +55,8 @@ static void skip_line(struct reader *r)
 
 static bool name_char(char c, bool first, bool colon)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':') || (!first && c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':') ||
+           (!first && c >= '0' && c <= '9');
 }
 
 static size_t take_name(struct reader *r, bool colon)
@@ -234,7 +235,8 @@ static bool read_value(struct reader *r, double *value)
             return true;
         }
     }
-    return (r->s > begin && number_parse(begin, (size_t)(r->s - begin), value)) || fault(r, "a value that is no number");
+    return (r->s > begin && number_parse(begin, (size_t)(r->s - begin), value)) ||
+           fault(r, "a value that is no number");
 }
 
 static bool read_timestamp(struct reader *r)

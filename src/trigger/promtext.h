@@ -28,7 +28,8 @@ struct promtext_sample { /* points into the body; valid during the call */
     const struct promtext_label *labels;
     size_t label_count;
     double value;
-    enum promtext_type type; /* of the histogram or summary that it is a part of; else of the last TYPE line that names it */
+    enum promtext_type
+        type; /* of the histogram or summary that it is a part of; else of the last TYPE line that names it */
 };
 /* false: enough, the rest is only checked. */
 typedef bool promtext_each(void *arg, const struct promtext_sample *sample);

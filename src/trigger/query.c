@@ -88,8 +88,8 @@ void query_start(struct flight *flight)
         job->query.memory = mem_alloc(driver->memory_size);
     flight->query = job;
     flight_stats(flight)->requests++;
-    flight->job = transport->ops->work(transport, trigger_destination(trigger), job->query.timeout_ms + QUERY_GRACE_MS, on_worker,
-                                       on_done, on_release, job);
+    flight->job = transport->ops->work(transport, trigger_destination(trigger), job->query.timeout_ms + QUERY_GRACE_MS,
+                                       on_worker, on_done, on_release, job);
 }
 
 void query_stop(struct flight *flight)

@@ -50,8 +50,8 @@ static void on_bytes(void *arg, struct stream *stream, const char *bytes, size_t
         show(flight);
         return;
     }
-    poll_fail(&flight->poll, ERROR_LIMIT, "%s:%d answers more than %d bytes (STREAM_REPLY_MAX_BYTES)", flight->poll.address.host,
-              flight->poll.address.port, STREAM_REPLY_MAX_BYTES);
+    poll_fail(&flight->poll, ERROR_LIMIT, "%s:%d answers more than %d bytes (STREAM_REPLY_MAX_BYTES)",
+              flight->poll.address.host, flight->poll.address.port, STREAM_REPLY_MAX_BYTES);
     flight_after_step(flight);
 }
 

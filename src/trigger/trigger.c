@@ -91,9 +91,11 @@ static bool first_url(const struct trigger_driver *driver, const void *config, c
 
 /* ------------------------------------------------------------------ the metric */
 
-static bool wrong_metric_type(const struct trigger_input *input, struct report *report, const char *remedy, const char *text)
+static bool wrong_metric_type(const struct trigger_input *input, struct report *report, const char *remedy,
+                              const char *text)
 {
-    struct finding about = {.severity = FINDING_ERROR, .code = "metric-type", .place = input->place, .object = input->object};
+    struct finding about = {
+        .severity = FINDING_ERROR, .code = "metric-type", .place = input->place, .object = input->object};
     char field[200];
 
     snprintf(field, sizeof(field), "%s%smetricType", input->field ? input->field : "", input->field ? "." : "");
@@ -110,9 +112,11 @@ static bool external_target_type(const struct trigger_input *input, struct repor
     else if (strcmp(type, "Value") == 0)
         *out = TARGET_VALUE;
     else if (strcmp(type, "Utilization") == 0)
-        return wrong_metric_type(input, report, "write AverageValue or Value", "Utilization is for cpu and memory triggers only");
+        return wrong_metric_type(input, report, "write AverageValue or Value",
+                                 "Utilization is for cpu and memory triggers only");
     else
-        return wrong_metric_type(input, report, "write AverageValue or Value", "metricType is neither AverageValue nor Value");
+        return wrong_metric_type(input, report, "write AverageValue or Value",
+                                 "metricType is neither AverageValue nor Value");
     return true;
 }
 
@@ -260,7 +264,8 @@ static struct trigger *share_or_seal(struct trigger_engine *engine, struct trigg
     return trigger;
 }
 
-static void fill_head(struct trigger *head, const struct trigger_driver *driver, const struct trigger_input *input, void *config)
+static void fill_head(struct trigger *head, const struct trigger_driver *driver, const struct trigger_input *input,
+                      void *config)
 {
     char destination[300] = "";
 
@@ -288,9 +293,11 @@ static bool find_driver(const struct trigger_input *input, struct report *report
         return true;
     about.code = known ? "trigger-not-built-in" : "unknown-trigger-type";
     snprintf(field, sizeof(field), "%s%stype", input->field ? input->field : "", input->field ? "." : "");
-    snprintf(remedy, sizeof(remedy), near ? "did you mean %s? `weir triggers` lists all" : "`weir triggers` lists all types", near);
+    snprintf(remedy, sizeof(remedy),
+             near ? "did you mean %s? `weir triggers` lists all" : "`weir triggers` lists all types", near);
     report_add(report, &about, field, known ? "`weir triggers` lists what is built in" : remedy,
-               known ? "trigger type %s is not built in" : "there is no trigger type %s", input->type ? input->type : "\"\"");
+               known ? "trigger type %s is not built in" : "there is no trigger type %s",
+               input->type ? input->type : "\"\"");
     return false;
 }
 
@@ -307,7 +314,8 @@ bool trigger_build(struct trigger_engine *engine, const struct trigger_input *in
         return false;
     check.scratch = arena_new(ARENA_USUAL);
     config = arena_alloc(check.scratch, (check.driver->config_size + 15) / 16 * 16);
-    type_fits = check.driver->resource ? resource_target_type(input, report, &type) : external_target_type(input, report, &type);
+    type_fits = check.driver->resource ? resource_target_type(input, report, &type)
+                                       : external_target_type(input, report, &type);
     params_read(&check, config);
     params_check_unknown(&check);
     if (check.driver->prepare && !check.driver->prepare(config, &check))

@@ -43,22 +43,22 @@ struct trigger_input {
     /* The value of a variable of the scale target's container, or NULL. env NULL: not at hand (lint). */
     const char *(*env)(void *arg, const char *name);
     void *env_arg;
-    const char *metric_type;             /* as written, or NULL */
-    bool as_metric_source;               /* the object has scaling modifiers: a target of its own is not required */
+    const char *metric_type; /* as written, or NULL */
+    bool as_metric_source;   /* the object has scaling modifiers: a target of its own is not required */
     bool scaled_job;
-    bool direct;                         /* direct or observe mode: negative values count, no rounding to 0.001 */
+    bool direct; /* direct or observe mode: negative values count, no rounding to 0.001 */
     const char *ns, *object_name;
-    const struct target_key *target;     /* scale target, for triggers that look at its replicas */
-    int64_t interval_ms;                 /* how often it will be asked */
-    struct place place;                  /* of the trigger, for findings */
-    const char *object, *field;          /* "ScaledObject shop/checkout", "spec.triggers[1]" */
+    const struct target_key *target; /* scale target, for triggers that look at its replicas */
+    int64_t interval_ms;             /* how often it will be asked */
+    struct place place;              /* of the trigger, for findings */
+    const char *object, *field;      /* "ScaledObject shop/checkout", "spec.triggers[1]" */
 };
 struct trigger_metric {
-    const char *name;                    /* "s0-prometheus"; an atom, unref by trigger_metric_done */
+    const char *name; /* "s0-prometheus"; an atom, unref by trigger_metric_done */
     enum metric_kind kind;
     enum target_type target_type;
-    double target, activation;           /* target 0: none */
-    const char *container;               /* cpu and memory: an atom, or NULL */
+    double target, activation; /* target 0: none */
+    const char *container;     /* cpu and memory: an atom, or NULL */
 };
 /* false: the report has errors. engine may be NULL (lint): then nothing is shared. */
 bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
@@ -72,7 +72,7 @@ const char *trigger_type(const struct trigger *trigger);
 const char *trigger_destination(const struct trigger *trigger); /* "host:port", or "" */
 /* Equal questions have equal numbers; from run to run too, unless a secret is part of the question. */
 uint64_t trigger_identity(const struct trigger *trigger);
-bool trigger_is_resource(const struct trigger *trigger);        /* cpu, memory: never polled */
+bool trigger_is_resource(const struct trigger *trigger); /* cpu, memory: never polled */
 size_t trigger_bytes(const struct trigger *trigger);
 
 /* ---- what is built in, and what the names of the 78 types are ---- */
@@ -90,7 +90,8 @@ void trigger_engine_free(struct trigger_engine *engine); /* cancels what is in f
 
 /* why: for missing and failed, else kind is ERROR_NONE. took_ms: from the first request to the end. */
 typedef void trigger_poll_done(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms);
-struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done, void *arg);
+struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done,
+                                        void *arg);
 void trigger_poll_cancel(struct trigger_poll *poll); /* done is not called */
 
 struct trigger_stats { /* per type, for /metrics */

@@ -121,9 +121,9 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     struct error why;
 
     /* requests of the current step (poll.c) */
-    struct text url;          /* of the request being built */
+    struct text url; /* of the request being built */
     struct request *building;
-    struct secret *basic;     /* "user:password" in base64, made once a poll (auth.c) */
+    struct secret *basic; /* "user:password" in base64, made once a poll (auth.c) */
     struct asked *asked;
     size_t asked_count, asked_next, asked_open, requests_made;
     poll_each *each;
@@ -139,7 +139,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     int64_t talk_deadline_ticks_ms;
 };
 
-struct flight { /* a poll under way */
+struct flight {       /* a poll under way */
     struct poll poll; /* first: a driver's struct poll leads back here */
     unsigned magic;
     struct trigger *trigger; /* a reference */
@@ -156,7 +156,7 @@ struct flight { /* a poll under way */
     bool telling;
 };
 
-struct backoff { /* a destination that asked us to wait */
+struct backoff {             /* a destination that asked us to wait */
     const char *destination; /* an atom */
     int64_t until_ticks_ms;
 };

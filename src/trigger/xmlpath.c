@@ -71,7 +71,8 @@ static void add_character(struct text *text, unsigned long code)
 
 static bool read_entity(struct reader *r, struct text *text)
 {
-    static const char *const names[][2] = {{"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}, {"&quot;", "\""}, {"&apos;", "'"}};
+    static const char *const names[][2] = {
+        {"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}, {"&quot;", "\""}, {"&apos;", "'"}};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (starts(r, names[i][0])) {
@@ -130,7 +131,8 @@ static bool read_tag(struct reader *r)
     char quote = 0;
 
     if (++r->count > TREE_NODES_MAX || r->depth >= TREE_DEPTH_MAX)
-        return error_set(r->err, ERROR_LIMIT, "the answer nests deeper than TREE_DEPTH_MAX, or has more elements than TREE_NODES_MAX");
+        return error_set(r->err, ERROR_LIMIT,
+                         "the answer nests deeper than TREE_DEPTH_MAX, or has more elements than TREE_NODES_MAX");
     if (!r->open && r->root)
         return fault(r, "it has two roots");
     element = arena_alloc(r->arena, sizeof(*element));
@@ -292,7 +294,8 @@ static void free_texts(struct element *element)
     }
 }
 
-bool xmlpath_get(const char *body, size_t length, const char *path, struct arena *arena, const char **text, struct error *err)
+bool xmlpath_get(const char *body, size_t length, const char *path, struct arena *arena, const char **text,
+                 struct error *err)
 {
     struct reader r = {.s = body, .end = body + length, .arena = arena, .err = err};
     bool good = read_document(&r);

@@ -12,6 +12,7 @@ struct error;
 
 /* The path may begin with the root's name or leave it out. A number picks one of several elements of the same name, from 0.
    The element found must hold text alone. */
-bool xmlpath_get(const char *body, size_t length, const char *path, struct arena *arena, const char **text, struct error *err);
+bool xmlpath_get(const char *body, size_t length, const char *path, struct arena *arena, const char **text,
+                 struct error *err);
 
 #endif

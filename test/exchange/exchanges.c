@@ -96,7 +96,8 @@ static void complain(struct scene *s, const char *format, ...)
 
 static const struct target_key scene_target = {"shop", "apps/v1", "Deployment", "server"};
 
-static struct target *target_watch(struct platform *platform, const struct target_key *key, platform_changed *changed, void *arg)
+static struct target *target_watch(struct platform *platform, const struct target_key *key, platform_changed *changed,
+                                   void *arg)
 {
     (void)key;
     (void)changed;
@@ -117,7 +118,8 @@ static size_t target_pods(struct target *target, const struct pod_view **out)
     return s->pod_count;
 }
 
-static size_t pods(struct platform *platform, const char *ns, const struct selector *selector, struct arena *arena, const struct pod_view ***out)
+static size_t pods(struct platform *platform, const char *ns, const struct selector *selector, struct arena *arena,
+                   const struct pod_view ***out)
 {
     struct scene *s = (struct scene *)platform;
     const struct pod_view **list = arena_array(arena, s->pod_count + 1, sizeof(*list));
@@ -131,8 +133,11 @@ static size_t pods(struct platform *platform, const char *ns, const struct selec
     return count;
 }
 
-static const struct platform_ops scene_ops = {
-    .name = "exchange", .target_watch = target_watch, .target_unwatch = target_unwatch, .target_pods = target_pods, .pods = pods};
+static const struct platform_ops scene_ops = {.name = "exchange",
+                                              .target_watch = target_watch,
+                                              .target_unwatch = target_unwatch,
+                                              .target_pods = target_pods,
+                                              .pods = pods};
 
 static const char *word(struct scene *s, char **rest)
 {
@@ -181,7 +186,8 @@ static bool has_header(const struct http_request *request, const char *wanted)
         char value[1000];
 
         snprintf(value, sizeof(value), "%s%s", h->value ? h->value : "", h->secret ? secret_reveal(h->secret) : "");
-        if (strncasecmp(wanted, h->name, length) == 0 && wanted[length] == ':' && strcmp(wanted + length + 1 + strspn(wanted + length + 1, " "), value) == 0)
+        if (strncasecmp(wanted, h->name, length) == 0 && wanted[length] == ':' &&
+            strcmp(wanted + length + 1 + strspn(wanted + length + 1, " "), value) == 0)
             return true;
     }
     return false;
@@ -194,7 +200,8 @@ static void answer(void *arg, const struct http_request *request, struct virtual
     struct http_header *headers = arena_array(s->arena, 8, sizeof(*headers));
 
     for (size_t i = 0; i < s->ask_count && !ask; i++)
-        if (!s->asks[i].used && strcmp(s->asks[i].url, request->url) == 0 && strcmp(s->asks[i].method, request->method) == 0)
+        if (!s->asks[i].used && strcmp(s->asks[i].url, request->url) == 0 &&
+            strcmp(s->asks[i].method, request->method) == 0)
             ask = &s->asks[i];
     if (!ask) {
         complain(s, "asked without being expected: %s %s", request->method, request->url);
@@ -213,7 +220,8 @@ static void answer(void *arg, const struct http_request *request, struct virtual
         char *name = arena_copy(s->arena, ask->answer_headers[i]), *colon = strchr(name, ':');
 
         *colon = '\0';
-        headers[reply->header_count++] = (struct http_header){.name = name, .value = colon + 1 + strspn(colon + 1, " ")};
+        headers[reply->header_count++] =
+            (struct http_header){.name = name, .value = colon + 1 + strspn(colon + 1, " ")};
     }
     reply->headers = headers;
 }
@@ -319,7 +327,8 @@ static bool poll_once(struct scene *s)
         if (!s->asks[i].used)
             complain(s, "was not asked: %s %s", s->asks[i].method, s->asks[i].url);
     if (s->script_at < s->script_count)
-        complain(s, "the stream did not come to: %s", s->script[s->script_at].text ? s->script[s->script_at].text : "hang-up");
+        complain(s, "the stream did not come to: %s",
+                 s->script[s->script_at].text ? s->script[s->script_at].text : "hang-up");
     if (!s->done)
         complain(s, "the poll does not end");
     s->ask_count = s->script_count = s->script_at = 0;
@@ -339,7 +348,9 @@ static void expect_outcome(struct scene *s, const char *what, char *rest)
 {
     static const char *const states[] = {"none", "ok", "missing", "fail"};
     bool value_due = strcmp(what, "ok") == 0 || strcmp(what, "stand-in") == 0;
-    const char *got = s->sample.stand_in ? "stand-in" : s->why.kind == ERROR_DENIED ? "denied" : states[s->sample.state];
+    const char *got = s->sample.stand_in            ? "stand-in"
+                      : s->why.kind == ERROR_DENIED ? "denied"
+                                                    : states[s->sample.state];
 
     if (strcmp(got, what) != 0)
         complain(s, "expected %s, got %s %.17g: %s", what, got, s->sample.value, s->why.text);
@@ -363,7 +374,8 @@ static void expect(struct scene *s, char *rest)
 
         build(s);
         if (!s->built || strcmp(s->metric.name, name) != 0 || fabs(s->metric.target - strtod(rest, NULL)) > 1e-9)
-            complain(s, "expected metric %s%s, got %s %g", name, rest, s->built ? s->metric.name : first_error(s), s->metric.target);
+            complain(s, "expected metric %s%s, got %s %g", name, rest, s->built ? s->metric.name : first_error(s),
+                     s->metric.target);
     } else if (strcmp(what, "note") == 0) {
         if (!strstr(s->why.text, quoted(s, rest)))
             complain(s, "expected a note with %s, got: %s", rest, s->why.text);

@@ -61,7 +61,8 @@ static char *replace_all(const char *text, const char *from, const char *to)
 }
 
 /* The case with the placeholders filled in. */
-static const struct tree *place_server(const struct tree *vector, const char *url, const char *host_port, struct arena *arena)
+static const struct tree *place_server(const struct tree *vector, const char *url, const char *host_port,
+                                       struct arena *arena)
 {
     struct text json;
     struct tree *out = NULL;
@@ -272,7 +273,8 @@ static void stop_redis(void)
 
 static int connect_to(int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
@@ -308,8 +310,8 @@ static bool start_redis(void)
     if (redis_pid == 0) {
         if (!freopen("/dev/null", "w", stdout))
             _exit(127);
-        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp",
-               (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
+               "no", "--dir", "/tmp", (char *)NULL);
         _exit(127);
     }
     atexit(stop_redis);
@@ -382,7 +384,8 @@ static const char *deviation(const struct trigger_case *c, const struct tree *ve
     const char *body = tree_string(tree_get(tree_index(tree_get(vector, "exchanges"), 0), "body"));
 
     if (!failed && string_equal(tree_string(tree_get(c->input.metadata, "format")), "xml"))
-        return "metrics-api: XML is read as its documentation promises; the original's decoder cannot fill a map and always fails";
+        return "metrics-api: XML is read as its documentation promises; the original's decoder cannot fill a map and "
+               "always fails";
     if (failed && strcmp(c->input.type, "prometheus") == 0 && body && strstr(body, "\"status\":\"error\""))
         return "prometheus: an answer that calls itself an error is a failure, not an empty result that counts as 0";
     if (failed && strcmp(c->input.type, "prometheus") == 0 &&
@@ -405,9 +408,14 @@ static enum vector_outcome compare(const struct trigger_case *c, const struct po
     if (error)
         text_add(&result->expected, "an error");
     else
-        text_printf(&result->expected, "%s %s", value ? value : "?", case_bool(expected, "active") ? "active" : "inactive");
-    text_printf(&result->got, "%s %s %s (%s)", !polled->done ? "no outcome" : failed ? "failed" : polled->sample.state == SAMPLE_OK ? "ok" : "missing", shown,
-                active ? "active" : "inactive", polled->why.text);
+        text_printf(&result->expected, "%s %s", value ? value : "?",
+                    case_bool(expected, "active") ? "active" : "inactive");
+    text_printf(&result->got, "%s %s %s (%s)",
+                !polled->done                       ? "no outcome"
+                : failed                            ? "failed"
+                : polled->sample.state == SAMPLE_OK ? "ok"
+                                                    : "missing",
+                shown, active ? "active" : "inactive", polled->why.text);
     result->rule = error != failed ? deviation(c, vector, failed) : NULL;
     if (result->rule)
         return VECTOR_DEVIATING;
@@ -422,7 +430,8 @@ static enum vector_outcome compare(const struct trigger_case *c, const struct po
 
 /* ------------------------------------------------------------------ running one */
 
-static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigger_case *c, struct polled *polled, struct arena *arena)
+static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigger_case *c, struct polled *polled,
+                        struct arena *arena)
 {
     struct virtual_world *world = virtual_world_new(1, now_ms);
     struct kube kube = {{&kube_ops}, tree_get(vector, "objects")};
@@ -441,7 +450,8 @@ static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigge
     virtual_world_free(world);
 }
 
-static bool run_redis(const struct tree *vector, struct trigger_case *c, struct polled *polled, struct vector_result *result)
+static bool run_redis(const struct tree *vector, struct trigger_case *c, struct polled *polled,
+                      struct vector_result *result)
 {
     struct transport_options options = {.user_agent = NULL};
     struct transport *transport;
@@ -491,7 +501,8 @@ static enum vector_outcome run_trigger(const struct tree *vector, struct vector_
     if (!redis || run_redis(vector, &c, &polled, result)) {
         if (c.built)
             outcome = compare(&c, &polled, vector, result);
-        else if (case_bool(tree_get(vector, "expect"), "buildError") || case_bool(tree_index(tree_at(vector, "expect.results"), 0), "error"))
+        else if (case_bool(tree_get(vector, "expect"), "buildError") ||
+                 case_bool(tree_index(tree_at(vector, "expect.results"), 0), "error"))
             outcome = VECTOR_PASSED;
         else
             text_printf(&result->got, "refused: %s", case_error(&c));
@@ -534,8 +545,9 @@ static enum vector_outcome run_quantity(const struct tree *vector, struct vector
     quantity_format_double(value, text, sizeof(text));
     text_add(&result->expected, expected);
     text_add(&result->got, text);
-    return quantity_parse_double(expected, &wanted) && quantity_parse_double(text, &got) && same_number(got, wanted) ? VECTOR_PASSED
-                                                                                                                     : VECTOR_FAILED;
+    return quantity_parse_double(expected, &wanted) && quantity_parse_double(text, &got) && same_number(got, wanted)
+               ? VECTOR_PASSED
+               : VECTOR_FAILED;
 }
 
 enum vector_outcome vector_responses(const struct tree *vector, const char *path, struct vector_result *result)

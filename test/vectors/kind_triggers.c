@@ -60,7 +60,8 @@ static bool same_choice(const struct param *param, int index, const char *expect
 
     for (; index > 0 && words; index--)
         words = strchr(words, ',') ? strchr(words, ',') + 1 : NULL;
-    return words && expected && strlen(expected) == strcspn(words, ",") && strncmp(words, expected, strlen(expected)) == 0;
+    return words && expected && strlen(expected) == strcspn(words, ",") &&
+           strncmp(words, expected, strlen(expected)) == 0;
 }
 
 static bool same_param(const struct param *param, const void *config, const struct tree *expected)
@@ -74,7 +75,8 @@ static bool same_param(const struct param *param, const void *config, const stru
     case PARAM_KIND_URL:
         return string_equal(*(const char *const *)field, tree_string(expected));
     case PARAM_KIND_SECRET:
-        return *(struct secret *const *)field && string_equal(secret_reveal(*(struct secret *const *)field), tree_string(expected));
+        return *(struct secret *const *)field &&
+               string_equal(secret_reveal(*(struct secret *const *)field), tree_string(expected));
     case PARAM_KIND_NUMBER:
     case PARAM_KIND_WHOLE:
         return tree_number(expected, &number) && same_number(*(const double *)field, number);
@@ -105,8 +107,9 @@ static bool rewritten(const struct trigger_case *c, const char *name)
     const struct tree *m = c->input.metadata;
 
     if (strncmp(c->input.type, "redis", 5) == 0 && strcmp(name, "address") == 0)
-        return tree_get(m, "host") || tree_get(m, "hosts") || tree_get(m, "hostFromEnv") || credential_get(c->credential, "host") ||
-               credential_get(c->credential, "hosts") || tree_get(m, "hostsFromEnv");
+        return tree_get(m, "host") || tree_get(m, "hosts") || tree_get(m, "hostFromEnv") ||
+               credential_get(c->credential, "host") || credential_get(c->credential, "hosts") ||
+               tree_get(m, "hostsFromEnv");
     return strcmp(c->input.type, "postgresql") == 0 && strcmp(name, "connection") == 0 &&
            (c->credential || !tree_get(m, "connectionFromEnv")) && !credential_get(c->credential, "connection");
 }
@@ -134,7 +137,8 @@ static const char *target_type_name(enum target_type type)
     return type == TARGET_AVERAGE_VALUE ? "AverageValue" : type == TARGET_VALUE ? "Value" : "Utilization";
 }
 
-static bool metric_agrees(const struct trigger_metric *metric, const struct tree *expected, struct vector_result *result)
+static bool metric_agrees(const struct trigger_metric *metric, const struct tree *expected,
+                          struct vector_result *result)
 {
     const char *name = tree_string(tree_get(expected, "name")), *resource = tree_string(tree_get(expected, "resource"));
     const char *target = tree_string(tree_get(expected, "target"));
@@ -149,13 +153,14 @@ static bool metric_agrees(const struct trigger_metric *metric, const struct tree
         good = good && metric->kind == METRIC_EXTERNAL && string_equal(metric->name, name);
     if (!good) {
         tree_write_json(expected, &result->expected);
-        text_printf(&result->got, "%s %s target %g container %s", metric->name, target_type_name(metric->target_type), metric->target,
-                    metric->container ? metric->container : "-");
+        text_printf(&result->got, "%s %s target %g container %s", metric->name, target_type_name(metric->target_type),
+                    metric->target, metric->container ? metric->container : "-");
     }
     return good;
 }
 
-static enum vector_outcome compare(const struct trigger_case *c, const struct tree *expect, struct vector_result *result)
+static enum vector_outcome compare(const struct trigger_case *c, const struct tree *expect,
+                                   struct vector_result *result)
 {
     bool error = case_bool(expect, "error");
 

@@ -50,7 +50,8 @@ static inline struct credential *case_credential(const struct tree *in)
     return credential;
 }
 
-static inline void case_build(struct trigger_case *c, const struct tree *in, const char *type, bool direct, struct trigger_engine *engine)
+static inline void case_build(struct trigger_case *c, const struct tree *in, const char *type, bool direct,
+                              struct trigger_engine *engine)
 {
     int64_t index = 0;
 

@@ -18,7 +18,8 @@ struct resource {
 #define PARAM_STRUCT struct resource
 static const struct param params[] = {
     {"value", PARAM_TEXT(value), .required = true,
-     .help = "Utilization: percent of the request, such as \"60\"; AverageValue: a quantity, such as \"500m\" or \"512Mi\""},
+     .help = "Utilization: percent of the request, such as \"60\"; AverageValue: a quantity, such as \"500m\" or "
+             "\"512Mi\""},
     {"containerName", PARAM_TEXT(container), .help = "count only this container of each pod"},
     {"type", PARAM_REMOVED("write metricType: Utilization or metricType: AverageValue beside type, outside metadata")},
     {0},
@@ -51,11 +52,14 @@ static bool prepare(void *config, struct trigger_check *check)
     if (!c->value || !type)
         return true; /* said already */
     if (strcmp(type, "Utilization") == 0 && !parse_percent(c->value, &c->common.target))
-        return check_error(check, "value", "write the percentage alone, such as \"60\"", "value: with Utilization it is a whole number of percent");
+        return check_error(check, "value", "write the percentage alone, such as \"60\"",
+                           "value: with Utilization it is a whole number of percent");
     if (strcmp(type, "AverageValue") == 0) {
         if (!quantity_parse_milli(c->value, &milli))
-            return check_error(check, "value", "write a quantity such as \"500m\" or \"512Mi\"; a percentage needs metricType: Utilization",
-                               "value: with AverageValue it is a quantity");
+            return check_error(
+                check, "value",
+                "write a quantity such as \"500m\" or \"512Mi\"; a percentage needs metricType: Utilization",
+                "value: with AverageValue it is a quantity");
         c->common.target = (double)milli / 1000;
     }
     return true;

@@ -42,7 +42,8 @@ struct cron_memory {
 #define PARAM_STRUCT struct cron
 static const struct param params[] = {
     {"timezone", PARAM_TEXT(timezone), .required = true, .help = "IANA name such as Europe/Paris, or UTC"},
-    {"start", PARAM_TEXT(start), .required = true, .help = "when the window opens: minute hour day-of-month month day-of-week"},
+    {"start", PARAM_TEXT(start), .required = true,
+     .help = "when the window opens: minute hour day-of-month month day-of-week"},
     {"end", PARAM_TEXT(end), .required = true, .help = "when it closes"},
     {"desiredReplicas", PARAM_INTEGER(replicas), .required = true, .help = "replicas inside the window"},
     {0},
@@ -90,7 +91,8 @@ static bool parse_step(const char *text, size_t length, int *out)
 }
 
 /* One of *, ?, n, a-b, each with an optional /step. */
-static bool parse_piece(const char *text, size_t length, const struct bounds *bounds, struct field *field, struct error *err)
+static bool parse_piece(const char *text, size_t length, const struct bounds *bounds, struct field *field,
+                        struct error *err)
 {
     const char *slash = memchr(text, '/', length), *dash;
     size_t range = slash ? (size_t)(slash - text) : length;
@@ -103,14 +105,16 @@ static bool parse_piece(const char *text, size_t length, const struct bounds *bo
     if (!star) {
         size_t first = dash ? (size_t)(dash - text) : range;
 
-        if (!parse_value(text, first, bounds, &low) || (dash && !parse_value(dash + 1, range - first - 1, bounds, &high)))
-            return error_set(err, ERROR_INVALID, "%s: %.*s is none of *, n, a-b, each with /step", bounds->name, (int)length, text);
+        if (!parse_value(text, first, bounds, &low) ||
+            (dash && !parse_value(dash + 1, range - first - 1, bounds, &high)))
+            return error_set(err, ERROR_INVALID, "%s: %.*s is none of *, n, a-b, each with /step", bounds->name,
+                             (int)length, text);
         if (!dash && !slash)
             high = low;
     }
     if (low < bounds->min || high > bounds->max || low > high)
-        return error_set(err, ERROR_INVALID, "%s: %.*s is outside %d-%d, or begins after its end", bounds->name, (int)length, text,
-                         bounds->min, bounds->max);
+        return error_set(err, ERROR_INVALID, "%s: %.*s is outside %d-%d, or begins after its end", bounds->name,
+                         (int)length, text, bounds->min, bounds->max);
     if (step == 0)
         return error_set(err, ERROR_INVALID, "%s: a step of 0", bounds->name);
     field->star |= star && step == 1;
@@ -119,7 +123,8 @@ static bool parse_piece(const char *text, size_t length, const struct bounds *bo
     return true;
 }
 
-static bool parse_field(const char *text, size_t length, const struct bounds *bounds, struct field *field, struct error *err)
+static bool parse_field(const char *text, size_t length, const struct bounds *bounds, struct field *field,
+                        struct error *err)
 {
     const char *end = text + length;
 
@@ -144,7 +149,9 @@ static bool is_blank(char c)
 
 static bool parse_zone_prefix(const char **text, const struct zone **zone, struct error *err)
 {
-    const char *begin = strncmp(*text, "TZ=", 3) == 0 ? *text + 3 : strncmp(*text, "CRON_TZ=", 8) == 0 ? *text + 8 : NULL;
+    const char *begin = strncmp(*text, "TZ=", 3) == 0        ? *text + 3
+                        : strncmp(*text, "CRON_TZ=", 8) == 0 ? *text + 8
+                                                             : NULL;
     const char *end = begin ? strchr(begin, ' ') : NULL;
     char name[100];
 
@@ -163,8 +170,11 @@ static bool parse_schedule(const char *text, struct schedule *out, struct error 
     struct {
         const struct bounds *bounds;
         struct field *field;
-    } const fields[] = {{&minute_bounds, &out->minute}, {&hour_bounds, &out->hour}, {&day_bounds, &out->day},
-                        {&month_bounds, &out->month}, {&weekday_bounds, &out->weekday}};
+    } const fields[] = {{&minute_bounds, &out->minute},
+                        {&hour_bounds, &out->hour},
+                        {&day_bounds, &out->day},
+                        {&month_bounds, &out->month},
+                        {&weekday_bounds, &out->weekday}};
 
     if (!parse_zone_prefix(&text, &out->zone, err))
         return false;
@@ -176,13 +186,15 @@ static bool parse_schedule(const char *text, struct schedule *out, struct error 
         for (begin = text; *text && !is_blank(*text);)
             text++;
         if (begin == text)
-            return error_set(err, ERROR_INVALID, "it has %zu fields, five are due: minute hour day-of-month month day-of-week", i);
+            return error_set(err, ERROR_INVALID,
+                             "it has %zu fields, five are due: minute hour day-of-month month day-of-week", i);
         if (!parse_field(begin, (size_t)(text - begin), fields[i].bounds, fields[i].field, err))
             return false;
     }
     while (is_blank(*text))
         text++;
-    return *text == '\0' || error_set(err, ERROR_INVALID, "it has more than five fields: minute hour day-of-month month day-of-week");
+    return *text == '\0' ||
+           error_set(err, ERROR_INVALID, "it has more than five fields: minute hour day-of-month month day-of-week");
 }
 
 /* ------------------------------------------------------------------ when it fires next */
@@ -225,7 +237,8 @@ static bool walk_month(struct walk *w, const struct schedule *s)
         if (!w->aligned)
             walk_date(w, w->at.year, w->at.month, 1, 0);
         w->aligned = true;
-        walk_to(w, zone_to_seconds(w->zone, w->at.year, w->at.month + 1, w->at.day, w->at.hour, w->at.minute, w->at.second));
+        walk_to(w, zone_to_seconds(w->zone, w->at.year, w->at.month + 1, w->at.day, w->at.hour, w->at.minute,
+                                   w->at.second));
         if (w->at.month == 1)
             return false;
     }
@@ -247,7 +260,8 @@ static bool walk_day(struct walk *w, const struct schedule *s)
         if (!w->aligned)
             walk_date(w, w->at.year, w->at.month, w->at.day, 0);
         w->aligned = true;
-        walk_to(w, zone_to_seconds(w->zone, w->at.year, w->at.month, w->at.day + 1, w->at.hour, w->at.minute, w->at.second));
+        walk_to(w, zone_to_seconds(w->zone, w->at.year, w->at.month, w->at.day + 1, w->at.hour, w->at.minute,
+                                   w->at.second));
         to_first_hour(w);
         if (w->at.day == 1)
             return false;
@@ -313,10 +327,12 @@ static bool prepare(void *config, struct trigger_check *check)
     if (c->start && c->end && strcmp(c->start, c->end) == 0)
         good = check_error(check, "end", "write when the window closes", "start and end are the same");
     if (c->replicas == 0)
-        good = check_error(check, "desiredReplicas", "write a number greater than 0", "desiredReplicas has to be given, and not 0");
+        good = check_error(check, "desiredReplicas", "write a number greater than 0",
+                           "desiredReplicas has to be given, and not 0");
     if (c->timezone && !zone_load(c->timezone, &c->zone, &err)) {
         c->zone = NULL;
-        check_warning(check, "timezone", "write an IANA name such as Europe/Paris, or UTC", "timezone: %s; every poll fails", err.text);
+        check_warning(check, "timezone", "write an IANA name such as Europe/Paris, or UTC",
+                      "timezone: %s; every poll fails", err.text);
     }
     return good;
 }

@@ -42,15 +42,19 @@ struct inference_memory {
 #define PARAM_STRUCT struct inference
 static const struct param params[] = {
     {"signal", PARAM_CHOICE(signal, SIGNAL_WORDS), .required = true, .help = "what to read"},
-    {"target", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .help = "value one replica should carry; required unless a formula uses the trigger"},
-    {"activation", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
+    {"target", PARAM_NUMBER(common.target), .role = ROLE_TARGET,
+     .help = "value one replica should carry; required unless a formula uses the trigger"},
+    {"activation", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
     {"url", PARAM_URL(url), .help = "one metrics address; or"},
     {"urls", PARAM_LIST(urls), .help = "several; or"},
-    {"selector", PARAM_TEXT(selector_text), .help = "label selector: all ready replicas that match; or none of the three: those of the scale target"},
+    {"selector", PARAM_TEXT(selector_text),
+     .help = "label selector: all ready replicas that match; or none of the three: those of the scale target"},
     {"port", PARAM_TEXT(port_text), .help = "of the replicas; default: their first port"},
     {"path", PARAM_TEXT(path), .fallback = "/metrics", .help = "of the metrics page of the replicas"},
     {"scheme", PARAM_CHOICE(scheme, "http,https"), .fallback = "http", .help = "http or https"},
-    {"engine", PARAM_CHOICE(engine, ENGINE_WORDS), .fallback = "auto", .help = "auto finds out by the names on the page"},
+    {"engine", PARAM_CHOICE(engine, ENGINE_WORDS), .fallback = "auto",
+     .help = "auto finds out by the names on the page"},
     {"model", PARAM_TEXT(model), .help = "only series of this model"},
     {"window", PARAM_SPAN(window_ms), .fallback = "60s", .help = "rates, quantiles and shares over this"},
     {"quantile", PARAM_NUMBER(quantile), .fallback = "0.9", .help = "0..1, for ttft, itl, e2e, queue_time"},
@@ -71,11 +75,13 @@ static bool check_sources(struct inference *c, struct trigger_check *check)
     struct error err;
 
     if ((c->url != NULL) + (c->urls != NULL) + (c->selector_text != NULL) > 1)
-        return check_error(check, c->selector_text ? "selector" : "urls", "leave one of them", "url, urls and selector exclude each other");
+        return check_error(check, c->selector_text ? "selector" : "urls", "leave one of them",
+                           "url, urls and selector exclude each other");
     if (c->selector_text && !selector_parse(c->selector_text, check_arena(check), &c->selector, &err))
         return check_error(check, "selector", "write it like app=vllm", "selector: %s", err.text);
     if (c->urls && c->urls->count > POLL_FANOUT_MAX)
-        return check_error(check, "urls", "use a selector, or two triggers", "more than %d addresses (POLL_FANOUT_MAX)", POLL_FANOUT_MAX);
+        return check_error(check, "urls", "use a selector, or two triggers", "more than %d addresses (POLL_FANOUT_MAX)",
+                           POLL_FANOUT_MAX);
     return true;
 }
 
@@ -86,8 +92,8 @@ static bool check_port(struct inference *c, struct trigger_check *check)
     if (strspn(c->port_text, "0123456789") == strlen(c->port_text) && strlen(c->port_text) < 6)
         c->port = atoi(c->port_text);
     if (c->port < 1 || c->port > 65535)
-        return check_error(check, "port", "write its number, such as \"8000\"", "port: \"%.40s\" is no port's number; names of ports are not known here",
-                           c->port_text);
+        return check_error(check, "port", "write its number, such as \"8000\"",
+                           "port: \"%.40s\" is no port's number; names of ports are not known here", c->port_text);
     return true;
 }
 
@@ -106,9 +112,11 @@ static bool check_aggregate(struct inference *c, struct trigger_check *check)
         c->aggregate_quantile = atoi(word + 1) / 100.0;
     }
     if (c->aggregate == AGGREGATE_DEFAULT || (c->aggregate == AGGREGATE_QUANTILE && c->aggregate_quantile < 0.5))
-        return check_error(check, "aggregate", "write sum, avg, max, min, or p50 to p99", "aggregate: there is no \"%.40s\"", word);
+        return check_error(check, "aggregate", "write sum, avg, max, min, or p50 to p99",
+                           "aggregate: there is no \"%.40s\"", word);
     if (c->signal >= SIGNAL_MEAN_PROMPT_TOKENS)
-        check_warning(check, "aggregate", "leave it out", "aggregate has no effect on this signal: it is computed over all replicas together");
+        check_warning(check, "aggregate", "leave it out",
+                      "aggregate has no effect on this signal: it is computed over all replicas together");
     return true;
 }
 
@@ -117,9 +125,11 @@ static bool check_signal(struct inference *c, struct trigger_check *check)
     if (c->quantile < 0 || c->quantile > 1)
         return check_error(check, "quantile", "write a number such as \"0.9\"", "quantile has to lie between 0 and 1");
     if (c->window_ms < 1000 || c->window_ms > HISTORY_SPAN_MAX_MS)
-        return check_error(check, "window", "write a duration such as \"60s\"", "window has to lie between 1s and 7 days");
+        return check_error(check, "window", "write a duration such as \"60s\"",
+                           "window has to lie between 1s and 7 days");
     if (c->signal == SIGNAL_GOODPUT && c->ttft_ms == 0 && c->itl_ms == 0)
-        return check_error(check, "ttft", "give the limits the answers shall keep, such as ttft: \"2s\"", "goodput needs ttft, itl or both");
+        return check_error(check, "ttft", "give the limits the answers shall keep, such as ttft: \"2s\"",
+                           "goodput needs ttft, itl or both");
     if (c->signal < 0 || c->engine < 0 || c->scheme < 0)
         return check_error(check, "signal", "write one word", "signal, engine and scheme take one word each");
     return true;
@@ -134,7 +144,8 @@ static bool prepare(void *config, struct trigger_check *check)
     good = check_aggregate(c, check) && good;
     good = check_signal(c, check) && good;
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
-        good = check_error(check, "target", "write the value one replica should carry", "target has to be given, and not 0");
+        good = check_error(check, "target", "write the value one replica should carry",
+                           "target has to be given, and not 0");
     return good;
 }
 
@@ -216,8 +227,8 @@ static void on_page(const void *config, struct poll *poll, const struct reply *r
     unsigned goodput = (c->ttft_ms > 0) | (unsigned)(c->itl_ms > 0) << 1;
     struct page page;
 
-    if (!reply->failed && page_read(reply->body, reply->length, (enum engine)c->engine, (enum signal)c->signal, goodput, c->model,
-                                    poll_arena(poll), &page, &err)) {
+    if (!reply->failed && page_read(reply->body, reply->length, (enum engine)c->engine, (enum signal)c->signal, goodput,
+                                    c->model, poll_arena(poll), &page, &err)) {
         replica->state = REPLICA_EMPTY;
         digest(c, poll, replica, &page);
         return;
@@ -249,7 +260,9 @@ static double quantile_of(double *values, size_t count, double q)
 
 static double aggregate_of(const struct inference *c, double *values, size_t count)
 {
-    enum aggregate how = c->aggregate != AGGREGATE_DEFAULT ? c->aggregate : c->signal == SIGNAL_KV_USAGE ? AGGREGATE_AVG : AGGREGATE_SUM;
+    enum aggregate how = c->aggregate != AGGREGATE_DEFAULT ? c->aggregate
+                         : c->signal == SIGNAL_KV_USAGE    ? AGGREGATE_AVG
+                                                           : AGGREGATE_SUM;
     double result = how == AGGREGATE_SUM || how == AGGREGATE_AVG ? 0 : values[0];
 
     if (how == AGGREGATE_QUANTILE)
@@ -310,7 +323,8 @@ static enum poll_next finish_histograms(const struct inference *c, struct poll *
     const struct scrape *scrape = poll_scratch(poll);
     struct window *window = window_of(c, poll);
     struct page_bucket buckets[PAGE_BUCKETS_MAX];
-    double limits[PAGE_SERIES_MAX] = {(double)(c->ttft_ms > 0 ? c->ttft_ms : c->itl_ms) / 1000, (double)c->itl_ms / 1000};
+    double limits[PAGE_SERIES_MAX] = {(double)(c->ttft_ms > 0 ? c->ttft_ms : c->itl_ms) / 1000,
+                                      (double)c->itl_ms / 1000};
     double share = 1;
     size_t count;
 
@@ -327,7 +341,8 @@ static enum poll_next finish_histograms(const struct inference *c, struct poll *
 }
 
 /* Requests, tokens a minute, or a quotient of two rates. */
-static enum poll_next finish_rates(const struct inference *c, struct poll *poll, double *first, double *second, size_t count)
+static enum poll_next finish_rates(const struct inference *c, struct poll *poll, double *first, double *second,
+                                   size_t count)
 {
     double above = 0, below = 0;
 
@@ -336,7 +351,8 @@ static enum poll_next finish_rates(const struct inference *c, struct poll *poll,
             above += first[i];
             below += second[i];
         }
-        return below > 0 ? poll_value(poll, above / below) : poll_missing(poll, SWITCH_UNSET, "no request was finished within the window");
+        return below > 0 ? poll_value(poll, above / below)
+                         : poll_missing(poll, SWITCH_UNSET, "no request was finished within the window");
     }
     if (c->signal >= SIGNAL_TOKENS_PER_MIN && c->signal <= SIGNAL_GENERATED_TOKENS_PER_MIN)
         for (size_t i = 0; i < count; i++)
@@ -348,7 +364,8 @@ static enum poll_next finish(const void *config, struct poll *poll, const struct
 {
     const struct inference *c = config;
     struct scrape *scrape = poll_scratch(poll);
-    double *first = arena_array(poll_arena(poll), scrape->count, sizeof(double)), *second = arena_array(poll_arena(poll), scrape->count, sizeof(double));
+    double *first = arena_array(poll_arena(poll), scrape->count, sizeof(double)),
+           *second = arena_array(poll_arena(poll), scrape->count, sizeof(double));
     size_t failed = 0, good = 0;
 
     (void)none;
@@ -360,11 +377,14 @@ static enum poll_next finish(const void *config, struct poll *poll, const struct
         second[good++] = scrape->replicas[i].values[1];
     }
     if (2 * failed > scrape->count)
-        return poll_fail(poll, scrape->first_error.kind, "%zu of %zu replicas failed: %.250s", failed, scrape->count, scrape->first_error.text);
+        return poll_fail(poll, scrape->first_error.kind, "%zu of %zu replicas failed: %.250s", failed, scrape->count,
+                         scrape->first_error.text);
     if (failed > 0)
-        poll_note(poll, "%zu of %zu replicas answered: %.250s", scrape->count - failed, scrape->count, scrape->first_error.text);
+        poll_note(poll, "%zu of %zu replicas answered: %.250s", scrape->count - failed, scrape->count,
+                  scrape->first_error.text);
     if (good == 0)
-        return poll_missing(poll, SWITCH_UNSET, "no replica has a value yet (first look at a counter, or nothing served)");
+        return poll_missing(poll, SWITCH_UNSET,
+                            "no replica has a value yet (first look at a counter, or nothing served)");
     if (scrape->shape == PAGE_HISTOGRAM)
         return finish_histograms(c, poll);
     if (scrape->shape == PAGE_COUNTER) {
@@ -380,8 +400,9 @@ static const char *pod_url(const struct inference *c, struct poll *poll, const s
 {
     bool v6 = strchr(pod->host, ':') != NULL;
 
-    return arena_printf(poll_arena(poll), "%s://%s%s%s:%d%s%s", c->scheme == 1 ? "https" : "http", v6 ? "[" : "", pod->host, v6 ? "]" : "",
-                        c->port > 0 ? c->port : pod->port, *c->path == '/' ? "" : "/", c->path);
+    return arena_printf(poll_arena(poll), "%s://%s%s%s:%d%s%s", c->scheme == 1 ? "https" : "http", v6 ? "[" : "",
+                        pod->host, v6 ? "]" : "", c->port > 0 ? c->port : pod->port, *c->path == '/' ? "" : "/",
+                        c->path);
 }
 
 static bool is_ready(const struct pod_view *pod)
@@ -409,7 +430,8 @@ static bool find_pods(const struct inference *c, struct poll *poll, struct error
     const struct pod_view *const *selected = NULL, *all = NULL;
     size_t count;
 
-    if (c->selector ? !poll_pods(poll, c->selector, &selected, &count, err) : !poll_target_pods(poll, &all, &count, err))
+    if (c->selector ? !poll_pods(poll, c->selector, &selected, &count, err)
+                    : !poll_target_pods(poll, &all, &count, err))
         return false;
     scrape->replicas = arena_array(poll_arena(poll), count + 1, sizeof(*scrape->replicas));
     for (size_t i = 0; i < count; i++)
@@ -455,7 +477,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 
 TRIGGER(inference) = {
     .type = "inference",
-    .summary = "signals of model servers (vLLM, SGLang, TGI, Triton, TensorRT-LLM, Dynamo, llama.cpp), read from their /metrics",
+    .summary = "signals of model servers (vLLM, SGLang, TGI, Triton, TensorRT-LLM, Dynamo, llama.cpp), read from their "
+               "/metrics",
     .params = params,
     .config_size = sizeof(struct inference),
     .memory_size = sizeof(struct inference_memory),

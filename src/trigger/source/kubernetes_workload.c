@@ -20,9 +20,12 @@ struct workload {
 
 #define PARAM_STRUCT struct workload
 static const struct param params[] = {
-    {"podSelector", PARAM_TEXT(text), .required = true, .help = "label selector of the pods to count, such as app=worker"},
-    {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .fallback = "0", .help = "pods (or nodes) for one replica; required unless a formula uses the trigger"},
-    {"activationValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
+    {"podSelector", PARAM_TEXT(text), .required = true,
+     .help = "label selector of the pods to count, such as app=worker"},
+    {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .fallback = "0",
+     .help = "pods (or nodes) for one replica; required unless a formula uses the trigger"},
+    {"activationValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
     {"groupByNode", PARAM_BOOL(by_node), .fallback = "false", .help = "count the nodes that carry them instead"},
     {0},
 };
@@ -34,7 +37,8 @@ static bool prepare(void *config, struct trigger_check *check)
     struct error err;
 
     if (c->text && !selector_parse(c->text, check_arena(check), &c->selector, &err))
-        return check_error(check, "podSelector", "write it like app=worker,tier in (a,b),!canary", "podSelector: %s", err.text);
+        return check_error(check, "podSelector", "write it like app=worker,tier in (a,b),!canary", "podSelector: %s",
+                           err.text);
     if (c->common.target <= 0 && !check_input(check)->as_metric_source)
         return check_error(check, "value", "write a number greater than 0", "value has to be greater than 0");
     return true;

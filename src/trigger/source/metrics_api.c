@@ -32,14 +32,20 @@ struct metrics_api {
 static const struct param params[] = {
     {"url", PARAM_URL(url), .required = true, .help = "address of the API, such as http://api:8080/stats"},
     {"valueLocation", PARAM_TEXT(location), .required = true,
-     .help = "where the number is: a GJSON path (json), a dotted path (yaml, xml), or name{label=\"value\"} (prometheus)"},
-    {"targetValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .help = "value one replica should carry; required unless a formula uses the trigger"},
-    {"activationTargetValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
-    {"format", PARAM_CHOICE(format, "prometheus,json,xml,yaml"), .fallback = "json", .help = "of the answer: json, yaml, xml, prometheus"},
+     .help =
+         "where the number is: a GJSON path (json), a dotted path (yaml, xml), or name{label=\"value\"} (prometheus)"},
+    {"targetValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET,
+     .help = "value one replica should carry; required unless a formula uses the trigger"},
+    {"activationTargetValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
+    {"format", PARAM_CHOICE(format, "prometheus,json,xml,yaml"), .fallback = "json",
+     .help = "of the answer: json, yaml, xml, prometheus"},
     {"unsafeSsl", PARAM_BOOL(unsafe), .fallback = "false", .help = "do not verify the server's certificate"},
     {"timeout", PARAM_DURATION(timeout_ms), .help = "of the whole request"},
-    {"aggregateFromKubeServiceEndpoints", PARAM_BOOL(aggregate), .fallback = "false", .help = "ask every endpoint of the Service the URL names (needs a cluster)"},
-    {"aggregationType", PARAM_CHOICE(aggregation, "average,sum,max,min"), .fallback = "average", .help = "over those endpoints"},
+    {"aggregateFromKubeServiceEndpoints", PARAM_BOOL(aggregate), .fallback = "false",
+     .help = "ask every endpoint of the Service the URL names (needs a cluster)"},
+    {"aggregationType", PARAM_CHOICE(aggregation, "average,sum,max,min"), .fallback = "average",
+     .help = "over those endpoints"},
     {"authMode", PARAM_HTTP_AUTH(auth)},
     {0},
 };
@@ -59,7 +65,8 @@ static enum poll_next take_node(const struct metrics_api *c, struct poll *poll, 
     if (!node)
         return poll_fail(poll, ERROR_NONSENSE, "the answer has nothing at %.100s", c->location);
     if (node->type != TREE_STRING)
-        return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to %s, not to a number", c->location, tree_type_name(node->type));
+        return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to %s, not to a number", c->location,
+                         tree_type_name(node->type));
     if (!quantity_parse_double(tree_string(node), &value))
         return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to a text that is not a quantity", c->location);
     return poll_value(poll, value);
@@ -71,7 +78,8 @@ static enum poll_next take_json(const struct metrics_api *c, struct poll *poll, 
     struct error err;
 
     if (!tree_read_json(reply->body, reply->length, true, poll_arena(poll), &root, &err))
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is not JSON: %s", reply->length > 0 ? err.text : "it is empty");
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is not JSON: %s",
+                         reply->length > 0 ? err.text : "it is empty");
     return take_node(c, poll, gjson_get(root, c->location, poll_arena(poll)));
 }
 
@@ -102,8 +110,8 @@ static bool beyond_int64(const struct tree *node)
 {
     int64_t whole;
 
-    return node && node->type == TREE_NUMBER && node->text[strspn(node->text, "+-0123456789")] == '\0' && !tree_integer(node, &whole) &&
-           node->length > 18;
+    return node && node->type == TREE_NUMBER && node->text[strspn(node->text, "+-0123456789")] == '\0' &&
+           !tree_integer(node, &whole) && node->length > 18;
 }
 
 static enum poll_next take_yaml(const struct metrics_api *c, struct poll *poll, const struct reply *reply)
@@ -283,12 +291,15 @@ static enum poll_next take_page(const struct metrics_api *c, struct poll *poll, 
     struct error err;
 
     if (!parse_selector(c->location, w, poll_arena(poll)))
-        return poll_fail(poll, ERROR_INVALID, "valueLocation %.100s is not a selector like name{label=\"value\"}", c->location);
+        return poll_fail(poll, ERROR_INVALID, "valueLocation %.100s is not a selector like name{label=\"value\"}",
+                         c->location);
     if (!promtext_read(reply->body, reply->length, on_sample, w, &err))
         return poll_fail_with(poll, &err);
     if (!w->found)
-        return poll_fail(poll, ERROR_NONSENSE, w->compound ? "%.100s is part of a histogram or summary, not a plain number"
-                                                           : "the metrics page has no sample %.100s", c->location);
+        return poll_fail(poll, ERROR_NONSENSE,
+                         w->compound ? "%.100s is part of a histogram or summary, not a plain number"
+                                     : "the metrics page has no sample %.100s",
+                         c->location);
     return poll_value(poll, w->value);
 }
 
@@ -299,12 +310,15 @@ static bool prepare(void *config, struct trigger_check *check)
     struct metrics_api *c = config;
 
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
-        return check_error(check, "targetValue", "write the value one replica should carry", "targetValue has to be given, and not 0");
+        return check_error(check, "targetValue", "write the value one replica should carry",
+                           "targetValue has to be given, and not 0");
     if (c->aggregate)
-        check_warning(check, "aggregateFromKubeServiceEndpoints", "write one URL, or use the inference trigger with a selector",
+        check_warning(check, "aggregateFromKubeServiceEndpoints",
+                      "write one URL, or use the inference trigger with a selector",
                       "the endpoints of a Service are known in a cluster only: every poll fails");
     if (c->format == FORMAT_PROMETHEUS && c->location && !is_selector(c->location))
-        check_warning(check, "valueLocation", "write it like name{label=\"value\"}", "valueLocation is no metric selector: every poll fails");
+        check_warning(check, "valueLocation", "write it like name{label=\"value\"}",
+                      "valueLocation is no metric selector: every poll fails");
     return true;
 }
 
@@ -340,7 +354,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 
     (void)none;
     if (c->aggregate)
-        return poll_fail(poll, ERROR_INVALID, "aggregateFromKubeServiceEndpoints needs a cluster, which this platform is not");
+        return poll_fail(poll, ERROR_INVALID,
+                         "aggregateFromKubeServiceEndpoints needs a cluster, which this platform is not");
     r = request_get(poll, c->url, "");
     request_raw(r);
     request_status(r, 200, 200);

@@ -33,16 +33,21 @@ struct kept { /* from poll to poll */
 
 #define PARAM_STRUCT struct postgresql
 static const struct param params[] = {
-    {"query", PARAM_TEXT(query), .required = true, .help = "SQL that yields one number, such as SELECT count(*) FROM jobs"},
-    {"targetQueryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .help = "value one replica should carry; required unless a formula uses the trigger"},
-    {"activationTargetQueryValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
-    {"connection", PARAM_SECRET(connection), .from = "AE", .help = "keyword=value text or postgres:// URL; then nothing below is needed"},
+    {"query", PARAM_TEXT(query), .required = true,
+     .help = "SQL that yields one number, such as SELECT count(*) FROM jobs"},
+    {"targetQueryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET,
+     .help = "value one replica should carry; required unless a formula uses the trigger"},
+    {"activationTargetQueryValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
+    {"connection", PARAM_SECRET(connection), .from = "AE",
+     .help = "keyword=value text or postgres:// URL; then nothing below is needed"},
     {"host", PARAM_TEXT(host), .from = "AM", .help = "name or address of the server"},
     {"port", PARAM_TEXT(port), .from = "AM", .help = "its port"},
     {"userName", PARAM_TEXT(user), .from = "AM", .help = "database user"},
     {"password", PARAM_SECRET(password), .from = "AE", .help = "may be empty"},
     {"dbName", PARAM_TEXT(database), .from = "AM", .help = "database"},
-    {"sslmode", PARAM_TEXT(ssl_mode), .from = "AM", .help = "disable, allow, prefer, require, verify-ca or verify-full"},
+    {"sslmode", PARAM_TEXT(ssl_mode), .from = "AM",
+     .help = "disable, allow, prefer, require, verify-ca or verify-full"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -51,15 +56,16 @@ static bool check_parts(struct postgresql *c, struct trigger_check *check)
 {
     const struct {
         const char *name, *value;
-    } parts[] = {{"host", c->host}, {"port", c->port}, {"userName", c->user}, {"dbName", c->database}, {"sslmode", c->ssl_mode}};
+    } parts[] = {
+        {"host", c->host}, {"port", c->port}, {"userName", c->user}, {"dbName", c->database}, {"sslmode", c->ssl_mode}};
     bool good = true;
 
     if (c->connection || check_unknown(check, "connection"))
         return true;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (!parts[i].value && !check_unknown(check, parts[i].name))
-            good = check_error(check, parts[i].name, "give it here or in the TriggerAuthentication, or give connection", "%s is needed where there is no connection",
-                               parts[i].name);
+            good = check_error(check, parts[i].name, "give it here or in the TriggerAuthentication, or give connection",
+                               "%s is needed where there is no connection", parts[i].name);
     return good;
 }
 
@@ -71,15 +77,17 @@ static bool prepare(void *config, struct trigger_check *check)
     bool good = check_parts(c, check), known = !c->ssl_mode;
 
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
-        good = check_error(check, "targetQueryValue", "write the value one replica should carry", "targetQueryValue has to be given, and not 0");
+        good = check_error(check, "targetQueryValue", "write the value one replica should carry",
+                           "targetQueryValue has to be given, and not 0");
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]) && !known; i++)
         known = strcmp(c->ssl_mode, modes[i]) == 0;
     if (!known)
-        check_warning(check, "sslmode", "write disable, allow, prefer, require, verify-ca or verify-full", "sslmode: there is no mode \"%.40s\", every poll fails",
-                      c->ssl_mode);
+        check_warning(check, "sslmode", "write disable, allow, prefer, require, verify-ca or verify-full",
+                      "sslmode: there is no mode \"%.40s\", every poll fails", c->ssl_mode);
     c->identity = provider && (strcmp(provider, "azure-workload") == 0 || !c->connection);
     if (c->identity)
-        check_warning(check, NULL, "use a password", "signing in with pod identity %s is not built in: every poll fails", provider);
+        check_warning(check, NULL, "use a password",
+                      "signing in with pod identity %s is not built in: every poll fails", provider);
     return good;
 }
 
@@ -118,8 +126,8 @@ static bool fail(struct query *query, enum error_kind kind, const char *what, co
 
 static bool is_denial(const char *message)
 {
-    return strstr(message, "authentication failed") || strstr(message, "no password supplied") || strstr(message, "pg_hba.conf") ||
-           (strstr(message, "role \"") && strstr(message, "does not exist"));
+    return strstr(message, "authentication failed") || strstr(message, "no password supplied") ||
+           strstr(message, "pg_hba.conf") || (strstr(message, "role \"") && strstr(message, "does not exist"));
 }
 
 /* Later keywords win in libpq: the time-outs and the name come after what the connection text says, but for a time-out it
@@ -170,7 +178,10 @@ static bool open_connection(const struct postgresql *c, struct kept *kept, struc
     if (PQstatus(kept->connection) != CONNECTION_OK) {
         const char *why = PQerrorMessage(kept->connection);
         bool invalid = strncmp(why, "invalid", 7) == 0; /* libpq does not understand the connection text */
-        bool good = fail(query, invalid ? ERROR_INVALID : is_denial(why) ? ERROR_DENIED : ERROR_UNREACHABLE,
+        bool good = fail(query,
+                         invalid          ? ERROR_INVALID
+                         : is_denial(why) ? ERROR_DENIED
+                                          : ERROR_UNREACHABLE,
                          invalid ? "libpq refuses the connection text (server settings go into options='-c name=value')"
                                  : "PostgreSQL cannot be reached",
                          why);
@@ -193,7 +204,8 @@ static bool read_number(PGresult *result, struct query *query)
     if (PQntuples(result) == 0)
         return fail(query, ERROR_NONSENSE, "the query gives no row; count(*) or coalesce(..., 0) always gives one", "");
     if (PQgetisnull(result, 0, 0))
-        return fail(query, ERROR_NONSENSE, "the query gives NULL; write coalesce(..., 0) if that means nothing to do", "");
+        return fail(query, ERROR_NONSENSE, "the query gives NULL; write coalesce(..., 0) if that means nothing to do",
+                    "");
     text = PQgetvalue(result, 0, 0);
     if (!number_parse(text, strlen(text), &query->value))
         return fail(query, ERROR_NONSENSE, "the query gives something that is not a number", "");
@@ -218,7 +230,7 @@ static bool ask_once(const struct postgresql *c, struct kept *kept, struct query
         const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = PQresultErrorMessage(result);
 
         fail(query,
-             state && strncmp(state, "28", 2) == 0    ? ERROR_DENIED
+             state && strncmp(state, "28", 2) == 0               ? ERROR_DENIED
              : !alive || (state && strncmp(state, "57", 2) == 0) ? ERROR_UNREACHABLE
                                                                  : ERROR_NONSENSE,
              "PostgreSQL refuses the query", why ? why : "");

@@ -20,14 +20,17 @@ struct prometheus {
     int64_t timeout_ms;
     enum param_switch empty_is_zero;
     bool unsafe;
-    bool cloud; /* signed in to by a cloud's identity, which is not built in: asked without it, the answer would be a refusal */
+    bool
+        cloud; /* signed in to by a cloud's identity, which is not built in: asked without it, the answer would be a refusal */
 };
 
 #define PARAM_STRUCT struct prometheus
 static const struct param params[] = {
-    {"serverAddress", PARAM_URL(server), .required = true, .help = "base URL of the query API, such as http://prometheus:9090"},
+    {"serverAddress", PARAM_URL(server), .required = true,
+     .help = "base URL of the query API, such as http://prometheus:9090"},
     {"query", PARAM_TEXT(query), .required = true, .help = "PromQL that yields one number"},
-    {"threshold", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .required = true, .help = "value one replica should carry"},
+    {"threshold", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .required = true,
+     .help = "value one replica should carry"},
     {"activationThreshold", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
     {"namespace", PARAM_TEXT(tenant), .help = "tenant, for servers that keep several apart"},
@@ -40,7 +43,8 @@ static const struct param params[] = {
     {"authModes", PARAM_HTTP_AUTH(auth)},
     {"awsRegion", PARAM_TEXT(aws_region), .from = "MA", .help = "Amazon Managed Prometheus (not built in yet)"},
     {"identityOwner", PARAM_IGNORED("it belongs to Amazon's identities, which are not built in yet")},
-    {"credentialsFromEnv", PARAM_TEXT(gcp_credentials), .aliases = "credentialsFromEnvFile", .help = "Google's managed Prometheus (not built in yet)"},
+    {"credentialsFromEnv", PARAM_TEXT(gcp_credentials), .aliases = "credentialsFromEnvFile",
+     .help = "Google's managed Prometheus (not built in yet)"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -53,10 +57,14 @@ static bool prepare(void *config, struct trigger_check *check)
     const char *provider = check_pod_identity(check);
 
     if (provider && c->auth && c->auth->modes)
-        return check_error(check, "authModes", "leave out one of the two", "authModes and pod identity %s exclude each other", provider);
+        return check_error(check, "authModes", "leave out one of the two",
+                           "authModes and pod identity %s exclude each other", provider);
     c->cloud = provider || c->gcp_credentials || c->aws_region;
     if (c->cloud)
-        check_warning(check, c->aws_region ? "awsRegion" : c->gcp_credentials ? "credentialsFromEnv" : NULL,
+        check_warning(check,
+                      c->aws_region        ? "awsRegion"
+                      : c->gcp_credentials ? "credentialsFromEnv"
+                                           : NULL,
                       "use authModes: bearer with a token, or a proxy that signs in",
                       "signing in with a cloud identity is not built in: every poll fails");
     return true;
@@ -69,7 +77,8 @@ static enum poll_next read_pair(const struct prometheus *c, struct poll *poll, c
     double value;
 
     if (tree_count(pair) == 0)
-        return poll_missing(poll, c->empty_is_zero, "the query gives a range or no value, not an instant; drop the [...] selector");
+        return poll_missing(poll, c->empty_is_zero,
+                            "the query gives a range or no value, not an instant; drop the [...] selector");
     if (!text)
         return poll_fail(poll, ERROR_NONSENSE, "the value in the answer has no second part");
     if (text->type == TREE_NULL)
@@ -78,7 +87,9 @@ static enum poll_next read_pair(const struct prometheus *c, struct poll *poll, c
         return poll_fail(poll, ERROR_NONSENSE, "the query's value is not a number");
     if (!isfinite(value))
         return poll_missing(poll, c->empty_is_zero, "the query gives %s: it divided by zero",
-                            isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+                            isnan(value) ? "NaN"
+                            : value > 0  ? "+Inf"
+                                         : "-Inf");
     return poll_value(poll, value);
 }
 
@@ -106,7 +117,8 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
     if (reply->json->type != TREE_MAP || !fits(data, TREE_MAP))
         return poll_fail(poll, ERROR_NONSENSE, "the answer is not one of Prometheus' query API");
     if (string_equal(tree_string(tree_get_fold(reply->json, "status")), "error"))
-        return poll_fail(poll, ERROR_NONSENSE, "Prometheus reports an error: %.150s", why ? why : "without saying which");
+        return poll_fail(poll, ERROR_NONSENSE, "Prometheus reports an error: %.150s",
+                         why ? why : "without saying which");
     if (string_equal(tree_string(tree_get_fold(data, "resultType")), "scalar"))
         return poll_fail(poll, ERROR_NONSENSE, "the query gives a scalar; write vector(...) around it");
     if (!fits(result, TREE_LIST))
@@ -114,7 +126,8 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
     if (tree_count(result) == 0)
         return poll_missing(poll, c->empty_is_zero, "the query matched no series");
     if (tree_count(result) > 1)
-        return poll_fail(poll, ERROR_NONSENSE, "the query gives %zu series; make it one, say with sum(...)", tree_count(result));
+        return poll_fail(poll, ERROR_NONSENSE, "the query gives %zu series; make it one, say with sum(...)",
+                         tree_count(result));
     return read_series(c, poll, tree_index(result, 0));
 }
 
@@ -125,7 +138,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 
     (void)none; /* nothing was asked yet */
     if (c->cloud)
-        return poll_fail(poll, ERROR_INVALID, "signing in with a cloud identity is not built in; use authModes: bearer");
+        return poll_fail(poll, ERROR_INVALID,
+                         "signing in with a cloud identity is not built in; use authModes: bearer");
     r = request_get(poll, c->server, "/api/v1/query");
     request_query(r, "query", c->query);
     request_query(r, "time", poll_time_rfc3339(poll));

@@ -42,31 +42,41 @@ struct redis_stream {
     struct redis server;
     const char *stream, *group;
     double pending_target, length_target;
-    double lag_target; /* also chooses the question, so it is no ROLE_TARGET: two with another lagCount are not shared */
+    double
+        lag_target; /* also chooses the question, so it is no ROLE_TARGET: two with another lagCount are not shared */
     int mode;
 };
 
 #define CONNECTION_PARAMS                                                                                              \
-    {"address", PARAM_LIST(server.addresses), .aliases = "addresses", .from = "MAE", .help = "host:port; only the first of several counts"}, \
-    {"host", PARAM_LIST(server.hosts), .aliases = "hosts", .from = "MEA", .help = "instead of address, together with port"},         \
-    {"port", PARAM_LIST(server.ports), .aliases = "ports", .from = "MEA", .help = "together with host"},                             \
-    {"username", PARAM_TEXT(server.username), .from = "MEA", .help = "ACL user; without one the password is the default user's"},    \
-    {"password", PARAM_SECRET(server.password), .from = "MEA", .help = "for AUTH"},                                                  \
-    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "for SELECT"},                          \
-    {"enableTLS", PARAM_SWITCH(server.enable_tls), .help = "speak TLS"},                                                             \
-    {"tls", PARAM_TEXT(server.tls_words), .from = "A", .choices = "enable,disable", .help = "the same, from the TriggerAuthentication: enable or disable"}, \
-    {"unsafeSsl", PARAM_BOOL(server.unsafe), .fallback = "false", .help = "do not verify the server's certificate"},                 \
-    {"cert", PARAM_TEXT(server.certificate), .aliases = "Cert", .from = "A", .help = "client certificate, PEM"},                     \
-    {"key", PARAM_SECRET(server.key), .from = "A", .help = "its key, PEM"},                                                          \
-    {"keyPassword", PARAM_SECRET(server.key_password), .from = "A", .help = "of an encrypted key"},                                  \
-    {"ca", PARAM_TEXT(server.ca), .from = "A", .help = "certificates trusted besides the system's, PEM"}
+    {"address", PARAM_LIST(server.addresses), .aliases = "addresses", .from = "MAE",                                   \
+     .help = "host:port; only the first of several counts"},                                                           \
+        {"host", PARAM_LIST(server.hosts), .aliases = "hosts", .from = "MEA",                                          \
+         .help = "instead of address, together with port"},                                                            \
+        {"port", PARAM_LIST(server.ports), .aliases = "ports", .from = "MEA", .help = "together with host"},           \
+        {"username", PARAM_TEXT(server.username), .from = "MEA",                                                       \
+         .help = "ACL user; without one the password is the default user's"},                                          \
+        {"password", PARAM_SECRET(server.password), .from = "MEA", .help = "for AUTH"},                                \
+        {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "for SELECT"},                      \
+        {"enableTLS", PARAM_SWITCH(server.enable_tls), .help = "speak TLS"},                                           \
+        {"tls", PARAM_TEXT(server.tls_words), .from = "A", .choices = "enable,disable",                                \
+         .help = "the same, from the TriggerAuthentication: enable or disable"},                                       \
+        {"unsafeSsl", PARAM_BOOL(server.unsafe), .fallback = "false",                                                  \
+         .help = "do not verify the server's certificate"},                                                            \
+        {"cert", PARAM_TEXT(server.certificate), .aliases = "Cert", .from = "A", .help = "client certificate, PEM"},   \
+        {"key", PARAM_SECRET(server.key), .from = "A", .help = "its key, PEM"},                                        \
+        {"keyPassword", PARAM_SECRET(server.key_password), .from = "A", .help = "of an encrypted key"},                \
+    {                                                                                                                  \
+        "ca", PARAM_TEXT(server.ca), .from = "A", .help = "certificates trusted besides the system's, PEM"             \
+    }
 
 #define PARAM_STRUCT struct redis_list
 static const struct param list_params[] = {
     CONNECTION_PARAMS,
     {"listName", PARAM_TEXT(key), .required = true, .help = "key of the list, set, sorted set or hash"},
-    {"listLength", PARAM_WHOLE(server.common.target), .role = ROLE_TARGET, .fallback = "5", .help = "elements one replica should carry"},
-    {"activationListLength", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active"},
+    {"listLength", PARAM_WHOLE(server.common.target), .role = ROLE_TARGET, .fallback = "5",
+     .help = "elements one replica should carry"},
+    {"activationListLength", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -75,10 +85,14 @@ static const struct param stream_params[] = {
     CONNECTION_PARAMS,
     {"stream", PARAM_TEXT(stream), .required = true, .help = "key of the stream"},
     {"consumerGroup", PARAM_TEXT(group), .help = "without it the length of the stream counts"},
-    {"pendingEntriesCount", PARAM_WHOLE(pending_target), .role = ROLE_TARGET, .fallback = "5", .help = "with consumerGroup: entries delivered and not acknowledged, per replica"},
-    {"streamLength", PARAM_WHOLE(length_target), .role = ROLE_TARGET, .fallback = "5", .help = "without consumerGroup: entries per replica"},
-    {"lagCount", PARAM_WHOLE(lag_target), .help = "with consumerGroup: entries not yet delivered, per replica (Redis 7)"},
-    {"activationLagCount", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active, in all three modes"},
+    {"pendingEntriesCount", PARAM_WHOLE(pending_target), .role = ROLE_TARGET, .fallback = "5",
+     .help = "with consumerGroup: entries delivered and not acknowledged, per replica"},
+    {"streamLength", PARAM_WHOLE(length_target), .role = ROLE_TARGET, .fallback = "5",
+     .help = "without consumerGroup: entries per replica"},
+    {"lagCount", PARAM_WHOLE(lag_target),
+     .help = "with consumerGroup: entries not yet delivered, per replica (Redis 7)"},
+    {"activationLagCount", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active, in all three modes"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -88,10 +102,12 @@ static const struct param stream_params[] = {
 static bool check_tls(struct redis *c, struct trigger_check *check)
 {
     if (c->enable_tls != SWITCH_UNSET && c->tls_words)
-        return check_error(check, "enableTLS", "leave one of the two out", "enableTLS here and tls in the TriggerAuthentication exclude each other");
+        return check_error(check, "enableTLS", "leave one of the two out",
+                           "enableTLS here and tls in the TriggerAuthentication exclude each other");
     c->tls = c->enable_tls == SWITCH_TRUE || string_equal(c->tls_words, "enable");
     if (c->tls && c->ca && !strstr(c->ca, "-----BEGIN CERTIFICATE-----"))
-        check_warning(check, "ca", "put the PEM text of a certificate there", "ca holds no certificate: every poll fails");
+        check_warning(check, "ca", "put the PEM text of a certificate there",
+                      "ca holds no certificate: every poll fails");
     return true;
 }
 
@@ -115,7 +131,8 @@ static bool check_address(struct redis *c, struct trigger_check *check)
     size_t pairs = c->hosts && c->ports ? c->hosts->count : 0;
 
     if (pairs > 0 && c->ports->count != pairs)
-        return check_error(check, "port", "write one port for each host", "there are %zu hosts and %zu ports", pairs, c->ports->count);
+        return check_error(check, "port", "write one port for each host", "there are %zu hosts and %zu ports", pairs,
+                           c->ports->count);
     if (c->addresses && *address)
         split_address(c, check_arena(check), address);
     else if (!c->addresses && pairs > 0 && *c->hosts->items[0]) {
@@ -124,7 +141,8 @@ static bool check_address(struct redis *c, struct trigger_check *check)
     } else if (check_unknown(check, "address") || check_unknown(check, "host") || check_unknown(check, "port"))
         return true;
     else
-        return check_error(check, "address", "write address: host:port, or host and port", "there is neither an address nor host and port");
+        return check_error(check, "address", "write address: host:port, or host and port",
+                           "there is neither an address nor host and port");
     if (c->port <= 0 || c->port > 65535)
         check_warning(check, c->addresses ? "address" : "port", "write host:port with a port between 1 and 65535",
                       "there is no such port: every poll fails");
@@ -173,7 +191,8 @@ static enum poll_next refused(struct poll *poll, const struct resp *answer)
     return poll_fail(poll, ERROR_NONSENSE, "Redis answers something else than was asked for");
 }
 
-static enum poll_next say(struct poll *poll, answer_step *next, const char *command, const char *first, const char *second)
+static enum poll_next say(struct poll *poll, answer_step *next, const char *command, const char *first,
+                          const char *second)
 {
     struct talk_place *place = poll_scratch(poll);
     struct text text;
@@ -289,7 +308,8 @@ static enum poll_next on_length(const void *config, struct poll *poll, const str
 
 static enum poll_next on_type(const void *config, struct poll *poll, const struct resp *answer)
 {
-    static const char *const commands[][2] = {{"list", "LLEN"}, {"none", "LLEN"}, {"set", "SCARD"}, {"zset", "ZCARD"}, {"hash", "HLEN"}};
+    static const char *const commands[][2] = {
+        {"list", "LLEN"}, {"none", "LLEN"}, {"set", "SCARD"}, {"zset", "ZCARD"}, {"hash", "HLEN"}};
     const struct redis_list *c = config;
 
     if (answer->type != RESP_TEXT)
@@ -297,7 +317,8 @@ static enum poll_next on_type(const void *config, struct poll *poll, const struc
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(answer->text, commands[i][0]) == 0)
             return say(poll, on_length, commands[i][1], c->key, NULL);
-    return poll_fail(poll, ERROR_NONSENSE, "the key %.60s is a %.40s; a list, set, sorted set or hash can be counted", c->key, answer->text);
+    return poll_fail(poll, ERROR_NONSENSE, "the key %.60s is a %.40s; a list, set, sorted set or hash can be counted",
+                     c->key, answer->text);
 }
 
 static enum poll_next ask_type(const void *config, struct poll *poll)
@@ -380,7 +401,8 @@ static enum poll_next on_groups(const void *config, struct poll *poll, const str
             continue;
         if (lag && lag->type == RESP_INTEGER)
             return poll_value(poll, (double)lag->integer);
-        return poll_missing(poll, SWITCH_UNSET, "Redis cannot tell the lag of group %.60s (entries were deleted)", c->group);
+        return poll_missing(poll, SWITCH_UNSET, "Redis cannot tell the lag of group %.60s (entries were deleted)",
+                            c->group);
     }
     return ask_length(config, poll);
 }
@@ -393,7 +415,8 @@ static enum poll_next on_info(const void *config, struct poll *poll, const struc
     if (answer->type != RESP_TEXT)
         return refused(poll, answer);
     if (!line || atoi(line + strlen("redis_version:")) < 7)
-        return poll_fail(poll, ERROR_NONSENSE, "lagCount needs Redis 7: this one says %.30s", line ? line : "no redis_version");
+        return poll_fail(poll, ERROR_NONSENSE, "lagCount needs Redis 7: this one says %.30s",
+                         line ? line : "no redis_version");
     return say(poll, on_groups, "XINFO", "GROUPS", c->stream);
 }
 
@@ -431,7 +454,9 @@ static void stream_target(const void *config, struct trigger_metric *metric)
 {
     const struct redis_stream *c = config;
 
-    metric->target = c->mode == MODE_LENGTH ? c->length_target : c->mode == MODE_PENDING ? c->pending_target : c->lag_target;
+    metric->target = c->mode == MODE_LENGTH    ? c->length_target
+                     : c->mode == MODE_PENDING ? c->pending_target
+                                               : c->lag_target;
 }
 
 static void stream_name(const void *config, const struct trigger_input *input, struct text *out)

@@ -19,10 +19,12 @@
 
 /* ------------------------------------------------------------------ GJSON */
 
-static const char document[] = "{\"name\":{\"first\":\"Tom\",\"last\":\"Anderson\"},\"age\":37,\"children\":[\"Sara\",\"Alex\",\"Jack\"],"
-                               "\"fav.movie\":\"Deer Hunter\",\"empty\":[],\"text\":\"{\\\"a\\\":5}\","
-                               "\"friends\":[{\"first\":\"Dale\",\"age\":44,\"nets\":[\"ig\",\"fb\"],\"ok\":true},"
-                               "{\"first\":\"Roger\",\"age\":68,\"nets\":[\"fb\"],\"ok\":false},{\"first\":\"Jane\",\"age\":47,\"nets\":[\"ig\"]}]}";
+static const char document[] =
+    "{\"name\":{\"first\":\"Tom\",\"last\":\"Anderson\"},\"age\":37,\"children\":[\"Sara\",\"Alex\",\"Jack\"],"
+    "\"fav.movie\":\"Deer Hunter\",\"empty\":[],\"text\":\"{\\\"a\\\":5}\","
+    "\"friends\":[{\"first\":\"Dale\",\"age\":44,\"nets\":[\"ig\",\"fb\"],\"ok\":true},"
+    "{\"first\":\"Roger\",\"age\":68,\"nets\":[\"fb\"],\"ok\":false},{\"first\":\"Jane\",\"age\":47,\"nets\":[\"ig\"]}]"
+    "}";
 
 static const struct {
     const char *path, *json; /* NULL: nothing */
@@ -295,7 +297,8 @@ static void test_xml(void **state)
         if (!xmlpath_get(xmls[i].body, strlen(xmls[i].body), xmls[i].path, arena, &text, &err))
             text = NULL;
         if (!string_equal(text, xmls[i].text))
-            fail_msg("xml %zu: expected %s, got %s", i, xmls[i].text ? xmls[i].text : "an error", text ? text : err.text);
+            fail_msg("xml %zu: expected %s, got %s", i, xmls[i].text ? xmls[i].text : "an error",
+                     text ? text : err.text);
         arena_free(arena);
     }
 }
@@ -303,8 +306,9 @@ static void test_xml(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gjson),    cmocka_unit_test(test_gjson_depth), cmocka_unit_test(test_promtext),
-        cmocka_unit_test(test_promtext_families), cmocka_unit_test(test_resp), cmocka_unit_test(test_xml),
+        cmocka_unit_test(test_gjson),    cmocka_unit_test(test_gjson_depth),
+        cmocka_unit_test(test_promtext), cmocka_unit_test(test_promtext_families),
+        cmocka_unit_test(test_resp),     cmocka_unit_test(test_xml),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,8 +75,12 @@ static void turn(void)
     }
 }
 
-static const struct loop_ops loop_ops = {
-    .now_ms = zero, .ticks_ms = zero, .timer_new = timer_new, .timer_set = timer_set, .timer_stop = timer_stop, .timer_free = timer_free};
+static const struct loop_ops loop_ops = {.now_ms = zero,
+                                         .ticks_ms = zero,
+                                         .timer_new = timer_new,
+                                         .timer_set = timer_set,
+                                         .timer_stop = timer_stop,
+                                         .timer_free = timer_free};
 static struct loop loop = {&loop_ops};
 
 /* ------------------------------------------------------------------ a transport by hand */
@@ -88,7 +92,8 @@ struct exchange {
 static struct exchange *exchanges[16];
 static size_t exchange_count;
 
-static struct exchange *http(struct transport *transport, const struct http_request *request, http_done *done, void *arg)
+static struct exchange *http(struct transport *transport, const struct http_request *request, http_done *done,
+                             void *arg)
 {
     struct exchange *exchange = calloc(1, sizeof(*exchange));
 
@@ -124,8 +129,8 @@ static struct {
     bool cancelled;
 } job;
 
-static struct job *work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *run, job_done *done,
-                        void (*release)(void *arg), void *arg)
+static struct job *work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *run,
+                        job_done *done, void (*release)(void *arg), void *arg)
 {
     (void)transport;
     (void)destination;
@@ -144,7 +149,8 @@ static void work_cancel(struct job *unused)
     job.cancelled = true;
 }
 
-static const struct transport_ops transport_ops = {.http = http, .http_cancel = http_cancel, .work = work, .work_cancel = work_cancel};
+static const struct transport_ops transport_ops = {
+    .http = http, .http_cancel = http_cancel, .work = work, .work_cancel = work_cancel};
 static struct transport transport = {&transport_ops};
 
 /* ------------------------------------------------------------------ the tests */
@@ -182,7 +188,8 @@ static struct trigger *build(struct trigger_engine *engine, const char *type, co
     struct tree *metadata;
 
     assert_true(tree_read_json(json, strlen(json), false, arena, &metadata, NULL));
-    struct trigger_input input = {.type = type, .metadata = metadata, .direct = true, .ns = "shop", .as_metric_source = true};
+    struct trigger_input input = {
+        .type = type, .metadata = metadata, .direct = true, .ns = "shop", .as_metric_source = true};
     if (!trigger_build(engine, &input, report, &trigger, &metric))
         fail_msg("%s", report_at(report, 0)->text);
     trigger_metric_done(&metric);
@@ -192,7 +199,7 @@ static struct trigger *build(struct trigger_engine *engine, const char *type, co
 }
 
 #define PROMETHEUS(threshold) "{\"serverAddress\":\"http://p:9090\",\"query\":\"up\",\"threshold\":\"" threshold "\"}"
-#define ONE "{\"data\":{\"result\":[{\"value\":[1,\"1\"]}]}}"
+#define ONE                   "{\"data\":{\"result\":[{\"value\":[1,\"1\"]}]}}"
 
 /* Equal questions are one trigger, whatever their targets; asked together, they are asked once. */
 static void test_shared(void **state)
@@ -200,7 +207,8 @@ static void test_shared(void **state)
     size_t atoms = atom_count();
     struct trigger_engine *engine = trigger_engine_new(&loop, &transport, NULL);
     struct trigger *a = build(engine, "prometheus", PROMETHEUS("1")), *b = build(engine, "prometheus", PROMETHEUS("2"));
-    struct trigger *other = build(engine, "prometheus", "{\"serverAddress\":\"http://p:9090\",\"query\":\"down\",\"threshold\":\"1\"}");
+    struct trigger *other =
+        build(engine, "prometheus", "{\"serverAddress\":\"http://p:9090\",\"query\":\"down\",\"threshold\":\"1\"}");
     struct seen first = {0}, second = {0};
 
     (void)state;
@@ -226,8 +234,11 @@ static void test_shared(void **state)
 static void test_not_shared(void **state)
 {
     struct trigger_engine *engine = trigger_engine_new(&loop, &transport, NULL);
-    struct trigger *pending = build(engine, "redis-streams", "{\"address\":\"r:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"pendingEntriesCount\":\"2\"}");
-    struct trigger *lag = build(engine, "redis-streams", "{\"address\":\"r:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"lagCount\":\"2\"}");
+    struct trigger *pending =
+        build(engine, "redis-streams",
+              "{\"address\":\"r:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"pendingEntriesCount\":\"2\"}");
+    struct trigger *lag = build(engine, "redis-streams",
+                                "{\"address\":\"r:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"lagCount\":\"2\"}");
 
     (void)state;
     assert_ptr_not_equal(pending, lag);
@@ -280,7 +291,9 @@ static void test_again_from_inside(void **state)
 static void test_never_inside(void **state)
 {
     struct trigger_engine *engine = trigger_engine_new(&loop, &transport, NULL);
-    struct trigger *a = build(engine, "cron", "{\"timezone\":\"UTC\",\"start\":\"0 8 * * *\",\"end\":\"0 9 * * *\",\"desiredReplicas\":\"3\"}");
+    struct trigger *a =
+        build(engine, "cron",
+              "{\"timezone\":\"UTC\",\"start\":\"0 8 * * *\",\"end\":\"0 9 * * *\",\"desiredReplicas\":\"3\"}");
     struct seen seen = {0};
     struct trigger_poll *poll = trigger_poll_start(engine, a, on_sample, &seen);
 
@@ -327,7 +340,9 @@ static void test_stuck_query(void **state)
     if (trigger_support("postgresql") != TRIGGER_BUILT_IN)
         return;
     engine = trigger_engine_new(&loop, &transport, NULL);
-    a = build(engine, "postgresql", "{\"query\":\"SELECT 1\",\"host\":\"h\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\",\"sslmode\":\"disable\"}");
+    a = build(engine, "postgresql",
+              "{\"query\":\"SELECT "
+              "1\",\"host\":\"h\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\",\"sslmode\":\"disable\"}");
     trigger_poll_start(engine, a, on_sample, &seen);
     stuck = job.arg;
     job.done(job.arg, true);
@@ -356,8 +371,9 @@ static void test_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared),       cmocka_unit_test(test_not_shared), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_again_from_inside), cmocka_unit_test(test_never_inside), cmocka_unit_test(test_engine_first),
+        cmocka_unit_test(test_shared),       cmocka_unit_test(test_not_shared),
+        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_again_from_inside),
+        cmocka_unit_test(test_never_inside), cmocka_unit_test(test_engine_first),
         cmocka_unit_test(test_stuck_query),  cmocka_unit_test(test_bytes),
     };
 
