@@ -26,7 +26,6 @@
 
 enum {
     LOOK_MS = 1000,
-    KEEP_BYTES = 128 * 1024,  /* larger files are parsed once per pass instead of being kept in memory between the two */
     LOOK_FILES_PER_S = 1000, /* above that many files, look less often: about 10 ms of CPU a second */
 };
 
@@ -40,7 +39,7 @@ struct file {
     uint64_t shared_hash;   /* of what others refer to in it; 0: nothing */
     bool seen, given;       /* given: from autoscaler_apply, no file on disk */
     char *bytes;            /* given files only: to be applied again */
-    size_t length;          /* of the newest version */
+    size_t length;
 };
 
 struct auth_entry { /* a TriggerAuthentication, kept as JSON: small, and rarely read */
@@ -372,7 +371,6 @@ static void read_file(struct files *files, struct reading *reading)
         read = text_append(&bytes, file->bytes, file->length);
     else
         read = read_bytes(file->name, &bytes, &err);
-    file->length = bytes.length;
     if (read) {
         manifest_read(file->name, bytes.bytes, bytes.length, &options, file->report, &reading->manifest);
         reading->unreadable = report_count_of(file->report, FINDING_ERROR) > 0 && tree_count(reading->manifest->documents) == 0;
@@ -394,14 +392,8 @@ static void apply_readings(struct files *files, struct reading *readings, size_t
         read_file(files, &readings[i]);
         if (!readings[i].unreadable)
             shared |= apply_shared(files, readings[i].file, readings[i].manifest);
-        if (readings[i].file->length > KEEP_BYTES) {
-            manifest_free(readings[i].manifest);
-            readings[i].manifest = NULL;
-        }
     }
     for (size_t i = 0; i < count; i++) {
-        if (!readings[i].manifest)
-            read_file(files, &readings[i]);
         apply_objects(files, readings[i].file, readings[i].manifest, shared, readings[i].unreadable);
         log_findings(readings[i].file);
         manifest_free(readings[i].manifest);

@@ -54,9 +54,11 @@ void building_find(struct building *b, enum finding_severity severity, const cha
 
 /* ------------------------------------------------------------------ what ScaledObjects and ScaledJobs share */
 
-static struct policy *policy_new(const struct object_meta *meta)
+/* One block that fits: thousands of policies are kept. */
+static struct policy *policy_new(const struct object_meta *meta, size_t triggers)
 {
-    struct arena *arena = arena_new(ARENA_SMALL);
+    struct arena *arena = arena_new(sizeof(struct policy) + (triggers + 1) * (sizeof(struct policy_trigger) +
+                                    sizeof(struct decide_trigger) + sizeof(char *)));
     struct policy *p = arena_alloc(arena, sizeof(*p));
 
     p->arena = arena;
@@ -68,12 +70,12 @@ static struct policy *policy_new(const struct object_meta *meta)
     return p;
 }
 
-static void begin(struct building *b, const struct object_meta *meta, const struct policy_context *context,
+static void begin(struct building *b, const struct object_meta *meta, size_t triggers, const struct policy_context *context,
                   struct report *report)
 {
     *b = (struct building){.context = context, .meta = meta, .report = report, .scratch = arena_new(ARENA_USUAL)};
     b->title = arena_printf(b->scratch, "%s %s%s%s", meta->kind, meta->ns, meta->ns[0] ? "/" : "", meta->name);
-    b->policy = policy_new(meta);
+    b->policy = policy_new(meta, triggers);
 }
 
 static void set_interval(struct building *b, int32_t seconds, const struct annotation_values *said)
@@ -222,7 +224,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     struct decide_rules *rules;
     struct building b;
 
-    begin(&b, &o->meta, context, report);
+    begin(&b, &o->meta, o->trigger_count, context, report);
     b.specs = o->triggers;
     b.spec_count = o->trigger_count > TRIGGERS_MAX ? TRIGGERS_MAX : o->trigger_count;
     b.container = o->target.env_container;
@@ -308,7 +310,7 @@ struct policy *build_job(const struct scaled_job *job, const struct policy_conte
     struct annotation_values said = settings_of(context);
     struct building b;
 
-    begin(&b, &job->meta, context, report);
+    begin(&b, &job->meta, job->trigger_count, context, report);
     b.specs = job->triggers;
     b.spec_count = job->trigger_count > TRIGGERS_MAX ? TRIGGERS_MAX : job->trigger_count;
     b.container = job->env_container;

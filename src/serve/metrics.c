@@ -4,6 +4,7 @@
  */
 #include "serve/serve_internal.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,7 +356,14 @@ static void write_sources(struct autoscaler *a, struct text *out)
         text_printf(out, "weir_poll_requests_total{type=\"%s\"} %llu\n", list[i].type, (unsigned long long)list[i].requests);
 }
 
-static void write_process(struct autoscaler *a, struct text *out)
+static double heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return (double)info.uordblks + (double)info.hblkhd;
+}
+
+static void write_process(struct autoscaler *a, double heap, struct text *out)
 {
     struct autoscaler_stats stats;
     struct journal_stats journal = {.decisions = 0};
@@ -375,6 +383,7 @@ static void write_process(struct autoscaler *a, struct text *out)
     single(out, "weir_scales_total", "counter", "Replica counts and jobs written.", (double)stats.scales);
     single(out, "weir_scale_failures_total", "counter", "Writes that failed.", (double)stats.scale_failures);
     single(out, "weir_turns_total", "counter", "Turns of the loop that decided something.", (double)stats.turns);
+    single(out, "weir_heap_bytes", "gauge", "Memory allocated and in use.", heap);
     single(out, "weir_journal_bytes", "gauge", "Size of the journal.", (double)journal.bytes);
     single(out, "weir_journal_decisions_total", "counter", "Decisions written down.", (double)journal.decisions);
     single(out, "weir_journal_failures_total", "counter", "Turns whose journal write failed.", (double)stats.journal_failures);
@@ -388,6 +397,7 @@ static void write_process(struct autoscaler *a, struct text *out)
 
 void serve_metrics(void *arg, const struct server_request *request, struct server_answer *answer)
 {
+    double heap = heap_bytes(); /* before this answer takes its own */
     struct walk *walk = mem_alloc(sizeof(*walk));
 
     (void)request;
@@ -396,5 +406,5 @@ void serve_metrics(void *arg, const struct server_request *request, struct serve
     write_totals(&walk->totals, answer->body);
     free(walk);
     write_sources(arg, answer->body);
-    write_process(arg, answer->body);
+    write_process(arg, heap, answer->body);
 }
