@@ -28,8 +28,8 @@ static bool refuses_v6(const struct in6_addr *address, bool loopback, bool link_
     const uint8_t *b = address->s6_addr;
 
     if (IN6_IS_ADDR_V4MAPPED(address) || (IN6_IS_ADDR_V4COMPAT(address) && !IN6_IS_ADDR_LOOPBACK(address)))
-        return refuses_v4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15], loopback, link_local,
-                          why);
+        return refuses_v4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15], loopback,
+                          link_local, why);
     if (loopback && (IN6_IS_ADDR_LOOPBACK(address) || IN6_IS_ADDR_UNSPECIFIED(address))) {
         *why = "a loopback address";
         return true;

@@ -36,7 +36,8 @@ void failure_timeout(struct error *err, const char *place, enum failure_phase ph
 
 void failure_refused(struct error *err, const char *place)
 {
-    error_set(err, ERROR_UNREACHABLE, "%.200s: connection refused; check that the server runs and listens there", place);
+    error_set(err, ERROR_UNREACHABLE, "%.200s: connection refused; check that the server runs and listens there",
+              place);
 }
 
 void failure_egress(struct error *err, const char *place, const char *why)
@@ -46,14 +47,15 @@ void failure_egress(struct error *err, const char *place, const char *why)
 
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes)
 {
-    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (HTTP_BODY_MAX_BYTES); ask for less", place,
-              limit_bytes);
+    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (HTTP_BODY_MAX_BYTES); ask for less",
+              place, limit_bytes);
 }
 
 void failure_header_limit(struct error *err, const char *place)
 {
-    error_set(err, ERROR_LIMIT, "%.200s: the header lines of the answer are larger than %d bytes (HTTP_HEADERS_MAX_BYTES)",
-              place, HTTP_HEADERS_MAX_BYTES);
+    error_set(err, ERROR_LIMIT,
+              "%.200s: the header lines of the answer are larger than %d bytes (HTTP_HEADERS_MAX_BYTES)", place,
+              HTTP_HEADERS_MAX_BYTES);
 }
 
 void failure_idle(struct error *err, const char *place, int64_t timeout_ms)
@@ -61,14 +63,15 @@ void failure_idle(struct error *err, const char *place, int64_t timeout_ms)
     char span[32];
 
     write_span(timeout_ms, span, sizeof span);
-    error_set(err, ERROR_UNREACHABLE, "%.200s: no byte in either direction for %s; check the server, or allow more time",
-              place, span);
+    error_set(err, ERROR_UNREACHABLE,
+              "%.200s: no byte in either direction for %s; check the server, or allow more time", place, span);
 }
 
 void failure_write_limit(struct error *err, const char *place)
 {
-    error_set(err, ERROR_LIMIT, "%.200s: more than %d bytes wait to be sent (STREAM_WRITE_MAX_BYTES); the server does not read",
-              place, STREAM_WRITE_MAX_BYTES);
+    error_set(err, ERROR_LIMIT,
+              "%.200s: more than %d bytes wait to be sent (STREAM_WRITE_MAX_BYTES); the server does not read", place,
+              STREAM_WRITE_MAX_BYTES);
 }
 
 void stream_place(const struct stream_request *request, char *out, size_t size)

@@ -15,7 +15,9 @@
 #include "base/map.h"
 #include "net/implement.h"
 
-enum { LANES_KEPT = 1024 }; /* lanes without tickets are kept up to here, because their destinations will be asked again */
+enum {
+    LANES_KEPT = 1024
+}; /* lanes without tickets are kept up to here, because their destinations will be asked again */
 
 struct gate_lane {
     char *destination;

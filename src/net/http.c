@@ -267,7 +267,8 @@ void http_exchange_ended(struct exchange *exchange, CURLcode result)
 }
 
 /* ---- the client ---- */
-struct exchange *http_client_ask(struct http_client *client, const struct http_request *request, http_done *done, void *arg)
+struct exchange *http_client_ask(struct http_client *client, const struct http_request *request, http_done *done,
+                                 void *arg)
 {
     struct exchange *exchange = mem_alloc(sizeof *exchange);
 

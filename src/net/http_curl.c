@@ -31,8 +31,8 @@
 #include "net/http_internal.h"
 
 enum {
-    SLOTS_KEPT = 128,            /* easy handles that wait for work; each about 10 KB */
-    BODY_KEPT_BYTES = 64 * 1024, /* a larger answer's buffer is given back */
+    SLOTS_KEPT = 128,                        /* easy handles that wait for work; each about 10 KB */
+    BODY_KEPT_BYTES = 64 * 1024,             /* a larger answer's buffer is given back */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
 
@@ -40,7 +40,7 @@ struct socket_watch {
     struct event read, write;
     struct http_client *client;
     int fd;
-    int wanted; /* CURL_CSELECT_IN | CURL_CSELECT_OUT */
+    int wanted;         /* CURL_CSELECT_IN | CURL_CSELECT_OUT */
     bool reads, writes; /* in epoll */
     bool ours;          /* opened by us, and so closed by us too: may stay in epoll between exchanges */
 };
@@ -123,7 +123,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         act(watch->client, fd, CURL_CSELECT_IN);
         return;
     }
-    event_del(&watch->read); /* nobody waits: the server closed, which is found out when the connection is wanted again */
+    event_del(
+        &watch->read); /* nobody waits: the server closed, which is found out when the connection is wanted again */
     watch->reads = false;
 }
 
@@ -278,7 +279,8 @@ static void tell_lasting_options(struct http_slot *slot)
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, slot);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name that is still looked up is left to its thread, not waited for */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a name that is still looked up is left to its thread, not waited for */
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->why);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -529,7 +531,8 @@ static void tell_version_and_time(struct http_slot *slot, const struct http_call
     if (slot->timeout_ms != timeout_ms)
         curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     slot->timeout_ms = timeout_ms;
-    if (timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS || slot->has_connect_timeout) { /* one more timer for each: only if needed */
+    if (timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS ||
+        slot->has_connect_timeout) { /* one more timer for each: only if needed */
         slot->has_connect_timeout = timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS;
         curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS, slot->has_connect_timeout ? (long)timeout_ms : 0L);
     }

@@ -102,8 +102,8 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
                   call->place);
         break;
     case CURLE_COULDNT_RESOLVE_PROXY:
-        error_set(err, ERROR_UNREACHABLE, "%.200s: the name of the proxy cannot be resolved; check HTTP_PROXY and HTTPS_PROXY",
-                  call->place);
+        error_set(err, ERROR_UNREACHABLE,
+                  "%.200s: the name of the proxy cannot be resolved; check HTTP_PROXY and HTTPS_PROXY", call->place);
         break;
     case CURLE_PROXY:
         error_set(err, ERROR_UNREACHABLE, "%.200s: the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY",
@@ -116,12 +116,14 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-        error_set(err, ERROR_UNREACHABLE, "%.200s: the connection broke before the answer was complete; look at the "
-                                          "server's log",
+        error_set(err, ERROR_UNREACHABLE,
+                  "%.200s: the connection broke before the answer was complete; look at the "
+                  "server's log",
                   call->place);
         break;
     case CURLE_URL_MALFORMAT:
-        error_set(err, ERROR_INVALID, "%.200s: the URL cannot be read; write it like http://host:port/path", call->place);
+        error_set(err, ERROR_INVALID, "%.200s: the URL cannot be read; write it like http://host:port/path",
+                  call->place);
         break;
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WRITE_ERROR:

@@ -18,10 +18,10 @@ struct exchange {
     struct gate_ticket ticket;
     struct http_call *call;
     struct tls_profile *profile;
-    struct http_slot *slot;      /* while it is on the wire */
-    struct timer *patience;      /* while it waits at the gate */
+    struct http_slot *slot;          /* while it is on the wire */
+    struct timer *patience;          /* while it waits at the gate */
     int64_t started_ms, deadline_ms; /* ticks */
-    http_done *done;             /* NULL: cancelled */
+    http_done *done;                 /* NULL: cancelled */
     void *arg;
     bool failing; /* known to fail, and told in a later turn */
     struct error error;
@@ -64,7 +64,7 @@ struct http_client {
     size_t free_slot_count;
     struct event *kick; /* runs what was started in this turn, and tells of what is known to fail */
     bool kicked, curl_is_due;
-    struct timer *timer; /* the library's */
+    struct timer *timer;           /* the library's */
     struct socket_watch **watches; /* by descriptor */
     size_t watch_room;
     char *http_proxy, *https_proxy, *no_proxy, *user_agent;

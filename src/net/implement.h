@@ -19,7 +19,7 @@
 #include "net/transport.h"
 
 /* From a member back to the struct it is part of. */
-#define owner_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define owner_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* ---- due heap ---- */
 struct due { /* part of what is due; zeroed before its first use */
@@ -35,7 +35,7 @@ struct due_heap { /* zeroed: empty */
 void due_set(struct due_heap *heap, struct due *due, int64_t at_ms); /* replaces an earlier setting */
 void due_clear(struct due_heap *heap, struct due *due);              /* nothing if it is not set */
 struct due *due_first(const struct due_heap *heap);                  /* NULL: empty */
-void due_heap_done(struct due_heap *heap);                           /* frees the heap's own memory, not what is in it */
+void due_heap_done(struct due_heap *heap); /* frees the heap's own memory, not what is in it */
 
 /* ---- gate ---- */
 struct gate;
@@ -56,16 +56,17 @@ size_t gate_under_way(const struct gate *gate);
 size_t gate_waiting(const struct gate *gate);
 
 /* ---- requests ---- */
-struct http_call {              /* one block: freed as a whole */
-    struct http_request request; /* all texts are copies; secrets are references; timeout and body limit are filled in */
-    const char *place;          /* "prom:9090": for messages, and what is counted at the gate */
-    const char *origin;         /* "http://prom:9090": what secrets are bound to */
-    const char *scheme, *host;  /* lower case; host of IPv6 without brackets; of http+unix the path of the socket */
+struct http_call { /* one block: freed as a whole */
+    struct http_request
+        request;               /* all texts are copies; secrets are references; timeout and body limit are filled in */
+    const char *place;         /* "prom:9090": for messages, and what is counted at the gate */
+    const char *origin;        /* "http://prom:9090": what secrets are bound to */
+    const char *scheme, *host; /* lower case; host of IPv6 without brackets; of http+unix the path of the socket */
     int port;
-    const char *user;           /* "name:password@" in request.url, user_length bytes of it */
+    const char *user; /* "name:password@" in request.url, user_length bytes of it */
     size_t user_length;
-    const char *path;           /* in request.url: what follows the port */
-    int redirects;              /* followed so far */
+    const char *path; /* in request.url: what follows the port */
+    int redirects;    /* followed so far */
 };
 /* NULL and *err (ERROR_INVALID) for a URL, method or header that cannot be sent. Nothing in err comes from a secret. */
 struct http_call *http_call_new(const struct http_request *request, struct error *err);
@@ -73,7 +74,8 @@ void http_call_free(struct http_call *call); /* NULL is fine */
 bool http_status_redirects(int status);
 /* What to ask after a redirecting answer with this Location: secrets, cookies and the client certificate stay behind when the
    origin changes; POST becomes GET except for 307 and 308. NULL and *err: it must not be followed. `call` stays as it was. */
-struct http_call *http_call_redirected(const struct http_call *call, int status, const char *location, struct error *err);
+struct http_call *http_call_redirected(const struct http_call *call, int status, const char *location,
+                                       struct error *err);
 
 /* ---- failures: each sets *err ---- */
 enum failure_phase { PHASE_QUEUED, PHASE_RESOLVING, PHASE_CONNECTING, PHASE_TLS, PHASE_WAITING, PHASE_READING };

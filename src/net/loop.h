@@ -40,19 +40,40 @@ struct loop { /* first member of every implementation */
     const struct loop_ops *ops;
 };
 
-static inline int64_t loop_now_ms(struct loop *l) { return l->ops->now_ms(l); }
-static inline int64_t loop_ticks_ms(struct loop *l) { return l->ops->ticks_ms(l); }
-static inline struct timer *loop_timer_new(struct loop *l, loop_callback *f, void *arg) { return l->ops->timer_new(l, f, arg); }
+static inline int64_t loop_now_ms(struct loop *l)
+{
+    return l->ops->now_ms(l);
+}
+static inline int64_t loop_ticks_ms(struct loop *l)
+{
+    return l->ops->ticks_ms(l);
+}
+static inline struct timer *loop_timer_new(struct loop *l, loop_callback *f, void *arg)
+{
+    return l->ops->timer_new(l, f, arg);
+}
 struct timer_head { /* first member of every implementation's timer */
     struct loop *loop;
 };
 void loop_timer_set(struct timer *timer, int64_t after_ms);
 void loop_timer_stop(struct timer *timer);
 void loop_timer_free(struct timer *timer);
-static inline void loop_post(struct loop *l, loop_callback *f, void *arg) { l->ops->post(l, f, arg); }
-static inline void loop_run(struct loop *l) { l->ops->run(l); }
-static inline void loop_stop(struct loop *l) { l->ops->stop(l); }
-static inline void loop_free(struct loop *l) { l->ops->free(l); }
+static inline void loop_post(struct loop *l, loop_callback *f, void *arg)
+{
+    l->ops->post(l, f, arg);
+}
+static inline void loop_run(struct loop *l)
+{
+    l->ops->run(l);
+}
+static inline void loop_stop(struct loop *l)
+{
+    l->ops->stop(l);
+}
+static inline void loop_free(struct loop *l)
+{
+    l->ops->free(l);
+}
 
 /* The real loop. */
 bool loop_new_real(struct loop **out, struct error *err);

@@ -14,7 +14,8 @@ struct tls_profile;
 struct tls_pool *tls_pool_new(const char *const *ca_directories); /* minimum version from KEDA_HTTP_MIN_TLS_VERSION */
 void tls_pool_free(struct tls_pool *pool);
 /* The profile of this identity (NULL: nothing special), with a reference. *err is ERROR_INVALID for PEM that cannot be used. */
-bool tls_profile_get(struct tls_pool *pool, const struct tls_identity *identity, struct tls_profile **out, struct error *err);
+bool tls_profile_get(struct tls_pool *pool, const struct tls_identity *identity, struct tls_profile **out,
+                     struct error *err);
 void tls_profile_unref(struct tls_profile *profile); /* NULL is fine */
 /* Differs between any two profiles and is never used again. */
 uint64_t tls_profile_number(const struct tls_profile *profile);
@@ -38,14 +39,16 @@ struct http_client_options {
 };
 bool http_client_new(const struct http_client_options *options, struct http_client **out, struct error *err);
 void http_client_free(struct http_client *client); /* cancels all */
-struct exchange *http_client_ask(struct http_client *client, const struct http_request *request, http_done *done, void *arg);
+struct exchange *http_client_ask(struct http_client *client, const struct http_request *request, http_done *done,
+                                 void *arg);
 void http_client_cancel(struct exchange *exchange);
 
 /* What egress rules say of an address; *why is static text. */
 struct sockaddr;
 bool egress_refuses(const struct sockaddr *address, bool loopback, bool link_local, const char **why);
 
-bool egress_refuses_host(const char *host, bool loopback, bool link_local, const char **why); /* only if it is an address */
+bool egress_refuses_host(const char *host, bool loopback, bool link_local,
+                         const char **why); /* only if it is an address */
 
 /* ---- streams ---- */
 struct stream_client;
@@ -56,7 +59,7 @@ struct stream_client_options {
     bool refuse_loopback, refuse_link_local;
 };
 struct stream_client *stream_client_new(const struct stream_client_options *options); /* NULL: no file descriptor */
-void stream_client_free(struct stream_client *client); /* closes all */
+void stream_client_free(struct stream_client *client);                                /* closes all */
 struct stream *stream_client_open(struct stream_client *client, const struct stream_request *request);
 void stream_client_write(struct stream *stream, const void *bytes, size_t length);
 void stream_client_close(struct stream *stream);

@@ -103,7 +103,8 @@ static bool read_authority(const char *text, size_t length, struct url_parts *ou
     if (text < end && *text == '[') {
         const char *close = memchr(text, ']', (size_t)(end - text));
 
-        if (!close || (close + 1 < end && close[1] != ':') || !host_is_clean(text + 1, (size_t)(close - text - 1), ":.%"))
+        if (!close || (close + 1 < end && close[1] != ':') ||
+            !host_is_clean(text + 1, (size_t)(close - text - 1), ":.%"))
             return url_fails(err, "has an IPv6 address that cannot be read");
         out->brackets = true;
         out->host_length = (size_t)(close + 1 - text);
@@ -164,8 +165,8 @@ static bool check_header(const struct http_header *header, struct error *err)
         return error_set(err, ERROR_INVALID, "'%.60s' is no name for an HTTP header; use letters, digits and -",
                          header->name ? header->name : "");
     if (header->value && !is_one_line(header->value, strlen(header->value)))
-        return error_set(err, ERROR_INVALID, "the value of header %.60s has a line break or control character; remove it",
-                         header->name);
+        return error_set(err, ERROR_INVALID,
+                         "the value of header %.60s has a line break or control character; remove it", header->name);
     if (header->secret && !is_one_line(secret_reveal(header->secret), secret_length(header->secret)))
         return error_set(err, ERROR_INVALID,
                          "the secret for header %.60s has a line break or control character; often it is the last "
@@ -244,7 +245,8 @@ static char *copy_headers(struct http_call *call, const struct http_request *fro
     return place;
 }
 
-static char *copy_identity(struct http_call *call, const struct tls_identity *from, struct tls_identity *to, char *place)
+static char *copy_identity(struct http_call *call, const struct tls_identity *from, struct tls_identity *to,
+                           char *place)
 {
     if (!from)
         return place;
@@ -303,8 +305,8 @@ static char *copy_destination(struct http_call *call, const struct url_parts *pa
     if (socket)
         wrote = snprintf(place, (size_t)(end - place), "%s://%s", parts->scheme, host);
     else
-        wrote = snprintf(place, (size_t)(end - place), parts->brackets ? "%s://[%s]:%d" : "%s://%s:%d", parts->scheme, host,
-                         parts->port);
+        wrote = snprintf(place, (size_t)(end - place), parts->brackets ? "%s://[%s]:%d" : "%s://%s:%d", parts->scheme,
+                         host, parts->port);
     call->place = call->origin + strlen(parts->scheme) + 3;
     assert(wrote > 0 && wrote < end - place);
     return place + wrote + 1;
@@ -391,9 +393,10 @@ static bool is_one_of(const char *name, const char *const *names)
 
 static size_t keep_headers(const struct http_call *call, bool same_origin, bool keep_body, struct http_header *out)
 {
-    static const char *const of_the_origin[] = {"authorization", "cookie", "cookie2", "www-authenticate",
-                                                "proxy-authorization", "host", NULL};
-    static const char *const of_the_body[] = {"content-type", "content-length", "content-encoding", "transfer-encoding", NULL};
+    static const char *const of_the_origin[] = {"authorization",       "cookie", "cookie2", "www-authenticate",
+                                                "proxy-authorization", "host",   NULL};
+    static const char *const of_the_body[] = {"content-type", "content-length", "content-encoding", "transfer-encoding",
+                                              NULL};
     size_t count = 0;
 
     for (size_t i = 0; i < call->request.header_count; i++) {
@@ -420,10 +423,12 @@ static bool may_follow(const struct http_call *call, const struct http_call *nex
     return true;
 }
 
-struct http_call *http_call_redirected(const struct http_call *call, int status, const char *location, struct error *err)
+struct http_call *http_call_redirected(const struct http_call *call, int status, const char *location,
+                                       struct error *err)
 {
     const struct http_request *old = &call->request;
-    bool keep_method = status == 307 || status == 308 || strcmp(old->method, "GET") == 0 || strcmp(old->method, "HEAD") == 0;
+    bool keep_method =
+        status == 307 || status == 308 || strcmp(old->method, "GET") == 0 || strcmp(old->method, "HEAD") == 0;
     struct http_header *headers = mem_array(old->header_count + 1, sizeof *headers);
     char *url = resolve_location(old->url, location);
     struct http_request request = *old;

@@ -65,7 +65,8 @@ struct server {
     size_t route_count;
     struct connection connections[SERVER_CONNECTIONS_MAX]; /* those noted; some may have ended */
     size_t connection_count;
-    struct bufferevent *newcomers[SERVER_CONNECTIONS_MAX]; /* of this turn: evhttp is about to give them their descriptors */
+    struct bufferevent
+        *newcomers[SERVER_CONNECTIONS_MAX]; /* of this turn: evhttp is about to give them their descriptors */
     size_t newcomer_count;
     struct event *note_newcomers;
     bool full;
@@ -344,12 +345,27 @@ static const char *status_words(int status)
     static const struct {
         int status;
         const char *words;
-    } rows[] = {{200, "OK"},          {201, "Created"},           {202, "Accepted"},        {204, "No Content"},
-                {301, "Moved Permanently"}, {302, "Found"},       {304, "Not Modified"},    {307, "Temporary Redirect"},
-                {400, "Bad Request"}, {401, "Unauthorized"},      {403, "Forbidden"},       {404, "Not Found"},
-                {405, "Method Not Allowed"}, {409, "Conflict"},   {413, "Content Too Large"}, {415, "Unsupported Media Type"},
-                {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
-                {501, "Not Implemented"}, {503, "Service Unavailable"}};
+    } rows[] = {{200, "OK"},
+                {201, "Created"},
+                {202, "Accepted"},
+                {204, "No Content"},
+                {301, "Moved Permanently"},
+                {302, "Found"},
+                {304, "Not Modified"},
+                {307, "Temporary Redirect"},
+                {400, "Bad Request"},
+                {401, "Unauthorized"},
+                {403, "Forbidden"},
+                {404, "Not Found"},
+                {405, "Method Not Allowed"},
+                {409, "Conflict"},
+                {413, "Content Too Large"},
+                {415, "Unsupported Media Type"},
+                {422, "Unprocessable Content"},
+                {429, "Too Many Requests"},
+                {500, "Internal Server Error"},
+                {501, "Not Implemented"},
+                {503, "Service Unavailable"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].status == status)
@@ -508,10 +524,11 @@ static bool listen_at(struct server *server, const struct sockaddr *address, soc
     struct evconnlistener *listener;
 
     if (server->listener_count == LISTENERS_MAX)
-        return error_set(err, ERROR_LIMIT, "%.200s: a server listens at no more than %d addresses", name, LISTENERS_MAX);
+        return error_set(err, ERROR_LIMIT, "%.200s: a server listens at no more than %d addresses", name,
+                         LISTENERS_MAX);
     listener = evconnlistener_new_bind(loop_event_base(server->loop), NULL, NULL,
-                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG, address,
-                                       (int)length);
+                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG,
+                                       address, (int)length);
     if (!listener)
         return error_set(err, errno == EADDRINUSE || errno == EACCES ? ERROR_INVALID : ERROR_INTERNAL,
                          "cannot listen at %.200s: %s; choose another address", name, strerror(errno));
@@ -540,7 +557,8 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     const char *colon = strrchr(address, ':');
     size_t length;
 
-    if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > 65535)
+    if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strtol(colon + 1, NULL, 10) > 65535)
         return false;
     length = (size_t)(colon - address);
     if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
@@ -566,10 +584,11 @@ bool server_listen_tcp(struct server *server, const char *address, struct error 
     bool listens = false;
 
     if (!split_address(address, host, sizeof host, &port))
-        return error_set(err, ERROR_INVALID, "'%.100s' is no address to listen at; write host:port, such as 127.0.0.1:8642",
-                         address);
+        return error_set(err, ERROR_INVALID,
+                         "'%.100s' is no address to listen at; write host:port, such as 127.0.0.1:8642", address);
     if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0)
-        return error_set(err, ERROR_INVALID, "'%.100s': this host is not known here; use an address of this machine", address);
+        return error_set(err, ERROR_INVALID, "'%.100s': this host is not known here; use an address of this machine",
+                         address);
     for (const struct addrinfo *a = found; a && !listens; a = a->ai_next)
         listens = listen_at(server, a->ai_addr, a->ai_addrlen, address, err);
     freeaddrinfo(found);
@@ -591,7 +610,8 @@ static bool make_way(const struct sockaddr_un *address, struct error *err)
         return error_set(err, ERROR_INVALID, "%.108s exists and is no socket; remove it or choose another path",
                          address->sun_path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    answers = fd >= 0 && (connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) == 0 || errno == EAGAIN);
+    answers = fd >= 0 &&
+              (connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) == 0 || errno == EAGAIN);
     if (fd >= 0)
         close(fd);
     if (answers)
@@ -610,8 +630,9 @@ bool server_listen_unix(struct server *server, const char *path, struct error *e
 
     assert(!server->unix_path);
     if (strlen(path) >= sizeof address.sun_path)
-        return error_set(err, ERROR_INVALID, "%.200s: the path of a Unix socket has at most %zu characters; use a shorter "
-                                             "--data-dir",
+        return error_set(err, ERROR_INVALID,
+                         "%.200s: the path of a Unix socket has at most %zu characters; use a shorter "
+                         "--data-dir",
                          path, sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
     if (!make_way(&address, err))

@@ -18,8 +18,8 @@ struct server;
 struct text;
 
 struct server_request {
-    const char *method, *path;             /* decoded path without query */
-    const char *segments[8];               /* what stood in place of each "@" in the route, percent-decoded */
+    const char *method, *path; /* decoded path without query */
+    const char *segments[8];   /* what stood in place of each "@" in the route, percent-decoded */
     size_t segment_count;
     const char *body;
     size_t body_length;
@@ -27,9 +27,9 @@ struct server_request {
 };
 struct server_answer { /* filled by the handler; 200 and "application/json" if it says nothing */
     int status;
-    const char *content_type;  /* static text */
+    const char *content_type; /* static text */
     struct text *body;
-    const char *allow;         /* for 405 */
+    const char *allow; /* for 405 */
 };
 /* The query parameter's first value, decoded, valid during the handler; NULL if absent. */
 const char *server_query(const struct server_request *request, const char *name);
@@ -43,7 +43,8 @@ void server_free(struct server *server);
 void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg);
 /* "host:port", port 0 takes a free one. The address bound is server_address(). */
 bool server_listen_tcp(struct server *server, const char *address, struct error *err);
-bool server_listen_unix(struct server *server, const char *path, struct error *err); /* mode 0600; a stale socket is replaced */
+bool server_listen_unix(struct server *server, const char *path,
+                        struct error *err); /* mode 0600; a stale socket is replaced */
 const char *server_address(const struct server *server);
 
 #endif

@@ -49,7 +49,7 @@ struct stream {
     struct error failure;
 };
 
-struct lookup { /* arg of the job; the worker touches name, port, result and found only */
+struct lookup {            /* arg of the job; the worker touches name, port, result and found only */
     struct stream *stream; /* NULL: nobody waits any more */
     struct job *job;
     char *name, port[16];
@@ -222,8 +222,8 @@ static void explain_tls(struct stream *stream)
     if (code)
         ERR_put_error(ERR_GET_LIB(code), 0, ERR_GET_REASON(code), __FILE__, __LINE__);
     tls_reason(ssl, why, sizeof why);
-    error_set(&stream->failure, ERROR_UNREACHABLE, "%.120s: TLS: %.120s; check the certificates of both sides", stream->place,
-              why);
+    error_set(&stream->failure, ERROR_UNREACHABLE, "%.120s: TLS: %.120s; check the certificates of both sides",
+              stream->place, why);
 }
 
 static void on_event(struct bufferevent *carrier, short what, void *arg)
@@ -245,7 +245,8 @@ static void on_event(struct bufferevent *carrier, short what, void *arg)
         end(stream, STREAM_CLOSED_BY_PEER, NULL);
     } else {
         error_set(&stream->failure, ERROR_UNREACHABLE, "%.200s: the connection broke: %s", stream->place,
-                  stream->request.tls && bufferevent_get_openssl_error(stream->carrier) ? "TLS failed" : strerror(number));
+                  stream->request.tls && bufferevent_get_openssl_error(stream->carrier) ? "TLS failed"
+                                                                                        : strerror(number));
         end_failed(stream);
     }
 }
@@ -261,7 +262,8 @@ static void carry(struct stream *stream)
 
         stream->phase = PHASE_TLS;
         if (ssl)
-            stream->carrier = bufferevent_openssl_socket_new(base, stream->fd, ssl, BUFFEREVENT_SSL_CONNECTING, options);
+            stream->carrier =
+                bufferevent_openssl_socket_new(base, stream->fd, ssl, BUFFEREVENT_SSL_CONNECTING, options);
         if (stream->carrier)
             bufferevent_openssl_set_allow_dirty_shutdown(stream->carrier, 1);
         else
@@ -316,7 +318,8 @@ static bool start_connect(struct stream *stream, const struct sockaddr *address,
     stream->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (stream->fd >= 0 && (connect(stream->fd, address, length) == 0 || errno == EINPROGRESS)) {
         stream->client->options.stats->connections_opened++;
-        event_assign(stream->step, loop_event_base(stream->client->options.loop), stream->fd, EV_WRITE, on_connected, stream);
+        event_assign(stream->step, loop_event_base(stream->client->options.loop), stream->fd, EV_WRITE, on_connected,
+                     stream);
         event_add(stream->step, NULL);
         return true;
     }
@@ -362,7 +365,8 @@ static void connect_unix(struct stream *stream)
     end_failed(stream);
 }
 
-static const struct addrinfo lookup_hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+static const struct addrinfo lookup_hints = {
+    .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
 
 static void look_up(void *arg) /* on a worker */
 {
@@ -381,8 +385,8 @@ static void on_lookup(void *arg, bool timed_out)
     if (timed_out)
         return; /* the stream's own timer is due in this very moment and says so */
     if (lookup->result != 0) {
-        error_set(&stream->failure, ERROR_UNREACHABLE, "%.200s: the name cannot be resolved; check the name and the DNS server",
-                  stream->place);
+        error_set(&stream->failure, ERROR_UNREACHABLE,
+                  "%.200s: the name cannot be resolved; check the name and the DNS server", stream->place);
         end_failed(stream);
         return;
     }
@@ -421,8 +425,8 @@ static void resolve(struct stream *stream)
     lookup->name = mem_copy(stream->request.host);
     snprintf(lookup->port, sizeof lookup->port, "%s", port);
     stream->lookup = lookup;
-    lookup->job = workers_start(stream->client->resolver, lookup->name, stream->request.connect_timeout_ms, look_up, on_lookup,
-                                release_lookup, lookup);
+    lookup->job = workers_start(stream->client->resolver, lookup->name, stream->request.connect_timeout_ms, look_up,
+                                on_lookup, release_lookup, lookup);
 }
 
 static void start(evutil_socket_t fd, short what, void *arg)

@@ -34,7 +34,7 @@ struct tls_profile {
     struct tls_identity identity;       /* a copy */
     X509_STORE *store;
     X509 *certificate;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     EVP_PKEY *key;
     SSL_CTX *context; /* for streams, made when first needed */
 };
@@ -44,8 +44,8 @@ struct tls_pool {
     size_t count;
     uint64_t last_number;
     int min_version;
-    STACK_OF(X509) *extra; /* from the --ca-dir folders */
-    X509_STORE *store;     /* the system's and extra */
+    STACK_OF(X509) * extra; /* from the --ca-dir folders */
+    X509_STORE *store;      /* the system's and extra */
 };
 
 /* ---- PEM ---- */
@@ -58,7 +58,7 @@ static BIO *open_pem(const char *bytes, size_t length)
 }
 
 /* All certificates of a text, in order. */
-static size_t read_certificates(const char *pem, size_t length, STACK_OF(X509) *out)
+static size_t read_certificates(const char *pem, size_t length, STACK_OF(X509) * out)
 {
     BIO *bio = open_pem(pem, length);
     X509 *certificate;
@@ -95,7 +95,7 @@ static EVP_PKEY *read_key(const struct secret *pem, const struct secret *passwor
 }
 
 /* ---- the pool of trust ---- */
-static void read_ca_file(const char *path, STACK_OF(X509) *out)
+static void read_ca_file(const char *path, STACK_OF(X509) * out)
 {
     FILE *file = fopen(path, "re");
     struct text pem;
@@ -113,7 +113,7 @@ static void read_ca_file(const char *path, STACK_OF(X509) *out)
 }
 
 /* A folder that does not exist is none; names starting with ".." are Kubernetes' own (_common.md 7). */
-static void read_ca_directory(const char *path, STACK_OF(X509) *out)
+static void read_ca_directory(const char *path, STACK_OF(X509) * out)
 {
     DIR *directory = opendir(path);
     struct dirent *entry;
@@ -132,7 +132,7 @@ static void read_ca_directory(const char *path, STACK_OF(X509) *out)
         closedir(directory);
 }
 
-static void add_all(X509_STORE *store, const STACK_OF(X509) *certificates)
+static void add_all(X509_STORE *store, const STACK_OF(X509) * certificates)
 {
     for (int i = 0; i < sk_X509_num(certificates); i++)
         X509_STORE_add_cert(store, sk_X509_value(certificates, i));
@@ -155,7 +155,8 @@ static int min_version_from_environment(void)
     static const struct {
         const char *name;
         int version;
-    } versions[] = {{"TLS10", TLS1_VERSION}, {"TLS11", TLS1_1_VERSION}, {"TLS12", TLS1_2_VERSION}, {"TLS13", TLS1_3_VERSION}};
+    } versions[] = {
+        {"TLS10", TLS1_VERSION}, {"TLS11", TLS1_1_VERSION}, {"TLS12", TLS1_2_VERSION}, {"TLS13", TLS1_3_VERSION}};
     const char *wanted = getenv("KEDA_HTTP_MIN_TLS_VERSION");
 
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++)
@@ -243,24 +244,27 @@ static bool load_client(struct tls_profile *profile, struct error *err)
         return true; /* used only when both are there (_common.md 7) */
     profile->chain = sk_X509_new_null();
     if (read_certificates(identity->certificate_pem, strlen(identity->certificate_pem), profile->chain) == 0)
-        return error_set(err, ERROR_INVALID, "the TLS client certificate has no certificate in PEM form; "
-                                             "it starts with -----BEGIN CERTIFICATE-----");
+        return error_set(err, ERROR_INVALID,
+                         "the TLS client certificate has no certificate in PEM form; "
+                         "it starts with -----BEGIN CERTIFICATE-----");
     profile->certificate = sk_X509_shift(profile->chain);
     profile->key = read_key(identity->key_pem, identity->key_password);
     if (!profile->key)
         return error_set(err, ERROR_INVALID, "the TLS client key cannot be read as PEM%s",
-                         identity->key_password ? ", or its password is wrong" : "; if it is encrypted, give the password");
+                         identity->key_password ? ", or its password is wrong"
+                                                : "; if it is encrypted, give the password");
     if (X509_check_private_key(profile->certificate, profile->key) != 1) {
         ERR_clear_error();
-        return error_set(err, ERROR_INVALID, "the TLS client key does not belong to the client certificate; "
-                                             "take both from the same Secret");
+        return error_set(err, ERROR_INVALID,
+                         "the TLS client key does not belong to the client certificate; "
+                         "take both from the same Secret");
     }
     return true;
 }
 
 static bool load_trust(struct tls_profile *profile, struct error *err)
 {
-    STACK_OF(X509) *certificates;
+    STACK_OF(X509) * certificates;
     const char *pem = profile->identity.ca_pem;
 
     if (!pem || !*pem) {
@@ -275,8 +279,9 @@ static bool load_trust(struct tls_profile *profile, struct error *err)
         ERR_clear_error(); /* the same certificate twice is no mistake */
     }
     sk_X509_pop_free(certificates, X509_free);
-    return profile->store || error_set(err, ERROR_INVALID, "the TLS ca has no certificate in PEM form; "
-                                                           "it starts with -----BEGIN CERTIFICATE-----");
+    return profile->store || error_set(err, ERROR_INVALID,
+                                       "the TLS ca has no certificate in PEM form; "
+                                       "it starts with -----BEGIN CERTIFICATE-----");
 }
 
 static const char *copy_or_null(const char *string)
@@ -296,7 +301,8 @@ static bool load_profile(struct tls_pool *pool, const struct tls_identity *ident
     profile->identity.certificate_pem = copy_or_null(identity->certificate_pem);
     profile->identity.server_name = copy_or_null(identity->server_name);
     profile->identity.key_pem = identity->key_pem ? secret_ref((struct secret *)identity->key_pem) : NULL;
-    profile->identity.key_password = identity->key_password ? secret_ref((struct secret *)identity->key_password) : NULL;
+    profile->identity.key_password =
+        identity->key_password ? secret_ref((struct secret *)identity->key_password) : NULL;
     if (!load_trust(profile, err) || !load_client(profile, err)) {
         free_profile(profile);
         return false;
@@ -316,7 +322,8 @@ static struct tls_profile **find(struct tls_pool *pool, const struct tls_identit
     return NULL;
 }
 
-bool tls_profile_get(struct tls_pool *pool, const struct tls_identity *identity, struct tls_profile **out, struct error *err)
+bool tls_profile_get(struct tls_pool *pool, const struct tls_identity *identity, struct tls_profile **out,
+                     struct error *err)
 {
     static const struct tls_identity nothing_special;
     struct tls_profile **at, *profile;
@@ -375,7 +382,8 @@ bool tls_profile_apply(const struct tls_profile *profile, SSL_CTX *context)
         return false;
     if (!profile->certificate)
         return true;
-    if (SSL_CTX_use_certificate(context, profile->certificate) != 1 || SSL_CTX_use_PrivateKey(context, profile->key) != 1)
+    if (SSL_CTX_use_certificate(context, profile->certificate) != 1 ||
+        SSL_CTX_use_PrivateKey(context, profile->key) != 1)
         return false;
     for (int i = 0; i < sk_X509_num(profile->chain); i++)
         if (SSL_CTX_add1_chain_cert(context, sk_X509_value(profile->chain, i)) != 1)

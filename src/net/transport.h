@@ -27,12 +27,12 @@ struct text;
 struct transport;
 
 /* ---- TLS ---- */
-struct tls_identity { /* NULL where nothing is special. Immutable, counted by its owner, compared by content */
-    bool insecure;                          /* unsafeSsl: skips chain and host verification */
-    const char *ca_pem;                     /* added to the system's pool, or NULL */
-    const char *certificate_pem;            /* client certificate, or NULL */
+struct tls_identity {   /* NULL where nothing is special. Immutable, counted by its owner, compared by content */
+    bool insecure;      /* unsafeSsl: skips chain and host verification */
+    const char *ca_pem; /* added to the system's pool, or NULL */
+    const char *certificate_pem; /* client certificate, or NULL */
     const struct secret *key_pem, *key_password;
-    const char *server_name;                /* instead of the host, or NULL */
+    const char *server_name; /* instead of the host, or NULL */
 };
 
 /* ---- HTTP ---- */
@@ -40,24 +40,24 @@ struct http_header {
     const char *name, *value;
     const struct secret *secret; /* instead of value; "Bearer " and the like stand in value and come first */
 };
-struct http_request { /* everything is copied or referenced by transport_http before it returns */
-    const char *method;  /* "GET" */
-    const char *url;     /* absolute, already escaped; http, https, or "http+unix" never from a manifest */
+struct http_request {   /* everything is copied or referenced by transport_http before it returns */
+    const char *method; /* "GET" */
+    const char *url;    /* absolute, already escaped; http, https, or "http+unix" never from a manifest */
     const struct http_header *headers;
     size_t header_count;
-    const void *body;    /* or NULL */
+    const void *body; /* or NULL */
     size_t body_length;
     const struct tls_identity *tls;
-    int64_t timeout_ms;  /* of the whole exchange; 0: HTTP_TIMEOUT_MS */
+    int64_t timeout_ms;    /* of the whole exchange; 0: HTTP_TIMEOUT_MS */
     size_t body_max_bytes; /* of the answer; 0: HTTP_BODY_MAX_BYTES */
-    bool http2;          /* gRPC */
-    bool no_redirects;   /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
+    bool http2;            /* gRPC */
+    bool no_redirects;     /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
 };
-struct http_reply { /* valid during the callback only */
-    bool failed;           /* no answer: see error; the rest is empty */
-    struct error error;    /* UNREACHABLE, LIMIT, INVALID (a URL); names host and cause, never a secret */
+struct http_reply {     /* valid during the callback only */
+    bool failed;        /* no answer: see error; the rest is empty */
+    struct error error; /* UNREACHABLE, LIMIT, INVALID (a URL); names host and cause, never a secret */
     int status;
-    const char *body;      /* ends with a 0 byte that does not count; decoded (gzip, deflate) */
+    const char *body; /* ends with a 0 byte that does not count; decoded (gzip, deflate) */
     size_t body_length;
     const struct http_header *headers; /* names in lower case; of the last response */
     size_t header_count;
@@ -71,20 +71,22 @@ typedef void http_done(void *arg, const struct http_reply *reply);
 struct stream;
 enum stream_end { STREAM_CLOSED_BY_PEER, STREAM_FAILED, STREAM_TIMED_OUT };
 struct stream_request {
-    const char *host; /* name, IPv4, IPv6 without brackets, or a path that starts with '/' (Unix socket; local platform only) */
+    const char *
+        host; /* name, IPv4, IPv6 without brackets, or a path that starts with '/' (Unix socket; local platform only) */
     int port;
     bool tls;
     const struct tls_identity *identity;
     int64_t connect_timeout_ms, idle_timeout_ms; /* idle: no byte in either direction; 0: none */
     void (*on_open)(void *arg, struct stream *stream);
     void (*on_bytes)(void *arg, struct stream *stream, const char *bytes, size_t length);
-    void (*on_end)(void *arg, struct stream *stream, enum stream_end why, const struct error *error); /* once; then it is gone */
+    void (*on_end)(void *arg, struct stream *stream, enum stream_end why,
+                   const struct error *error); /* once; then it is gone */
     void *arg;
 };
 
 /* ---- blocking jobs ---- */
 struct job;
-typedef void job_work(void *arg);                 /* on a worker thread: touches nothing but its arg */
+typedef void job_work(void *arg); /* on a worker thread: touches nothing but its arg */
 /* On the loop's thread. timed_out: the work is still running and may still write to arg; done may only read what the work
    never writes. Its slot stays taken and is counted as stuck until the work returns. */
 typedef void job_done(void *arg, bool timed_out);
@@ -108,11 +110,15 @@ struct transport { /* first member of every implementation */
     const struct transport_ops *ops;
 };
 
-static inline struct exchange *transport_http(struct transport *t, const struct http_request *r, http_done *done, void *arg)
+static inline struct exchange *transport_http(struct transport *t, const struct http_request *r, http_done *done,
+                                              void *arg)
 {
     return t->ops->http(t, r, done, arg);
 }
-static inline void transport_http_cancel(struct transport *t, struct exchange *e) { t->ops->http_cancel(e); }
+static inline void transport_http_cancel(struct transport *t, struct exchange *e)
+{
+    t->ops->http_cancel(e);
+}
 static inline struct stream *transport_stream_open(struct transport *t, const struct stream_request *r)
 {
     return t->ops->stream_open(t, r);
@@ -121,27 +127,38 @@ static inline void transport_stream_write(struct transport *t, struct stream *s,
 {
     t->ops->stream_write(s, bytes, length);
 }
-static inline void transport_stream_close(struct transport *t, struct stream *s) { t->ops->stream_close(s); }
-static inline struct job *transport_work(struct transport *t, const char *destination, int64_t timeout_ms, job_work *work,
-                                         job_done *done, void (*release)(void *arg), void *arg)
+static inline void transport_stream_close(struct transport *t, struct stream *s)
+{
+    t->ops->stream_close(s);
+}
+static inline struct job *transport_work(struct transport *t, const char *destination, int64_t timeout_ms,
+                                         job_work *work, job_done *done, void (*release)(void *arg), void *arg)
 {
     return t->ops->work(t, destination, timeout_ms, work, done, release, arg);
 }
-static inline void transport_work_cancel(struct transport *t, struct job *j) { t->ops->work_cancel(j); }
+static inline void transport_work_cancel(struct transport *t, struct job *j)
+{
+    t->ops->work_cancel(j);
+}
 
-struct transport_stats { /* for /metrics and leak tests */
+struct transport_stats {                                      /* for /metrics and leak tests */
     uint64_t exchanges, failures, connections_opened, queued; /* since the start */
     uint64_t stuck_jobs;                                      /* now: timed out, and their work has not returned */
     uint32_t exchanges_now, streams_now, jobs_now, connections_now;
 };
 
 struct transport_options {
-    const char *user_agent;  /* NULL: "weir/<version>" */
-    const char *const *ca_directories; /* every file in them is added to the pool (KEDA's --ca-dir); NULL */
+    const char *user_agent;                  /* NULL: "weir/<version>" */
+    const char *const *ca_directories;       /* every file in them is added to the pool (KEDA's --ca-dir); NULL */
     bool refuse_loopback, refuse_link_local; /* egress rules; checked at connect time, after name resolution */
 };
-bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out, struct error *err);
+bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out,
+                        struct error *err);
 void transport_stats(const struct transport *real, struct transport_stats *out);
-static inline void transport_free(struct transport *t) { if (t) t->ops->free(t); }
+static inline void transport_free(struct transport *t)
+{
+    if (t)
+        t->ops->free(t);
+}
 
 #endif

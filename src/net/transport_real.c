@@ -70,7 +70,8 @@ static void ignore_broken_pipes(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out, struct error *err)
+bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out,
+                        struct error *err)
 {
     static const struct transport_options defaults;
     struct real_transport *r = mem_alloc(sizeof *r);
@@ -87,7 +88,8 @@ bool transport_new_real(struct loop *loop, const struct transport_options *optio
                                                                    .refuse_loopback = options->refuse_loopback,
                                                                    .refuse_link_local = options->refuse_link_local});
     if (!r->workers || !r->streams) {
-        error_set(err, ERROR_INTERNAL, "no file descriptors left for workers; raise the limit of open files (ulimit -n)");
+        error_set(err, ERROR_INTERNAL,
+                  "no file descriptors left for workers; raise the limit of open files (ulimit -n)");
         free_transport(&r->transport);
         return false;
     }

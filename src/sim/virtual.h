@@ -34,9 +34,9 @@ uint64_t virtual_random(struct virtual_world *world); /* SplitMix64, from the se
 
 /* What a source says to one request. Defaults: 200, empty body, at once. */
 struct virtual_reply {
-    int64_t after_ms;          /* later than the request's timeout: the exchange times out, as it would */
-    bool never;                /* no answer: times out */
-    bool refused;              /* connection refused */
+    int64_t after_ms; /* later than the request's timeout: the exchange times out, as it would */
+    bool never;       /* no answer: times out */
+    bool refused;     /* connection refused */
     int status;
     const char *content_type, *body; /* copied; body may hold 0 bytes when length is set */
     size_t length;
@@ -47,13 +47,15 @@ struct virtual_reply {
    static buffer or one of the answerer's own serves. */
 typedef void virtual_answerer(void *arg, const struct http_request *request, struct virtual_reply *reply);
 /* prefix: of the URL ("http://prom:9090/api"); the longest wins; without one the connection is refused. */
-void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer, void *arg); /* NULL: nobody */
+void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer,
+                    void *arg); /* NULL: nobody */
 
 /* A byte stream server: called with everything the client wrote so far in this turn; writes with virtual_stream_say.
    opened: the client has just connected, and there are no bytes yet. What is said arrives in the order in which it was said. */
 struct virtual_stream;
 typedef void virtual_talker(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened);
-void virtual_talk(struct virtual_world *world, const char *host_port, virtual_talker *talk, void *arg); /* NULL: refused */
+void virtual_talk(struct virtual_world *world, const char *host_port, virtual_talker *talk,
+                  void *arg); /* NULL: refused */
 /* From now on connections to it are neither accepted nor refused: they time out. */
 void virtual_talk_silent(struct virtual_world *world, const char *host_port, bool silent);
 void virtual_stream_say(struct virtual_stream *stream, const void *bytes, size_t length, int64_t after_ms);
@@ -64,9 +66,9 @@ void virtual_stream_hang_up(struct virtual_stream *stream, int64_t after_ms);
 #define VIRTUAL_NEVER INT64_MAX
 void virtual_work_delay(struct virtual_world *world, int64_t after_ms);
 
-bool virtual_step(struct virtual_world *world);                   /* one callback; false: nothing will ever happen */
+bool virtual_step(struct virtual_world *world); /* one callback; false: nothing will ever happen */
 void virtual_run_until(struct virtual_world *world, int64_t ticks_at_ms); /* of virtual wall time without jumps */
-void virtual_jump(struct virtual_world *world, int64_t by_ms);    /* the wall clock steps; ticks do not */
-size_t virtual_pending(const struct virtual_world *world);        /* exchanges, streams and jobs under way: leak tests */
+void virtual_jump(struct virtual_world *world, int64_t by_ms);            /* the wall clock steps; ticks do not */
+size_t virtual_pending(const struct virtual_world *world); /* exchanges, streams and jobs under way: leak tests */
 
 #endif

@@ -134,8 +134,8 @@ static void time_out(struct event *event)
     struct exchange *exchange = owner_of(event, struct exchange, event);
 
     exchange->reply = (struct http_reply){.failed = true};
-    failure_timeout(&exchange->reply.error, exchange->call->place, exchange->ticket.waiting ? PHASE_QUEUED : PHASE_WAITING,
-                    exchange->call->request.timeout_ms);
+    failure_timeout(&exchange->reply.error, exchange->call->place,
+                    exchange->ticket.waiting ? PHASE_QUEUED : PHASE_WAITING, exchange->call->request.timeout_ms);
     complete(event);
 }
 
@@ -269,7 +269,8 @@ static void arrive(struct event *event)
         event_after(world, event, reply.after_ms, answered);
 }
 
-struct exchange *virtual_http(struct transport *transport, const struct http_request *request, http_done *done, void *arg)
+struct exchange *virtual_http(struct transport *transport, const struct http_request *request, http_done *done,
+                              void *arg)
 {
     struct virtual_world *world = owner_of(transport, struct virtual_transport, transport)->world;
     struct exchange *exchange = mem_alloc(sizeof *exchange);

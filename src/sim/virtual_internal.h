@@ -37,7 +37,7 @@ struct virtual_world {
 
     /* http */
     struct gate *gate;
-    struct map *answerers; /* by prefix */
+    struct map *answerers;  /* by prefix */
     size_t *prefix_lengths; /* those in use, longest first */
     size_t prefix_length_count;
     struct exchange *exchanges; /* all under way */
@@ -62,7 +62,8 @@ void event_clear(struct virtual_world *world, struct event *event);
 extern const struct loop_ops virtual_loop_ops;
 void virtual_loop_done(struct virtual_world *world);
 
-struct exchange *virtual_http(struct transport *transport, const struct http_request *request, http_done *done, void *arg);
+struct exchange *virtual_http(struct transport *transport, const struct http_request *request, http_done *done,
+                              void *arg);
 void virtual_http_cancel(struct exchange *exchange);
 void virtual_http_init(struct virtual_world *world);
 void virtual_http_cancel_all(struct virtual_world *world);

@@ -19,7 +19,8 @@ void event_at(struct virtual_world *world, struct event *event, int64_t at_ms, e
 
 void event_after(struct virtual_world *world, struct event *event, int64_t after_ms, event_fire *fire)
 {
-    int64_t at_ms = after_ms > INT64_MAX - world->ticks_ms ? INT64_MAX : world->ticks_ms + (after_ms > 0 ? after_ms : 0);
+    int64_t at_ms =
+        after_ms > INT64_MAX - world->ticks_ms ? INT64_MAX : world->ticks_ms + (after_ms > 0 ? after_ms : 0);
 
     event_at(world, event, at_ms, fire);
 }
@@ -117,7 +118,8 @@ void virtual_run_until(struct virtual_world *world, int64_t ticks_at_ms)
     const struct due *due;
 
     world->stopping = false;
-    while (!world->stopping && (due = due_first(&world->events)) && due->at_ms <= ticks_at_ms && due->at_ms != INT64_MAX)
+    while (!world->stopping && (due = due_first(&world->events)) && due->at_ms <= ticks_at_ms &&
+           due->at_ms != INT64_MAX)
         virtual_step(world);
     if (!world->stopping && world->ticks_ms < ticks_at_ms)
         world->ticks_ms = ticks_at_ms;

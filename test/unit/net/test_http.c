@@ -163,7 +163,10 @@ static void methods_and_bodies(void **state)
         {{.method = "POST"}, "/echo", 200, "POST - [-] "},
         {{.method = "HEAD"}, "/hello", 200, ""},
         {{.method = "GET"}, "/hello", 200, "hello"}, /* after the others: nothing of them is left in the handle */
-        {{.method = "DELETE"}, "/hello", 405, "{\"error\":\"this path does not have that method; see the header Allow\"}\n"},
+        {{.method = "DELETE"},
+         "/hello",
+         405,
+         "{\"error\":\"this path does not have that method; see the header Allow\"}\n"},
         {{.method = "GET"}, "/nothing", 404, "{\"error\":\"nothing is here; the API starts at /api/v1/objects\"}\n"},
     };
 
@@ -197,8 +200,8 @@ static void large_bodies_and_their_bound(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct result result = ask_for(
-            &(struct http_request){.method = "GET", .url = at(rows[i].path), .body_max_bytes = rows[i].max, .timeout_ms = 9000});
+        struct result result = ask_for(&(struct http_request){
+            .method = "GET", .url = at(rows[i].path), .body_max_bytes = rows[i].max, .timeout_ms = 9000});
 
         assert_int_equal(result.failed, rows[i].error != NULL);
         assert_int_equal(result.body_length, rows[i].length);
@@ -222,9 +225,10 @@ static const unsigned char bomb[] = {
     0x11, 0xd4, 0xa0, 0x86, 0x01, 0,
 };
 /* clang-format on */
-static const unsigned char packed_text[] = {0x1f, 0x8b, 0x08, 0,    0,    0,    0,    0,    0x02, 0x03, 0xcb, 0x48, 0xcd,
-                                            0xc9, 0xc9, 0xd7, 0x51, 0x28, 0x48, 0x4c, 0xce, 0x4e, 0x4d, 0x51, 0x28, 0xcf,
-                                            0x2f, 0xca, 0x49, 0x01, 0,    0x48, 0xef, 0x2e, 0xcc, 0x13, 0,    0,    0};
+static const unsigned char packed_text[] = {0x1f, 0x8b, 0x08, 0,    0,    0,    0,    0,    0x02, 0x03,
+                                            0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xd7, 0x51, 0x28, 0x48, 0x4c,
+                                            0xce, 0x4e, 0x4d, 0x51, 0x28, 0xcf, 0x2f, 0xca, 0x49, 0x01,
+                                            0,    0x48, 0xef, 0x2e, 0xcc, 0x13, 0,    0,    0};
 
 static void serve_packed(struct raw_server *s, int fd)
 {
@@ -307,8 +311,10 @@ static void what_must_not_go_out(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct result result = ask_for(&(struct http_request){
-            .method = rows[i].method, .url = rows[i].url, .headers = rows[i].header, .header_count = rows[i].header ? 1 : 0});
+        struct result result = ask_for(&(struct http_request){.method = rows[i].method,
+                                                              .url = rows[i].url,
+                                                              .headers = rows[i].header,
+                                                              .header_count = rows[i].header ? 1 : 0});
 
         assert_true(result.failed);
         assert_non_null(strstr(result.error.text, rows[i].error));
@@ -410,8 +416,8 @@ static void connections_that_fail(void **state)
     raw_start(&raw, serve_nothing, NULL);
     raw_stop(&raw); /* now nobody listens at that port */
     result = get(at_raw("/"));
-    snprintf(expected, sizeof expected, "127.0.0.1:%d: connection refused; check that the server runs and listens there",
-             raw.port);
+    snprintf(expected, sizeof expected,
+             "127.0.0.1:%d: connection refused; check that the server runs and listens there", raw.port);
     assert_string_equal(result.error.text, expected);
     assert_int_equal(result.error.kind, ERROR_UNREACHABLE);
     result = get("http://no-such-host.invalid/");
@@ -457,8 +463,8 @@ static void a_thousand_at_once_and_descriptors_stay_flat(void **state)
 
         for (int i = 0; i < AT_ONCE; i++) {
             results[i] = (struct result){.left = &left};
-            transport_http(transport, &(struct http_request){.method = "GET", .url = at("/hello"), .timeout_ms = 15000}, keep,
-                           &results[i]);
+            transport_http(transport, &(struct http_request){.method = "GET", .url = at("/hello"), .timeout_ms = 15000},
+                           keep, &results[i]);
         }
         assert_int_equal(stats().exchanges_now, AT_ONCE);
         run_loop();
@@ -639,7 +645,8 @@ static void redirects_that_lead_nowhere(void **state)
         struct result result;
 
         snprintf(redirect_answer, sizeof redirect_answer,
-                 "HTTP/1.1 301 Moved\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", rows[i].location);
+                 "HTTP/1.1 301 Moved\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                 rows[i].location);
         raw_start(&raw, serve_answer, redirect_answer);
         result = get(at_raw("/"));
         assert_true(result.failed);
@@ -662,7 +669,8 @@ static void egress_rules(void **state)
     result = get(at("/hello"));
     assert_true(result.failed);
     assert_int_equal(result.error.kind, ERROR_INVALID);
-    assert_non_null(strstr(result.error.text, "its address is a loopback address, and the egress rules let nothing go there"));
+    assert_non_null(
+        strstr(result.error.text, "its address is a loopback address, and the egress rules let nothing go there"));
     snprintf(by_name, sizeof by_name, "http://localhost:%s/hello", strrchr(base, ':') + 1);
     result = get(by_name); /* found out when the name was resolved */
     assert_true(result.failed);
@@ -694,6 +702,28 @@ static void unix_sockets(void **state)
     assert_non_null(strstr(result.error.text, "/tmp/weir-test-none.sock"));
 }
 
+static void proxies_from_the_environment(void **state)
+{
+    char proxy[64];
+    struct result result;
+
+    (void)state;
+    raw_start(&raw, serve_answer, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy");
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", raw.port);
+    setenv("HTTP_PROXY", proxy, 1);
+    setenv("NO_PROXY", "inner.invalid", 1);
+    transport_free(transport);
+    assert_true(transport_new_real(loop, NULL, &transport, NULL));
+    unsetenv("HTTP_PROXY");
+    unsetenv("NO_PROXY");
+    result = get("http://outer.invalid/x");
+    assert_string_equal(result.body, "proxy");
+    assert_memory_equal(raw.got, "GET http://outer.invalid/x HTTP/1.1\r\n", 37);
+    assert_true(get("http://inner.invalid/x").failed);    /* cannot be resolved, and is not given to the proxy */
+    assert_string_equal(get(at("/hello")).body, "hello"); /* nor is this machine */
+    raw_stop(&raw);
+}
+
 static void serve_http2_preface(struct raw_server *s, int fd)
 {
     ssize_t n = 0;
@@ -709,7 +739,8 @@ static void http2_is_spoken_when_asked(void **state)
 
     (void)state;
     raw_start(&raw, serve_http2_preface, NULL);
-    result = ask_for(&(struct http_request){.method = "POST", .url = at_raw("/"), .http2 = true, .body = "x", .body_length = 1});
+    result = ask_for(
+        &(struct http_request){.method = "POST", .url = at_raw("/"), .http2 = true, .body = "x", .body_length = 1});
     assert_true(result.failed);
     assert_memory_equal(raw.got, "PRI * HTTP/2.0\r\n", 16);
     result = get(at("/hello")); /* the same handle in HTTP/1.1 again */
@@ -739,6 +770,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(redirects_that_lead_nowhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(egress_rules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(proxies_from_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(http2_is_spoken_when_asked, set_up, tear_down),
     };
 

@@ -121,7 +121,8 @@ static void *talk_main(void *arg)
         raw_say(fd, talk->request, talk->length);
         if (talk->ends)
             shutdown(fd, SHUT_WR);
-        while (length + 1 < sizeof talk->answer && (n = recv(fd, talk->answer + length, sizeof talk->answer - 1 - length, 0)) > 0)
+        while (length + 1 < sizeof talk->answer &&
+               (n = recv(fd, talk->answer + length, sizeof talk->answer - 1 - length, 0)) > 0)
             length += (size_t)n;
         close(fd);
     }
@@ -206,8 +207,9 @@ static void bodies(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        int head = snprintf(request, sizeof request,
-                            "POST /post HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", sizes[i]);
+        int head =
+            snprintf(request, sizeof request,
+                     "POST /post HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", sizes[i]);
 
         memset(request + head, 'b', sizes[i]);
         say(request, (size_t)head + sizes[i]);
@@ -255,7 +257,8 @@ static void requests_nobody_should_send(void **state)
 
 static void connections_are_kept_open(void **state)
 {
-    const char two[] = "GET /objects HTTP/1.1\r\nHost: x\r\n\r\nGET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const char two[] =
+        "GET /objects HTTP/1.1\r\nHost: x\r\n\r\nGET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
     (void)state;
     say(two, strlen(two));

@@ -73,7 +73,7 @@ static void serve_deaf(struct raw_server *s, int fd)
 
 /* ---- clients ---- */
 struct client {
-    const char *first;   /* written when open */
+    const char *first; /* written when open */
     bool closes_on_open, closes_on_bytes, closes_on_end;
     size_t received;
     int ends;
@@ -178,8 +178,8 @@ static void connections_that_fail(void **state)
     raw_stop(&raw);
     open_stream(&client, "127.0.0.1", raw.port, 0);
     run_loop();
-    snprintf(expected, sizeof expected, "127.0.0.1:%d: connection refused; check that the server runs and listens there",
-             raw.port);
+    snprintf(expected, sizeof expected,
+             "127.0.0.1:%d: connection refused; check that the server runs and listens there", raw.port);
     assert_string_equal(client.error.text, expected);
     assert_int_equal(client.why, STREAM_FAILED);
     open_stream(&client, "no-such-host.invalid", 1, 0);

@@ -61,7 +61,8 @@ static void make_party(struct party *party, const char *name, const char *addres
     X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     X509_set_pubkey(certificate, party->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
+                               -1, 0);
     X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate));
     if (issuer == party)
         add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE");
@@ -133,8 +134,15 @@ static void serve_tls(struct raw_server *s, int fd)
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     SSL_set_fd(ssl, fd);
-    if (SSL_accept(ssl) == 1)
+    if (SSL_accept(ssl) == 1) {
         answer_requests(s, ssl, fd);
+    } else { /* a reset would overtake the alert that says why */
+        char rest[512];
+
+        shutdown(fd, SHUT_WR);
+        while (raw_wait(s, fd, 2000) && recv(fd, rest, sizeof rest, 0) > 0)
+            ;
+    }
     SSL_shutdown(ssl);
     SSL_free(ssl);
     ERR_clear_error();
@@ -201,8 +209,8 @@ static struct result get(const struct tls_identity *identity)
     char url[64];
 
     snprintf(url, sizeof url, "https://127.0.0.1:%d/", raw.port);
-    transport_http(transport, &(struct http_request){.method = "GET", .url = url, .tls = identity, .timeout_ms = 4000}, keep,
-                   &result);
+    transport_http(transport, &(struct http_request){.method = "GET", .url = url, .tls = identity, .timeout_ms = 4000},
+                   keep, &result);
     run_loop();
     return result;
 }
@@ -218,7 +226,8 @@ static uint64_t connections_opened(void)
 /* ---- trust ---- */
 static void whom_we_trust(void **state)
 {
-    const struct tls_identity ours = {.ca_pem = authority.pem}, wrong = {.ca_pem = stranger.pem}, any = {.insecure = true},
+    const struct tls_identity ours = {.ca_pem = authority.pem}, wrong = {.ca_pem = stranger.pem},
+                              any = {.insecure = true},
                               named = {.ca_pem = authority.pem, .server_name = "inner.example"},
                               misnamed = {.ca_pem = authority.pem, .server_name = "other.example"},
                               no_pem = {.ca_pem = "not a certificate"};
@@ -298,8 +307,8 @@ static void who_we_are(void **state)
     identity.key_pem = NULL; /* not used without its key */
     result = get(&identity);
     assert_true(result.failed);
-    assert_non_null(strstr(result.error.text, "TLS: "));
-    assert_non_null(strstr(result.error.text, "certificate required"));
+    if (!strstr(result.error.text, "TLS: ") || !strstr(result.error.text, "certificate required"))
+        fail_msg("%s", result.error.text);
     identity.key_pem = other_key;
     assert_non_null(strstr(get(&identity).error.text, "the TLS client key does not belong to the client certificate"));
     identity.key_pem = no_key;
@@ -372,7 +381,7 @@ static void old_versions_are_refused(void **state)
         const char *minimum;
         int server_max;
         bool works;
-    } rows[] = {{NULL, TLS1_1_VERSION, false},  {NULL, TLS1_2_VERSION, true},   {"TLS13", TLS1_2_VERSION, false},
+    } rows[] = {{NULL, TLS1_1_VERSION, false},   {NULL, TLS1_2_VERSION, true},     {"TLS13", TLS1_2_VERSION, false},
                 {"TLS13", TLS1_3_VERSION, true}, {"wrong", TLS1_1_VERSION, false}, {"TLS12", TLS1_2_VERSION, true}};
 
     (void)state;

@@ -155,17 +155,24 @@ static void answers_and_failures(void **state)
         {"http://a/x", {.status = 200, .body = "hi"}, "ask:a r@0: 200 hi\n"},
         {"http://a/x", {.status = 503, .body = "no\0t", .length = 2, .after_ms = 40}, "ask:a r@40: 503 no\n"},
         {"http://a/x", {.status = 200, .after_ms = 499}, "ask:a r@499: 200 \n"},
-        {"http://a/x", {.status = 200, .after_ms = 500},
-         "ask:a r@500: a:80: timed out after 500 ms: connected, but no answer came; check the server, or allow more time\n"},
-        {"http://a:81/", {.status = 200, .never = true},
-         "ask:a r@500: a:81: timed out after 500 ms: connected, but no answer came; check the server, or allow more time\n"},
-        {"http://a/x", {.refused = true, .after_ms = 2},
+        {"http://a/x",
+         {.status = 200, .after_ms = 500},
+         "ask:a r@500: a:80: timed out after 500 ms: connected, but no answer came; check the server, or allow more "
+         "time\n"},
+        {"http://a:81/",
+         {.status = 200, .never = true},
+         "ask:a r@500: a:81: timed out after 500 ms: connected, but no answer came; check the server, or allow more "
+         "time\n"},
+        {"http://a/x",
+         {.refused = true, .after_ms = 2},
          "ask:a r@2: a:80: connection refused; check that the server runs and listens there\n"},
         {"http://nobody/", {0}, "r@0: nobody:80: connection refused; check that the server runs and listens there\n"},
         {"http://a/long/er", {.status = 200, .body = "L"}, "ask:longer r@0: 200 L\n"},
-        {"http://a/x", {.status = 200, .body = big, .length = 101},
+        {"http://a/x",
+         {.status = 200, .body = big, .length = 101},
          "ask:a r@0: a:80: the answer is larger than 100 bytes (HTTP_BODY_MAX_BYTES); ask for less\n"},
-        {"ftp://a/x", {0},
+        {"ftp://a/x",
+         {0},
          "r@0: the URL does not start with http:// or https://; write it like http://host:port/path\n"},
     };
 
@@ -247,8 +254,12 @@ static void secrets_stay_with_their_origin(void **state)
                                     {.name = "X-Key", .secret = secret},
                                     {.name = "authorization", .value = "Basic x"},
                                     {.name = "Content-Type", .value = "text/plain"}};
-    struct http_request request = {
-        .method = "POST", .url = "http://a/start", .headers = headers, .header_count = 4, .body = "b", .body_length = 1};
+    struct http_request request = {.method = "POST",
+                                   .url = "http://a/start",
+                                   .headers = headers,
+                                   .header_count = 4,
+                                   .body = "b",
+                                   .body_length = 1};
 
     (void)state;
     text_init(&asked, 4096);
@@ -330,7 +341,8 @@ static void streams(void **state)
         {"redis", 6379, NULL, closes, 0, "server(opened) open@0 server(hello) hello@30 !@30 end0@50 "},
         {"redis", 6379, closes, closes, 0, "server(opened) open@0 server(hello) hello@30 !@30 "},
         {"redis", 6379, NULL, NULL, 100,
-         "server(opened) open@0 server(hello) hello@30 !@30 end2@130 redis:6379: no byte in either direction for 100 ms; "
+         "server(opened) open@0 server(hello) hello@30 !@30 end2@130 redis:6379: no byte in either direction for 100 "
+         "ms; "
          "check the server, or allow more time"},
         {"nobody", 1, NULL, NULL, 0,
          "end1@0 nobody:1: connection refused; check that the server runs and listens there"},
@@ -451,8 +463,8 @@ static void ask_again(void *arg, const struct http_reply *reply)
     (void)arg;
     text_printf(&heard, "%d%lld", reply->status, (long long)elapsed_ms());
     if (++completed < 5000)
-        transport_http(virtual_transport(world), &(struct http_request){.method = "GET", .url = "http://a/", .timeout_ms = 500},
-                       ask_again, NULL);
+        transport_http(virtual_transport(world),
+                       &(struct http_request){.method = "GET", .url = "http://a/", .timeout_ms = 500}, ask_again, NULL);
 }
 
 static char *run_once(uint64_t seed)
@@ -463,8 +475,8 @@ static char *run_once(uint64_t seed)
     completed = 0;
     virtual_answer(world, "http://a", random_answer, NULL);
     for (int i = 0; i < 200; i++)
-        transport_http(virtual_transport(world), &(struct http_request){.method = "GET", .url = "http://a/", .timeout_ms = 500},
-                       ask_again, NULL);
+        transport_http(virtual_transport(world),
+                       &(struct http_request){.method = "GET", .url = "http://a/", .timeout_ms = 500}, ask_again, NULL);
     while (virtual_step(world))
         ;
     assert_int_equal(virtual_pending(world), 0);
