@@ -18,13 +18,13 @@ enum { CONNECTIONS_MAX = 4096, REQUEST_MAX = 8192 };
 static struct connection {
     size_t length;
     char bytes[REQUEST_MAX];
-} *connections[CONNECTIONS_MAX];
+} * connections[CONNECTIONS_MAX];
 
 static int listen_on(int port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
@@ -45,9 +45,11 @@ static void answer(int fd, const char *request)
     int value = at ? atoi(at + 4) : 5;
     int body_length = snprintf(body, sizeof(body),
                                "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},"
-                               "\"value\":[1700000000,\"%d\"]}]}}", value);
-    int length = snprintf(all, sizeof(all), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                          body_length, body);
+                               "\"value\":[1700000000,\"%d\"]}]}}",
+                               value);
+    int length =
+        snprintf(all, sizeof(all), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+                 body_length, body);
 
     if (write(fd, all, (size_t)length) < 0 && errno != EPIPE)
         perror("metric-server: write");

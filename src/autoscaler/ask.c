@@ -20,10 +20,10 @@ struct question {
     struct trigger_poll *poll; /* under way, or NULL */
     struct sample sample;      /* the last answer */
     int64_t answered_ticks_ms, took_ms;
-    struct error *why;         /* of a missing or failed sample; NULL otherwise */
-    struct asker *askers;      /* who waits for the poll under way */
+    struct error *why;    /* of a missing or failed sample; NULL otherwise */
+    struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
-    uint32_t users;            /* object triggers that hold it */
+    uint32_t users; /* object triggers that hold it */
     char key[20];
 };
 

@@ -60,22 +60,22 @@ struct trigger_status {
     const char *name, *metric_name, *type;
     const char *destination;
     struct sample sample;
-    int64_t age_ms;               /* -1: no sample yet */
+    int64_t age_ms; /* -1: no sample yet */
     enum error_kind why_kind;
-    const char *why;              /* of a missing or failed sample, or ""; never a secret */
-    int64_t took_ms;              /* the last poll */
-    bool resource;                /* cpu, memory: read from pods */
+    const char *why; /* of a missing or failed sample, or ""; never a secret */
+    int64_t took_ms; /* the last poll */
+    bool resource;   /* cpu, memory: read from pods */
 };
 struct object_status {
-    const char *key;              /* "ScaledObject/shop/checkout" */
+    const char *key; /* "ScaledObject/shop/checkout" */
     const char *file;
-    const struct policy *policy;  /* NULL: it never was valid; see problem */
-    const char *problem;          /* why the newest version of the manifest is not in force, or NULL */
+    const struct policy *policy; /* NULL: it never was valid; see problem */
+    const char *problem;         /* why the newest version of the manifest is not in force, or NULL */
     int64_t created_at_ms, next_poll_in_ms;
     bool has_decision;
     const struct decision *decision;         /* of an object */
     const struct job_decision *job_decision; /* of a job */
-    int64_t changed_at_ms;        /* when the outcome last changed; 0: never */
+    int64_t changed_at_ms;                   /* when the outcome last changed; 0: never */
     int64_t last_active_at_ms;
     struct target_view target;
     const struct pod_view *pods;
@@ -105,9 +105,9 @@ struct autoscaler_stats {
     uint64_t polls, polls_shared, polls_late, polls_skipped; /* late: by more than 10 % of the interval */
     uint64_t decisions, turns, scales, scale_failures, journal_failures;
     uint64_t by_reason[REASON_COUNT];
-    int64_t latest_ms;                            /* how late the latest poll was */
+    int64_t latest_ms; /* how late the latest poll was */
     int64_t started_at_ms;
-    int64_t first_decisions_done_at_ms;           /* when every object loaded at the start had decided once; 0: not yet */
+    int64_t first_decisions_done_at_ms; /* when every object loaded at the start had decided once; 0: not yet */
 };
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out);
 /* false and why: no decision can be made now (journal broken, turns stuck, files unreadable). */

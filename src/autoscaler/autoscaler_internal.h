@@ -26,11 +26,11 @@
 #include "trigger/trigger.h"
 
 enum {
-    FIRST_POLL_STEP_MS = 2,       /* apart, so that thousands of new objects do not ask at once */
+    FIRST_POLL_STEP_MS = 2,        /* apart, so that thousands of new objects do not ask at once */
     SAMPLE_JOURNAL_MS = 60 * 1000, /* one sample a minute is kept for history */
     STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
     PRUNE_MS = 60 * 1000,
-    DENIED_RELOAD_MS = 30 * 1000,  /* a denied request makes credentials be resolved anew, but not more often */
+    DENIED_RELOAD_MS = 30 * 1000, /* a denied request makes credentials be resolved anew, but not more often */
 };
 
 struct question; /* one trigger that is asked for one or more objects (ask.c) */
@@ -38,17 +38,17 @@ struct question; /* one trigger that is asked for one or more objects (ask.c) */
 struct object_trigger {
     struct question *question; /* NULL: cpu, memory, or a trigger that could not be built */
     struct sample sample;
-    int64_t good_at_ms;        /* when the last good value was taken; 0: never */
+    int64_t good_at_ms; /* when the last good value was taken; 0: never */
     int64_t journaled_at_ms;
-    int64_t asked_ticks_ms;    /* when it was asked last; 0: never */
-    struct series *series;     /* NULL: the formula needs no history of it */
-    bool waiting;              /* this poll has not got its answer yet */
+    int64_t asked_ticks_ms; /* when it was asked last; 0: never */
+    struct series *series;  /* NULL: the formula needs no history of it */
+    bool waiting;           /* this poll has not got its answer yet */
 };
 
 struct object {
     struct autoscaler *a;
-    const char *key;  /* atom: "ScaledObject/shop/checkout" */
-    const char *file; /* atom */
+    const char *key;       /* atom: "ScaledObject/shop/checkout" */
+    const char *file;      /* atom */
     struct policy *policy; /* the version in force */
     const char *problem;   /* malloc'ed: why the newest version is not in force; NULL */
     struct target *target;
@@ -58,15 +58,15 @@ struct object {
     int64_t created_at_ms;
     int32_t original_replicas; /* -1: not seen yet */
 
-    uint64_t phase;        /* where in the interval it is asked (hash of its first question) */
-    int64_t due_ticks_ms;  /* next poll */
-    uint32_t heap_index;   /* in the schedule; UINT32_MAX: not in it */
-    uint16_t waiting;      /* answers this poll still waits for */
+    uint64_t phase;       /* where in the interval it is asked (hash of its first question) */
+    int64_t due_ticks_ms; /* next poll */
+    uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
+    uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
-    bool carried_out;      /* the last decision written down has been carried out: another write needs a record of its own */
-    struct write *write;   /* under way to the platform; NULL: none */
+    bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
+    struct write *write; /* under way to the platform; NULL: none */
 
-    void *last;            /* packed decision, or NULL */
+    void *last; /* packed decision, or NULL */
     size_t last_bytes;
     struct job_decision *last_job;
     int64_t changed_at_ms, stated_at_ms, jobs_created_at_ms;
@@ -112,21 +112,23 @@ void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
 
 /* schedule.c */
-void schedule_start(struct object *object);             /* its first poll: soon */
-void schedule_next(struct object *object);              /* the poll after this one */
+void schedule_start(struct object *object); /* its first poll: soon */
+void schedule_next(struct object *object);  /* the poll after this one */
 void schedule_remove(struct object *object);
 void schedule_on_timer(void *autoscaler);
 
 /* ask.c */
 struct question *question_get(struct autoscaler *a, struct trigger *trigger); /* counted */
 void question_put(struct question *question, struct object *object);
-bool question_ask(struct question *question, struct object *object, uint16_t index, int64_t interval_ms); /* false: answered at once */
+bool question_ask(struct question *question, struct object *object, uint16_t index,
+                  int64_t interval_ms);                                       /* false: answered at once */
 void question_forget(struct question *question, const struct object *object); /* does not wait any longer */
 const struct error *question_why(const struct question *question);
 int64_t question_took_ms(const struct question *question);
 
 /* turn.c */
-struct write { /* a change under way to the platform; the object, or the autoscaler itself, may be gone when it is back */
+struct
+    write { /* a change under way to the platform; the object, or the autoscaler itself, may be gone when it is back */
     struct autoscaler *a; /* NULL: gone */
     const char *key;      /* atom */
     struct policy *policy;

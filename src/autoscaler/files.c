@@ -35,10 +35,10 @@ struct file {
     ino_t inode;
     off_t size;
     struct timespec changed;
-    struct report *report;  /* findings of its newest version */
-    uint64_t shared_hash;   /* of what others refer to in it; 0: nothing */
-    bool seen, given;       /* given: from autoscaler_apply, no file on disk */
-    char *bytes;            /* given files only: to be applied again */
+    struct report *report; /* findings of its newest version */
+    uint64_t shared_hash;  /* of what others refer to in it; 0: nothing */
+    bool seen, given;      /* given: from autoscaler_apply, no file on disk */
+    char *bytes;           /* given files only: to be applied again */
     size_t length;
 };
 
@@ -54,7 +54,7 @@ struct files {
     size_t path_count;
     struct file **list;
     size_t count, size;
-    struct map *auths; /* "Kind/ns/name" -> auth_entry */
+    struct map *auths;    /* "Kind/ns/name" -> auth_entry */
     struct arena *lookup; /* of find_auth, while policies are built */
     bool report_stale;
     bool again; /* credentials were refused: resolve them anew at the next look */
@@ -153,7 +153,8 @@ static const char *first_error(const struct report *report, struct arena *arena)
         const struct finding *f = report_at(report, i);
 
         if (f->severity == FINDING_ERROR)
-            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "", f->text);
+            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "",
+                                f->text);
     }
     return NULL;
 }
@@ -164,7 +165,8 @@ static const char *manifest_problem(const struct report *report, const struct ob
         const struct finding *f = report_at(report, i);
 
         if (f->severity == FINDING_ERROR && f->place.doc == meta->place.doc)
-            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "", f->text);
+            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "",
+                                f->text);
     }
     return "the manifest has an error";
 }
@@ -207,10 +209,12 @@ static void apply_object(struct applying *on, const struct object_meta *meta, co
     if (object && object->file != on->file->name) {
         char problem[900];
 
-        snprintf(problem, sizeof(problem), "%s also defines %s, which %s already does; keep one of them", on->file->name, key,
-                 object->file);
-        report_add(on->file->report, &(struct finding){.severity = FINDING_ERROR, .code = "duplicate-object", .place = meta->place,
-                                                        .object = key}, "metadata.name", NULL, "%s", problem);
+        snprintf(problem, sizeof(problem), "%s also defines %s, which %s already does; keep one of them",
+                 on->file->name, key, object->file);
+        report_add(on->file->report,
+                   &(struct finding){
+                       .severity = FINDING_ERROR, .code = "duplicate-object", .place = meta->place, .object = key},
+                   "metadata.name", NULL, "%s", problem);
         log_warning("object defined twice", "object", key, "file", on->file->name, "other", object->file, NULL);
         return;
     }
@@ -253,7 +257,8 @@ static void remove_unmarked(struct files *files, const char *file, bool keep_all
         if (!object->mark && !keep_all)
             object_remove(object);
         else if (!object->mark)
-            object_set_problem(a, object->key, file, "the newest version of the file cannot be read; this one stays in force");
+            object_set_problem(a, object->key, file,
+                               "the newest version of the file cannot be read; this one stays in force");
         else
             object->mark = false;
     }
@@ -290,14 +295,19 @@ static bool apply_shared(struct files *files, struct file *file, const struct ma
 }
 
 /* Second pass: the objects. unreadable: the file is not YAML, so nothing is known to be gone. */
-static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again, bool unreadable)
+static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again,
+                          bool unreadable)
 {
     struct autoscaler *a = files->a;
-    struct applying on = {.files = files, .file = file, .manifest = manifest, .again = again, .arena = arena_new(ARENA_USUAL)};
+    struct applying on = {
+        .files = files, .file = file, .manifest = manifest, .again = again, .arena = arena_new(ARENA_USUAL)};
 
     files->lookup = arena_new(ARENA_USUAL);
-    on.context = (struct policy_context){.settings = &a->settings, .engine = a->parts.engine, .platform = a->parts.platform,
-                                         .find_auth = find_auth, .find_auth_arg = files,
+    on.context = (struct policy_context){.settings = &a->settings,
+                                         .engine = a->parts.engine,
+                                         .platform = a->parts.platform,
+                                         .find_auth = find_auth,
+                                         .find_auth_arg = files,
                                          .now_ms = loop_now_ms(a->parts.loop)};
     for (size_t i = 0; manifest && i < manifest->scaled_object_count; i++)
         apply_object(&on, &manifest->scaled_objects[i].meta, &manifest->scaled_objects[i], NULL);
@@ -349,7 +359,8 @@ static void log_findings(const struct file *file)
         if (f->severity == FINDING_ADVICE)
             continue;
         snprintf(place, sizeof(place), "%s:%d", file->name, f->place.line);
-        (f->severity == FINDING_ERROR ? log_error : log_warning)(f->text, "at", place, "field", f->field, "code", f->code, NULL);
+        (f->severity == FINDING_ERROR ? log_error : log_warning)(f->text, "at", place, "field", f->field, "code",
+                                                                 f->code, NULL);
     }
 }
 
@@ -373,11 +384,14 @@ static void read_file(struct files *files, struct reading *reading)
         read = read_bytes(file->name, &bytes, &err);
     if (read) {
         manifest_read(file->name, bytes.bytes, bytes.length, &options, file->report, &reading->manifest);
-        reading->unreadable = report_count_of(file->report, FINDING_ERROR) > 0 && tree_count(reading->manifest->documents) == 0;
+        reading->unreadable =
+            report_count_of(file->report, FINDING_ERROR) > 0 && tree_count(reading->manifest->documents) == 0;
     } else {
         reading->unreadable = true;
-        report_add(file->report, &(struct finding){.severity = FINDING_ERROR, .code = "unreadable-file",
-                                                   .place = {.file = file->name}}, "", NULL, "%s", err.text);
+        report_add(
+            file->report,
+            &(struct finding){.severity = FINDING_ERROR, .code = "unreadable-file", .place = {.file = file->name}}, "",
+            NULL, "%s", err.text);
     }
     text_done(&bytes);
 }

@@ -26,7 +26,8 @@ static void gather_jobs(struct object *object, struct job_facts *facts, struct a
     for (size_t i = 0; i < policy->trigger_count; i++)
         samples[i] = policy->triggers[i].error ? (struct sample){.state = SAMPLE_FAILED, .at_ms = now_ms}
                                                : object->triggers[i].sample;
-    if (object->jobs_created_at_ms > now_ms) /* the clock went back: what was created then must not forbid until it is then again */
+    if (object->jobs_created_at_ms >
+        now_ms) /* the clock went back: what was created then must not forbid until it is then again */
         object->jobs_created_at_ms = now_ms;
     *facts = (struct job_facts){.now_ms = now_ms, .samples = samples, .created_last_at_ms = object->jobs_created_at_ms};
     for (size_t i = 0; i < count; i++) {
@@ -95,7 +96,8 @@ void job_decide(struct object *object, int64_t now_ms)
 
         journal_job_decision(a->parts.journal, object->key, object->policy->generation, decision, &names,
                              object_notes(object, a->turn));
-        journal_put_state(a->parts.journal, object->key, object->policy->generation, object->created_at_ms, -1, NULL, 0);
+        journal_put_state(a->parts.journal, object->key, object->policy->generation, object->created_at_ms, -1, NULL,
+                          0);
     }
 }
 

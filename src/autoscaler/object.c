@@ -82,7 +82,8 @@ static void carry_over(const struct policy *old, const struct object_trigger *fr
 
     for (size_t i = 0; old && i < policy->trigger_count; i++) {
         for (size_t j = 0; j < old->trigger_count; j++) {
-            if (!string_equal(policy->names[i], old->names[j]) || old->triggers[j].trigger != policy->triggers[i].trigger)
+            if (!string_equal(policy->names[i], old->names[j]) ||
+                old->triggers[j].trigger != policy->triggers[i].trigger)
                 continue;
             object->triggers[i].sample = from[j].sample;
             object->triggers[i].good_at_ms = from[j].good_at_ms;
@@ -154,7 +155,8 @@ static void watch_target(struct object *object, const struct policy *old)
 
     if (policy->is_job) {
         drop_target(object);
-        object->jobs = platform->ops->jobs_watch(platform, policy->ns, policy->name, policy->job_generation, on_changed, object);
+        object->jobs =
+            platform->ops->jobs_watch(platform, policy->ns, policy->name, policy->job_generation, on_changed, object);
         return;
     }
     if (object->target && old && same_target(old, policy))
@@ -264,8 +266,8 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
         a->first_pending--;
     }
     if (!string_equal(object->problem, problem))
-        log_warning(object->policy ? "bad manifest; the last good version stays in force" : "bad manifest", "object", key,
-                    "file", file, "problem", problem, NULL);
+        log_warning(object->policy ? "bad manifest; the last good version stays in force" : "bad manifest", "object",
+                    key, "file", file, "problem", problem, NULL);
     free((char *)object->problem);
     object->problem = mem_copy(problem);
 }
@@ -285,7 +287,7 @@ static void restore_replicas(struct object *object)
         policy->rules.mode == DECIDE_OBSERVE || object->a->stopping)
         return;
     object->a->parts.platform->ops->target_scale(object->target, object->original_replicas, "restore-original",
-                                                         on_restored, NULL);
+                                                 on_restored, NULL);
 }
 
 void object_remove(struct object *object)

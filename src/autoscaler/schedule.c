@@ -170,7 +170,8 @@ static void start_poll(struct object *object, int64_t ticks)
     for (size_t i = 0; i < p->trigger_count; i++) {
         struct object_trigger *t = &object->triggers[i];
 
-        if (!t->question || (p->is_job ? p->job_rules.paused : p->rules.paused) || !is_its_turn(object, i, ticks, interval))
+        if (!t->question || (p->is_job ? p->job_rules.paused : p->rules.paused) ||
+            !is_its_turn(object, i, ticks, interval))
             continue;
         t->asked_ticks_ms = ticks;
         if (question_ask(t->question, object, (uint16_t)i, interval)) {

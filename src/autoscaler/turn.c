@@ -104,9 +104,13 @@ static void gather_pods(struct object *object, struct decide_facts *facts, struc
         struct pod_usage *usage = arena_array(arena, resources, sizeof(*usage));
 
         fill_usage(policy, &views[i], usage);
-        pods[i] = (struct pod_fact){.name = views[i].name, .phase = views[i].phase, .ready = views[i].ready,
-                                    .deleted = views[i].deleted, .start_at_ms = views[i].start_at_ms,
-                                    .ready_at_ms = views[i].ready_at_ms, .usage = usage};
+        pods[i] = (struct pod_fact){.name = views[i].name,
+                                    .phase = views[i].phase,
+                                    .ready = views[i].ready,
+                                    .deleted = views[i].deleted,
+                                    .start_at_ms = views[i].start_at_ms,
+                                    .ready_at_ms = views[i].ready_at_ms,
+                                    .usage = usage};
     }
     facts->pods = pods;
     facts->pod_count = count;
@@ -152,7 +156,8 @@ struct decision_names object_names(const struct object *object)
 {
     const struct policy *p = object->policy;
 
-    return (struct decision_names){.triggers = p->names, .trigger_count = p->trigger_count,
+    return (struct decision_names){.triggers = p->names,
+                                   .trigger_count = p->trigger_count,
                                    .formula = p->formula ? formula_source(p->formula) : NULL};
 }
 
@@ -190,7 +195,8 @@ static void journal_object(struct object *object, const struct decision *decisio
     if (changed) {
         struct decision_names names = object_names(object);
 
-        journal_decision(journal, object->key, object->policy->generation, decision, &names, object_notes(object, a->turn));
+        journal_decision(journal, object->key, object->policy->generation, decision, &names,
+                         object_notes(object, a->turn));
     }
     if (changed || wall_elapsed(object->stated_at_ms, now_ms, STATE_JOURNAL_MS)) {
         struct text memory;
@@ -303,7 +309,8 @@ static void write_finish(struct write *write, const struct error *err)
         object->write = NULL;
     if (err) {
         a->stats.scale_failures++;
-        log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text, NULL);
+        log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
+                    NULL);
         return;
     }
     a->stats.scales++;

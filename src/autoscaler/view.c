@@ -16,9 +16,13 @@ static void view_triggers(const struct object *object, struct arena *arena, int6
         const struct object_trigger *t = &object->triggers[i];
         const struct error *why = p->error ? p->error : t->question ? question_why(t->question) : NULL;
 
-        list[i] = (struct trigger_status){.name = p->name, .metric_name = p->metric_name, .type = p->type,
+        list[i] = (struct trigger_status){.name = p->name,
+                                          .metric_name = p->metric_name,
+                                          .type = p->type,
                                           .destination = p->trigger ? trigger_destination(p->trigger) : "",
-                                          .sample = t->sample, .age_ms = -1, .why = why ? why->text : "",
+                                          .sample = t->sample,
+                                          .age_ms = -1,
+                                          .why = why ? why->text : "",
                                           .why_kind = why ? why->kind : ERROR_NONE,
                                           .took_ms = t->question ? question_took_ms(t->question) : 0,
                                           .resource = p->trigger && trigger_is_resource(p->trigger)};
@@ -71,10 +75,16 @@ struct showing {
 static bool show(struct showing *on, struct object *object)
 {
     struct loop *loop = object->a->parts.loop;
-    struct object_status status = {.key = object->key, .file = object->file, .policy = object->policy,
-                                   .problem = object->problem, .created_at_ms = object->created_at_ms,
-                                   .job_decision = object->last_job, .changed_at_ms = object->changed_at_ms,
-                                   .polls = object->polls, .decisions = object->decisions, .errors = object->errors};
+    struct object_status status = {.key = object->key,
+                                   .file = object->file,
+                                   .policy = object->policy,
+                                   .problem = object->problem,
+                                   .created_at_ms = object->created_at_ms,
+                                   .job_decision = object->last_job,
+                                   .changed_at_ms = object->changed_at_ms,
+                                   .polls = object->polls,
+                                   .decisions = object->decisions,
+                                   .errors = object->errors};
 
     arena_reset(on->arena);
     if (object->last && decision_unpack(object->last, object->last_bytes, &on->decision))

@@ -13,7 +13,8 @@ static void print_options(const struct command *command, const char *separator)
 
 static void print_bash(void)
 {
-    printf("_weir() {\n    local word=${COMP_WORDS[COMP_CWORD]} list\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        list=\"");
+    printf("_weir() {\n    local word=${COMP_WORDS[COMP_CWORD]} list\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        "
+           "list=\"");
     for (size_t i = 0; commands[i]; i++)
         printf("%s ", commands[i]->name);
     printf("\"\n    else\n        case ${COMP_WORDS[1]} in\n");
@@ -25,7 +26,8 @@ static void print_bash(void)
     printf("        esac\n        case $word in -*) ;; *) case ${COMP_WORDS[1]} in\n"
            "            triggers) list=$(weir triggers --built-in 2>/dev/null) ;;\n"
            "            run|lint) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-           "            esac ;; esac\n    fi\n    COMPREPLY=($(compgen -W \"$list\" -- \"$word\"))\n}\ncomplete -F _weir weir\n");
+           "            esac ;; esac\n    fi\n    COMPREPLY=($(compgen -W \"$list\" -- \"$word\"))\n}\ncomplete -F "
+           "_weir weir\n");
 }
 
 static void print_zsh(void)
@@ -40,8 +42,8 @@ static void print_fish(void)
     for (size_t i = 0; commands[i]; i++) {
         printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", commands[i]->name, commands[i]->summary);
         for (const struct option_row *row = commands[i]->options; row && row->name; row++)
-            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n", commands[i]->name, row->name,
-                   row->form ? " -r" : "", row->help);
+            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n", commands[i]->name,
+                   row->name, row->form ? " -r" : "", row->help);
     }
     printf("complete -c weir -n '__fish_seen_subcommand_from run lint' -F\n");
 }

@@ -24,7 +24,8 @@ static const struct option_row options[] = {
 enum { NAMES_MAX = 1000 };
 
 /* The names of the target's state may be given like triggers; then they are not names of triggers. */
-static const char *const state_names[] = {"replicas", "ready_replicas", "pending_replicas", "min_replicas", "max_replicas", "target"};
+static const char *const state_names[] = {"replicas",     "ready_replicas", "pending_replicas",
+                                          "min_replicas", "max_replicas",   "target"};
 
 struct values {
     const char *names[NAMES_MAX];
@@ -37,8 +38,8 @@ struct values {
 
 static bool put_state(struct values *values, const char *name, double number)
 {
-    double *slots[] = {&values->state.replicas, &values->state.ready_replicas, &values->state.pending_replicas,
-                       &values->state.min_replicas, &values->state.max_replicas, &values->state.target};
+    double *slots[] = {&values->state.replicas,     &values->state.ready_replicas, &values->state.pending_replicas,
+                       &values->state.min_replicas, &values->state.max_replicas,   &values->state.target};
 
     for (size_t i = 0; !no_extensions && i < 6; i++)
         if (strcmp(name, state_names[i]) == 0) {
@@ -60,7 +61,8 @@ static int take_value(const struct command *self, struct values *values, char *a
     *equals = '\0';
     nil = strcmp(equals + 1, "nil") == 0 || strcmp(equals + 1, "missing") == 0;
     if (!nil && !number_parse(equals + 1, strlen(equals + 1), &number))
-        return usage_error(self, "'%s' is no number for %s; nil stands for a trigger without a value", equals + 1, argument);
+        return usage_error(self, "'%s' is no number for %s; nil stands for a trigger without a value", equals + 1,
+                           argument);
     if (!nil && put_state(values, argument, number))
         return EXIT_FINE;
     if (values->count == NAMES_MAX)
@@ -71,7 +73,8 @@ static int take_value(const struct command *self, struct values *values, char *a
     return EXIT_FINE;
 }
 
-static void print_step(void *arg, size_t begin, size_t end, int depth, const struct formula_value *value, const char *repr)
+static void print_step(void *arg, size_t begin, size_t end, int depth, const struct formula_value *value,
+                       const char *repr)
 {
     const char *source = arg;
 
@@ -92,8 +95,11 @@ static int print_error(const struct formula_error *err, const char *source)
 
 static int evaluate(const struct formula *formula, struct values *values, const char *source)
 {
-    struct formula_env env = {.values = values->numbers, .nil = values->nil, .missing = values->nil,
-                              .state = values->has_state ? &values->state : NULL, .now_ms = (int64_t)time(NULL) * 1000};
+    struct formula_env env = {.values = values->numbers,
+                              .nil = values->nil,
+                              .missing = values->nil,
+                              .state = values->has_state ? &values->state : NULL,
+                              .now_ms = (int64_t)time(NULL) * 1000};
     size_t bytes = formula_memory_bytes(formula);
     void *memory = bytes ? mem_alloc(bytes) : NULL;
     struct formula_result result;
@@ -134,8 +140,11 @@ static int run_eval(const struct command *self, int argc, char **argv)
     for (int i = first + 1; i < argc; i++)
         if ((status = take_value(self, &values, argv[i])) != EXIT_FINE)
             return status;
-    struct formula_options how = {.names = values.names, .name_count = values.count, .extensions = !no_extensions,
-                                  .history = false, .wrap = strcmp(wrap, "keda") == 0 ? FORMULA_WRAP_KEDA : FORMULA_WRAP_NONE};
+    struct formula_options how = {.names = values.names,
+                                  .name_count = values.count,
+                                  .extensions = !no_extensions,
+                                  .history = false,
+                                  .wrap = strcmp(wrap, "keda") == 0 ? FORMULA_WRAP_KEDA : FORMULA_WRAP_NONE};
     struct formula *formula = formula_compile(source, strlen(source), &how, &err);
     if (!formula)
         return print_error(&err, source);

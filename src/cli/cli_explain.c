@@ -55,7 +55,8 @@ static void print_inputs(const json_t *decision, const json_t *notes)
 
     if (json_array_size(json_object_get(decision, "inputs")) > 0)
         printf("\ninputs\n");
-    json_array_foreach(json_object_get(decision, "inputs"), i, input) {
+    json_array_foreach(json_object_get(decision, "inputs"), i, input)
+    {
         const char *note = json_string_value(json_array_get(notes, i));
         char value[64];
 
@@ -82,14 +83,17 @@ static void print_formula(const json_t *decision)
     if (!formula)
         return;
     value_of(json_object_get(formula, "value"), value, sizeof(value));
-    printf("\nformula\n  %s = %s\n", text_of(formula, "text"), *text_of(formula, "fault") ? text_of(formula, "fault") : value);
+    printf("\nformula\n  %s = %s\n", text_of(formula, "text"),
+           *text_of(formula, "fault") ? text_of(formula, "fault") : value);
     if (*text_of(formula, "place"))
         printf("  because of: %s\n", text_of(formula, "place"));
-    json_array_foreach(json_object_get(decision, "trace"), i, part) {
+    json_array_foreach(json_object_get(decision, "trace"), i, part)
+    {
         if (json_integer_value(json_object_get(part, "depth")) == 0)
             continue;
         value_of(json_object_get(part, "value"), value, sizeof(value));
-        printf("  %*s%s = %s\n", 2 * (int)json_integer_value(json_object_get(part, "depth")), "", text_of(part, "text"), value);
+        printf("  %*s%s = %s\n", 2 * (int)json_integer_value(json_object_get(part, "depth")), "", text_of(part, "text"),
+               value);
     }
 }
 
@@ -121,15 +125,16 @@ static void print_record(const char *name, const json_t *decision, const json_t 
 
 /* ------------------------------------------------------------------ from a running Weir */
 
-static enum ask_result ask_running(const char *kind, const char *space, const char *name, int64_t at_ms, struct error *err)
+static enum ask_result ask_running(const char *kind, const char *space, const char *name, int64_t at_ms,
+                                   struct error *err)
 {
     struct text body;
     char path[1200], until[32];
     enum ask_result result;
 
     instant_format_ms(at_ms, until, sizeof(until));
-    snprintf(path, sizeof(path), "/api/v1/objects/%s/%s%s?%s%s%s%s", space, name, at ? "/decisions" : "", *kind ? "kind=" : "", kind,
-             at ? "&limit=1&until=" : "", at ? until : "");
+    snprintf(path, sizeof(path), "/api/v1/objects/%s/%s%s?%s%s%s%s", space, name, at ? "/decisions" : "",
+             *kind ? "kind=" : "", kind, at ? "&limit=1&until=" : "", at ? until : "");
     text_init(&body, RECORD_MAX_BYTES);
     result = client_get(data_dir, path, &body, err);
     if (result == ASK_OK) {
@@ -191,7 +196,8 @@ static bool ask_journal(const char *kind, const char *space, const char *name, i
 
     snprintf(path, sizeof(path), "%s/journal.db", data_dir);
     if (access(path, R_OK) != 0)
-        return error_set(err, ERROR_MISSING, "no Weir is running and there is no journal at %s; name the --data-dir", path);
+        return error_set(err, ERROR_MISSING, "no Weir is running and there is no journal at %s; name the --data-dir",
+                         path);
     if (!journal_open(path, &journal, err))
         return false;
     for (size_t i = 0; i < 2 && !found.decision; i++) {
@@ -202,7 +208,8 @@ static bool ask_journal(const char *kind, const char *space, const char *name, i
     }
     journal_close(journal);
     if (!found.decision)
-        return error_set(err, ERROR_MISSING, "the journal %s knows no decision about %s/%s until then", path, space, name);
+        return error_set(err, ERROR_MISSING, "the journal %s knows no decision about %s/%s until then", path, space,
+                         name);
     snprintf(key, sizeof(key), "%s/%s", space, name);
     print_record(key, found.decision, found.notes);
     json_decref(found.decision);
@@ -252,7 +259,8 @@ const struct command command_explain = {
     .name = "explain",
     .operands = "NAME",
     .summary = "say why an object has the replicas it has",
-    .description = "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows inputs, the formula with the value of every\n"
+    .description = "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows inputs, the formula with the "
+                   "value of every\n"
                    "part, and each step of the decision. Where no Weir runs, the journal in the data dir is read.",
     .options = options,
     .run = run_explain,

@@ -48,7 +48,8 @@ static void row(const json_t *object, const char *wanted)
         return;
     replicas_of(object, replicas, sizeof(replicas));
     if (json_object_get(object, "maxReplicas"))
-        snprintf(bounds, sizeof(bounds), "%lld..%lld", (long long)json_integer_value(json_object_get(object, "minReplicas")),
+        snprintf(bounds, sizeof(bounds), "%lld..%lld",
+                 (long long)json_integer_value(json_object_get(object, "minReplicas")),
                  (long long)json_integer_value(json_object_get(object, "maxReplicas")));
     printf("%-32s %-12s %9s %8s %-6s %-6s %-14s", name, text_of(object, "kind"), replicas, bounds,
            json_is_true(json_object_get(object, "active")) ? "yes" : "no", text_of(object, "ready"),
@@ -66,8 +67,7 @@ static void print_table(const char *body, const char *wanted)
 
     printf("%-32s %-12s %9s %8s %-6s %-6s %-14s%s\n", "NAME", "KIND", "REPLICAS", "BOUNDS", "ACTIVE", "READY", "REASON",
            strcmp(output, "wide") == 0 ? " WHY" : "");
-    json_array_foreach(json_object_get(answer, "objects"), i, object)
-        row(object, wanted);
+    json_array_foreach(json_object_get(answer, "objects"), i, object) row(object, wanted);
     json_decref(answer);
 }
 

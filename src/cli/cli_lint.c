@@ -19,7 +19,8 @@ static bool quiet;
 
 static const struct option_row options[] = {
     {"output", 'o', OPTION_CHOICE, &output, "text|json", "how to print findings (text)"},
-    {"fail-on", 0, OPTION_CHOICE, &fail_on, "error|warning", "the least severity that makes the exit status 1 (warning)"},
+    {"fail-on", 0, OPTION_CHOICE, &fail_on, "error|warning",
+     "the least severity that makes the exit status 1 (warning)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe", "the mode of objects that name none (direct)"},
     {"for", 0, OPTION_CHOICE, &for_whom, "weir|keda", "keda: also refuse what only Weir accepts (weir)"},
     {"quiet", 'q', OPTION_FLAG, &quiet, NULL, "leave out advice"},
@@ -122,7 +123,9 @@ static int lint_all(const struct command *self, char **paths, int count)
 
     policy_settings_default(&settings);
     settings.keda_parity = strcmp(for_whom, "keda") == 0;
-    settings.mode = strcmp(mode, "hpa") == 0 ? DECIDE_HPA : strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE : DECIDE_DIRECT;
+    settings.mode = strcmp(mode, "hpa") == 0       ? DECIDE_HPA
+                    : strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE
+                                                   : DECIDE_DIRECT;
     for (int i = 0; i < count && status == EXIT_FINE; i++)
         if (!lint_path(&set, paths[i], &err)) {
             fprintf(stderr, "weir %s: %s\n", self->name, err.text);

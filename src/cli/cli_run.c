@@ -23,18 +23,26 @@
 #include "serve/serve.h"
 #include "trigger/trigger.h"
 
-static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt", *log_level = "info";
+static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
+                  *log_level = "info";
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
 static bool strict_activation, leave_running;
 
 static const struct option_row options[] = {
-    {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT", "API, metrics and status page (127.0.0.1:8642); 'none' for only the socket"},
-    {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR", "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
-    {"mode", 0, OPTION_CHOICE, &mode, "direct|observe", "scale, or decide and record only; objects may say otherwise (direct)"},
-    {"missing-hold", 0, OPTION_TEXT, &missing_hold, "DURATION", "how long a value that is missing lowers nothing, or 'forever' (30m)"},
-    {"strict-activation", 0, OPTION_FLAG, &strict_activation, NULL, "activationTarget must be exceeded, as in KEDA, not reached"},
-    {"downscale-stabilization", 0, OPTION_DURATION, &downscale_stabilization_ms, "DURATION", "the HPA controller's setting (5m)"},
-    {"leave-running", 0, OPTION_FLAG, &leave_running, NULL, "keep the replicas when Weir stops; the next one adopts them"},
+    {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT",
+     "API, metrics and status page (127.0.0.1:8642); 'none' for only the socket"},
+    {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR",
+     "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
+    {"mode", 0, OPTION_CHOICE, &mode, "direct|observe",
+     "scale, or decide and record only; objects may say otherwise (direct)"},
+    {"missing-hold", 0, OPTION_TEXT, &missing_hold, "DURATION",
+     "how long a value that is missing lowers nothing, or 'forever' (30m)"},
+    {"strict-activation", 0, OPTION_FLAG, &strict_activation, NULL,
+     "activationTarget must be exceeded, as in KEDA, not reached"},
+    {"downscale-stabilization", 0, OPTION_DURATION, &downscale_stabilization_ms, "DURATION",
+     "the HPA controller's setting (5m)"},
+    {"leave-running", 0, OPTION_FLAG, &leave_running, NULL,
+     "keep the replicas when Weir stops; the next one adopts them"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
     {"log-level", 0, OPTION_CHOICE, &log_level, "debug|info|warning|error", "least level that is logged (info)"},
     {0},
@@ -60,7 +68,8 @@ static bool make_settings(const struct command *self, struct policy_settings *se
     settings->downscale_stabilization_ms = downscale_stabilization_ms;
     if (missing_hold && strcmp(missing_hold, "forever") == 0)
         settings->missing_hold_ms = INT64_MAX;
-    else if (missing_hold && (!duration_parse_ms(missing_hold, &settings->missing_hold_ms) || settings->missing_hold_ms < 0)) {
+    else if (missing_hold &&
+             (!duration_parse_ms(missing_hold, &settings->missing_hold_ms) || settings->missing_hold_ms < 0)) {
         *status = usage_error(self, "--missing-hold is a duration like 30m, or forever, not '%s'", missing_hold);
         return false;
     }
@@ -129,7 +138,8 @@ static bool listen_all(struct running *r, struct error *err)
     return true;
 }
 
-static bool start(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count, struct error *err)
+static bool start(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count,
+                  struct error *err)
 {
     struct local_options local = {.data_dir = data_dir};
     char journal[4200];
@@ -142,7 +152,8 @@ static bool start(struct running *r, const struct policy_settings *settings, con
     if (!journal_open(journal, &r->journal, err))
         return false;
     r->engine = trigger_engine_new(r->loop, r->transport, r->platform);
-    r->autoscaler = autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal}, settings);
+    r->autoscaler =
+        autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal}, settings);
     if (!listen_all(r, err))
         return false;
     r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
@@ -192,8 +203,8 @@ static int run_run(const struct command *self, int argc, char **argv)
         finish(&r);
         return err.kind == ERROR_MISSING ? EXIT_USAGE : EXIT_FOUND;
     }
-    log_info("started", "version", WEIR_VERSION, "listen", server_address(r.server) ? server_address(r.server) : "socket only",
-             "data", data_dir, NULL);
+    log_info("started", "version", WEIR_VERSION, "listen",
+             server_address(r.server) ? server_address(r.server) : "socket only", "data", data_dir, NULL);
     loop_run(r.loop);
     finish(&r);
     return EXIT_FINE;
@@ -203,11 +214,12 @@ const struct command command_run = {
     .name = "run",
     .operands = "PATH...",
     .summary = "scale what the manifests describe, on this machine",
-    .description = "PATH is a file or a folder of *.yaml, *.yml and *.json files: ScaledObjects, ScaledJobs,\n"
-                   "TriggerAuthentications, and the Deployments, StatefulSets, Secrets and ConfigMaps they refer to.\n"
-                   "Files are watched: added, edited and removed objects are picked up while it runs.\n"
-                   "SIGTERM stops it and its replicas (but see --leave-running); SIGHUP looks at the files at once.\n\n"
-                   "Exit status: 0 after a signal; 1 if it cannot start; 2 for bad usage or a path that cannot be opened.",
+    .description =
+        "PATH is a file or a folder of *.yaml, *.yml and *.json files: ScaledObjects, ScaledJobs,\n"
+        "TriggerAuthentications, and the Deployments, StatefulSets, Secrets and ConfigMaps they refer to.\n"
+        "Files are watched: added, edited and removed objects are picked up while it runs.\n"
+        "SIGTERM stops it and its replicas (but see --leave-running); SIGHUP looks at the files at once.\n\n"
+        "Exit status: 0 after a signal; 1 if it cannot start; 2 for bad usage or a path that cannot be opened.",
     .options = options,
     .run = run_run,
 };

@@ -45,8 +45,9 @@ static int run_triggers(const struct command *self, int argc, char **argv)
         const char *near = trigger_nearest_type(argv[first]);
         bool known = trigger_support(argv[first]) == TRIGGER_KNOWN;
 
-        fprintf(stderr, "weir triggers: %s '%s'%s%s%s\n", known ? "this type is known but not built in yet:" : "there is no trigger type",
-                argv[first], !known && near ? ", did you mean '" : "", !known && near ? near : "", !known && near ? "'?" : "");
+        fprintf(stderr, "weir triggers: %s '%s'%s%s%s\n",
+                known ? "this type is known but not built in yet:" : "there is no trigger type", argv[first],
+                !known && near ? ", did you mean '" : "", !known && near ? near : "", !known && near ? "'?" : "");
         return EXIT_FOUND;
     }
     text_init(&text, 1024 * 1024);

@@ -32,7 +32,8 @@ enum ask_result client_get(const char *data_dir, const char *path, struct text *
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
     if (code == CURLE_COULDNT_CONNECT) {
-        error_set(err, ERROR_UNREACHABLE, "no Weir is running with the data dir %s; start one with 'weir run', or name its --data-dir",
+        error_set(err, ERROR_UNREACHABLE,
+                  "no Weir is running with the data dir %s; start one with 'weir run', or name its --data-dir",
                   data_dir);
         return ASK_NOT_RUNNING;
     }

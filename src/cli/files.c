@@ -39,12 +39,12 @@ bool data_dir_make(const char *path, struct error *err)
         memcpy(partial, path, i);
         partial[i] = '\0';
         if (mkdir(partial, 0700) != 0 && errno != EEXIST)
-            return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be made: %s; choose another with --data-dir", partial,
-                             strerror(errno));
+            return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be made: %s; choose another with --data-dir",
+                             partial, strerror(errno));
     }
     if (access(path, W_OK | X_OK) != 0)
-        return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be written: %s; choose another with --data-dir", path,
-                         strerror(errno));
+        return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be written: %s; choose another with --data-dir",
+                         path, strerror(errno));
     return true;
 }
 
@@ -66,7 +66,8 @@ bool read_whole_file(const char *path, struct text *out, struct error *err)
     while (fine && (length = fread(buffer, 1, sizeof(buffer), in)) > 0)
         fine = text_append(out, buffer, length);
     if (!fine)
-        error_set(err, ERROR_LIMIT, "%s is larger than %d bytes (MANIFEST_FILE_MAX_BYTES)", path, MANIFEST_FILE_MAX_BYTES);
+        error_set(err, ERROR_LIMIT, "%s is larger than %d bytes (MANIFEST_FILE_MAX_BYTES)", path,
+                  MANIFEST_FILE_MAX_BYTES);
     else if (ferror(in))
         fine = error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", path, strerror(errno));
     if (!standard)

@@ -14,7 +14,8 @@ const struct command *const commands[] = {
 
 static void print_overview(FILE *to)
 {
-    fprintf(to, "Weir scales processes and workloads by KEDA's manifests, and says why.\n\nusage: weir COMMAND [OPTION...] [ARGUMENT...]\n\n");
+    fprintf(to, "Weir scales processes and workloads by KEDA's manifests, and says why.\n\nusage: weir COMMAND "
+                "[OPTION...] [ARGUMENT...]\n\n");
     for (size_t i = 0; commands[i]; i++)
         fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\n'weir COMMAND --help' explains a command; the manual is 'man weir'.\n");
@@ -61,7 +62,10 @@ static int run_help(const struct command *self, int argc, char **argv)
 }
 
 const struct command command_help = {
-    .name = "help", .operands = "[COMMAND]", .summary = "explain a command", .run = run_help,
+    .name = "help",
+    .operands = "[COMMAND]",
+    .summary = "explain a command",
+    .run = run_help,
 };
 
 static int run_version(const struct command *self, int argc, char **argv)
@@ -75,7 +79,10 @@ static int run_version(const struct command *self, int argc, char **argv)
 }
 
 const struct command command_version = {
-    .name = "version", .operands = "", .summary = "print the version", .run = run_version,
+    .name = "version",
+    .operands = "",
+    .summary = "print the version",
+    .run = run_version,
 };
 
 int main(int argc, char **argv)

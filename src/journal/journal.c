@@ -27,17 +27,34 @@
 #include "base/text.h"
 
 enum {
-    CHECKPOINT_PAGES = 1000, /* 4 MiB of WAL: SQLite's own habit */
+    CHECKPOINT_PAGES = 1000,                     /* 4 MiB of WAL: SQLite's own habit */
     CHECKPOINT_PAGES_OWN = 8 * CHECKPOINT_PAGES, /* without a worker the loop must fold it back itself */
-    PRUNE_ROWS = 2000,       /* per call: a few ms */
-    BUSY_MS = 200,           /* another process (weir explain) reads */
+    PRUNE_ROWS = 2000,                           /* per call: a few ms */
+    BUSY_MS = 200,                               /* another process (weir explain) reads */
     ASIDE_MAX = 100,
 };
 
 enum statement {
-    BEGIN, COMMIT, ROLLBACK, OBJECT_ADD, OBJECT_GET, VERSION_ADD, VERSION_GET, DECISION_ADD, DECISIONS, SAMPLE_ADD, SAMPLES,
-    STATE_PUT, STATE_GET, STATE_DELETE, PRUNE_DECISIONS, PRUNE_SAMPLES, PRUNE_OLDEST_DECISIONS, PRUNE_OLDEST_SAMPLES,
-    OBJECTS, STATEMENTS
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    OBJECT_ADD,
+    OBJECT_GET,
+    VERSION_ADD,
+    VERSION_GET,
+    DECISION_ADD,
+    DECISIONS,
+    SAMPLE_ADD,
+    SAMPLES,
+    STATE_PUT,
+    STATE_GET,
+    STATE_DELETE,
+    PRUNE_DECISIONS,
+    PRUNE_SAMPLES,
+    PRUNE_OLDEST_DECISIONS,
+    PRUNE_OLDEST_SAMPLES,
+    OBJECTS,
+    STATEMENTS
 };
 
 static const char *const statement_texts[STATEMENTS] = {
@@ -48,16 +65,21 @@ static const char *const statement_texts[STATEMENTS] = {
     [OBJECT_GET] = "SELECT id FROM objects WHERE name = ?1",
     [VERSION_ADD] = "INSERT OR REPLACE INTO versions(object, generation, names) VALUES(?1, ?2, ?3)",
     [VERSION_GET] = "SELECT names FROM versions WHERE object = ?1 AND generation = ?2",
-    [DECISION_ADD] = "INSERT INTO decisions(object, at_ms, generation, job, packed, notes) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [DECISION_ADD] =
+        "INSERT INTO decisions(object, at_ms, generation, job, packed, notes) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [DECISIONS] = "SELECT id, at_ms, generation, job, packed, notes FROM decisions"
                   " WHERE object = ?1 AND at_ms > ?2 AND at_ms <= ?3 ORDER BY at_ms DESC, id DESC LIMIT ?4",
     [SAMPLE_ADD] = "INSERT INTO samples(object, trigger, at_ms, state, value) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [SAMPLES] = "SELECT trigger, at_ms, state, value FROM samples WHERE object = ?1 AND at_ms > ?2 AND at_ms <= ?3 ORDER BY at_ms",
-    [STATE_PUT] = "INSERT OR REPLACE INTO states(object, generation, created_at_ms, original, memory) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SAMPLES] = "SELECT trigger, at_ms, state, value FROM samples WHERE object = ?1 AND at_ms > ?2 AND at_ms <= ?3 "
+                "ORDER BY at_ms",
+    [STATE_PUT] =
+        "INSERT OR REPLACE INTO states(object, generation, created_at_ms, original, memory) VALUES(?1, ?2, ?3, ?4, ?5)",
     [STATE_GET] = "SELECT generation, created_at_ms, original, memory FROM states WHERE object = ?1",
     [STATE_DELETE] = "DELETE FROM states WHERE object = ?1",
-    [PRUNE_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
-    [PRUNE_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_DECISIONS] =
+        "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_SAMPLES] =
+        "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
     [PRUNE_OLDEST_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY at_ms LIMIT ?2)",
     [PRUNE_OLDEST_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY at_ms LIMIT ?2)",
     [OBJECTS] = "SELECT name FROM objects ORDER BY name",
@@ -69,15 +91,18 @@ static const char schema[] =
     "PRAGMA synchronous = NORMAL;"
     "PRAGMA wal_autocheckpoint = 0;"
     "CREATE TABLE IF NOT EXISTS objects(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-    "CREATE TABLE IF NOT EXISTS versions(object INTEGER, generation INTEGER, names TEXT, PRIMARY KEY(object, generation)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS decisions(id INTEGER PRIMARY KEY, object INTEGER, at_ms INTEGER, generation INTEGER, job INTEGER,"
+    "CREATE TABLE IF NOT EXISTS versions(object INTEGER, generation INTEGER, names TEXT, PRIMARY KEY(object, "
+    "generation)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS decisions(id INTEGER PRIMARY KEY, object INTEGER, at_ms INTEGER, generation INTEGER, "
+    "job INTEGER,"
     " packed BLOB, notes TEXT);"
     "CREATE INDEX IF NOT EXISTS decisions_by_object ON decisions(object, at_ms);"
     "CREATE INDEX IF NOT EXISTS decisions_by_age ON decisions(at_ms);"
     "CREATE TABLE IF NOT EXISTS samples(object INTEGER, trigger TEXT, at_ms INTEGER, state INTEGER, value REAL);"
     "CREATE INDEX IF NOT EXISTS samples_by_object ON samples(object, at_ms);"
     "CREATE INDEX IF NOT EXISTS samples_by_age ON samples(at_ms);"
-    "CREATE TABLE IF NOT EXISTS states(object INTEGER PRIMARY KEY, generation INTEGER, created_at_ms INTEGER, original INTEGER,"
+    "CREATE TABLE IF NOT EXISTS states(object INTEGER PRIMARY KEY, generation INTEGER, created_at_ms INTEGER, original "
+    "INTEGER,"
     " memory BLOB);";
 
 struct journal {
@@ -86,7 +111,7 @@ struct journal {
     sqlite3_stmt *statements[STATEMENTS];
     struct map *ids;      /* object name -> id (as pointer) */
     struct map *versions; /* "id/generation" -> itself: stored already */
-    bool open, failed; /* a transaction is open; something in it failed */
+    bool open, failed;    /* a transaction is open; something in it failed */
     struct error problem;
     int wal_pages;
     struct journal_stats stats;
@@ -97,14 +122,14 @@ struct journal {
 static bool note_failure(struct journal *j, const char *doing)
 {
     j->failed = true;
-    return error_set(&j->problem, ERROR_INTERNAL, "%s: %s failed: %s", j->path ? j->path : "the journal in memory", doing,
-                     sqlite3_errmsg(j->db));
+    return error_set(&j->problem, ERROR_INTERNAL, "%s: %s failed: %s", j->path ? j->path : "the journal in memory",
+                     doing, sqlite3_errmsg(j->db));
 }
 
 static sqlite3_stmt *prepared(struct journal *j, enum statement which)
 {
-    if (!j->statements[which] &&
-        sqlite3_prepare_v3(j->db, statement_texts[which], -1, SQLITE_PREPARE_PERSISTENT, &j->statements[which], NULL) != SQLITE_OK)
+    if (!j->statements[which] && sqlite3_prepare_v3(j->db, statement_texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                                    &j->statements[which], NULL) != SQLITE_OK)
         note_failure(j, "preparing a statement");
     return j->statements[which];
 }
@@ -159,8 +184,8 @@ static bool open_db(struct journal *j, struct error *err)
             return true;
         }
     }
-    error_set(err, ERROR_INTERNAL, "%s cannot be opened as a journal: %s", j->path ? j->path : ":memory:",
-              message ? message : sqlite3_errmsg(j->db));
+    error_set(err, ERROR_INTERNAL, "%s cannot be opened as a journal: %s",
+              j->path ? j->path : ":memory:", message ? message : sqlite3_errmsg(j->db));
     sqlite3_free(message);
     return false;
 }
@@ -278,7 +303,8 @@ static void put_version(struct journal *j, int64_t object, uint64_t generation, 
         return;
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < names->trigger_count; i++)
-        json_array_append_new(list, names->triggers && names->triggers[i] ? json_string(names->triggers[i]) : json_null());
+        json_array_append_new(list,
+                              names->triggers && names->triggers[i] ? json_string(names->triggers[i]) : json_null());
     json_object_set_new(json, "triggers", list);
     if (names->formula)
         json_object_set_new(json, "formula", json_string(names->formula));
@@ -314,8 +340,8 @@ static char *notes_json(const char *const *notes, size_t count)
     return text;
 }
 
-static void put_decision(struct journal *j, const char *name, uint64_t generation, int64_t at_ms, bool job, const void *packed,
-                         size_t length, const struct decision_names *names, char *notes)
+static void put_decision(struct journal *j, const char *name, uint64_t generation, int64_t at_ms, bool job,
+                         const void *packed, size_t length, const struct decision_names *names, char *notes)
 {
     int64_t object = begin(j) ? object_id(j, name) : 0;
     sqlite3_stmt *add = object ? prepared(j, DECISION_ADD) : NULL;
@@ -341,7 +367,8 @@ void journal_decision(struct journal *j, const char *object, uint64_t generation
     size_t length;
     void *packed = decision_pack(decision, &length);
 
-    put_decision(j, object, generation, decision->at_ms, false, packed, length, names, notes_json(notes, decision->input_count));
+    put_decision(j, object, generation, decision->at_ms, false, packed, length, names,
+                 notes_json(notes, decision->input_count));
     free(packed);
 }
 
@@ -351,11 +378,12 @@ static size_t job_decision_bytes(uint16_t inputs)
     return offsetof(struct job_decision, inputs) + inputs * sizeof(struct decision_input);
 }
 
-void journal_job_decision(struct journal *j, const char *object, uint64_t generation, const struct job_decision *decision,
-                          const struct decision_names *names, const char *const *notes)
+void journal_job_decision(struct journal *j, const char *object, uint64_t generation,
+                          const struct job_decision *decision, const struct decision_names *names,
+                          const char *const *notes)
 {
-    put_decision(j, object, generation, decision->at_ms, true, decision, job_decision_bytes(decision->input_count), names,
-                 notes_json(notes, decision->input_count));
+    put_decision(j, object, generation, decision->at_ms, true, decision, job_decision_bytes(decision->input_count),
+                 names, notes_json(notes, decision->input_count));
 }
 
 void journal_sample(struct journal *j, const char *name, const char *trigger, const struct sample *sample)
@@ -374,8 +402,8 @@ void journal_sample(struct journal *j, const char *name, const char *trigger, co
         j->stats.samples++;
 }
 
-void journal_put_state(struct journal *j, const char *name, uint64_t generation, int64_t created_at_ms, int32_t original_replicas,
-                       const void *memory, size_t length)
+void journal_put_state(struct journal *j, const char *name, uint64_t generation, int64_t created_at_ms,
+                       int32_t original_replicas, const void *memory, size_t length)
 {
     int64_t object = begin(j) ? object_id(j, name) : 0;
     sqlite3_stmt *put = object ? prepared(j, STATE_PUT) : NULL;
@@ -477,7 +505,8 @@ static int64_t pragma_number(struct journal *j, const char *pragma)
 
 static int64_t used_bytes(struct journal *j)
 {
-    return (pragma_number(j, "PRAGMA page_count") - pragma_number(j, "PRAGMA freelist_count")) * pragma_number(j, "PRAGMA page_size");
+    return (pragma_number(j, "PRAGMA page_count") - pragma_number(j, "PRAGMA freelist_count")) *
+           pragma_number(j, "PRAGMA page_size");
 }
 
 static void prune_with(struct journal *j, enum statement which, int64_t before_ms)
@@ -533,7 +562,8 @@ bool journal_get_state(struct journal *j, const char *name, struct journal_state
     return found;
 }
 
-static void read_names(struct journal *j, int64_t object, uint64_t generation, struct arena *arena, struct decision_names *names)
+static void read_names(struct journal *j, int64_t object, uint64_t generation, struct arena *arena,
+                       struct decision_names *names)
 {
     sqlite3_stmt *get = prepared(j, VERSION_GET);
 
@@ -586,7 +616,8 @@ static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, jour
     struct arena *arena = arena_new(ARENA_USUAL);
     struct decision *decision = arena_alloc(arena, sizeof(*decision));
     struct job_decision *job = arena_alloc(arena, sizeof(*job));
-    struct journal_entry entry = {.id = sqlite3_column_int64(row, 0), .at_ms = sqlite3_column_int64(row, 1),
+    struct journal_entry entry = {.id = sqlite3_column_int64(row, 0),
+                                  .at_ms = sqlite3_column_int64(row, 1),
                                   .generation = (uint64_t)sqlite3_column_int64(row, 2)};
     const void *packed = sqlite3_column_blob(row, 4);
     size_t length = (size_t)sqlite3_column_bytes(row, 4), inputs = 0;
@@ -636,7 +667,8 @@ void journal_samples(struct journal *j, const char *name, int64_t since_at_ms, j
     sqlite3_bind_int64(rows, 2, since_at_ms);
     sqlite3_bind_int64(rows, 3, INT64_MAX);
     while (sqlite3_step(rows) == SQLITE_ROW) {
-        struct sample sample = {.at_ms = sqlite3_column_int64(rows, 1), .state = (enum sample_state)sqlite3_column_int(rows, 2),
+        struct sample sample = {.at_ms = sqlite3_column_int64(rows, 1),
+                                .state = (enum sample_state)sqlite3_column_int(rows, 2),
                                 .value = sqlite3_column_double(rows, 3)};
 
         if (sample.state <= SAMPLE_FAILED)

@@ -29,8 +29,9 @@ void journal_checkpoint(const char *path); /* any thread: opens a connection of 
    input, the error text of missing and failed ones, or NULL. */
 void journal_decision(struct journal *journal, const char *object, uint64_t generation, const struct decision *decision,
                       const struct decision_names *names, const char *const *notes);
-void journal_job_decision(struct journal *journal, const char *object, uint64_t generation, const struct job_decision *decision,
-                          const struct decision_names *names, const char *const *notes);
+void journal_job_decision(struct journal *journal, const char *object, uint64_t generation,
+                          const struct job_decision *decision, const struct decision_names *names,
+                          const char *const *notes);
 void journal_sample(struct journal *journal, const char *object, const char *trigger, const struct sample *sample);
 /* What a restart needs: memory of decide (bytes), the generation, when the object was first seen. */
 void journal_put_state(struct journal *journal, const char *object, uint64_t generation, int64_t created_at_ms,
@@ -60,10 +61,11 @@ struct journal_entry { /* valid during the call */
 };
 typedef bool journal_visit(void *arg, const struct journal_entry *entry); /* false: stop */
 /* Newest first, at_ms in (since, until]. */
-void journal_decisions(struct journal *journal, const char *object, int64_t since_at_ms, int64_t until_at_ms, size_t limit,
-                       journal_visit *visit, void *arg);
+void journal_decisions(struct journal *journal, const char *object, int64_t since_at_ms, int64_t until_at_ms,
+                       size_t limit, journal_visit *visit, void *arg);
 typedef void journal_visit_sample(void *arg, const char *trigger, const struct sample *sample);
-void journal_samples(struct journal *journal, const char *object, int64_t since_at_ms, journal_visit_sample *visit, void *arg);
+void journal_samples(struct journal *journal, const char *object, int64_t since_at_ms, journal_visit_sample *visit,
+                     void *arg);
 /* Names of objects with decisions (for `weir get --deleted` and explain without a running Weir). */
 void journal_objects(struct journal *journal, void (*visit)(void *arg, const char *object), void *arg);
 

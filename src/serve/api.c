@@ -105,7 +105,8 @@ static void write_triggers(struct json *json, const struct object_status *s)
     json_put_open(json, "triggers", '[');
     for (size_t i = 0; i < s->trigger_count; i++) {
         const struct trigger_status *t = &s->triggers[i];
-        const struct decide_trigger *rules = s->policy->is_job ? s->policy->job_rules.triggers : s->policy->rules.triggers;
+        const struct decide_trigger *rules =
+            s->policy->is_job ? s->policy->job_rules.triggers : s->policy->rules.triggers;
 
         json_put_open(json, NULL, '{');
         json_put_string(json, "name", t->name);
@@ -160,7 +161,10 @@ static void write_jobs(struct json *json, const struct object_status *s)
 
         json_put_open(json, NULL, '{');
         json_put_string(json, "name", job->name);
-        json_put_string(json, "state", !job->finished ? (job->pending ? "pending" : "running") : job->succeeded ? "succeeded" : "failed");
+        json_put_string(json, "state",
+                        !job->finished   ? (job->pending ? "pending" : "running")
+                        : job->succeeded ? "succeeded"
+                                         : "failed");
         json_put_time(json, "createdAt", job->created_at_ms);
         json_put_time(json, "finishedAt", job->finished_at_ms);
         json_put_close(json, '}');
@@ -249,7 +253,8 @@ static bool on_listed(void *arg, const struct object_status *s)
     char prefix[300];
 
     snprintf(prefix, sizeof(prefix), "/%s/", listing->ns ? listing->ns : "");
-    if ((listing->kind && (strncmp(s->key, listing->kind, strlen(listing->kind)) != 0 || s->key[strlen(listing->kind)] != '/')) ||
+    if ((listing->kind &&
+         (strncmp(s->key, listing->kind, strlen(listing->kind)) != 0 || s->key[strlen(listing->kind)] != '/')) ||
         (listing->ns && strncmp(strchr(s->key, '/'), prefix, strlen(prefix)) != 0))
         return true;
     json_put_open(&listing->json, NULL, '{');
@@ -260,8 +265,8 @@ static bool on_listed(void *arg, const struct object_status *s)
 
 void serve_objects(void *arg, const struct server_request *request, struct server_answer *answer)
 {
-    struct listing listing = {.json = {.out = answer->body}, .ns = server_query(request, "namespace"),
-                              .kind = server_query(request, "kind")};
+    struct listing listing = {
+        .json = {.out = answer->body}, .ns = server_query(request, "namespace"), .kind = server_query(request, "kind")};
 
     json_put_open(&listing.json, NULL, '{');
     json_put_open(&listing.json, "objects", '[');
@@ -288,7 +293,8 @@ static bool on_entry(void *arg, const struct journal_entry *entry)
     return !json->out->overflowed;
 }
 
-static bool query_time(const struct server_request *request, const char *name, int64_t *at_ms, struct server_answer *answer)
+static bool query_time(const struct server_request *request, const char *name, int64_t *at_ms,
+                       struct server_answer *answer)
 {
     const char *value = server_query(request, name);
 

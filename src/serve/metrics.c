@@ -62,10 +62,11 @@ static void single(struct text *out, const char *name, const char *type, const c
 static const char *scaler_label(const struct trigger_status *t, bool named)
 {
     static const char *const labels[][2] = {
-        {"cpu", "cpuMemoryScaler"}, {"cron", "cronScaler"}, {"inference", "inferenceScaler"},
-        {"kubernetes-workload", "kubernetesWorkloadScaler"}, {"memory", "cpuMemoryScaler"}, {"metrics-api", "metricsAPIScaler"},
-        {"postgresql", "postgreSQLScaler"}, {"prometheus", "prometheusScaler"}, {"redis", "redisScaler"},
-        {"redis-streams", "redisStreamsScaler"},
+        {"cpu", "cpuMemoryScaler"},         {"cron", "cronScaler"},
+        {"inference", "inferenceScaler"},   {"kubernetes-workload", "kubernetesWorkloadScaler"},
+        {"memory", "cpuMemoryScaler"},      {"metrics-api", "metricsAPIScaler"},
+        {"postgresql", "postgreSQLScaler"}, {"prometheus", "prometheusScaler"},
+        {"redis", "redisScaler"},           {"redis-streams", "redisStreamsScaler"},
     };
 
     for (size_t i = 0; !named && i < sizeof(labels) / sizeof(labels[0]); i++)
@@ -250,7 +251,8 @@ static const struct {
     {"keda_scaler_metrics_latency_seconds", "gauge", "How long the last poll of each trigger took.", write_latency},
     {"keda_scaler_active", "gauge", "Whether each trigger is active.", write_active},
     {"keda_scaled_object_paused", "gauge", "Whether a ScaledObject is paused by annotation.", write_paused},
-    {"keda_scaled_object_errors_total", "counter", "Evaluations of a ScaledObject with a failing trigger.", write_object_errors},
+    {"keda_scaled_object_errors_total", "counter", "Evaluations of a ScaledObject with a failing trigger.",
+     write_object_errors},
     {"keda_scaled_job_errors_total", "counter", "Evaluations of a ScaledJob with a failing trigger.", write_job_errors},
     {"weir_sample_age_seconds", "gauge", "Age of each trigger's last answer.", write_age},
     {"weir_sample_state", "gauge", "1 for the state of each trigger's last answer.", write_state},
@@ -330,9 +332,11 @@ static void write_families(struct walk *walk, struct autoscaler *a, struct text 
 static void write_totals(const struct totals *totals, struct text *out)
 {
     head(out, "keda_build_info", "gauge", "Version of this process.");
-    text_add(out, "keda_build_info{version=\"" WEIR_VERSION "\",git_commit=\"\",goversion=\"\",goos=\"linux\",goarch=\"\"} 1\n");
+    text_add(out, "keda_build_info{version=\"" WEIR_VERSION
+                  "\",git_commit=\"\",goversion=\"\",goos=\"linux\",goarch=\"\"} 1\n");
     head(out, "keda_resource_registered_total", "gauge", "Resources known, by type.");
-    text_printf(out, "keda_resource_registered_total{type=\"scaled_object\"} %llu\n", (unsigned long long)totals->objects);
+    text_printf(out, "keda_resource_registered_total{type=\"scaled_object\"} %llu\n",
+                (unsigned long long)totals->objects);
     text_printf(out, "keda_resource_registered_total{type=\"scaled_job\"} %llu\n", (unsigned long long)totals->jobs);
     head(out, "keda_trigger_registered_total", "gauge", "Triggers known, by type.");
     for (size_t i = 0; i < totals->type_count; i++)
@@ -347,13 +351,17 @@ static void write_sources(struct autoscaler *a, struct text *out)
 
     head(out, "weir_polls_total", "counter", "Polls by trigger type and how they ended.");
     for (size_t i = 0; i < count; i++) {
-        text_printf(out, "weir_polls_total{type=\"%s\",result=\"ok\"} %llu\n", list[i].type, (unsigned long long)list[i].ok);
-        text_printf(out, "weir_polls_total{type=\"%s\",result=\"missing\"} %llu\n", list[i].type, (unsigned long long)list[i].missing);
-        text_printf(out, "weir_polls_total{type=\"%s\",result=\"failed\"} %llu\n", list[i].type, (unsigned long long)list[i].failed);
+        text_printf(out, "weir_polls_total{type=\"%s\",result=\"ok\"} %llu\n", list[i].type,
+                    (unsigned long long)list[i].ok);
+        text_printf(out, "weir_polls_total{type=\"%s\",result=\"missing\"} %llu\n", list[i].type,
+                    (unsigned long long)list[i].missing);
+        text_printf(out, "weir_polls_total{type=\"%s\",result=\"failed\"} %llu\n", list[i].type,
+                    (unsigned long long)list[i].failed);
     }
     head(out, "weir_poll_requests_total", "counter", "Requests sent to sources, by trigger type.");
     for (size_t i = 0; i < count; i++)
-        text_printf(out, "weir_poll_requests_total{type=\"%s\"} %llu\n", list[i].type, (unsigned long long)list[i].requests);
+        text_printf(out, "weir_poll_requests_total{type=\"%s\"} %llu\n", list[i].type,
+                    (unsigned long long)list[i].requests);
 }
 
 static double heap_bytes(void)
@@ -376,9 +384,12 @@ static void write_process(struct autoscaler *a, double heap, struct text *out)
         text_printf(out, "weir_decisions_total{reason=\"%s\"} %llu\n", decision_reason_name((enum decision_reason)i),
                     (unsigned long long)stats.by_reason[i]);
     single(out, "weir_object_polls_total", "counter", "Times an object was due.", (double)stats.polls);
-    single(out, "weir_polls_shared_total", "counter", "Questions answered by another object's poll.", (double)stats.polls_shared);
-    single(out, "weir_polls_late_total", "counter", "Polls later than a tenth of their interval.", (double)stats.polls_late);
-    single(out, "weir_polls_skipped_total", "counter", "Polls left out because the one before still waited.", (double)stats.polls_skipped);
+    single(out, "weir_polls_shared_total", "counter", "Questions answered by another object's poll.",
+           (double)stats.polls_shared);
+    single(out, "weir_polls_late_total", "counter", "Polls later than a tenth of their interval.",
+           (double)stats.polls_late);
+    single(out, "weir_polls_skipped_total", "counter", "Polls left out because the one before still waited.",
+           (double)stats.polls_skipped);
     single(out, "weir_questions", "gauge", "Different questions asked of sources.", (double)stats.questions);
     single(out, "weir_scales_total", "counter", "Replica counts and jobs written.", (double)stats.scales);
     single(out, "weir_scale_failures_total", "counter", "Writes that failed.", (double)stats.scale_failures);
@@ -386,10 +397,14 @@ static void write_process(struct autoscaler *a, double heap, struct text *out)
     single(out, "weir_heap_bytes", "gauge", "Memory allocated and in use.", heap);
     single(out, "weir_journal_bytes", "gauge", "Size of the journal.", (double)journal.bytes);
     single(out, "weir_journal_decisions_total", "counter", "Decisions written down.", (double)journal.decisions);
-    single(out, "weir_journal_failures_total", "counter", "Turns whose journal write failed.", (double)stats.journal_failures);
-    single(out, "keda_internal_scale_loop_latency_seconds", "gauge", "How late the latest poll was.", (double)stats.latest_ms / 1000);
-    single(out, "weir_first_decisions_done_seconds", "gauge", "From the start until every object had decided once; 0: not yet.",
-           stats.first_decisions_done_at_ms ? (double)(stats.first_decisions_done_at_ms - stats.started_at_ms) / 1000 : 0);
+    single(out, "weir_journal_failures_total", "counter", "Turns whose journal write failed.",
+           (double)stats.journal_failures);
+    single(out, "keda_internal_scale_loop_latency_seconds", "gauge", "How late the latest poll was.",
+           (double)stats.latest_ms / 1000);
+    single(out, "weir_first_decisions_done_seconds", "gauge",
+           "From the start until every object had decided once; 0: not yet.",
+           stats.first_decisions_done_at_ms ? (double)(stats.first_decisions_done_at_ms - stats.started_at_ms) / 1000
+                                            : 0);
     head(out, "weir_log_lines_total", "counter", "Log lines by level.");
     text_printf(out, "weir_log_lines_total{level=\"warning\"} %lu\nweir_log_lines_total{level=\"error\"} %lu\n",
                 log_count(LOG_LEVEL_WARNING), log_count(LOG_LEVEL_ERROR));

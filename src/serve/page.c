@@ -9,10 +9,14 @@
 static const char top[] =
     "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"2\">"
     "<meta name=\"viewport\" content=\"width=device-width\"><title>Weir</title><style>"
-    ":root{color-scheme:light dark}body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
-    "section{border:1px solid #8886;border-radius:8px;padding:.7rem 1rem;margin:1rem 0}h2{font-size:1.1rem;margin:0 0 .3rem}"
-    "code{font-family:ui-monospace,monospace}table{border-collapse:collapse;margin:.4rem 0}td,th{padding:.1rem .9rem .1rem 0;"
-    "text-align:left;vertical-align:top}.bad{color:#c33}.dim{opacity:.7}ol{margin:.3rem 0}</style></head><body><h1>Weir</h1>";
+    ":root{color-scheme:light dark}body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 "
+    "1rem}"
+    "section{border:1px solid #8886;border-radius:8px;padding:.7rem 1rem;margin:1rem 0}h2{font-size:1.1rem;margin:0 0 "
+    ".3rem}"
+    "code{font-family:ui-monospace,monospace}table{border-collapse:collapse;margin:.4rem 0}td,th{padding:.1rem .9rem "
+    ".1rem 0;"
+    "text-align:left;vertical-align:top}.bad{color:#c33}.dim{opacity:.7}ol{margin:.3rem "
+    "0}</style></head><body><h1>Weir</h1>";
 
 static void add_escaped(struct text *out, const char *string)
 {
@@ -42,7 +46,8 @@ static void add_triggers(struct text *out, const struct object_status *s)
         if (t->sample.state == SAMPLE_OK)
             text_add_number(out, t->sample.value);
         else
-            text_printf(out, "<span class=\"bad\">%s</span>", t->resource ? "from its pods" : sample_state_name(t->sample.state));
+            text_printf(out, "<span class=\"bad\">%s</span>",
+                        t->resource ? "from its pods" : sample_state_name(t->sample.state));
         text_add(out, "</td><td>");
         if (t->age_ms >= 0)
             text_printf(out, "%.1f s", (double)t->age_ms / 1000);
@@ -116,6 +121,7 @@ void serve_page(void *arg, const struct server_request *request, struct server_a
     answer->content_type = "text/html; charset=utf-8";
     text_add(answer->body, top);
     autoscaler_objects(arg, on_object, answer->body);
-    text_add(answer->body, "<p class=\"dim\">Weir " WEIR_VERSION " &middot; <a href=\"/api/v1/objects\">API</a> &middot; "
-                           "<a href=\"/metrics\">metrics</a></p></body></html>");
+    text_add(answer->body,
+             "<p class=\"dim\">Weir " WEIR_VERSION " &middot; <a href=\"/api/v1/objects\">API</a> &middot; "
+             "<a href=\"/metrics\">metrics</a></p></body></html>");
 }

@@ -20,7 +20,7 @@ void json_put_string(struct json *json, const char *key, const char *value); /* 
 void json_put_number(struct json *json, const char *key, double value);      /* not finite: null */
 void json_put_integer(struct json *json, const char *key, int64_t value);
 void json_put_bool(struct json *json, const char *key, bool value);
-void json_put_time(struct json *json, const char *key, int64_t at_ms);       /* RFC 3339; 0: null */
+void json_put_time(struct json *json, const char *key, int64_t at_ms); /* RFC 3339; 0: null */
 void json_put_raw(struct json *json, const char *key, const struct text *value);
 
 /* api.c, metrics.c, page.c: handlers; arg is the autoscaler. */
