@@ -13,7 +13,7 @@ struct secret;
 
 struct secret *secret_new(const void *bytes, size_t length);
 struct secret *secret_ref(struct secret *secret);
-void secret_unref(struct secret *secret); /* wipes with the last reference; NULL is fine */
+void secret_unref(struct secret *secret);               /* wipes with the last reference; NULL is fine */
 const char *secret_reveal(const struct secret *secret); /* ends with a 0 byte; valid as long as the reference */
 size_t secret_length(const struct secret *secret);
 bool secret_equal(const struct secret *a, const struct secret *b);

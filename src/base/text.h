@@ -41,7 +41,7 @@ bool text_add_json_string(struct text *text, const char *string, size_t length);
 char *text_take(struct text *text);
 
 /* ---- small questions about C strings ---- */
-bool string_equal(const char *a, const char *b);              /* NULL equals NULL only */
+bool string_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool string_starts(const char *string, const char *prefix);
 bool string_ends(const char *string, const char *suffix);
 /* The nearest of `count` words to `word` by edit distance, or NULL when none is near enough to suggest. */

@@ -16,12 +16,13 @@ struct error;
 
 #define SECOND_MS INT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
-#define HOUR_MS (60 * MINUTE_MS)
-#define DAY_MS (24 * HOUR_MS)
+#define HOUR_MS   (60 * MINUTE_MS)
+#define DAY_MS    (24 * HOUR_MS)
 
 /* "1h30m", "250ms", "1.5s", "-2m"; Go's syntax and range (nanoseconds in an int64). */
 bool duration_parse_ns(const char *string, size_t length, int64_t *ns);
-bool duration_parse_ms(const char *string, int64_t *ms); /* the same; false also if finer than a millisecond is lost to 0 */
+bool duration_parse_ms(const char *string,
+                       int64_t *ms); /* the same; false also if finer than a millisecond is lost to 0 */
 /* "1h30m0s" as Go prints it; out holds at least 32 bytes. */
 void duration_format_ns(int64_t ns, char *out, size_t size);
 /* For people: "45 s", "5 min", "2 h 10 min"; at least 32 bytes. */
@@ -29,7 +30,7 @@ void duration_format_words(int64_t ms, char *out, size_t size);
 
 /* RFC 3339, with or without fraction, Z or offset. */
 bool instant_parse(const char *string, int64_t *at_ms);
-void instant_format(int64_t at_ms, char *out, size_t size); /* "2026-01-01T00:00:00Z", at least 32 bytes */
+void instant_format(int64_t at_ms, char *out, size_t size);    /* "2026-01-01T00:00:00Z", at least 32 bytes */
 void instant_format_ms(int64_t at_ms, char *out, size_t size); /* "2026-01-01T00:00:00.123Z" */
 
 /* Civil time of the proleptic Gregorian calendar. month 1..12, day 1..31, weekday 0 = Sunday, yearday 1..366. */

@@ -27,17 +27,17 @@ enum tree_type { TREE_NULL, TREE_BOOL, TREE_NUMBER, TREE_STRING, TREE_LIST, TREE
 
 struct tree {
     enum tree_type type;
-    bool quoted;         /* YAML: the scalar was in quotes or a block; a plain 5 is a number, "5" a string */
+    bool quoted; /* YAML: the scalar was in quotes or a block; a plain 5 is a number, "5" a string */
     bool boolean;
-    int line, column;    /* 1-based; 0 for JSON answers. For a map's value: where the value starts */
+    int line, column;         /* 1-based; 0 for JSON answers. For a map's value: where the value starts */
     int key_line, key_column; /* where this member's key starts; 0 if not a member */
-    const char *key;     /* of a map's member; NULL elsewhere */
-    const char *text;    /* TREE_STRING: the string; TREE_NUMBER: as written; may contain 0 bytes, see length */
+    const char *key;          /* of a map's member; NULL elsewhere */
+    const char *text;         /* TREE_STRING: the string; TREE_NUMBER: as written; may contain 0 bytes, see length */
     size_t length;
-    struct tree *first;  /* children of a list or map, in the order written */
+    struct tree *first; /* children of a list or map, in the order written */
     struct tree *next;
     size_t count;
-    bool repeated_key;   /* this member's key was already there; the reader keeps both, tree_get finds the last. Not set
+    bool repeated_key; /* this member's key was already there; the reader keeps both, tree_get finds the last. Not set
                             where a merge and a member written out have the same key: then only one is left */
 };
 
@@ -52,17 +52,18 @@ bool tree_read_yaml(const char *file, const char *bytes, size_t length, struct a
 bool tree_read_json(const char *bytes, size_t length, bool trailing, struct arena *arena, struct tree **out,
                     struct error *err);
 
-const struct tree *tree_get(const struct tree *map, const char *key);        /* exact key, or NULL */
-const struct tree *tree_get_fold(const struct tree *map, const char *key);   /* as Go's encoding/json: case (of ASCII) ignored */
+const struct tree *tree_get(const struct tree *map, const char *key); /* exact key, or NULL */
+const struct tree *tree_get_fold(const struct tree *map,
+                                 const char *key); /* as Go's encoding/json: case (of ASCII) ignored */
 const struct tree *tree_index(const struct tree *list, size_t index);
-const struct tree *tree_at(const struct tree *node, const char *path);       /* "data.result.0.value.1" */
+const struct tree *tree_at(const struct tree *node, const char *path); /* "data.result.0.value.1" */
 size_t tree_count(const struct tree *node);
-const char *tree_string(const struct tree *node);                            /* of a TREE_STRING, or NULL */
-bool tree_number(const struct tree *node, double *value);  /* TREE_NUMBER, or TREE_STRING with Go's ParseFloat syntax */
+const char *tree_string(const struct tree *node);         /* of a TREE_STRING, or NULL */
+bool tree_number(const struct tree *node, double *value); /* TREE_NUMBER, or TREE_STRING with Go's ParseFloat syntax */
 /* TREE_NUMBER with an integer literal in range; in YAML also 5.0 and 1e3, which Kubernetes takes for integers there. */
 bool tree_integer(const struct tree *node, int64_t *value);
 bool tree_bool(const struct tree *node, bool *value);
-const char *tree_type_name(enum tree_type type);                             /* "a number", "a list" ... for messages */
+const char *tree_type_name(enum tree_type type); /* "a number", "a list" ... for messages */
 
 /* Go's strconv.ParseFloat: also Inf, NaN, hex floats with p, 1_000; whole string, no blanks; false when out of range. */
 bool number_parse(const char *string, size_t length, double *value);

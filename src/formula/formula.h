@@ -47,7 +47,8 @@ enum formula_wrap {
 };
 
 struct formula_options {
-    const char *const *names; /* triggers, in the order of formula_env.values; an entry may be NULL (a trigger without name) */
+    const char *const
+        *names; /* triggers, in the order of formula_env.values; an entry may be NULL (a trigger without name) */
     size_t name_count;
     enum formula_wrap wrap;
     bool extensions; /* Weir's own names (DESIGN.md 4); off for KEDA parity */
@@ -57,10 +58,30 @@ struct formula_options {
 /* Classes of expr-language.md 10, plus our own limits. */
 enum formula_fault {
     FAULT_NONE,
-    FAULT_SYNTAX, FAULT_UNKNOWN_NAME, FAULT_UNKNOWN_POINTER, FAULT_TYPE_MISMATCH, FAULT_BAD_ARGUMENT, FAULT_ARG_COUNT,
-    FAULT_BAD_PREDICATE, FAULT_BAD_INDEX, FAULT_NOT_CALLABLE, FAULT_REDECLARE, FAULT_DIVIDE_BY_ZERO, FAULT_BAD_REGEXP,
-    FAULT_NODE_LIMIT, FAULT_NIL_OPERAND, FAULT_TYPE_ASSERTION, FAULT_BAD_CONVERSION, FAULT_NEGATIVE_SHIFT,
-    FAULT_OUT_OF_RANGE, FAULT_MEMORY_BUDGET, FAULT_EMPTY_REDUCE, FAULT_BAD_ORDER, FAULT_BAD_KEY, FAULT_JSON, FAULT_BASE64,
+    FAULT_SYNTAX,
+    FAULT_UNKNOWN_NAME,
+    FAULT_UNKNOWN_POINTER,
+    FAULT_TYPE_MISMATCH,
+    FAULT_BAD_ARGUMENT,
+    FAULT_ARG_COUNT,
+    FAULT_BAD_PREDICATE,
+    FAULT_BAD_INDEX,
+    FAULT_NOT_CALLABLE,
+    FAULT_REDECLARE,
+    FAULT_DIVIDE_BY_ZERO,
+    FAULT_BAD_REGEXP,
+    FAULT_NODE_LIMIT,
+    FAULT_NIL_OPERAND,
+    FAULT_TYPE_ASSERTION,
+    FAULT_BAD_CONVERSION,
+    FAULT_NEGATIVE_SHIFT,
+    FAULT_OUT_OF_RANGE,
+    FAULT_MEMORY_BUDGET,
+    FAULT_EMPTY_REDUCE,
+    FAULT_BAD_ORDER,
+    FAULT_BAD_KEY,
+    FAULT_JSON,
+    FAULT_BASE64,
     FAULT_BAD_TIME,
     FAULT_LIMIT,      /* a bound of ours: source, depth, steps, heap */
     FAULT_NOT_FINITE, /* the result is NaN or infinite: arithmetic, but never a replica count (formula_check_finite) */
@@ -68,9 +89,9 @@ enum formula_fault {
 
 struct formula_error {
     enum formula_fault fault;
-    int line, column;   /* 1-based, in the user's text, columns in code points; 0 = no place */
-    size_t begin, end;  /* the sub-expression, as bytes of the user's text; equal = none */
-    char text[384];     /* "unknown name 'tokens_per_mn', did you mean 'tokens_per_min'?" */
+    int line, column;  /* 1-based, in the user's text, columns in code points; 0 = no place */
+    size_t begin, end; /* the sub-expression, as bytes of the user's text; equal = none */
+    char text[384];    /* "unknown name 'tokens_per_mn', did you mean 'tokens_per_min'?" */
 };
 
 /* NULL and *err on failure. The caller owns the program: formula_unref. */
@@ -93,7 +114,11 @@ size_t formula_memory_bytes(const struct formula *formula);
 
 /* ---- evaluation ---- */
 enum formula_type {
-    FORMULA_NIL, FORMULA_BOOL, FORMULA_INT, FORMULA_NUMBER /* a float64 */, FORMULA_OTHER /* string, array ... */,
+    FORMULA_NIL,
+    FORMULA_BOOL,
+    FORMULA_INT,
+    FORMULA_NUMBER /* a float64 */,
+    FORMULA_OTHER /* string, array ... */,
     FORMULA_FAILED,
 };
 
@@ -103,8 +128,8 @@ struct formula_state {
 
 struct formula_value {
     enum formula_type type;
-    double number;    /* FORMULA_NUMBER; FORMULA_BOOL as 0 or 1; FORMULA_INT too where it fits */
-    int64_t integer;  /* FORMULA_INT */
+    double number;   /* FORMULA_NUMBER; FORMULA_BOOL as 0 or 1; FORMULA_INT too where it fits */
+    int64_t integer; /* FORMULA_INT */
 };
 
 struct formula_result {
@@ -120,15 +145,15 @@ typedef void formula_trace(void *arg, size_t begin, size_t end, int depth, const
 
 /* Everything an evaluation may look at. Arrays have name_count entries. */
 struct formula_env {
-    const double *values;      /* one per name */
-    const bool *nil;           /* which values are nil; NULL: none is */
-    const bool *missing;       /* for missing(x): the source answered without value; NULL: same as nil */
-    const int64_t *at_ms;      /* when the last good value of each name was taken, for age(x); NULL: not known (nil) */
-    struct series *const *series; /* for history functions; NULL or NULL entries: no good sample, hence nil */
+    const double *values; /* one per name */
+    const bool *nil;      /* which values are nil; NULL: none is */
+    const bool *missing;  /* for missing(x): the source answered without value; NULL: same as nil */
+    const int64_t *at_ms; /* when the last good value of each name was taken, for age(x); NULL: not known (nil) */
+    struct series *const *series;      /* for history functions; NULL or NULL entries: no good sample, hence nil */
     const struct formula_state *state; /* NULL: all names of the state are nil */
     int64_t now_ms;
-    void *memory;              /* formula_memory_bytes(), or NULL: functions with memory start anew */
-    formula_trace *trace;      /* NULL: no trace, the fast path */
+    void *memory;         /* formula_memory_bytes(), or NULL: functions with memory start anew */
+    formula_trace *trace; /* NULL: no trace, the fast path */
     void *trace_arg;
 };
 

@@ -125,7 +125,8 @@ static inline struct value value_item(const struct value *array, uint32_t i)
 #define VM_OPS(O)                                                                                                      \
     O(CONSTANT) /* -> constants[n] */                                                                                  \
     O(NIL)                                                                                                             \
-    O(NAME) /* -> trigger n */ O(STATE) /* -> field n of the state */ O(ENV) /* -> map of all triggers */              \
+    O(NAME)                                                                                                            \
+    /* -> trigger n */ O(STATE) /* -> field n of the state */ O(ENV) /* -> map of all triggers */                      \
         O(LOAD) O(STORE) /* let variable n; STORE takes the value */ O(POP) O(JUMP)                                    \
             O(JUMP_FALSE) /* keep; && */ O(JUMP_TRUE) /* keep; || */ O(JUMP_NOT_NIL) /* keep; ?? */                    \
         O(JUMP_NIL) /* keep; ?. */ O(BRANCH_FALSE)                                   /* take; ?: */                    \

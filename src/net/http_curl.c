@@ -32,7 +32,7 @@
 
 enum {
     SLOTS_KEPT = 128,                        /* easy handles that wait for work; each about 10 KB */
-    BODY_KEPT_BYTES = 64 * 1024,             /* a larger answer's buffer is given back */
+    BODY_KEPT_BYTES = 16 * 1024,             /* a larger answer's buffer is given back */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
 

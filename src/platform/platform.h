@@ -23,24 +23,24 @@ struct secret;
 struct selector;
 struct text;
 
-struct pod_view { /* one replica (or job process); borrowed, valid until the next turn */
-    const char *name;              /* "server-0" */
+struct pod_view {     /* one replica (or job process); borrowed, valid until the next turn */
+    const char *name; /* "server-0" */
     const struct label *labels;
     size_t label_count;
     enum pod_phase phase;
     enum pod_ready ready;
     bool deleted;
     int64_t start_at_ms, ready_at_ms;
-    const char *host;              /* "127.0.0.1", or "" before it has an address */
-    int port;                      /* its first port, 0: none */
+    const char *host; /* "127.0.0.1", or "" before it has an address */
+    int port;         /* its first port, 0: none */
     const char *node;
     int restarts;
-    const char *note;              /* why it is not ready or not running, or "" */
-    struct pod_usage cpu, memory;  /* of the whole pod */
+    const char *note;             /* why it is not ready or not running, or "" */
+    struct pod_usage cpu, memory; /* of the whole pod */
 };
 
 struct target_view {
-    bool known;                    /* the scale could be read; else see error */
+    bool known; /* the scale could be read; else see error */
     struct error error;
     int32_t replicas, status_replicas, ready_replicas;
 };
@@ -56,8 +56,8 @@ struct job_view {
     const char *name;
     bool finished, succeeded;
     int64_t created_at_ms, finished_at_ms;
-    bool pending;                  /* not one pod runs yet (keda-operator/04 5) */
-    uint64_t generation;           /* of the ScaledJob that made it */
+    bool pending;        /* not one pod runs yet (keda-operator/04 5) */
+    uint64_t generation; /* of the ScaledJob that made it */
 };
 struct job_owner; /* one ScaledJob */
 
@@ -67,7 +67,8 @@ struct platform_ops {
     const char *name; /* "local" */
 
     /* ---- what runs ---- */
-    struct target *(*target_watch)(struct platform *, const struct target_key *key, platform_changed *changed, void *arg);
+    struct target *(*target_watch)(struct platform *, const struct target_key *key, platform_changed *changed,
+                                   void *arg);
     void (*target_unwatch)(struct target *);
     void (*target_view)(struct target *, struct target_view *out);
     size_t (*target_pods)(struct target *, const struct pod_view **out);
@@ -90,14 +91,16 @@ struct platform_ops {
     void (*job_delete)(struct job_owner *, const char *job_name);
 
     /* ---- data ---- */
-    enum lookup (*secret_get)(struct platform *, const char *ns, const char *name, const char *key, struct secret **out);
-    enum lookup (*config_get)(struct platform *, const char *ns, const char *name, const char *key, struct secret **out);
+    enum lookup (*secret_get)(struct platform *, const char *ns, const char *name, const char *key,
+                              struct secret **out);
+    enum lookup (*config_get)(struct platform *, const char *ns, const char *name, const char *key,
+                              struct secret **out);
     /* Told whenever a Secret or ConfigMap that somebody asked for changes. */
     void (*on_data_change)(struct platform *, void (*changed)(void *arg, const char *ns, const char *name), void *arg);
 
     /* ---- events ---- */
-    void (*event)(struct platform *, const char *ns, const char *kind, const char *name, bool warning, const char *reason,
-                  const char *text);
+    void (*event)(struct platform *, const char *ns, const char *kind, const char *name, bool warning,
+                  const char *reason, const char *text);
 
     /* Manifests of the files Weir watches: workloads, Secrets, ConfigMaps, job templates (local platform; NULL elsewhere).
        Replaces what this file said before; manifest NULL: the file is gone. Everything needed is copied. */
