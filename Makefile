@@ -6,7 +6,7 @@
 #   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1)
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
-#   make install  to PREFIX (default /usr/local), with man page and completion
+#   make install  to PREFIX (default /usr/local), with the man page
 BENCH ?= all
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)

@@ -5,9 +5,7 @@
 #include "autoscaler/autoscaler_internal.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct asker {
     struct object *object;
@@ -24,23 +22,18 @@ struct question {
     struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
     uint32_t users; /* object triggers that hold it */
-    char key[20];
 };
 
 struct question *question_get(struct autoscaler *a, struct trigger *trigger)
 {
-    struct question *question;
-    char key[20];
+    struct question *question = *trigger_place(trigger); /* interned: equal questions are the same trigger */
 
-    /* Interned triggers: equal questions are the same pointer. */
-    snprintf(key, sizeof(key), "%llx", (unsigned long long)(uintptr_t)trigger);
-    question = map_get(a->questions, key);
     if (!question) {
         question = mem_alloc(sizeof(*question));
         question->a = a;
         question->trigger = trigger_ref(trigger);
-        memcpy(question->key, key, sizeof(key));
-        map_put(a->questions, key, question);
+        *trigger_place(trigger) = question;
+        a->stats.questions++;
     }
     question->users++;
     return question;
@@ -64,7 +57,8 @@ void question_put(struct question *question, struct object *object)
         return;
     if (question->poll)
         trigger_poll_cancel(question->poll);
-    map_remove(question->a->questions, question->key);
+    *trigger_place(question->trigger) = NULL;
+    question->a->stats.questions--;
     trigger_unref(question->trigger);
     free(question->why);
     free(question->askers);

@@ -78,7 +78,6 @@ struct autoscaler {
     struct autoscaler_parts parts;
     struct policy_settings settings;
     struct map *objects;   /* key -> object */
-    struct map *questions; /* identity as text -> question */
     struct timer *turn_timer, *poll_timer, *file_timer, *prune_timer;
     struct object **heap;
     size_t heap_count, heap_size;

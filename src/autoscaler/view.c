@@ -163,5 +163,4 @@ void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out)
 {
     *out = a->stats;
     out->objects = map_count(a->objects);
-    out->questions = map_count(a->questions);
 }

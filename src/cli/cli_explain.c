@@ -25,7 +25,7 @@ static const struct option_row options[] = {
     {0},
 };
 
-enum { RECORD_MAX_BYTES = 16 * 1024 * 1024, NAME_MAX_BYTES = 300 };
+enum { RECORD_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* ------------------------------------------------------------------ printing */
 
@@ -129,12 +129,13 @@ static enum ask_result ask_running(const char *kind, const char *space, const ch
                                    struct error *err)
 {
     struct text body;
-    char path[1200], until[32];
+    char path[PATH_MAX_BYTES], until[32];
     enum ask_result result;
 
     instant_format_ms(at_ms, until, sizeof(until));
-    snprintf(path, sizeof(path), "/api/v1/objects/%s/%s%s?%s%s%s%s", space, name, at ? "/decisions" : "",
-             *kind ? "kind=" : "", kind, at ? "&limit=1&until=" : "", at ? until : "");
+    object_path(kind, space, name, at ? "/decisions" : "", path, sizeof(path));
+    if (at)
+        snprintf(path + strlen(path), sizeof(path) - strlen(path), "%climit=1&until=%s", *kind ? '&' : '?', until);
     text_init(&body, RECORD_MAX_BYTES);
     result = client_get(data_dir, path, &body, err);
     if (result == ASK_OK) {

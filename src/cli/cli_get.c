@@ -39,13 +39,13 @@ static void replicas_of(const json_t *object, char *out, size_t size)
         snprintf(out, size, "?");
 }
 
-static void row(const json_t *object, const char *wanted)
+static bool row(const json_t *object, const char *wanted)
 {
     char name[300], replicas[40], bounds[40] = "";
 
     snprintf(name, sizeof(name), "%s/%s", text_of(object, "namespace"), text_of(object, "name"));
     if (wanted && strcmp(wanted, name) != 0 && strcmp(wanted, text_of(object, "name")) != 0)
-        return;
+        return false;
     replicas_of(object, replicas, sizeof(replicas));
     if (json_object_get(object, "maxReplicas"))
         snprintf(bounds, sizeof(bounds), "%lld..%lld",
@@ -57,12 +57,14 @@ static void row(const json_t *object, const char *wanted)
     if (strcmp(output, "wide") == 0)
         printf(" %s", *text_of(object, "problem") ? text_of(object, "problem") : text_of(object, "summary"));
     putchar('\n');
+    return true;
 }
 
-static void print_table(const char *body, const char *wanted)
+/* How many rows there were. */
+static size_t print_table(const char *body, const char *wanted)
 {
     json_t *answer = json_loads(body, 0, NULL);
-    size_t i;
+    size_t i, rows = 0;
     json_t *object;
 
     printf("%-32s %-12s %9s %8s %-6s %-6s %-14s%s\n", "NAME", "KIND", "REPLICAS", "BOUNDS", "ACTIVE", "READY", "REASON",
@@ -71,24 +73,39 @@ static void print_table(const char *body, const char *wanted)
     json_decref(answer);
 }
 
+/* The object named, as the API has it; every object without a name. */
+static void list_path(const char *wanted, char *out, size_t size)
+{
+    char kind[NAME_MAX_BYTES], space[NAME_MAX_BYTES], name[NAME_MAX_BYTES], escaped[3 * NAME_MAX_BYTES];
+
+    if (wanted && strcmp(output, "json") == 0) {
+        split_name(wanted, ns ? ns : "default", kind, space, name, NAME_MAX_BYTES);
+        object_path(kind, space, name, "", out, size);
+        return;
+    }
+    url_escape(ns ? ns : "", escaped, sizeof(escaped));
+    snprintf(out, size, "/api/v1/objects%s%s", ns ? "?namespace=" : "", escaped);
+}
+
 static int get_once(const struct command *self, const char *wanted, struct text *last)
 {
     struct text body;
     struct error err;
-    char path[400] = "/api/v1/objects";
+    char path[PATH_MAX_BYTES];
     int status = EXIT_FINE;
 
-    if (ns)
-        snprintf(path, sizeof(path), "/api/v1/objects?namespace=%s", ns);
+    list_path(wanted, path, sizeof(path));
     text_init(&body, ANSWER_MAX_BYTES);
     if (client_get(data_dir, path, &body, &err) != ASK_OK) {
         fprintf(stderr, "weir %s: %s\n", self->name, err.text);
         status = EXIT_FOUND;
     } else if (body.length != last->length || memcmp(body.bytes, last->bytes, body.length) != 0) {
-        if (strcmp(output, "json") == 0)
+        if (strcmp(output, "json") == 0) {
             printf("%s\n", body.bytes);
-        else
-            print_table(body.bytes, wanted);
+        } else if (print_table(body.bytes, wanted) == 0 && wanted) {
+            fprintf(stderr, "weir %s: there is no object %s\n", self->name, wanted);
+            status = EXIT_FOUND;
+        }
         text_clear(last);
         text_append(last, body.bytes, body.length);
     }

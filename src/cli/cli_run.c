@@ -203,8 +203,8 @@ static int run_run(const struct command *self, int argc, char **argv)
         finish(&r);
         return err.kind == ERROR_MISSING ? EXIT_USAGE : EXIT_FOUND;
     }
-    log_info("started", "version", WEIR_VERSION, "listen",
-             server_address(r.server) ? server_address(r.server) : "socket only", "data", data_dir, NULL);
+    const char *address = server_address(r.server);
+    log_info("started", "version", WEIR_VERSION, "listen", *address ? address : "socket only", "data", data_dir, NULL);
     loop_run(r.loop);
     finish(&r);
     return EXIT_FINE;

@@ -1,4 +1,5 @@
 /* client: one GET to a running Weir, through the Unix socket in its data dir. */
+#include <ctype.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,28 @@
 
 enum { ANSWER_MAX_S = 10 };
 
+void url_escape(const char *string, char *out, size_t size)
+{
+    size_t at = 0;
+
+    for (; *string && at + 4 < size; string++) {
+        bool plain = isalnum((unsigned char)*string) || strchr("-_.~", *string);
+
+        at += (size_t)snprintf(out + at, size - at, plain ? "%c" : "%%%02X", (unsigned char)*string);
+    }
+    out[at] = '\0';
+}
+
+void object_path(const char *kind, const char *ns, const char *name, const char *tail, char *out, size_t size)
+{
+    char parts[3][3 * NAME_MAX_BYTES];
+
+    url_escape(kind, parts[0], sizeof(parts[0]));
+    url_escape(ns, parts[1], sizeof(parts[1]));
+    url_escape(name, parts[2], sizeof(parts[2]));
+    snprintf(out, size, "/api/v1/objects/%s/%s%s%s%s", parts[1], parts[2], tail, *kind ? "?kind=" : "", parts[0]);
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     return text_append(arg, bytes, size * count) ? size * count : 0;
@@ -16,7 +39,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 enum ask_result client_get(const char *data_dir, const char *path, struct text *body, struct error *err)
 {
     CURL *curl = curl_easy_init();
-    char socket[4200], url[2048];
+    char socket[4200], url[PATH_MAX_BYTES + 32];
     long status = 0;
 
     data_dir_socket(data_dir, socket, sizeof(socket));

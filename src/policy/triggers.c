@@ -187,6 +187,14 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
     size_t before = report_count(b->report);
     struct error err;
 
+    if (b->context->settings->keda_parity && strcmp(spec->type, "inference") == 0) {
+        find_at(b, FINDING_ERROR, "unknown-trigger-type", spec, "type",
+                "ask a Prometheus that scrapes the model servers",
+                "KEDA has no trigger type inference; it is Weir's own");
+        error_set(&err, ERROR_INVALID, "KEDA has no trigger type inference");
+        fail_trigger(slot, &err);
+        return;
+    }
     if (!get_credential(b, spec, &e, &credential, &err)) {
         find_at(b, FINDING_WARNING, "missing-authentication", spec, "authenticationRef",
                 "until it can be resolved the trigger counts as failed", err.text);

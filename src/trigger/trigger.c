@@ -378,6 +378,11 @@ bool trigger_is_resource(const struct trigger *trigger)
     return trigger->driver->resource;
 }
 
+void **trigger_place(struct trigger *trigger)
+{
+    return &trigger->place;
+}
+
 size_t trigger_bytes(const struct trigger *trigger)
 {
     return trigger->bytes + (trigger->arena ? arena_bytes(trigger->arena) : 0) +

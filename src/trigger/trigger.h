@@ -74,6 +74,8 @@ const char *trigger_destination(const struct trigger *trigger); /* "host:port", 
 uint64_t trigger_identity(const struct trigger *trigger);
 bool trigger_is_resource(const struct trigger *trigger); /* cpu, memory: never polled */
 size_t trigger_bytes(const struct trigger *trigger);
+/* A place for whoever schedules its polls (autoscaler/ask.c); NULL at first. Not part of what the trigger is. */
+void **trigger_place(struct trigger *trigger);
 
 /* ---- what is built in, and what the names of the 78 types are ---- */
 struct trigger_driver;

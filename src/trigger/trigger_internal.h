@@ -21,6 +21,7 @@ struct trigger {
     struct trigger_engine *engine; /* NULL: not shared, or the engine is gone */
     struct trigger *next;          /* in the engine's bucket */
     struct flight *flight;         /* the poll under way: whoever asks meanwhile waits for the same answer */
+    void *place;                   /* its scheduler's, see trigger_place() */
     void *memory;                  /* the driver's, from the first poll on; NULL while a worker has it */
     struct arena *arena;           /* what prepare() built; NULL: nothing */
     struct target *watched;        /* the scale target, from the first poll that looks at it */
