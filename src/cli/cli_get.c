@@ -69,8 +69,9 @@ static size_t print_table(const char *body, const char *wanted)
 
     printf("%-32s %-12s %9s %8s %-6s %-6s %-14s%s\n", "NAME", "KIND", "REPLICAS", "BOUNDS", "ACTIVE", "READY", "REASON",
            strcmp(output, "wide") == 0 ? " WHY" : "");
-    json_array_foreach(json_object_get(answer, "objects"), i, object) row(object, wanted);
+    json_array_foreach(json_object_get(answer, "objects"), i, object) rows += row(object, wanted);
     json_decref(answer);
+    return rows;
 }
 
 /* The object named, as the API has it; every object without a name. */

@@ -83,3 +83,16 @@ def test_get_and_explain_without_a_weir(tmp_path):
     assert got.returncode == 1 and "no Weir is running" in got.stderr
     explained = run("explain", "x", "--data-dir", str(tmp_path))
     assert explained.returncode == 1 and "no journal" in explained.stderr
+
+
+def test_get_of_an_unknown_object(weir, source):
+    w = weir()
+    w.write("app.yaml", manifest(source.url))
+    w.start()
+    w.wait_ready(1)
+    assert "default/app" in w.cli("get", "app").stdout
+    assert json.loads(w.cli("get", "default/app", "-o", "json").stdout)["name"] == "app"
+    unknown = w.cli("get", "nobody")
+    assert unknown.returncode == 1 and "no object nobody" in unknown.stderr
+    assert w.cli("get", "a b/c?d", "-o", "json").returncode == 1
+    assert w.cli("get", "-n", "x&y").returncode == 0
