@@ -87,6 +87,7 @@ def test_get_and_explain_without_a_weir(tmp_path):
 
 def test_get_of_an_unknown_object(weir, source):
     w = weir()
+    source.value = 10
     w.write("app.yaml", manifest(source.url))
     w.start()
     w.wait_ready(1)
