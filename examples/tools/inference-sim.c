@@ -28,7 +28,13 @@
 #include "base/time.h"
 #include "sim/serving.h"
 
-enum { BODY_MAX_BYTES = 8 * 1024 * 1024, BYTES_PER_TOKEN = 4, TOKENS_MAX = 1000 * 1000, STREAM_MS = 50, FLUSH_MS = 200 };
+enum {
+    BODY_MAX_BYTES = 8 * 1024 * 1024,
+    BYTES_PER_TOKEN = 4,
+    TOKENS_MAX = 1000 * 1000,
+    STREAM_MS = 50,
+    FLUSH_MS = 200
+};
 
 /* ------------------------------------------------------------------ histograms, with vLLM's bounds */
 
@@ -190,13 +196,11 @@ static void count_progress(struct client *client, const struct serving_request *
     client->started = q->first_ns >= 0;
 }
 
-/* The time between tokens is the request's mean, once for each. */
-static void count_finished(const struct serving_request *q)
+/* As an engine counts it: for each request of the batch the time of the step that made its token. */
+static void on_step(void *arg, int64_t step_ns, int64_t tokens)
 {
-    observe(&e2e, (double)(q->finished_ns - q->arrival_ns) / 1e9, 1);
-    if (q->generated > 1)
-        observe(&itl, (double)(q->finished_ns - q->first_ns) / (double)(q->generated - 1) / 1e9,
-                (uint64_t)q->generated - 1);
+    (void)arg;
+    observe(&itl, (double)step_ns / 1e9, (uint64_t)tokens);
 }
 
 static void close_client(struct client *client)
@@ -220,7 +224,7 @@ static void serve_clients(void)
             at = &client->next;
             continue;
         }
-        count_finished(q);
+        observe(&e2e, (double)(q->finished_ns - q->arrival_ns) / 1e9, 1);
         if (!client->gone)
             answer(client, q);
         *at = client->next;
@@ -477,6 +481,7 @@ static int serve(const struct settings *settings, int port)
     server.base = event_base_new();
     server.wake = evtimer_new(server.base, on_wake, NULL);
     server.model = serving_new(&settings->profile, &(struct serving_startup){.kind = STARTUP_FIXED}, 1);
+    serving_watch(server.model, on_step, NULL);
     server.started_ns = real_ns();
     if (!listen_on(port))
         return 1;

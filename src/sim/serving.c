@@ -109,6 +109,8 @@ struct serving {
     size_t event_count;
     struct serving_counters counters;
     struct list firsts, finishes; /* in the order they happened, for quantiles */
+    serving_stepped *stepped;
+    void *stepped_arg;
 };
 
 static void list_push(struct list *list, size_t item)
@@ -172,6 +174,12 @@ void serving_free(struct serving *s)
     free(s);
 }
 
+void serving_watch(struct serving *s, serving_stepped *stepped, void *arg)
+{
+    s->stepped = stepped;
+    s->stepped_arg = arg;
+}
+
 /* ------------------------------------------------------------------ the router */
 
 static int64_t size_of(const struct serving *s, size_t request)
@@ -232,6 +240,8 @@ static void decode(struct serving *s, struct replica *r, int64_t steps)
 {
     size_t kept = 0;
 
+    if (s->stepped && r->decoding.count > 0)
+        s->stepped(s->stepped_arg, r->step_ns, (int64_t)r->decoding.count * steps);
     for (size_t i = 0; i < r->decoding.count; i++) {
         size_t request = list_at(&r->decoding, i);
 

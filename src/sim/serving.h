@@ -67,6 +67,10 @@ struct serving *serving_new(const struct serving_profile *profile, const struct 
                             int32_t initial);
 void serving_free(struct serving *serving);
 
+/* Told of every decode step (or leap of equal ones) when it ends: `tokens` tokens that each came step_ns after the one before. */
+typedef void serving_stepped(void *arg, int64_t step_ns, int64_t tokens);
+void serving_watch(struct serving *serving, serving_stepped *stepped, void *arg);
+
 int64_t serving_next_ns(const struct serving *serving);      /* SERVING_NEVER: nothing happens without us */
 void serving_begin(struct serving *serving, int64_t now_ns); /* everything up to and at this instant: phases 1 and 2 */
 size_t serving_arrive(struct serving *serving, int64_t prompt, int64_t generated); /* phase 3; its index */
