@@ -43,6 +43,7 @@ struct socket_watch {
     int wanted;         /* CURL_CSELECT_IN | CURL_CSELECT_OUT */
     bool reads, writes; /* in epoll */
     bool ours;          /* opened by us, and so closed by us too: may stay in epoll between exchanges */
+    bool connected;     /* an answer was waited for */
 };
 
 /* ---- what is done ---- */
@@ -182,6 +183,24 @@ static void forget_watch(struct http_client *client, int fd)
     free(watch);
 }
 
+/* libcurl waits for an answer: it is connected. A number that we opened may meanwhile be one end of a pair of libcurl's own, by
+   which it hears of names looked up: that is no TCP socket, and must not stay in epoll when libcurl lets go of it. */
+static void note_connected(struct socket_watch *watch)
+{
+    int domain = AF_UNSPEC;
+    socklen_t size = sizeof domain;
+
+    if (watch->connected)
+        return;
+    watch->connected = true;
+    if (!watch->ours)
+        return;
+    getsockopt(watch->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    watch->ours = domain == AF_INET || domain == AF_INET6;
+    if (watch->ours)
+        watch->client->options.stats->connections_now++;
+}
+
 static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
     struct http_client *client = arg;
@@ -194,22 +213,38 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, v
             return 0;
         watch->wanted = 0;
         turn_watch(&watch->write, &watch->writes, false);
-        if (!watch->ours)
+        if (!watch->ours || !watch->connected)
             forget_watch(client, fd);
         return 0;
     }
     watch = watch_for(client, fd);
     watch->wanted = (what & CURL_POLL_IN ? CURL_CSELECT_IN : 0) | (what & CURL_POLL_OUT ? CURL_CSELECT_OUT : 0);
-    if (what & CURL_POLL_IN)
+    if (what & CURL_POLL_IN) {
+        note_connected(watch);
         turn_watch(&watch->read, &watch->reads, true);
+    }
     turn_watch(&watch->write, &watch->writes, (what & CURL_POLL_OUT) != 0);
     return 0;
+}
+
+/* libcurl 7.88 closes a socket that did not get connected without telling us, neither before nor by our function, and may open
+   the next one, to the next address of a name, under the same number without asking for events: it thinks them asked for.
+   True if that is so. */
+static bool take_over(struct http_client *client, int fd)
+{
+    const struct socket_watch *watch = (size_t)fd < client->watch_room ? client->watches[fd] : NULL;
+    bool wanted_write = watch && watch->writes;
+
+    forget_watch(client, fd);
+    return wanted_write;
 }
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_slot *slot = arg;
     struct http_client *client = slot->client;
+    struct socket_watch *watch;
+    bool wanted_write;
     int fd;
 
     (void)purpose;
@@ -219,18 +254,23 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    watch_for(client, fd)->ours = true;
+    wanted_write = take_over(client, fd);
+    watch = watch_for(client, fd);
+    watch->ours = true;
+    watch->wanted = wanted_write ? CURL_CSELECT_OUT : 0;
+    turn_watch(&watch->write, &watch->writes, wanted_write);
     client->options.stats->connections_opened++;
-    client->options.stats->connections_now++;
     return fd;
 }
 
 static int on_close_socket(void *arg, curl_socket_t fd)
 {
     struct http_client *client = arg;
+    const struct socket_watch *watch = (size_t)fd < client->watch_room ? client->watches[fd] : NULL;
 
+    if (watch && watch->ours && watch->connected)
+        client->options.stats->connections_now--;
     forget_watch(client, fd);
-    client->options.stats->connections_now--;
     return close(fd);
 }
 

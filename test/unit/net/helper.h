@@ -118,22 +118,26 @@ static inline void raw_stop(struct raw_server *server)
     close(server->stop_fd);
 }
 
-/* Reads a request's head; false if the connection ended. */
+/* Reads a request's head into server->got; false if the connection ended. */
 static inline bool raw_read_head(struct raw_server *server, int fd)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char head[sizeof server->got] = "";
     size_t length = 0;
 
-    memset(server->got, 0, sizeof server->got);
-    while (!strstr(server->got, "\r\n\r\n")) {
+    while (!strstr(head, "\r\n\r\n")) {
         ssize_t n;
 
-        if (length + 1 >= sizeof server->got || !raw_wait(server, fd, 5000))
+        if (length + 1 >= sizeof head || !raw_wait(server, fd, 5000))
             return false;
-        n = recv(fd, server->got + length, sizeof server->got - 1 - length, 0);
+        n = recv(fd, head + length, sizeof head - 1 - length, 0);
         if (n <= 0)
             return false;
         length += (size_t)n;
     }
+    pthread_mutex_lock(&lock);
+    memcpy(server->got, head, sizeof head);
+    pthread_mutex_unlock(&lock);
     return true;
 }
 

@@ -425,6 +425,20 @@ static void connections_that_fail(void **state)
                         "no-such-host.invalid:80: the name cannot be resolved; check the name and the DNS server");
 }
 
+/* "localhost" is ::1 and 127.0.0.1, and only the latter listens; silent sockets and refused ones leave nothing behind. */
+static void names_with_two_addresses(void **state)
+{
+    char by_name[64];
+
+    (void)state;
+    snprintf(by_name, sizeof by_name, "http://localhost:%s/hello", strrchr(base, ':') + 1);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(get(by_name).body, "hello");
+        assert_true(get("http://127.0.0.1:1/").failed);
+    }
+    assert_int_equal(stats().connections_now, 1);
+}
+
 /* ---- sharing ---- */
 static void connections_are_kept(void **state)
 {
@@ -534,6 +548,7 @@ static void cancelled_exchanges_are_silent(void **state)
     run_for(300);
     assert_int_equal(calls, 0);
     assert_int_equal(stats().exchanges_now, 0);
+    assert_int_equal(stats().connections_now, 0); /* an answer under way ends with its connection */
     raw_stop(&raw);
 }
 
@@ -759,6 +774,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_must_not_go_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_say_what_happened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_that_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_with_two_addresses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_closed_meanwhile_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_thousand_at_once_and_descriptors_stay_flat, set_up, tear_down),
