@@ -74,12 +74,17 @@ struct object {
     struct object *due_next;
 };
 
+struct due_object { /* the time stands beside the pointer: ordering the heap touches no object */
+    int64_t due_ticks_ms;
+    struct object *object;
+};
+
 struct autoscaler {
     struct autoscaler_parts parts;
     struct policy_settings settings;
     struct map *objects;   /* key -> object */
     struct timer *turn_timer, *poll_timer, *file_timer, *prune_timer;
-    struct object **heap;
+    struct due_object *heap;
     size_t heap_count, heap_size;
     struct object *due_first, *due_last;
     bool turn_set, stopping;

@@ -10,35 +10,34 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static void heap_set(struct autoscaler *a, size_t i, struct object *object)
+static void heap_set(struct autoscaler *a, size_t i, struct due_object entry)
 {
-    a->heap[i] = object;
-    object->heap_index = (uint32_t)i;
+    a->heap[i] = entry;
+    entry.object->heap_index = (uint32_t)i;
 }
 
-static void heap_up(struct autoscaler *a, size_t i)
+static size_t heap_up(struct autoscaler *a, size_t i)
 {
-    struct object *object = a->heap[i];
+    struct due_object entry = a->heap[i];
 
-    while (i > 0 && a->heap[(i - 1) / 2]->due_ticks_ms > object->due_ticks_ms) {
+    for (; i > 0 && a->heap[(i - 1) / 2].due_ticks_ms > entry.due_ticks_ms; i = (i - 1) / 2)
         heap_set(a, i, a->heap[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    heap_set(a, i, object);
+    heap_set(a, i, entry);
+    return i;
 }
 
 static void heap_down(struct autoscaler *a, size_t i)
 {
-    struct object *object = a->heap[i];
+    struct due_object entry = a->heap[i];
 
     for (size_t child; (child = 2 * i + 1) < a->heap_count; i = child) {
-        if (child + 1 < a->heap_count && a->heap[child + 1]->due_ticks_ms < a->heap[child]->due_ticks_ms)
+        if (child + 1 < a->heap_count && a->heap[child + 1].due_ticks_ms < a->heap[child].due_ticks_ms)
             child++;
-        if (a->heap[child]->due_ticks_ms >= object->due_ticks_ms)
+        if (a->heap[child].due_ticks_ms >= entry.due_ticks_ms)
             break;
         heap_set(a, i, a->heap[child]);
     }
-    heap_set(a, i, object);
+    heap_set(a, i, entry);
 }
 
 static void heap_remove(struct object *object)
@@ -48,14 +47,13 @@ static void heap_remove(struct object *object)
 
     if (i == UINT32_MAX)
         return;
-    assert(a->heap[i] == object);
+    assert(a->heap[i].object == object);
     object->heap_index = UINT32_MAX;
-    struct object *last = a->heap[--a->heap_count];
-    if (last == object)
+    struct due_object last = a->heap[--a->heap_count];
+    if (last.object == object)
         return;
     heap_set(a, i, last);
-    heap_up(a, i);
-    heap_down(a, last->heap_index);
+    heap_down(a, heap_up(a, i));
 }
 
 static void arm_timer(struct autoscaler *a)
@@ -64,7 +62,7 @@ static void arm_timer(struct autoscaler *a)
         loop_timer_stop(a->poll_timer);
         return;
     }
-    int64_t in_ms = a->heap[0]->due_ticks_ms - loop_ticks_ms(a->parts.loop);
+    int64_t in_ms = a->heap[0].due_ticks_ms - loop_ticks_ms(a->parts.loop);
     loop_timer_set(a->poll_timer, in_ms > 0 ? in_ms : 0);
 }
 
@@ -75,12 +73,12 @@ static void heap_add(struct object *object, int64_t due_ticks_ms)
     heap_remove(object);
     if (a->heap_count == a->heap_size) {
         a->heap_size = a->heap_size ? a->heap_size * 2 : 64;
-        a->heap = mem_grow(a->heap, a->heap_size, sizeof(struct object *));
+        a->heap = mem_grow(a->heap, a->heap_size, sizeof(struct due_object));
     }
     object->due_ticks_ms = due_ticks_ms;
-    heap_set(a, a->heap_count++, object);
+    heap_set(a, a->heap_count++, (struct due_object){due_ticks_ms, object});
     heap_up(a, a->heap_count - 1);
-    if (a->heap[0] == object)
+    if (a->heap[0].object == object)
         arm_timer(a);
 }
 
@@ -189,8 +187,8 @@ void schedule_on_timer(void *arg)
     int64_t ticks = loop_ticks_ms(a->parts.loop);
 
     /* Bounded work: what is left over is due in the next turn of the loop, after sockets had theirs. */
-    for (int i = 0; i < DUE_PER_TURN_MAX && a->heap_count > 0 && a->heap[0]->due_ticks_ms <= ticks; i++) {
-        struct object *object = a->heap[0];
+    for (int i = 0; i < DUE_PER_TURN_MAX && a->heap_count > 0 && a->heap[0].due_ticks_ms <= ticks; i++) {
+        struct object *object = a->heap[0].object;
 
         heap_remove(object);
         start_poll(object, ticks);

@@ -105,13 +105,17 @@ static const char schema[] =
     "INTEGER,"
     " memory BLOB);";
 
+struct known { /* what is stored already and need not be looked up */
+    int64_t id;
+    uint64_t generation; /* whose names are stored; 0: none */
+};
+
 struct journal {
     sqlite3 *db;
     char *path; /* NULL: in memory */
     sqlite3_stmt *statements[STATEMENTS];
-    struct map *ids;      /* object name -> id (as pointer) */
-    struct map *versions; /* "id/generation" -> itself: stored already */
-    bool open, failed;    /* a transaction is open; something in it failed */
+    struct map *known; /* object name -> struct known */
+    bool open, failed; /* a transaction is open; something in it failed */
     struct error problem;
     int wal_pages;
     struct journal_stats stats;
@@ -157,6 +161,17 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 
 /* ------------------------------------------------------------------ opening */
 
+static void forget_all(struct journal *j)
+{
+    const char *name;
+    void *value;
+
+    for (size_t at = 0; map_next(j->known, &at, &name, &value);) {
+        map_remove(j->known, name);
+        free(value);
+    }
+}
+
 static void close_db(struct journal *j)
 {
     for (int i = 0; i < STATEMENTS; i++) {
@@ -166,10 +181,7 @@ static void close_db(struct journal *j)
     sqlite3_close(j->db);
     j->db = NULL;
     j->open = false;
-    map_free(j->ids);
-    map_free(j->versions);
-    j->ids = map_new();
-    j->versions = map_new();
+    forget_all(j);
 }
 
 static bool open_db(struct journal *j, struct error *err)
@@ -218,8 +230,7 @@ bool journal_open(const char *path, struct journal **out, struct error *err)
     struct journal *j = mem_alloc(sizeof(*j));
 
     j->path = mem_copy(path);
-    j->ids = map_new();
-    j->versions = map_new();
+    j->known = map_new();
     if (!open_db(j, err)) {
         bool ruined = path && is_ruined(sqlite3_errcode(j->db));
 
@@ -244,8 +255,8 @@ void journal_close(struct journal *j)
     if (j->db && j->path)
         sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_db(j);
-    map_free(j->ids);
-    map_free(j->versions);
+    forget_all(j);
+    map_free(j->known);
     free(j->path);
     free(j);
 }
@@ -275,31 +286,40 @@ static int64_t find_object(struct journal *j, const char *name)
     return id;
 }
 
-static int64_t object_id(struct journal *j, const char *name)
+/* NULL: it cannot be stored. */
+static struct known *known_object(struct journal *j, const char *name)
 {
-    int64_t id = (int64_t)(intptr_t)map_get(j->ids, name);
+    struct known *known = map_get(j->known, name);
+    sqlite3_stmt *add;
 
-    if (id != 0)
-        return id;
-    sqlite3_stmt *add = prepared(j, OBJECT_ADD);
+    if (known)
+        return known;
+    add = prepared(j, OBJECT_ADD);
     if (!add)
-        return 0;
+        return NULL;
     sqlite3_bind_text(add, 1, name, -1, SQLITE_STATIC);
-    if (!run(j, OBJECT_ADD))
-        return 0;
-    id = find_object(j, name);
-    if (id != 0)
-        map_put(j->ids, name, (void *)(intptr_t)id);
-    return id;
+    int64_t id = run(j, OBJECT_ADD) ? find_object(j, name) : 0;
+    if (id == 0)
+        return NULL;
+    known = mem_alloc(sizeof(*known));
+    known->id = id;
+    map_put(j->known, name, known);
+    return known;
 }
 
-static void put_version(struct journal *j, int64_t object, uint64_t generation, const struct decision_names *names)
+static int64_t object_id(struct journal *j, const char *name)
+{
+    struct known *known = known_object(j, name);
+
+    return known ? known->id : 0;
+}
+
+static void put_version(struct journal *j, struct known *object, uint64_t generation,
+                        const struct decision_names *names)
 {
     sqlite3_stmt *add = prepared(j, VERSION_ADD);
-    char key[64];
 
-    snprintf(key, sizeof(key), "%lld/%llu", (long long)object, (unsigned long long)generation);
-    if (!add || map_get(j->versions, key))
+    if (!add || object->generation == generation)
         return;
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < names->trigger_count; i++)
@@ -309,11 +329,11 @@ static void put_version(struct journal *j, int64_t object, uint64_t generation, 
     if (names->formula)
         json_object_set_new(json, "formula", json_string(names->formula));
     char *text = json_dumps(json, JSON_COMPACT);
-    sqlite3_bind_int64(add, 1, object);
+    sqlite3_bind_int64(add, 1, object->id);
     sqlite3_bind_int64(add, 2, (sqlite3_int64)generation);
     sqlite3_bind_text(add, 3, text, -1, SQLITE_STATIC);
     if (run(j, VERSION_ADD))
-        map_put(j->versions, key, j);
+        object->generation = generation;
     free(text);
     json_decref(json);
 }
@@ -343,12 +363,12 @@ static char *notes_json(const char *const *notes, size_t count)
 static void put_decision(struct journal *j, const char *name, uint64_t generation, int64_t at_ms, bool job,
                          const void *packed, size_t length, const struct decision_names *names, char *notes)
 {
-    int64_t object = begin(j) ? object_id(j, name) : 0;
+    struct known *object = begin(j) ? known_object(j, name) : NULL;
     sqlite3_stmt *add = object ? prepared(j, DECISION_ADD) : NULL;
 
     if (add) {
         put_version(j, object, generation, names);
-        sqlite3_bind_int64(add, 1, object);
+        sqlite3_bind_int64(add, 1, object->id);
         sqlite3_bind_int64(add, 2, at_ms);
         sqlite3_bind_int64(add, 3, (sqlite3_int64)generation);
         sqlite3_bind_int(add, 4, job);
@@ -473,10 +493,7 @@ bool journal_commit(struct journal *j, struct error *err)
     if (!fine) {
         if (j->open)
             sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
-        map_free(j->ids); /* ids that were rolled back are not known */
-        map_free(j->versions);
-        j->ids = map_new();
-        j->versions = map_new();
+        forget_all(j); /* ids that were rolled back are not known */
         j->stats.failures++;
         if (err)
             *err = j->problem;

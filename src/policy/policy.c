@@ -54,11 +54,14 @@ void building_find(struct building *b, enum finding_severity severity, const cha
 
 /* ------------------------------------------------------------------ what ScaledObjects and ScaledJobs share */
 
+enum { POLICY_ROUNDING_BYTES = 4 * 16 }; /* four things, each aligned */
+
 /* One block that fits: thousands of policies are kept. */
 static struct policy *policy_new(const struct object_meta *meta, size_t triggers)
 {
-    struct arena *arena = arena_new(sizeof(struct policy) + (triggers + 1) * (sizeof(struct policy_trigger) +
-                                    sizeof(struct decide_trigger) + sizeof(char *)));
+    size_t per_trigger = sizeof(struct policy_trigger) + sizeof(struct decide_trigger) + sizeof(char *);
+    struct arena *arena =
+        arena_new(sizeof(struct policy) + (triggers ? triggers : 1) * per_trigger + POLICY_ROUNDING_BYTES);
     struct policy *p = arena_alloc(arena, sizeof(*p));
 
     p->arena = arena;
@@ -70,8 +73,8 @@ static struct policy *policy_new(const struct object_meta *meta, size_t triggers
     return p;
 }
 
-static void begin(struct building *b, const struct object_meta *meta, size_t triggers, const struct policy_context *context,
-                  struct report *report)
+static void begin(struct building *b, const struct object_meta *meta, size_t triggers,
+                  const struct policy_context *context, struct report *report)
 {
     *b = (struct building){.context = context, .meta = meta, .report = report, .scratch = arena_new(ARENA_USUAL)};
     b->title = arena_printf(b->scratch, "%s %s%s%s", meta->kind, meta->ns, meta->ns[0] ? "/" : "", meta->name);
