@@ -7,12 +7,14 @@
  * something that others refer to makes every file be applied again, for credentials are resolved when a policy is built.
  *
  * A bad edit takes nothing away: a file that cannot be read as YAML keeps all its objects, an object with an error keeps its last
- * good version, and both say so. An object is removed when its file says so without error or is gone itself.
+ * good version, and both say so. An object is removed when its file says so without error or is gone itself. A folder that
+ * cannot be listed, be it unmounted, forbidden or gone, and a file that cannot be looked at, take nothing away either.
  */
 #include "autoscaler/autoscaler_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 #include <sys/stat.h>
 
 #include "base/atom.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/tree.h"
 #include "manifest/manifest.h"
@@ -38,6 +41,7 @@ struct file {
     struct report *report; /* findings of its newest version */
     uint64_t shared_hash;  /* of what others refer to in it; 0: nothing */
     bool seen, given;      /* given: from autoscaler_apply, no file on disk */
+    bool unread;           /* its bytes could not be had: tried again at every look */
     char *bytes;           /* given files only: to be applied again */
     size_t length;
 };
@@ -48,9 +52,14 @@ struct auth_entry { /* a TriggerAuthentication, kept as JSON: small, and rarely 
     char kind[32], ns[256], name[256];
 };
 
+struct watched { /* a file or folder that was asked for */
+    char *path;
+    bool seen, failing; /* could be looked at once; could not last time */
+};
+
 struct files {
     struct autoscaler *a;
-    char **paths;
+    struct watched *paths;
     size_t path_count;
     struct file **list;
     size_t count, size;
@@ -321,33 +330,11 @@ static void apply_objects(struct files *files, struct file *file, const struct m
 
 /* ------------------------------------------------------------------ reading */
 
-static bool read_bytes(const char *name, struct text *bytes, struct error *err)
-{
-    FILE *in = fopen(name, "re");
-    char buffer[16384];
-    size_t length;
-
-    if (!in)
-        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", name, strerror(errno));
-    while ((length = fread(buffer, 1, sizeof(buffer), in)) > 0)
-        if (!text_append(bytes, buffer, length)) {
-            fclose(in);
-            return error_set(err, ERROR_LIMIT, "%s is larger than %d bytes (MANIFEST_FILE_MAX_BYTES); split it", name,
-                             MANIFEST_FILE_MAX_BYTES);
-        }
-    if (ferror(in)) {
-        error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", name, strerror(errno));
-        fclose(in);
-        return false;
-    }
-    fclose(in);
-    return true;
-}
-
 struct reading { /* a file in the middle of its two passes */
     struct file *file;
     struct manifest *manifest; /* NULL: gone, or unreadable */
     bool gone, unreadable;
+    bool known; /* unreadable as it was before: said already */
 };
 
 static void log_findings(const struct file *file)
@@ -381,18 +368,20 @@ static void read_file(struct files *files, struct reading *reading)
     if (file->given)
         read = text_append(&bytes, file->bytes, file->length);
     else
-        read = read_bytes(file->name, &bytes, &err);
+        read = file_read(file->name, &bytes, &err);
     if (read) {
         manifest_read(file->name, bytes.bytes, bytes.length, &options, file->report, &reading->manifest);
         reading->unreadable =
             report_count_of(file->report, FINDING_ERROR) > 0 && tree_count(reading->manifest->documents) == 0;
     } else {
         reading->unreadable = true;
+        reading->known = file->unread;
         report_add(
             file->report,
             &(struct finding){.severity = FINDING_ERROR, .code = "unreadable-file", .place = {.file = file->name}}, "",
             NULL, "%s", err.text);
     }
+    file->unread = !read;
     text_done(&bytes);
 }
 
@@ -409,7 +398,8 @@ static void apply_readings(struct files *files, struct reading *readings, size_t
     }
     for (size_t i = 0; i < count; i++) {
         apply_objects(files, readings[i].file, readings[i].manifest, shared, readings[i].unreadable);
-        log_findings(readings[i].file);
+        if (!readings[i].known)
+            log_findings(readings[i].file);
         manifest_free(readings[i].manifest);
     }
     for (size_t i = 0; shared && i < files->count; i++) {
@@ -485,8 +475,9 @@ static void look_at_file(struct look *look, const char *name, const struct stat 
     if (fresh)
         file = file_add(look->files, name);
     file->seen = true;
-    if (!fresh && file->device == status->st_dev && file->inode == status->st_ino && file->size == status->st_size &&
-        file->changed.tv_sec == status->st_mtim.tv_sec && file->changed.tv_nsec == status->st_mtim.tv_nsec)
+    if (!fresh && !file->unread && file->device == status->st_dev && file->inode == status->st_ino &&
+        file->size == status->st_size && file->changed.tv_sec == status->st_mtim.tv_sec &&
+        file->changed.tv_nsec == status->st_mtim.tv_nsec)
         return;
     file->device = status->st_dev;
     file->inode = status->st_ino;
@@ -495,9 +486,45 @@ static void look_at_file(struct look *look, const char *name, const struct stat 
     look_add(look, file, false);
 }
 
-static bool is_manifest_name(const char *name)
+static bool is_gone(int number)
 {
-    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+    return number == ENOENT || number == ENOTDIR;
+}
+
+/* What stands in `folder` is kept as it is. */
+static void keep_files_below(struct files *files, const char *folder)
+{
+    size_t length = strlen(folder);
+
+    while (length > 0 && folder[length - 1] == '/')
+        length--;
+    for (size_t i = 0; i < files->count; i++)
+        if (strncmp(files->list[i]->name, folder, length) == 0 && files->list[i]->name[length] == '/')
+            files->list[i]->seen = true;
+}
+
+static void keep_file(struct files *files, const char *name)
+{
+    struct file *file = file_find(files, name);
+
+    if (file)
+        file->seen = true;
+}
+
+static void look_at_entry(struct look *look, const char *folder, const char *entry)
+{
+    char name[PATH_MAX];
+    struct stat status;
+    int length = snprintf(name, sizeof(name), "%s%s%s", folder, string_ends(folder, "/") ? "" : "/", entry);
+
+    if (length >= (int)sizeof(name) || !file_is_manifest(entry))
+        return;
+    if (stat(name, &status) == 0) {
+        if (S_ISREG(status.st_mode))
+            look_at_file(look, name, &status);
+    } else if (!is_gone(errno)) {
+        keep_file(look->files, name);
+    }
 }
 
 static bool look_at_path(struct look *look, const char *path, struct error *err)
@@ -505,26 +532,45 @@ static bool look_at_path(struct look *look, const char *path, struct error *err)
     struct stat status;
     struct dirent **names;
 
-    if (stat(path, &status) != 0)
-        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
+    if (stat(path, &status) != 0) {
+        int number = errno;
+
+        keep_files_below(look->files, path);
+        if (!is_gone(number))
+            keep_file(look->files, path);
+        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(number));
+    }
     if (!S_ISDIR(status.st_mode)) {
         look_at_file(look, path, &status);
         return true;
     }
     int count = scandir(path, &names, NULL, alphasort);
-    if (count < 0)
-        return error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
+    if (count < 0) {
+        error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
+        keep_files_below(look->files, path);
+        return false;
+    }
     for (int i = 0; i < count; i++) {
-        char name[4096];
-        int length = snprintf(name, sizeof(name), "%s%s%s", path, string_ends(path, "/") ? "" : "/", names[i]->d_name);
-
-        if (length < (int)sizeof(name) && is_manifest_name(names[i]->d_name) && stat(name, &status) == 0 &&
-            S_ISREG(status.st_mode))
-            look_at_file(look, name, &status);
+        look_at_entry(look, path, names[i]->d_name);
         free(names[i]);
     }
     free(names);
     return true;
+}
+
+/* Says once that a path cannot be looked at, and once that it can again. */
+static bool look_at_watched(struct look *look, struct watched *watched, struct error *err)
+{
+    bool fine = look_at_path(look, watched->path, err);
+
+    if (!fine && watched->seen && !watched->failing)
+        log_warning("a path cannot be looked at; what a folder had stays in force", "path", watched->path, "why",
+                    err->text, NULL);
+    else if (fine && watched->failing)
+        log_info("a path can be looked at again", "path", watched->path, NULL);
+    watched->seen |= fine;
+    watched->failing = watched->seen && !fine;
+    return fine;
 }
 
 static bool look_at_all(struct files *files, struct error *err)
@@ -535,7 +581,7 @@ static bool look_at_all(struct files *files, struct error *err)
     for (size_t i = 0; i < files->count; i++)
         files->list[i]->seen = files->list[i]->given;
     for (size_t i = 0; i < files->path_count; i++)
-        all &= look_at_path(&look, files->paths[i], err);
+        all &= look_at_watched(&look, &files->paths[i], err);
     for (size_t i = 0; i < files->count; i++)
         if (!files->list[i]->seen)
             look_add(&look, files->list[i], true);
@@ -552,8 +598,9 @@ static void on_look(void *arg)
 {
     struct files *files = arg;
     int64_t every = LOOK_MS * (int64_t)(1 + files->count / LOOK_FILES_PER_S);
+    struct error err; /* was logged */
 
-    look_at_all(files, NULL);
+    look_at_all(files, &err);
     loop_timer_set(files->a->file_timer, every);
 }
 
@@ -580,7 +627,7 @@ void files_free(struct files *files)
         auth_free(value);
     map_free(files->auths);
     for (size_t i = 0; i < files->path_count; i++)
-        free(files->paths[i]);
+        free(files->paths[i].path);
     free(files->paths);
     free(files->list);
     free(files);
@@ -592,7 +639,7 @@ bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size
 
     for (size_t i = 0; i < count; i++) {
         files->paths = mem_grow(files->paths, files->path_count + 1, sizeof(*files->paths));
-        files->paths[files->path_count++] = mem_copy(paths[i]);
+        files->paths[files->path_count++] = (struct watched){.path = mem_copy(paths[i])};
     }
     if (!look_at_all(files, err))
         return false;
@@ -602,7 +649,9 @@ bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size
 
 void autoscaler_reload(struct autoscaler *a)
 {
-    look_at_all(a->files, NULL);
+    struct error err; /* was logged */
+
+    look_at_all(a->files, &err);
 }
 
 void autoscaler_apply(struct autoscaler *a, const char *name, const char *bytes, size_t length)

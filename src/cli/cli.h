@@ -29,8 +29,6 @@ void object_path(const char *kind, const char *ns, const char *name, const char 
 
 enum { NAME_MAX_BYTES = 300, PATH_MAX_BYTES = 8 * NAME_MAX_BYTES };
 
-/* Reads a whole file, "-" for standard input. */
-bool read_whole_file(const char *path, struct text *out, struct error *err);
 /* "checkout", "shop/checkout", "ScaledObject/shop/checkout" -> parts; kind NULL if not given. */
 void split_name(const char *name, const char *default_ns, char *kind, char *ns, char *object, size_t size);
 

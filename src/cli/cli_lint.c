@@ -1,6 +1,7 @@
 /* weir lint: everything that is wrong, or worth saying, about manifests. Touches nothing, asks nobody. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/report.h"
 #include "cli/cli.h"
@@ -39,7 +41,7 @@ static bool lint_file(struct set *set, const char *path, struct error *err)
     struct text bytes;
 
     text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
-    bool fine = read_whole_file(path, &bytes, err);
+    bool fine = file_read(path, &bytes, err);
     if (fine) {
         set->list = mem_grow(set->list, set->count + 1, sizeof(struct manifest *));
         manifest_read(path, bytes.bytes, bytes.length, &how, set->report, &set->list[set->count++]);
@@ -48,9 +50,18 @@ static bool lint_file(struct set *set, const char *path, struct error *err)
     return fine;
 }
 
-static bool is_manifest_name(const char *name)
+static bool lint_entry(struct set *set, const char *folder, const char *entry, struct error *err)
 {
-    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+    char path[PATH_MAX];
+    struct stat status;
+
+    if (!file_is_manifest(entry))
+        return true;
+    if (snprintf(path, sizeof(path), "%s/%s", folder, entry) >= (int)sizeof(path))
+        return error_set(err, ERROR_LIMIT, "the path of %s in %.80s... is longer than PATH_MAX", entry, folder);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) /* the running system does not read it either */
+        return true;
+    return lint_file(set, path, err);
 }
 
 static bool lint_path(struct set *set, const char *path, struct error *err)
@@ -69,11 +80,7 @@ static bool lint_path(struct set *set, const char *path, struct error *err)
     if (count < 0)
         return error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
     for (int i = 0; i < count; i++) {
-        char file[4200];
-
-        snprintf(file, sizeof(file), "%s/%s", path, names[i]->d_name);
-        if (fine && is_manifest_name(names[i]->d_name))
-            fine = lint_file(set, file, err);
+        fine = fine && lint_entry(set, path, names[i]->d_name, err);
         free(names[i]);
     }
     free(names);

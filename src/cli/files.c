@@ -1,4 +1,4 @@
-/* files: the data dir, whole files, names of objects on the command line. */
+/* files: the data dir, and names of objects on the command line. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,28 +51,6 @@ bool data_dir_make(const char *path, struct error *err)
 void data_dir_socket(const char *data_dir, char *out, size_t size)
 {
     snprintf(out, size, "%s/weir.sock", data_dir);
-}
-
-bool read_whole_file(const char *path, struct text *out, struct error *err)
-{
-    bool standard = strcmp(path, "-") == 0;
-    FILE *in = standard ? stdin : fopen(path, "re");
-    char buffer[16384];
-    size_t length;
-    bool fine = true;
-
-    if (!in)
-        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
-    while (fine && (length = fread(buffer, 1, sizeof(buffer), in)) > 0)
-        fine = text_append(out, buffer, length);
-    if (!fine)
-        error_set(err, ERROR_LIMIT, "%s is larger than %d bytes (MANIFEST_FILE_MAX_BYTES)", path,
-                  MANIFEST_FILE_MAX_BYTES);
-    else if (ferror(in))
-        fine = error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", path, strerror(errno));
-    if (!standard)
-        fclose(in);
-    return fine;
 }
 
 void split_name(const char *name, const char *default_ns, char *kind, char *ns, char *object, size_t size)

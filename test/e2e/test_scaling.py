@@ -103,6 +103,23 @@ def test_objects_come_and_go_with_their_files(weir, source):
     wait_for(lambda: not w.pids("other"))
 
 
+def test_a_folder_that_cannot_be_listed_takes_nothing_away(weir, source):
+    w = weir()
+    source.value = 20
+    w.write("app.yaml", manifest(source.url))
+    w.start()
+    w.wait_ready(2)
+    pids, away = w.pids(), w.folder / "away"
+    w.manifests.rename(away)
+    wait_for(lambda: "cannot be looked at" in w.log_text())
+    source.value = 30
+    wait_for(lambda: w.object()["specReplicas"] == 3)  # decisions go on; the third starts when its working directory is back
+    assert pids.items() <= w.pids().items()  # nobody was restarted
+    away.rename(w.manifests)
+    wait_for(lambda: "can be looked at again" in w.log_text())
+    w.wait_ready(3)
+
+
 def test_a_hanging_source_costs_only_its_own_polls(weir, source):
     w, hanging = weir(), Source()
     hanging.hang = True

@@ -1,0 +1,39 @@
+/* file: see file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static bool read_all(FILE *in, const char *path, struct text *out, struct error *err)
+{
+    char buffer[16384];
+    size_t length;
+
+    while ((length = fread(buffer, 1, sizeof(buffer), in)) > 0)
+        if (!text_append(out, buffer, length))
+            return error_set(err, ERROR_LIMIT, "%s is larger than %zu bytes (MANIFEST_FILE_MAX_BYTES); split it", path,
+                             out->limit);
+    if (ferror(in))
+        return error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", path, strerror(errno));
+    return true;
+}
+
+bool file_read(const char *path, struct text *out, struct error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(stdin, path, out, err);
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
+    bool fine = read_all(in, path, out, err);
+    fclose(in);
+    return fine;
+}
+
+bool file_is_manifest(const char *name)
+{
+    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+}

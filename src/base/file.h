@@ -1,0 +1,27 @@
+/*
+ * file: the whole of a file that somebody named.
+ *
+ *     struct text bytes;
+ *     text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
+ *     if (!file_read("policy.yaml", &bytes, err))
+ *         ...
+ *     text_done(&bytes);
+ *
+ * Blocks; not for files that may be pipes, "-" apart. Any thread.
+ */
+#ifndef WEIR_BASE_FILE_H
+#define WEIR_BASE_FILE_H
+
+#include <stdbool.h>
+
+#include "base/text.h"
+
+struct error;
+
+/* Appends the bytes of the file, "-" standing for standard input. MISSING: it cannot be opened. LIMIT: it is larger than `out` may be,
+   which is MANIFEST_FILE_MAX_BYTES. INTERNAL: it cannot be read. Then `out` has what was read so far. */
+bool file_read(const char *path, struct text *out, struct error *err);
+/* Whether a folder's entry of this name is a manifest: *.yaml, *.yml, *.json, and not hidden. */
+bool file_is_manifest(const char *name);
+
+#endif

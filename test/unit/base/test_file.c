@@ -1,0 +1,68 @@
+/* Whole files: what is read, what is refused and in which words; which names are those of manifests. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void a_file_is_read_whole_or_refused(void **state)
+{
+    char path[] = "/tmp/weir-test-file-XXXXXX";
+    int fd = mkstemp(path);
+    struct error err;
+    struct text text;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "a\0b\n", 4), 4);
+    close(fd);
+    text_init(&text, 4);
+    assert_true(file_read(path, &text, &err));
+    assert_int_equal(text.length, 4);
+    assert_memory_equal(text.bytes, "a\0b\n", 4);
+    text_done(&text);
+    text_init(&text, 3);
+    assert_false(file_read(path, &text, &err));
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    assert_non_null(strstr(err.text, "larger than 3 bytes"));
+    unlink(path);
+    assert_false(file_read(path, &text, &err));
+    assert_int_equal(err.kind, ERROR_MISSING);
+    assert_non_null(strstr(err.text, path));
+    assert_false(file_read("/tmp", &text, &err));
+    assert_int_equal(err.kind, ERROR_INTERNAL);
+    text_done(&text);
+}
+
+static void names_of_manifests(void **state)
+{
+    static const struct {
+        const char *name;
+        bool is;
+    } cases[] = {{"a.yaml", true},   {"a.yml", true}, {"a.json", true},  {".a.yaml", false},
+                 {"a.yaml~", false}, {"yaml", false}, {"..data", false}, {"a.txt", false}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (file_is_manifest(cases[i].name) != cases[i].is)
+            fail_msg("%s", cases[i].name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_read_whole_or_refused),
+        cmocka_unit_test(names_of_manifests),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
