@@ -633,7 +633,10 @@ static void redirects(void **state)
     request.body_length = 10;
     result = ask_for(&request); /* a 302 drops the body */
     assert_string_equal(result.body, "here");
+    raw_stop(&first);
     redirect_answer[9 + 2] = '7'; /* 307 would repeat it */
+    raw_start(&first, serve_answer, redirect_answer);
+    snprintf(url, sizeof url, "http://name:pass@127.0.0.1:%d/old", first.port);
     result = ask_for(&request);
     assert_true(result.failed);
     assert_int_equal(result.error.kind, ERROR_INVALID);
