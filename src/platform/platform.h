@@ -64,7 +64,8 @@ struct job_owner; /* one ScaledJob */
 enum lookup { LOOKUP_FOUND, LOOKUP_ABSENT, LOOKUP_PENDING /* ask again when told */, LOOKUP_DENIED };
 
 struct platform_ops {
-    const char *name; /* "local" */
+    const char *name;   /* "local" */
+    const char *no_hpa; /* why an object cannot be in hpa mode here, to follow "weir.dev/mode"; NULL: it can */
 
     /* ---- what runs ---- */
     struct target *(*target_watch)(struct platform *, const struct target_key *key, platform_changed *changed,

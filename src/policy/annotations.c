@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "platform/platform.h"
 #include "policy/policy_internal.h"
 
 enum { POLLING_INTERVAL_MIN_MS = 100 };
@@ -88,6 +89,17 @@ static void read_paused_replicas(const struct annotation *a)
 
 /* ------------------------------------------------------------------ ours */
 
+/* Left in force, it would keep one replica for ever: nobody else scales above that here. */
+static bool is_refused(const struct annotation *a, enum decide_mode mode)
+{
+    const struct platform *platform = a->b->context->platform; /* NULL: lint, which cannot know where it will run */
+
+    if (mode != DECIDE_HPA || a->b->policy->is_job || !platform || !platform->ops->no_hpa)
+        return false;
+    complain(a, FINDING_ERROR, "bad-annotation", "write direct or observe, or remove it", platform->ops->no_hpa);
+    return true;
+}
+
 static void read_mode(const struct annotation *a)
 {
     static const char *const words[] = {"direct", "hpa", "observe"};
@@ -95,7 +107,8 @@ static void read_mode(const struct annotation *a)
 
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(a->node->text, words[i]) == 0) {
-            a->out->mode = modes[i];
+            if (!is_refused(a, modes[i]))
+                a->out->mode = modes[i];
             return;
         }
     }

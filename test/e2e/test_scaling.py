@@ -52,6 +52,17 @@ def test_fallback(weir, source):
     w.wait_ready(0)
 
 
+def test_hpa_mode_is_refused_on_one_machine(weir, source):
+    w = weir()
+    source.value = 20
+    w.write("app.yaml", manifest(source.url, annotations=", weir.dev/mode: hpa"))
+    w.start()
+    problem = wait_for(lambda: w.object().get("problem"))
+    assert "no HorizontalPodAutoscaler" in problem
+    w.write("app.yaml", manifest(source.url))
+    w.wait_ready(2)
+
+
 def test_pause_annotations(weir, source):
     w = weir()
     source.value = 20

@@ -648,6 +648,7 @@ static void local_free(struct platform *platform)
 
 static const struct platform_ops ops = {
     .name = "local",
+    .no_hpa = "cannot be had on one machine: there is no HorizontalPodAutoscaler to feed",
     .target_watch = target_watch,
     .target_unwatch = target_unwatch,
     .target_view = target_view,
