@@ -12,7 +12,7 @@ import http_json
 import stream
 
 LIMIT, GPUS = 0.1, 2
-ROUNDS, RATE = 60, 0.5
+ROUNDS, RATE = 200, 0.2 # a few seconds
 
 
 def fit(events):
