@@ -41,6 +41,8 @@ static void preload_sample(void *arg, const char *trigger, const struct sample *
 {
     struct object *object = arg;
 
+    if (sample->at_ms > loop_now_ms(object->a->parts.loop))
+        return; /* from before the clock went back: it would make the series deaf for what comes now */
     for (size_t i = 0; i < object->policy->trigger_count; i++)
         if (object->triggers[i].series && string_equal(object->policy->names[i], trigger))
             series_add(object->triggers[i].series, sample);

@@ -24,7 +24,8 @@ static void start(struct stage *stage)
 
     stage->engine = trigger_engine_new(stage->loop, transport, &stage->platform);
     stage->autoscaler = autoscaler_new(
-        &(struct autoscaler_parts){stage->loop, transport, &stage->platform, stage->engine, stage->journal}, &stage->settings);
+        &(struct autoscaler_parts){stage->loop, transport, &stage->platform, stage->engine, stage->journal},
+        &stage->settings);
 }
 
 struct stage *stage_new(const struct stage_options *options)

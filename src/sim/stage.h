@@ -30,7 +30,7 @@ struct stage_options {
     const char *journal;                    /* path, or NULL: in memory */
     int64_t ready_after_ms;                 /* of new pods */
     int64_t write_takes_ms;                 /* of a scale write */
-    bool invent;                            /* every variable, Secret and ConfigMap key that is asked for has some value */
+    bool invent; /* every variable, Secret and ConfigMap key that is asked for has some value */
 };
 
 struct stage *stage_new(const struct stage_options *options);
@@ -59,11 +59,11 @@ void stage_scale(struct stage *stage, const char *name, int32_t replicas);
 /* Pods of the workload stop being ready (and come back after ready_after_ms). */
 void stage_unready(struct stage *stage, const char *name);
 
-int64_t stage_now_ms(const struct stage *stage);              /* since the start, without jumps */
+int64_t stage_now_ms(const struct stage *stage); /* since the start, without jumps */
 void stage_run_until(struct stage *stage, int64_t since_start_ms);
 int32_t stage_replicas(struct stage *stage, const char *name); /* spec; -1: there is no such workload */
 int32_t stage_ready(struct stage *stage, const char *name);
-uint64_t stage_writes(const struct stage *stage);              /* scale writes that reached the platform */
+uint64_t stage_writes(const struct stage *stage); /* scale writes that reached the platform */
 
 /* Told of every scale write as it lands. */
 typedef void stage_wrote(void *arg, const char *name, int32_t before, int32_t after, int64_t since_start_ms);
@@ -73,7 +73,7 @@ void stage_on_write(struct stage *stage, stage_wrote *wrote, void *arg);
 size_t stage_jobs(struct stage *stage, const char *owner, bool finished);
 /* Jobs that are there already; before the manifest or after it. */
 void stage_put_jobs(struct stage *stage, const char *owner, int32_t running, int32_t pending);
-void stage_job_begin(struct stage *stage, const char *owner);  /* a pending one starts to run */
+void stage_job_begin(struct stage *stage, const char *owner); /* a pending one starts to run */
 bool stage_job_finish(struct stage *stage, const char *owner, bool succeeded);
 
 #endif

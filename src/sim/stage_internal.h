@@ -30,7 +30,7 @@ struct stage_target { /* one workload, watched or not */
     struct stage_source *count;                      /* how many pods there are; NULL: as many as replicas */
     struct label labels[STAGE_LABELS_MAX];           /* of its pods; none: app=<name> */
     size_t label_count;
-    bool own_nodes;                                  /* each pod on a node of its own */
+    bool own_nodes;         /* each pod on a node of its own */
     struct pod_view *views; /* of the last question */
     struct stage_target *next;
 };
@@ -101,7 +101,7 @@ struct stage_target *stage_named(struct stage *stage, const char *name);
 struct stage_owner *stage_owner_named(struct stage *stage, const char *name, bool make);
 void stage_set_pods(struct stage_target *target, int32_t count, bool ready);
 
-double stage_source_ratio(const struct stage_source *source);     /* negative: there are no metrics */
+double stage_source_ratio(const struct stage_source *source); /* negative: there are no metrics */
 int32_t stage_source_count(const struct stage_source *source);
 void stage_sources_free(struct stage *stage);
 

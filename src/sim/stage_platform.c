@@ -29,7 +29,8 @@ struct stage_target *stage_find(struct stage *stage, const char *ns, const char 
 {
     struct stage_target *target = stage->targets;
 
-    while (target && (strcmp(target->name, name) != 0 || strcmp(target->ns, ns) != 0 || strcmp(target->kind, kind) != 0))
+    while (target &&
+           (strcmp(target->name, name) != 0 || strcmp(target->ns, ns) != 0 || strcmp(target->kind, kind) != 0))
         target = target->next;
     if (target || !make)
         return target;
@@ -83,7 +84,8 @@ static bool pod_is_ready(const struct stage_target *target, size_t i)
     return target->pods[i].ready_ticks_ms <= loop_ticks_ms(target->stage->loop);
 }
 
-static struct target *on_watch(struct platform *platform, const struct target_key *key, platform_changed *changed, void *arg)
+static struct target *on_watch(struct platform *platform, const struct target_key *key, platform_changed *changed,
+                               void *arg)
 {
     (void)changed, (void)arg; /* polls look often enough */
     return (struct target *)stage_find((struct stage *)platform, key->ns, key->kind, key->name, true);
@@ -98,7 +100,8 @@ static void on_view(struct target *opaque, struct target_view *out)
 {
     struct stage_target *target = (struct stage_target *)opaque;
 
-    *out = (struct target_view){.known = target->exists, .replicas = target->replicas, .status_replicas = (int32_t)target->pod_count};
+    *out = (struct target_view){
+        .known = target->exists, .replicas = target->replicas, .status_replicas = (int32_t)target->pod_count};
     if (!target->exists)
         error_set(&out->error, ERROR_MISSING, "%s %s/%s does not exist", target->kind, target->ns, target->name);
     for (size_t i = 0; i < target->pod_count; i++)
@@ -107,8 +110,12 @@ static void on_view(struct target *opaque, struct target_view *out)
 
 static struct pod_usage usage_of(int64_t request, double ratio, int64_t now_ms)
 {
-    return (struct pod_usage){.has_usage = ratio >= 0, .has_request = request > 0, .request = request,
-                              .usage = ratio >= 0 ? (int64_t)(ratio * (double)request + 0.5) : 0, .at_ms = now_ms, .window_ms = 15000};
+    return (struct pod_usage){.has_usage = ratio >= 0,
+                              .has_request = request > 0,
+                              .request = request,
+                              .usage = ratio >= 0 ? (int64_t)(ratio * (double)request + 0.5) : 0,
+                              .at_ms = now_ms,
+                              .window_ms = 15000};
 }
 
 static size_t on_pods(struct target *opaque, const struct pod_view **out)
@@ -120,12 +127,17 @@ static size_t on_pods(struct target *opaque, const struct pod_view **out)
     for (size_t i = 0; i < target->pod_count; i++) {
         const struct stage_pod *pod = &target->pods[i];
 
-        target->views[i] = (struct pod_view){.name = pod->name, .phase = POD_RUNNING,
+        target->views[i] = (struct pod_view){.name = pod->name,
+                                             .phase = POD_RUNNING,
                                              .ready = pod_is_ready(target, i) ? POD_READY_TRUE : POD_READY_FALSE,
-                                             .labels = target->labels, .label_count = target->label_count,
+                                             .labels = target->labels,
+                                             .label_count = target->label_count,
                                              .start_at_ms = now - (ticks - pod->created_ticks_ms),
-                                             .ready_at_ms = now - (ticks - pod->ready_ticks_ms), .host = "127.0.0.1", .note = "",
-                                             .node = target->own_nodes ? pod->name : "stage", .cpu = usage_of(target->cpu_request, target->cpu_ratio, now),
+                                             .ready_at_ms = now - (ticks - pod->ready_ticks_ms),
+                                             .host = "127.0.0.1",
+                                             .note = "",
+                                             .node = target->own_nodes ? pod->name : "stage",
+                                             .cpu = usage_of(target->cpu_request, target->cpu_ratio, now),
                                              .memory = usage_of(target->memory_request, target->memory_ratio, now)};
     }
     *out = target->views;
@@ -196,7 +208,8 @@ static void begin_write(struct stage *stage, struct stage_write write)
     *copy = write;
     copy->stage = stage;
     if (stage->obstruct)
-        copy->fails = stage->obstruct(stage->obstruct_arg, write.target ? write.target->name : write.owner->name, &takes_ms);
+        copy->fails =
+            stage->obstruct(stage->obstruct_arg, write.target ? write.target->name : write.owner->name, &takes_ms);
     copy->timer = loop_timer_new(stage->loop, on_land, copy);
     loop_timer_set(copy->timer, takes_ms);
 }
@@ -252,9 +265,13 @@ static size_t on_jobs(struct job_owner *opaque, const struct job_view **out)
 
     for (struct stage_job *job = owner->jobs; job; job = job->next) {
         owner->views = mem_grow(owner->views, count + 1, sizeof(struct job_view));
-        owner->views[count++] = (struct job_view){.name = job->name, .finished = job->finished, .succeeded = job->succeeded,
-                                                  .created_at_ms = job->created_at_ms, .finished_at_ms = job->finished_at_ms,
-                                                  .pending = job->pending, .generation = job->generation};
+        owner->views[count++] = (struct job_view){.name = job->name,
+                                                  .finished = job->finished,
+                                                  .succeeded = job->succeeded,
+                                                  .created_at_ms = job->created_at_ms,
+                                                  .finished_at_ms = job->finished_at_ms,
+                                                  .pending = job->pending,
+                                                  .generation = job->generation};
     }
     *out = owner->views;
     return count;
@@ -305,14 +322,15 @@ static enum lookup invent(struct platform *platform, const char *name, struct se
     return LOOKUP_FOUND;
 }
 
-static enum lookup on_env(struct platform *platform, const struct target_key *key, const char *container, const char *name,
-                          struct secret **out)
+static enum lookup on_env(struct platform *platform, const struct target_key *key, const char *container,
+                          const char *name, struct secret **out)
 {
     (void)key, (void)container;
     return invent(platform, name, out);
 }
 
-static enum lookup on_data(struct platform *platform, const char *ns, const char *name, const char *key, struct secret **out)
+static enum lookup on_data(struct platform *platform, const char *ns, const char *name, const char *key,
+                           struct secret **out)
 {
     (void)ns, (void)name;
     return invent(platform, key, out);
@@ -334,14 +352,16 @@ static size_t on_select(struct platform *platform, const char *ns, const struct 
         const struct pod_view *views;
         size_t pods = on_pods((struct target *)t, &views);
 
-        for (size_t i = 0; strcmp(t->ns, ns) == 0 && selector_matches(selector, t->labels, t->label_count) && i < pods; i++)
+        for (size_t i = 0; strcmp(t->ns, ns) == 0 && selector_matches(selector, t->labels, t->label_count) && i < pods;
+             i++)
             list[count++] = &views[i];
     }
     *out = list;
     return count;
 }
 
-static void on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name), void *arg)
+static void on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name),
+                           void *arg)
 {
     (void)platform, (void)changed, (void)arg; /* there is no data to change */
 }
@@ -349,7 +369,8 @@ static void on_data_change(struct platform *platform, void (*changed)(void *arg,
 static void on_event(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,
                      const char *reason, const char *text)
 {
-    (void)platform, (void)ns, (void)kind, (void)name, (void)warning, (void)reason, (void)text; /* nobody reads them here */
+    (void)platform, (void)ns, (void)kind, (void)name, (void)warning, (void)reason,
+        (void)text; /* nobody reads them here */
 }
 
 static void on_stop(struct platform *platform, bool leave_running, platform_done *done, void *arg)
@@ -365,10 +386,22 @@ static void on_free(struct platform *platform)
 
 const struct platform_ops stage_platform_ops = {
     .name = "stage",
-    .target_watch = on_watch, .target_unwatch = on_unwatch, .target_view = on_view, .target_pods = on_pods,
-    .target_scale = on_scale, .target_env = on_env, .pods = on_select,
-    .jobs_watch = on_jobs_watch, .jobs_unwatch = on_jobs_unwatch, .jobs = on_jobs, .jobs_create = on_jobs_create,
+    .target_watch = on_watch,
+    .target_unwatch = on_unwatch,
+    .target_view = on_view,
+    .target_pods = on_pods,
+    .target_scale = on_scale,
+    .target_env = on_env,
+    .pods = on_select,
+    .jobs_watch = on_jobs_watch,
+    .jobs_unwatch = on_jobs_unwatch,
+    .jobs = on_jobs,
+    .jobs_create = on_jobs_create,
     .job_delete = on_job_delete,
-    .secret_get = on_data, .config_get = on_data, .on_data_change = on_data_change, .event = on_event,
-    .stop = on_stop, .free = on_free,
+    .secret_get = on_data,
+    .config_get = on_data,
+    .on_data_change = on_data_change,
+    .event = on_event,
+    .stop = on_stop,
+    .free = on_free,
 };

@@ -100,7 +100,10 @@ static void origin_of(const char *url, char *out, size_t size)
 
 static int hex_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* The value of query=... with its escapes undone. */
@@ -254,7 +257,8 @@ static void answer_command(struct stage *stage, const char *place, const struct 
         answer = ask(source);
     double count = answer.says == STAGE_VALUE && isfinite(answer.value) ? answer.value : 0;
     if (answer.says == STAGE_FAILURE || !source)
-        text_add(out, source ? "-LOADING Redis is loading the dataset in memory\r\n" : "-ERR nobody knows that key\r\n");
+        text_add(out,
+                 source ? "-LOADING Redis is loading the dataset in memory\r\n" : "-ERR nobody knows that key\r\n");
     else if (strcmp(name, "TYPE") == 0)
         text_add(out, "+list\r\n");
     else if (strcmp(name, "XPENDING") == 0)
@@ -299,7 +303,8 @@ static void label_for(const char *requirement, size_t length, struct stage_targe
     size_t key_length = strcspn(text, " =!<>,");
     const char *rest = skip_blanks(text + key_length), *value = "";
 
-    if (key_length == 0 || strncmp(rest, "!=", 2) == 0 || strncmp(rest, "notin", 5) == 0 || target->label_count == STAGE_LABELS_MAX)
+    if (key_length == 0 || strncmp(rest, "!=", 2) == 0 || strncmp(rest, "notin", 5) == 0 ||
+        target->label_count == STAGE_LABELS_MAX)
         return; /* fulfilled where the label is not there */
     if (strncmp(rest, "in", 2) == 0)
         value = skip_blanks(rest + strcspn(rest, "(") + 1);
@@ -326,7 +331,8 @@ static void labels_for(const char *selector, struct stage_target *target, struct
     }
 }
 
-static bool add_pods(struct stage *stage, struct stage_source *source, const struct stage_source_options *o, struct error *err)
+static bool add_pods(struct stage *stage, struct stage_source *source, const struct stage_source_options *o,
+                     struct error *err)
 {
     const char *selector = parameter(o->metadata, "podSelector");
     struct arena *arena = arena_new(ARENA_USUAL);
@@ -341,14 +347,17 @@ static bool add_pods(struct stage *stage, struct stage_source *source, const str
     target->own_nodes = true;
     target->count = source;
     labels_for(selector ? selector : "", target, arena);
-    good = selector && selector_parse(selector, arena, &parsed, err) && selector_matches(parsed, target->labels, target->label_count);
+    good = selector && selector_parse(selector, arena, &parsed, err) &&
+           selector_matches(parsed, target->labels, target->label_count);
     arena_free(arena);
-    return good || error_set(err, ERROR_INVALID, "no pods can be thought up for the selector \"%s\"", selector ? selector : "");
+    return good ||
+           error_set(err, ERROR_INVALID, "no pods can be thought up for the selector \"%s\"", selector ? selector : "");
 }
 
 /* ------------------------------------------------------------------ by type */
 
-static bool add_http(struct stage *stage, struct stage_source *source, const char *url, const char *asks, struct error *err)
+static bool add_http(struct stage *stage, struct stage_source *source, const char *url, const char *asks,
+                     struct error *err)
 {
     char origin[300];
 
@@ -363,7 +372,8 @@ static bool add_http(struct stage *stage, struct stage_source *source, const cha
 
 static bool add_redis(struct stage *stage, struct stage_source *source, const struct tree *metadata, struct error *err)
 {
-    const char *address = address_of(metadata, "address"), *host = address_of(metadata, "host"), *port = address_of(metadata, "port");
+    const char *address = address_of(metadata, "address"), *host = address_of(metadata, "host"),
+               *port = address_of(metadata, "port");
     const char *key = parameter(metadata, "stream") ? parameter(metadata, "stream") : address_of(metadata, "listName");
     char place[300];
 
@@ -372,7 +382,8 @@ static bool add_redis(struct stage *stage, struct stage_source *source, const st
     if (!key || (!address && !host))
         return error_set(err, ERROR_INVALID, "the trigger does not say which key of which server");
     if (address)
-        snprintf(place, sizeof(place), "%.*s%s", (int)strcspn(address, ","), address, strchr(address, ':') ? "" : ":6379");
+        snprintf(place, sizeof(place), "%.*s%s", (int)strcspn(address, ","), address,
+                 strchr(address, ':') ? "" : ":6379");
     else
         snprintf(place, sizeof(place), "%s:%s", host, port ? port : "6379");
     set_text(&source->place, place);
@@ -383,7 +394,8 @@ static bool add_redis(struct stage *stage, struct stage_source *source, const st
     return true;
 }
 
-static bool add_by_type(struct stage *stage, struct stage_source *source, const struct stage_source_options *o, struct error *err)
+static bool add_by_type(struct stage *stage, struct stage_source *source, const struct stage_source_options *o,
+                        struct error *err)
 {
     const struct tree *metadata = o->metadata;
     struct stage_target *target = stage_named(stage, o->target ? o->target : "");
@@ -395,7 +407,8 @@ static bool add_by_type(struct stage *stage, struct stage_source *source, const 
 
         set_text(&source->format, format ? format : "json");
         if (location && (strlen(location) > LOCATION_MAX_BYTES || (!format && strpbrk(location, "#|@(*?\\"))))
-            return error_set(err, ERROR_INVALID, "valueLocation %.60s is no plain path: no answer to it can be made up", location);
+            return error_set(err, ERROR_INVALID, "valueLocation %.60s is no plain path: no answer to it can be made up",
+                             location);
         set_text(&source->location, location ? location : "");
         return add_http(stage, source, address_of(metadata, "url"), address_of(metadata, "url"), err);
     }

@@ -5,6 +5,7 @@
 #include "faults.h"
 
 #include <stdio.h>
+#include <string.h>
 
 uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -57,18 +58,21 @@ static void write_bounds(struct dice *d, struct text *yaml)
     text_printf(yaml, "  minReplicaCount: %u\n  maxReplicaCount: %u\n", min, max);
     if (min > 0 && chance(d, 30))
         text_printf(yaml, "  idleReplicaCount: %u\n", (unsigned)roll(d, min));
-    text_printf(yaml, "  pollingInterval: %u\n  cooldownPeriod: %u\n", 1 + (unsigned)roll(d, 40), (unsigned)roll(d, 200));
+    text_printf(yaml, "  pollingInterval: %u\n  cooldownPeriod: %u\n", 1 + (unsigned)roll(d, 40),
+                (unsigned)roll(d, 200));
     if (chance(d, 20))
         text_printf(yaml, "  initialCooldownPeriod: %u\n", (unsigned)roll(d, 300));
 }
 
 static void write_fallback(struct dice *d, struct text *yaml)
 {
-    static const char *const kinds[] = {"static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"};
+    static const char *const kinds[] = {"static", "currentReplicas", "currentReplicasIfHigher",
+                                        "currentReplicasIfLower"};
 
     if (!chance(d, 40))
         return;
-    text_printf(yaml, "  fallback:\n    failureThreshold: %u\n    replicas: %u\n", (unsigned)roll(d, 6), (unsigned)roll(d, 10));
+    text_printf(yaml, "  fallback:\n    failureThreshold: %u\n    replicas: %u\n", (unsigned)roll(d, 6),
+                (unsigned)roll(d, 10));
     if (chance(d, 60))
         text_printf(yaml, "    behavior: %s\n", kinds[roll(d, 4)]);
 }
@@ -84,8 +88,8 @@ static void write_direction(struct dice *d, const char *name, struct text *yaml)
         text_printf(yaml, "          selectPolicy: %s\n", selects[roll(d, 8) % 3]);
     if (!chance(d, 60))
         return;
-    text_printf(yaml, "          policies:\n          - {type: Pods, value: %u, periodSeconds: %u}\n", 1 + (unsigned)roll(d, 4),
-                15 + (unsigned)roll(d, 30));
+    text_printf(yaml, "          policies:\n          - {type: Pods, value: %u, periodSeconds: %u}\n",
+                1 + (unsigned)roll(d, 4), 15 + (unsigned)roll(d, 30));
     if (chance(d, 50))
         text_printf(yaml, "          - {type: Percent, value: %u, periodSeconds: %u}\n", 30 + (unsigned)roll(d, 100),
                     15 + (unsigned)roll(d, 30));
@@ -93,17 +97,40 @@ static void write_direction(struct dice *d, const char *name, struct text *yaml)
 
 static void write_formula(struct dice *d, size_t sources, struct written *out, struct text *yaml)
 {
-    static const char *const one[] = {"t0", "t0 / 2 + 1", "1 / t0", "t0 > 20 ? t0 : 0", "t0 ?? 3", "max(t0, 5)", "ceil(t0 / 7)",
-                                      "missing(t0) ? 4 : t0", "recent(t0, '2m') ?? 1", "avg_over(t0, '3m')", "-t0", "t0 - t0 / t0",
-                                      "hysteresis(t0, 10, 30) ? 30 : 0", "held(t0 > 10, '1m') ? 40 : 1", "ema(t0, '1m')"};
-    static const char *const two[] = {"t0 + t1", "t0 / t1", "max(t0, t1)", "t0 > 10 && t1 > 10 ? t0 : 0", "(t0 ?? 1) + (t1 ?? 1)",
-                                      "t1 == 0 ? 0 : t0 / t1", "rate(t0, '2m') + t1"};
-    static const char *const looped[] = {"t0 / ready_replicas", "replicas + (t0 > 20 ? 1 : 0)", "hour('UTC') > 6 ? t0 : 1"};
+    static const char *const one[] = {"t0",
+                                      "t0 / 2 + 1",
+                                      "1 / t0",
+                                      "t0 > 20 ? t0 : 0",
+                                      "t0 ?? 3",
+                                      "max(t0, 5)",
+                                      "ceil(t0 / 7)",
+                                      "missing(t0) ? 4 : t0",
+                                      "recent(t0, '2m') ?? 1",
+                                      "avg_over(t0, '3m')",
+                                      "-t0",
+                                      "t0 - t0 / t0",
+                                      "hysteresis(t0, 10, 30) ? 30 : 0",
+                                      "held(t0 > 10, '1m') ? 40 : 1",
+                                      "ema(t0, '1m')"};
+    static const char *const two[] = {"t0 + t1",
+                                      "t0 / t1",
+                                      "max(t0, t1)",
+                                      "t0 > 10 && t1 > 10 ? t0 : 0",
+                                      "(t0 ?? 1) + (t1 ?? 1)",
+                                      "t1 == 0 ? 0 : t0 / t1",
+                                      "rate(t0, '2m') + t1"};
+    static const char *const looped[] = {"t0 / ready_replicas", "replicas + (t0 > 20 ? 1 : 0)",
+                                         "hour('UTC') > 6 ? t0 : 1"};
 
-    text_printf(yaml, "    scalingModifiers:\n      formula: \"%s\"\n",
-                chance(d, 8)              ? (out->clockwork = true, looped[roll(d, 3)])
-                : sources > 1 && chance(d, 60) ? two[roll(d, sizeof(two) / sizeof(two[0]))]
-                                               : one[roll(d, sizeof(one) / sizeof(one[0]))]);
+    const char *formula = one[roll(d, sizeof(one) / sizeof(one[0]))];
+
+    if (sources > 1 && chance(d, 60))
+        formula = two[roll(d, sizeof(two) / sizeof(two[0]))];
+    out->clockwork = chance(d, 8);
+    if (out->clockwork)
+        formula = looped[roll(d, 3)];
+    out->remembers = strchr(formula, '\'') != NULL; /* a window is a text */
+    text_printf(yaml, "    scalingModifiers:\n      formula: \"%s\"\n", formula);
     if (chance(d, 85))
         text_printf(yaml, "      target: \"%s\"\n", chance(d, 50) ? "10" : chance(d, 50) ? "0.5" : "3");
     if (chance(d, 40))
@@ -131,7 +158,8 @@ static void write_advanced(struct dice *d, size_t sources, struct written *out, 
 /* ------------------------------------------------------------------ triggers */
 
 /* of: the same in every version; d: what may be edited. */
-static void write_source(struct dice *d, struct dice *of, unsigned index, size_t i, struct written *out, struct text *yaml)
+static void write_source(struct dice *d, struct dice *of, unsigned index, size_t i, struct written *out,
+                         struct text *yaml)
 {
     enum source_type type = (enum source_type)roll(of, 3);
     unsigned threshold = 5 + (unsigned)roll(d, 10), activation = chance(d, 30) ? (unsigned)roll(d, 20) : 0;
@@ -143,17 +171,25 @@ static void write_source(struct dice *d, struct dice *of, unsigned index, size_t
     if (chance(d, 10))
         text_add(yaml, "    useCachedMetrics: true\n");
     if (type == SOURCE_PROMETHEUS) {
-        text_printf(yaml, "    type: prometheus\n    metadata: {serverAddress: 'http://src-%u-%zu.local', query: load, threshold: '%u'",
+        text_printf(yaml,
+                    "    type: prometheus\n    metadata: {serverAddress: 'http://src-%u-%zu.local', query: load, "
+                    "threshold: '%u'",
                     index, i, threshold);
-        text_printf(yaml, ", activationThreshold: '%u'%s}\n", activation, chance(d, 15)   ? ", ignoreNullValues: 'true'"
-                                                                          : chance(d, 15) ? ", ignoreNullValues: 'false'"
-                                                                                          : "");
+        text_printf(yaml, ", activationThreshold: '%u'%s}\n", activation,
+                    chance(d, 15)   ? ", ignoreNullValues: 'true'"
+                    : chance(d, 15) ? ", ignoreNullValues: 'false'"
+                                    : "");
     } else if (type == SOURCE_API) {
-        text_printf(yaml, "    type: metrics-api\n    metadata: {url: 'http://src-%u-%zu.local/stats', valueLocation: a.b, targetValue: '%u'"
-                          ", activationTargetValue: '%u'}\n", index, i, threshold, activation);
+        text_printf(yaml,
+                    "    type: metrics-api\n    metadata: {url: 'http://src-%u-%zu.local/stats', valueLocation: a.b, "
+                    "targetValue: '%u'"
+                    ", activationTargetValue: '%u'}\n",
+                    index, i, threshold, activation);
     } else {
-        text_printf(yaml, "    type: redis\n    metadata: {address: 'src-%u-%zu.local:6379', listName: work, listLength: '%u'"
-                          ", activationListLength: '%u'}\n", index, i, threshold, activation);
+        text_printf(yaml,
+                    "    type: redis\n    metadata: {address: 'src-%u-%zu.local:6379', listName: work, listLength: '%u'"
+                    ", activationListLength: '%u'}\n",
+                    index, i, threshold, activation);
     }
 }
 
@@ -163,13 +199,16 @@ static void write_local(struct dice *d, struct written *out, struct text *yaml)
     out->clockwork = true;
     switch (roll(d, 3)) {
     case 0:
-        text_printf(yaml, "  - type: cpu\n    metricType: Utilization\n    metadata: {value: '%u'}\n", 40 + (unsigned)roll(d, 40));
+        text_printf(yaml, "  - type: cpu\n    metricType: Utilization\n    metadata: {value: '%u'}\n",
+                    40 + (unsigned)roll(d, 40));
         break;
     case 1:
         text_add(yaml, "  - type: memory\n    metricType: Utilization\n    metadata: {value: '70'}\n");
         break;
     default:
-        text_printf(yaml, "  - type: cron\n    metadata: {timezone: Europe/Paris, start: '%u * * * *', end: '%u * * * *', desiredReplicas: '%u'}\n",
+        text_printf(yaml,
+                    "  - type: cron\n    metadata: {timezone: Europe/Paris, start: '%u * * * *', end: '%u * * * *', "
+                    "desiredReplicas: '%u'}\n",
                     (unsigned)roll(d, 25), 30 + (unsigned)roll(d, 25), 1 + (unsigned)roll(d, 9));
         break;
     }

@@ -95,11 +95,13 @@ static const char *big(char fill)
 
 static void say_lie(struct source *source, enum manner manner, struct virtual_reply *reply)
 {
-    static const struct http_header later = {.name = "Retry-After", .value = "7"}, itself = {.name = "Location", .value = "/again"};
+    static const struct http_header later = {.name = "Retry-After", .value = "7"},
+                                    itself = {.name = "Location", .value = "/again"};
 
     switch (manner) {
     case MANNER_EMPTY:
-        snprintf(body, sizeof(body), "%s", source->type == SOURCE_PROMETHEUS ? "{\"data\":{\"result\":[]}}" : "{\"a\":{\"b\":null}}");
+        snprintf(body, sizeof(body), "%s",
+                 source->type == SOURCE_PROMETHEUS ? "{\"data\":{\"result\":[]}}" : "{\"a\":{\"b\":null}}");
         break;
     case MANNER_NAN:
         say_number(source, source->type == SOURCE_PROMETHEUS ? "NaN" : "\"NaN\"");
@@ -124,7 +126,8 @@ static void say_lie(struct source *source, enum manner manner, struct virtual_re
         snprintf(body, sizeof(body), "{\"data\":{\"result\":\"load\"},\"a\":[1,2,3]}");
         break;
     case MANNER_TWO:
-        snprintf(body, sizeof(body), "{\"data\":{\"result\":[{\"value\":[0,\"5\"]},{\"value\":[0,\"6\"]}]},\"a\":{\"b\":{\"c\":7}}}");
+        snprintf(body, sizeof(body),
+                 "{\"data\":{\"result\":[{\"value\":[0,\"5\"]},{\"value\":[0,\"6\"]}]},\"a\":{\"b\":{\"c\":7}}}");
         break;
     case MANNER_HUGE:
         reply->body = big('1');
@@ -183,7 +186,8 @@ static void answer(void *arg, const struct http_request *request, struct virtual
 
 static void answer_number(struct source *source, struct virtual_stream *stream, bool type, int64_t after_ms)
 {
-    int length = type ? snprintf(body, sizeof(body), "+list\r\n") : snprintf(body, sizeof(body), ":%.0f\r\n", tell(source));
+    int length =
+        type ? snprintf(body, sizeof(body), "+list\r\n") : snprintf(body, sizeof(body), ":%.0f\r\n", tell(source));
 
     virtual_stream_say(stream, body, (size_t)length, after_ms);
 }

@@ -15,7 +15,8 @@ static inline const char *object_yaml(const char *spec, const char *triggers)
     static char yaml[MODES_YAML_BYTES];
 
     snprintf(yaml, sizeof(yaml),
-             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app}\nspec:\n  scaleTargetRef: {name: app}\n%s"
+             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app}\nspec:\n  scaleTargetRef: {name: "
+             "app}\n%s"
              "  triggers:\n%s",
              spec, triggers);
     return yaml;

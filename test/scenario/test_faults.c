@@ -32,8 +32,10 @@
 enum {
     RUN_MS = 5000,
     OBJECTS_OF_RUN_MAX = 4,
-    SLOT_S = 20,       /* something may happen every so often */
-    CALM_S = 15 * 60, WATCH_S = 50 * 60, END_S = 60 * 60,
+    SLOT_S = 20, /* something may happen every so often */
+    CALM_S = 15 * 60,
+    WATCH_S = 50 * 60,
+    END_S = 60 * 60,
     USED_MAX = 4096,
     STEPS_MAX = 400 * 1000,
 };
@@ -48,9 +50,9 @@ struct object_under_test {
     struct source sources[TRIGGERS_OF_POLICY_MAX];
     struct text yaml;
     uint64_t decisions, polls;
-    int64_t polled_ms;                                  /* when it was last seen to be asked */
-    int64_t missing_since_ms[TRIGGERS_OF_POLICY_MAX];   /* -1: it is not */
-    int64_t used[USED_MAX];                             /* decisions that explain a write */
+    int64_t polled_ms;                                /* when it was last seen to be asked */
+    int64_t missing_since_ms[TRIGGERS_OF_POLICY_MAX]; /* -1: it is not */
+    int64_t used[USED_MAX];                           /* decisions that explain a write */
     size_t used_count;
     unsigned late_writes;
 };
@@ -60,16 +62,19 @@ struct run {
     struct stage *stage;
     struct object_under_test objects[OBJECTS_OF_RUN_MAX];
     size_t count;
-    bool with_neighbour, jumped;
+    bool with_neighbour, jumped, jumped_late;
     uint64_t turns;
-    struct text trace;  /* the writes of all but the neighbour */
+    struct text trace; /* the writes of all but the neighbour */
     struct text failure;
     uint64_t restart_at_step;
+    bool with_jobs;
+    struct jobs jobs;
 };
 
 static bool verbose;
 
-static void broken(struct run *run, const struct object_under_test *o, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void broken(struct run *run, const struct object_under_test *o, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void broken(struct run *run, const struct object_under_test *o, const char *format, ...)
 {
     va_list args;
@@ -129,7 +134,8 @@ static void must_hold_missing(struct object_under_test *o, const struct decide_r
         else if (o->missing_since_ms[i] < 0)
             o->missing_since_ms[i] = now_ms;
         bool missing = rules->formula ? d->formula_state == SAMPLE_MISSING : d->inputs[i].state == SAMPLE_MISSING;
-        bool in_hold = d->inputs[i].state == SAMPLE_MISSING && now_ms - o->missing_since_ms[i] <= rules->missing_hold_ms;
+        bool in_hold =
+            d->inputs[i].state == SAMPLE_MISSING && now_ms - o->missing_since_ms[i] <= rules->missing_hold_ms;
 
         if (missing && in_hold && takes_away(rules, d) && !o->run->jumped)
             broken(o->run, o, "a missing value took %d -> %d", d->before, d->after);
@@ -192,6 +198,9 @@ static void examine_all(struct run *run)
 {
     for (size_t i = 0; i < run->count; i++)
         autoscaler_object(stage_autoscaler(run->stage), run->objects[i].key, examine, &run->objects[i]);
+    const char *wrong = run->with_jobs ? jobs_examine(&run->jobs) : NULL;
+    if (wrong)
+        broken(run, NULL, "jobs: %s", wrong);
 }
 
 /* ------------------------------------------------------------------ what must hold of a write */
@@ -272,7 +281,8 @@ static void put_manifest(struct object_under_test *o)
 
 static void break_manifest(struct object_under_test *o, struct dice *d)
 {
-    static const char *const bad[] = {"{", "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n  metadata: [", "\x01\x02", ""};
+    static const char *const bad[] = {"{", "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n  metadata: [",
+                                      "\x01\x02", ""};
     struct text yaml;
 
     text_init(&yaml, 64 * 1024);
@@ -329,6 +339,7 @@ static void happen_to(struct object_under_test *o, struct dice *d)
 static void restart(struct run *run)
 {
     stage_restart(run->stage);
+    run->jobs.killed_ms = stage_now_ms(run->stage);
     for (size_t i = 0; i < run->count; i++) {
         run->objects[i].decisions = run->objects[i].polls = 0;
         run->objects[i].polled_ms = stage_now_ms(run->stage);
@@ -357,6 +368,8 @@ static void begin_calm(struct run *run)
         o->version++;
         put_manifest(o);
     }
+    if (run->with_jobs)
+        jobs_calm(&run->jobs);
 }
 
 /* The neighbour's events lie between those of the others. */
@@ -374,12 +387,18 @@ static void happen(struct run *run, int64_t s)
         return;
     if (s < CALM_S)
         happen_to_all(run, &d);
+    if (s < CALM_S && run->with_jobs)
+        jobs_happen(&run->jobs, &d);
     if (s == CALM_S)
         begin_calm(run);
+    if (s == CALM_S + 600 && run->with_jobs)
+        run->jobs.settled = 1 + stage_jobs(run->stage, "work", false);
     if (s == WATCH_S + 120 && chance(&d, 50))
         restart(run);
-    if (s == WATCH_S + 240 && chance(&d, 30))
+    if (s == WATCH_S + 240 && chance(&d, 30)) {
         virtual_jump(stage_world(run->stage), ((int64_t)roll(&d, 7200) - 3600) * SECOND_MS);
+        run->jumped_late = true;
+    }
 }
 
 /* ------------------------------------------------------------------ a run */
@@ -404,7 +423,9 @@ static void add_object(struct run *run, bool neighbour)
     for (size_t i = 0; i < o->written.source_count; i++) {
         struct source *source = &o->sources[i];
 
-        *source = (struct source){.stage = run->stage, .seed = mix(mix(run->seed, o->index), 77 + i), .type = o->written.types[i],
+        *source = (struct source){.stage = run->stage,
+                                  .seed = mix(mix(run->seed, o->index), 77 + i),
+                                  .type = o->written.types[i],
                                   .calm_from_ms = CALM_S * SECOND_MS};
         snprintf(source->host, sizeof(source->host), "src-%u-%zu.local", o->index, i);
         source_begin(source);
@@ -426,13 +447,16 @@ static void begin(struct run *run)
     stage_on_begin(run->stage, on_begin, run);
     for (size_t i = 0; i < count; i++)
         add_object(run, false);
+    run->with_jobs = chance(&d, 30);
+    if (run->with_jobs)
+        jobs_begin(&run->jobs, run->stage, mix(run->seed, 4), CALM_S * SECOND_MS);
     if (run->with_neighbour)
         add_object(run, true);
 }
 
-static bool clockwork(const struct object_under_test *o)
+static bool may_move(const struct object_under_test *o)
 {
-    return o->written.clockwork;
+    return o->written.clockwork || (o->written.remembers && o->run->jumped_late);
 }
 
 /* S1, S4: constant input has settled, and neither a kill nor a jump of the clock moves anything. */
@@ -441,7 +465,7 @@ static void must_have_settled(struct run *run)
     for (size_t i = 0; i < run->count; i++) {
         struct object_under_test *o = &run->objects[i];
 
-        if (!clockwork(o) && o->late_writes > 0)
+        if (!may_move(o) && o->late_writes > 0)
             broken(run, o, "%u writes in the last ten minutes of constant input", o->late_writes);
     }
 }
@@ -514,7 +538,8 @@ static bool report(const struct run *run)
         fputs(run->trace.bytes, stdout);
     if (run->failure.length == 0)
         return true;
-    printf("seed %llu%s: %s\n", (unsigned long long)run->seed, run->with_neighbour ? " with neighbour" : "", run->failure.bytes);
+    printf("seed %llu%s: %s\n", (unsigned long long)run->seed, run->with_neighbour ? " with neighbour" : "",
+           run->failure.bytes);
     return false;
 }
 
@@ -529,9 +554,9 @@ static bool compare(const struct run *alone, const struct run *together)
         at++;
     while (at > 0 && alone->trace.bytes[at - 1] != '\n')
         at--;
-    printf("seed %llu: a neighbour changes others: alone \"%.*s\", together \"%.*s\"\n", (unsigned long long)alone->seed,
-           (int)strcspn(alone->trace.bytes + at, "\n"), alone->trace.bytes + at, (int)strcspn(together->trace.bytes + at, "\n"),
-           together->trace.bytes + at);
+    printf("seed %llu: a neighbour changes others: alone \"%.*s\", together \"%.*s\"\n",
+           (unsigned long long)alone->seed, (int)strcspn(alone->trace.bytes + at, "\n"), alone->trace.bytes + at,
+           (int)strcspn(together->trace.bytes + at, "\n"), together->trace.bytes + at);
     return false;
 }
 
@@ -566,7 +591,9 @@ static int64_t clock_ms(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : UINT64_MAX;
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2   ? strtoull(argv[2], NULL, 10)
+                                                                         : argc > 1 ? 1
+                                                                                    : UINT64_MAX;
     int64_t until_ms = argc > 1 ? INT64_MAX : clock_ms() + RUN_MS;
     uint64_t done = 0, failed = 0;
 
@@ -576,6 +603,7 @@ int main(int argc, char **argv)
         failed += !run_seed(first + done);
         done++;
     }
-    printf("%llu seeds from %llu, %llu failed\n", (unsigned long long)done, (unsigned long long)first, (unsigned long long)failed);
+    printf("%llu seeds from %llu, %llu failed\n", (unsigned long long)done, (unsigned long long)first,
+           (unsigned long long)failed);
     return failed > 0;
 }

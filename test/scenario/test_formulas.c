@@ -1,7 +1,8 @@
 /* Failure modes of formulas (F1 to F9) and of fallback (B1 to B10). */
 #include "modes.h"
 
-#define FORMULA(text, more) "  minReplicaCount: 0\n  cooldownPeriod: 30\n  advanced:\n    scalingModifiers: {formula: \"" text "\"" more "}\n"
+#define FORMULA(text, more)                                                                                            \
+    "  minReplicaCount: 0\n  cooldownPeriod: 30\n  advanced:\n    scalingModifiers: {formula: \"" text "\"" more "}\n"
 #define TWO PROM("a", "one", "10", "") PROM("b", "two", "10", "")
 
 static void two(struct running *r, double one, double other)
@@ -111,8 +112,11 @@ static void f7_formulas_are_bounded(void **state)
     memset(deep, '(', 5000);
     strcat(deep, "a");
     memset(deep + strlen(deep), ')', 5000);
-    snprintf(yaml, 40000, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app}\nspec:\n  scaleTargetRef: {name: app}\n"
-                          "  advanced:\n    scalingModifiers: {formula: \"%s\", target: '1'}\n  triggers:\n" TWO, deep);
+    snprintf(yaml, 40000,
+             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app}\nspec:\n  scaleTargetRef: {name: "
+             "app}\n"
+             "  advanced:\n    scalingModifiers: {formula: \"%s\", target: '1'}\n  triggers:\n" TWO,
+             deep);
     two(&r, 40, 0);
     running_start(&r, NULL);
     stage_workload(r.stage, "default", "Deployment", "app", 4);
@@ -121,8 +125,10 @@ static void f7_formulas_are_bounded(void **state)
     running_manifest(&r, "app.yaml", object_yaml(FORMULA("int(a) % int(b)", ", target: '1'"), TWO));
     running_until(&r, 900);
     assert_int_equal(replicas(&r), 4);
-    running_manifest(&r, "app.yaml", object_yaml(FORMULA("sum(map(1..900, {sum(map(1..900, {len(filter(1..900, {# > 1}))}))})) + a",
-                                                         ", target: '1'"), TWO));
+    running_manifest(
+        &r, "app.yaml",
+        object_yaml(
+            FORMULA("sum(map(1..900, {sum(map(1..900, {len(filter(1..900, {# > 1}))}))})) + a", ", target: '1'"), TWO));
     running_until(&r, 930);
     assert_int_equal(replicas(&r), 4);
     running_stop(&r);
@@ -154,7 +160,9 @@ static void f9_activation_at_equality(void **state)
 
     (void)state;
     two(&r, 7, 0);
-    begin(&r, 0, "", "  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', query: one, threshold: '10', activationThreshold: '7'}\n");
+    begin(&r, 0, "",
+          "  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', query: one, threshold: '10', "
+          "activationThreshold: '7'}\n");
     running_until(&r, 120);
     assert_int_equal(replicas(&r), 0);
     running_manifest(&r, "app.yaml", object_yaml(FORMULA("a", ", target: '10', activationTarget: '7'"), TWO));
@@ -165,7 +173,9 @@ static void f9_activation_at_equality(void **state)
     running_start(&r, NULL);
     stage_workload(r.stage, "default", "Deployment", "app", 0);
     char yaml[4000];
-    snprintf(yaml, sizeof(yaml), "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  annotations: {weir.dev/strict-activation: 'true'}\n%s",
+    snprintf(yaml, sizeof(yaml),
+             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  annotations: "
+             "{weir.dev/strict-activation: 'true'}\n%s",
              strstr(object_yaml(FORMULA("a", ", target: '10', activationTarget: '7'"), TWO), "spec:"));
     running_manifest(&r, "app.yaml", yaml);
     running_until(&r, 180);
@@ -203,9 +213,16 @@ static void b2_all_fail(void **state)
         const char *name, *spec, *triggers;
     } cases[] = {
         {"two triggers", "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n", TWO},
-        {"value", "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n", PROM("a", "one", "10", "    metricType: Value\n")},
-        {"fraction", "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n  advanced:\n    scalingModifiers: {formula: a + b, target: '0.5'}\n", TWO},
-        {"formula value", "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n  advanced:\n    scalingModifiers: {formula: a + b, target: '3', metricType: Value}\n", TWO},
+        {"value", "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n",
+         PROM("a", "one", "10", "    metricType: Value\n")},
+        {"fraction",
+         "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n  advanced:\n    scalingModifiers: "
+         "{formula: a + b, target: '0.5'}\n",
+         TWO},
+        {"formula value",
+         "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6}\n  advanced:\n    scalingModifiers: "
+         "{formula: a + b, target: '3', metricType: Value}\n",
+         TWO},
     };
 
     (void)state;
@@ -291,8 +308,9 @@ static void b9_no_pod_ready(void **state)
     running_start(&r, &(struct stage_options){.start_at_ms = START_MS, .ready_after_ms = DAY_MS});
     stage_workload(r.stage, "default", "Deployment", "app", 2);
     stage_unready(r.stage, "app");
-    running_manifest(&r, "app.yaml", object_yaml("  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 5}\n",
-                                                 PROM("a", "one", "10", "    metricType: Value\n")));
+    running_manifest(&r, "app.yaml",
+                     object_yaml("  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 5}\n",
+                                 PROM("a", "one", "10", "    metricType: Value\n")));
     running_until(&r, 600);
     assert_int_equal(replicas(&r), 5);
     running_stop(&r);
@@ -321,9 +339,14 @@ static void b_the_behaviors(void **state)
         const char *behavior;
         int32_t start, end;
     } cases[] = {
-        {"static", 3, 6}, {"static", 9, 6}, {"currentReplicas", 3, 3}, {"currentReplicas", 9, 9},
-        {"currentReplicasIfHigher", 3, 6}, {"currentReplicasIfHigher", 9, 9},
-        {"currentReplicasIfLower", 3, 3}, {"currentReplicasIfLower", 9, 6},
+        {"static", 3, 6},
+        {"static", 9, 6},
+        {"currentReplicas", 3, 3},
+        {"currentReplicas", 9, 9},
+        {"currentReplicasIfHigher", 3, 6},
+        {"currentReplicasIfHigher", 9, 9},
+        {"currentReplicasIfLower", 3, 3},
+        {"currentReplicasIfLower", 9, 6},
     };
 
     (void)state;
@@ -331,7 +354,9 @@ static void b_the_behaviors(void **state)
         struct running r;
         char spec[300];
 
-        snprintf(spec, sizeof(spec), "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6, behavior: %s}\n", cases[i].behavior);
+        snprintf(spec, sizeof(spec),
+                 "  minReplicaCount: 1\n  fallback: {failureThreshold: 2, replicas: 6, behavior: %s}\n",
+                 cases[i].behavior);
         two(&r, 0, 0);
         r.prom[0].mode = PROM_DOWN;
         begin(&r, cases[i].start, spec, PROM("a", "one", "10", ""));

@@ -22,7 +22,10 @@ static void z1_error_and_inactive(void **state)
     running_until(&r, 30);
     r.prom[0].mode = PROM_DOWN;
     always_within(&r, 3600, 2, 2);
-    running_manifest(&r, "app.yaml", object_yaml("  minReplicaCount: 0\n  cooldownPeriod: 30\n  fallback: {failureThreshold: 2, replicas: 0}\n", LOAD));
+    running_manifest(
+        &r, "app.yaml",
+        object_yaml("  minReplicaCount: 0\n  cooldownPeriod: 30\n  fallback: {failureThreshold: 2, replicas: 0}\n",
+                    LOAD));
     running_until(&r, 3900);
     assert_int_equal(replicas(&r), 0);
     assert_string_equal(look(&r, APP).reason, "inactive");
@@ -126,8 +129,11 @@ static void s1_constant_in_constant_out(void **state)
     } cases[] = {
         {"  minReplicaCount: 1\n", LOAD, 47},
         {"  minReplicaCount: 1\n", PROM("a", "load", "10", "    metricType: Value\n"), 10.5},
-        {"  minReplicaCount: 1\n  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {policies: [{type: Percent, value: 10, periodSeconds: 60}]}}}}\n",
-         "  - {type: cron, metadata: {timezone: UTC, start: '0 0 1 1 *', end: '59 23 31 12 *', desiredReplicas: '45'}}\n", 0},
+        {"  minReplicaCount: 1\n  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {policies: [{type: "
+         "Percent, value: 10, periodSeconds: 60}]}}}}\n",
+         "  - {type: cron, metadata: {timezone: UTC, start: '0 0 1 1 *', end: '59 23 31 12 *', desiredReplicas: "
+         "'45'}}\n",
+         0},
     };
 
     (void)state;
@@ -177,7 +183,8 @@ static void s4_a_lagging_mean_does_not_climb(void **state)
     running_start(&r, &(struct stage_options){.start_at_ms = START_MS, .ready_after_ms = 60 * SECOND_MS});
     stage_workload(r.stage, "default", "Deployment", "app", 4);
     running_manifest(&r, "app.yaml",
-                     object_yaml("  minReplicaCount: 1\n  maxReplicaCount: 100\n", PROM("a", "load", "10", "    metricType: Value\n")));
+                     object_yaml("  minReplicaCount: 1\n  maxReplicaCount: 100\n",
+                                 PROM("a", "load", "10", "    metricType: Value\n")));
     highest = 0;
     stage_on_write(r.stage, note_write, NULL);
     for (int64_t s = 0; s < 3600; s++) { /* 80 in all: 8 pods are enough */
@@ -198,8 +205,10 @@ static void s5_zero_tolerance(void **state)
 
     (void)state;
     one(&r, 40);
-    begin(&r, 10, "  minReplicaCount: 1\n  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {tolerance: '0'}}}}\n",
-          PROM("a", "load", "4", ""));
+    begin(
+        &r, 10,
+        "  minReplicaCount: 1\n  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleUp: {tolerance: '0'}}}}\n",
+        PROM("a", "load", "4", ""));
     running_until(&r, 60);
     assert_int_equal(replicas(&r), 10);
     r.prom[0].value = 41;
@@ -235,6 +244,30 @@ static void k4_killed_at_any_moment(void **state)
     running_stop(&r);
 }
 
+/* K4: the clock went back, and then it was killed: the journal's history from the later hour does not hide what comes now. */
+static void k4_killed_after_the_clock_went_back(void **state)
+{
+    struct running r;
+
+    (void)state;
+    one(&r, 50);
+    begin(&r, 5,
+          "  minReplicaCount: 1\n  advanced:\n    scalingModifiers: {formula: \"recent(a, '2m') ?? 1\", target: '10'}\n"
+          "    horizontalPodAutoscalerConfig: {behavior: {scaleDown: {stabilizationWindowSeconds: 0}}}\n",
+          LOAD);
+    running_until(&r, 600);
+    virtual_jump(stage_world(r.stage), -5 * MINUTE_MS);
+    always_within(&r, 620, 1, 5);
+    running_until(&r, 900);
+    assert_int_equal(replicas(&r), 5);
+    virtual_jump(stage_world(r.stage), -5 * MINUTE_MS);
+    running_until(&r, 1000);
+    assert_int_equal(replicas(&r), 5);
+    stage_restart(r.stage);
+    always_within(&r, 1200, 5, 5);
+    running_stop(&r);
+}
+
 /* K7: removed and made again under the same name, with another trigger: nothing of the old is left. */
 static void k7_recreated_under_the_same_name(void **state)
 {
@@ -246,7 +279,8 @@ static void k7_recreated_under_the_same_name(void **state)
     assert_int_equal(replicas(&r), 4);
     for (int i = 0; i < 1000; i++) {
         running_manifest(&r, "app.yaml", NULL);
-        running_manifest(&r, "app.yaml", object_yaml("  minReplicaCount: 1\n", i % 2 ? LOAD : PROM("a", "other", "10", "")));
+        running_manifest(&r, "app.yaml",
+                         object_yaml("  minReplicaCount: 1\n", i % 2 ? LOAD : PROM("a", "other", "10", "")));
         virtual_step(stage_world(r.stage));
     }
     running_manifest(&r, "app.yaml", NULL);
@@ -271,8 +305,11 @@ static void k8_many_removed_at_once(void **state)
     running_start(&r, NULL);
     text_init(&yaml, MANIFEST_FILE_MAX_BYTES);
     for (int i = 0; i < 500; i++)
-        text_printf(&yaml, "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: o%d}\nspec:\n  scaleTargetRef: {name: o%d}\n"
-                           "  triggers:\n" LOAD, i, i);
+        text_printf(&yaml,
+                    "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: o%d}\nspec:\n  "
+                    "scaleTargetRef: {name: o%d}\n"
+                    "  triggers:\n" LOAD,
+                    i, i);
     running_manifest(&r, "all.yaml", yaml.bytes);
     running_until(&r, 60);
     autoscaler_stats(stage_autoscaler(r.stage), &stats);
@@ -320,8 +357,10 @@ static void k11_long_names(void **state)
     running_start(&r, NULL);
     stage_workload(r.stage, "default", "Deployment", target, 1);
     for (int length = 54; length <= 63; length += 9) {
-        snprintf(yaml, sizeof(yaml), "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: %.*s}\nspec:\n"
-                                     "  scaleTargetRef: {name: %s}\n  triggers:\n" LOAD, length, name, target);
+        snprintf(yaml, sizeof(yaml),
+                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: %.*s}\nspec:\n"
+                 "  scaleTargetRef: {name: %s}\n  triggers:\n" LOAD,
+                 length, name, target);
         running_manifest(&r, "app.yaml", yaml);
         snprintf(key, sizeof(key), "ScaledObject/default/%.*s", length, name);
         running_until(&r, length);
@@ -335,13 +374,16 @@ static void k11_long_names(void **state)
 /* K13: edited while its answer is on the way: the old answer decides nothing. */
 static void k13_edited_in_the_middle_of_a_poll(void **state)
 {
-    struct running r = {.prom = {{.query = "load", .value = 90}, {.query = "slow", .mode = PROM_HANGS}}, .prom_count = 2};
+    struct running r = {.prom = {{.query = "load", .value = 90}, {.query = "slow", .mode = PROM_HANGS}},
+                        .prom_count = 2};
 
     (void)state;
     begin(&r, 3, "  minReplicaCount: 0\n  cooldownPeriod: 5\n", PROM("a", "slow", "10", ""));
     for (int i = 0; i < 200; i++) {
         running_until(&r, 2 + i);
-        running_manifest(&r, "app.yaml", object_yaml(i % 2 ? "  cooldownPeriod: 5\n" : "  cooldownPeriod: 6\n", PROM("a", "slow", "10", "")));
+        running_manifest(
+            &r, "app.yaml",
+            object_yaml(i % 2 ? "  cooldownPeriod: 5\n" : "  cooldownPeriod: 6\n", PROM("a", "slow", "10", "")));
         assert_int_equal(replicas(&r), 3);
     }
     running_manifest(&r, "app.yaml", object_yaml("", LOAD));
@@ -353,8 +395,8 @@ static void k13_edited_in_the_middle_of_a_poll(void **state)
 /* ------------------------------------------------------------------ jobs, pauses, records */
 
 #define JOB(more)                                                                                                      \
-    "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work}\nspec:\n"                                  \
-    "  jobTargetRef: {template: {spec: {restartPolicy: Never, containers: [{name: w, image: w}]}}}\n"                 \
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work}\nspec:\n"                                   \
+    "  jobTargetRef: {template: {spec: {restartPolicy: Never, containers: [{name: w, image: w}]}}}\n"                  \
     "  pollingInterval: 2\n" more "  triggers:\n" PROM("a", "load", "1", "")
 
 /* J1: 42 messages are 42 jobs, with minutes of pending pods and a poll every two seconds; and a kill in between makes no more. */
@@ -411,9 +453,9 @@ static void j_the_clock_goes_back(void **state)
 /* T3: paused and resumed a thousand times: never stuck, and obeyed in the end. */
 static void t3_paused_and_resumed(void **state)
 {
-    static const char paused[] =
-        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: {autoscaling.keda.sh/paused: 'true'}}\nspec:\n"
-        "  scaleTargetRef: {name: app}\n  minReplicaCount: 1\n  triggers:\n" LOAD;
+    static const char paused[] = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: "
+                                 "{autoscaling.keda.sh/paused: 'true'}}\nspec:\n"
+                                 "  scaleTargetRef: {name: app}\n  minReplicaCount: 1\n  triggers:\n" LOAD;
     struct running r;
 
     (void)state;
@@ -486,6 +528,7 @@ int main(void)
         cmocka_unit_test(s4_a_lagging_mean_does_not_climb),
         cmocka_unit_test(s5_zero_tolerance),
         cmocka_unit_test(k4_killed_at_any_moment),
+        cmocka_unit_test(k4_killed_after_the_clock_went_back),
         cmocka_unit_test(k7_recreated_under_the_same_name),
         cmocka_unit_test(k8_many_removed_at_once),
         cmocka_unit_test(k10_a_target_that_comes_later),

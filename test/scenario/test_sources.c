@@ -92,8 +92,9 @@ static void m2_bad_answers_hold_with_a_reason(void **state)
 /* M2, A5: the token that was sent is in no message. */
 static void m2_no_secret_is_repeated(void **state)
 {
-    static const char auth[] = "\n---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: token}\nspec:\n"
-                               "  secretTargetRef: [{parameter: bearerToken, name: s, key: verysecret}]\n";
+    static const char auth[] =
+        "\n---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: token}\nspec:\n"
+        "  secretTargetRef: [{parameter: bearerToken, name: s, key: verysecret}]\n";
     struct running r = {.prom = {{.query = "load", .mode = PROM_DENIES}}, .prom_count = 1};
     struct text yaml;
 
@@ -101,8 +102,9 @@ static void m2_no_secret_is_repeated(void **state)
     running_start(&r, &(struct stage_options){.start_at_ms = START_MS, .invent = true});
     stage_workload(r.stage, "default", "Deployment", "app", 5);
     text_init(&yaml, 10000);
-    text_add(&yaml, object_yaml("", "  - type: prometheus\n    authenticationRef: {name: token}\n    metadata: {serverAddress: "
-                                    "'http://prom:9090', query: load, threshold: '10', authModes: bearer}\n"));
+    text_add(&yaml, object_yaml(
+                        "", "  - type: prometheus\n    authenticationRef: {name: token}\n    metadata: {serverAddress: "
+                            "'http://prom:9090', query: load, threshold: '10', authModes: bearer}\n"));
     text_add(&yaml, auth);
     running_manifest(&r, "app.yaml", yaml.bytes);
     running_until(&r, 60);
@@ -115,14 +117,16 @@ static void m2_no_secret_is_repeated(void **state)
 /* M3: a source that hangs costs a deadline, and no other object anything. */
 static void m3_a_hanging_source_harms_itself_only(void **state)
 {
-    struct running r = {.prom = {{.query = "load", .value = 50}, {.query = "stuck", .mode = PROM_HANGS}}, .prom_count = 2};
+    struct running r = {.prom = {{.query = "load", .value = 50}, {.query = "stuck", .mode = PROM_HANGS}},
+                        .prom_count = 2};
 
     (void)state;
     begin(&r, 1, "  minReplicaCount: 1\n", PROM("a", "load", "10", ""));
     stage_workload(r.stage, "default", "Deployment", "other", 3);
-    running_manifest(&r, "other.yaml",
-                     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: other}\nspec:\n"
-                     "  scaleTargetRef: {name: other}\n  pollingInterval: 1\n  triggers:\n" PROM("b", "stuck", "10", ""));
+    running_manifest(
+        &r, "other.yaml",
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: other}\nspec:\n"
+        "  scaleTargetRef: {name: other}\n  pollingInterval: 1\n  triggers:\n" PROM("b", "stuck", "10", ""));
     running_until(&r, 5);
     assert_int_equal(replicas(&r), 4);
     running_until(&r, 600);
@@ -143,8 +147,10 @@ static void put_many(struct running *r, int count, const char *query, int interv
         snprintf(name, sizeof(name), "app%d", i);
         stage_workload(r->stage, "default", "Deployment", name, 5);
         snprintf(yaml, sizeof(yaml),
-                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: %s}\nspec:\n  scaleTargetRef: {name: %s}\n"
-                 "  pollingInterval: %d\n%s  triggers:\n  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', "
+                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: %s}\nspec:\n  scaleTargetRef: "
+                 "{name: %s}\n"
+                 "  pollingInterval: %d\n%s  triggers:\n  - {type: prometheus, metadata: {serverAddress: "
+                 "'http://prom:9090', "
                  "query: '%s', threshold: '10'}}\n",
                  name, name, interval_s, more, query);
         if (strstr(query, "%d"))
@@ -277,7 +283,8 @@ static void m8_what_does_not_exist_is_an_error(void **state)
 
     (void)state;
     begin(&r, 4, "  minReplicaCount: 0\n  cooldownPeriod: 5\n",
-          "  - type: redis-streams\n    metadata: {address: 'redis:6379', stream: work, consumerGroup: g, pendingEntriesCount: '5'}\n");
+          "  - type: redis-streams\n    metadata: {address: 'redis:6379', stream: work, consumerGroup: g, "
+          "pendingEntriesCount: '5'}\n");
     virtual_talk(stage_world(r.stage), "redis:6379", answer_nogroup, NULL);
     always_within(&r, 900, 4, 4);
     assert_non_null(strstr(look(&r, APP).why, "NOGROUP"));
@@ -291,7 +298,8 @@ static void m10_resets_and_clock_steps(void **state)
 
     (void)state;
     begin(&r, 3,
-          "  minReplicaCount: 1\n  maxReplicaCount: 50\n  advanced:\n    scalingModifiers: {formula: \"rate(total, '2m')\", target: '10'}\n",
+          "  minReplicaCount: 1\n  maxReplicaCount: 50\n  advanced:\n    scalingModifiers: {formula: \"rate(total, "
+          "'2m')\", target: '10'}\n",
           PROM("total", "total", "1", ""));
     for (int64_t s = 0; s < 3000; s++) { /* 30 a second, so 3 replicas; every ten minutes the counter begins anew */
         r.prom[0].value = (double)(s % 600) * 30;
@@ -328,16 +336,11 @@ static void m12_one_question_is_asked_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(m1_no_value_is_not_zero),
-        cmocka_unit_test(m2_bad_answers_hold_with_a_reason),
-        cmocka_unit_test(m2_no_secret_is_repeated),
-        cmocka_unit_test(m3_a_hanging_source_harms_itself_only),
-        cmocka_unit_test(m5_a_source_away_is_not_stormed),
-        cmocka_unit_test(m6_a_week_of_errors_leaves_nothing),
-        cmocka_unit_test(m7_retry_after_is_obeyed),
-        cmocka_unit_test(m8_what_does_not_exist_is_an_error),
-        cmocka_unit_test(m10_resets_and_clock_steps),
-        cmocka_unit_test(m12_one_question_is_asked_once),
+        cmocka_unit_test(m1_no_value_is_not_zero),         cmocka_unit_test(m2_bad_answers_hold_with_a_reason),
+        cmocka_unit_test(m2_no_secret_is_repeated),        cmocka_unit_test(m3_a_hanging_source_harms_itself_only),
+        cmocka_unit_test(m5_a_source_away_is_not_stormed), cmocka_unit_test(m6_a_week_of_errors_leaves_nothing),
+        cmocka_unit_test(m7_retry_after_is_obeyed),        cmocka_unit_test(m8_what_does_not_exist_is_an_error),
+        cmocka_unit_test(m10_resets_and_clock_steps),      cmocka_unit_test(m12_one_question_is_asked_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,13 +83,14 @@ static void say(void *arg, struct stage_answer *answer)
     struct stage *stage = told->run->stage;
 
     if (told->constant || told->series)
-        *answer = value_of(told->constant ? told->constant : value_at(told->series, (double)stage_now_ms(stage) / 1000));
+        *answer =
+            value_of(told->constant ? told->constant : value_at(told->series, (double)stage_now_ms(stage) / 1000));
     else
         answer->says = STAGE_FAILURE;
     if (!told->divided_by || answer->says != STAGE_VALUE)
         return;
     int32_t pods = string_equal(tree_string(told->divided_by), "ready") ? stage_ready(stage, told->run->target)
-                                                                         : stage_replicas(stage, told->run->target);
+                                                                        : stage_replicas(stage, told->run->target);
     answer->value /= pods;
 }
 
@@ -158,7 +159,8 @@ static bool says_kind(const struct tree *documents, const char *kind, const char
 /* Cases name TriggerAuthentications they do not show. Any will do: the parameters of all ways of the built-in types. */
 static void add_missing_auths(struct field_run *run, struct text *out)
 {
-    static const char *const parameters[] = {"username", "password", "bearerToken", "apiKey", "customAuthHeader", "customAuthValue"};
+    static const char *const parameters[] = {"username", "password",         "bearerToken",
+                                             "apiKey",   "customAuthHeader", "customAuthValue"};
     struct tree *documents;
     const struct tree *triggers = tree_at(run->object, "spec.triggers");
 
@@ -171,7 +173,9 @@ static void add_missing_auths(struct field_run *run, struct text *out)
         kind = kind ? kind : "TriggerAuthentication";
         if (!name || says_kind(documents, kind, name))
             continue;
-        text_printf(out, "\n---\napiVersion: keda.sh/v1alpha1\nkind: %s\nmetadata: {name: %s, namespace: %s}\nspec:\n  secretTargetRef:\n",
+        text_printf(out,
+                    "\n---\napiVersion: keda.sh/v1alpha1\nkind: %s\nmetadata: {name: %s, namespace: %s}\nspec:\n  "
+                    "secretTargetRef:\n",
                     kind, name, run->ns);
         for (size_t i = redis ? 1 : 0; i < (redis ? 2 : sizeof(parameters) / sizeof(parameters[0])); i++)
             text_printf(out, "  - {parameter: %s, name: invented, key: %s}\n", parameters[i], parameters[i]);
@@ -224,8 +228,12 @@ static bool add_source(struct field_run *run, const struct tree *trigger, size_t
     told->divided_by = tree_get(series, "divided_by");
     told->constant = by_name_or_index(values, trigger, index);
     return stage_source(run->stage,
-                        &(struct stage_source_options){.ns = run->ns, .target = run->target, .type = type,
-                                                       .metadata = tree_get(trigger, "metadata"), .say = say, .arg = told},
+                        &(struct stage_source_options){.ns = run->ns,
+                                                       .target = run->target,
+                                                       .type = type,
+                                                       .metadata = tree_get(trigger, "metadata"),
+                                                       .say = say,
+                                                       .arg = told},
                         &err) ||
            fail(run, err.text);
 }
@@ -256,9 +264,9 @@ static void compare_bound(struct field_run *run, const struct tree *bounds, cons
 
     if (!tree_integer(tree_get(bounds, key), &limit))
         return;
-    bool broken = strcmp(key, "is") == 0                                  ? got != limit
+    bool broken = strcmp(key, "is") == 0                                 ? got != limit
                   : strcmp(key, "min") == 0 || strcmp(key, "below") == 0 ? got < limit
-                                                                          : got > limit;
+                                                                         : got > limit;
     if (broken)
         differ(run, key, at_s, limit, got);
 }
@@ -383,8 +391,8 @@ static bool begin(struct field_run *run, const struct tree *values)
     int64_t ready_after_s = integer_of(tree_get(run->c, "pods"), "ready_after_s", 0);
     const char *kind = tree_string(tree_at(run->object, "spec.scaleTargetRef.kind"));
 
-    run->stage = stage_new(&(struct stage_options){.seed = 1, .start_at_ms = start_at_ms(run->c),
-                                                   .ready_after_ms = ready_after_s * SECOND_MS, .invent = true});
+    run->stage = stage_new(&(struct stage_options){
+        .seed = 1, .start_at_ms = start_at_ms(run->c), .ready_after_ms = ready_after_s * SECOND_MS, .invent = true});
     if (run->target)
         stage_workload(run->stage, run->ns, kind ? kind : "Deployment", run->target,
                        (int32_t)integer_of(tree_get(run->c, "start"), "replicas", 0));

@@ -56,7 +56,8 @@ static inline void running_answer(void *arg, const struct http_request *request,
     reply->body = r->body;
     switch (says->mode) {
     case PROM_VALUE:
-        snprintf(r->body, sizeof(r->body), "{\"status\":\"success\",\"data\":{\"result\":[{\"value\":[0,\"%.17g\"]}]}}", says->value);
+        snprintf(r->body, sizeof(r->body), "{\"status\":\"success\",\"data\":{\"result\":[{\"value\":[0,\"%.17g\"]}]}}",
+                 says->value);
         break;
     case PROM_NAN:
         snprintf(r->body, sizeof(r->body), "{\"status\":\"success\",\"data\":{\"result\":[{\"value\":[0,\"NaN\"]}]}}");
@@ -166,7 +167,8 @@ static inline size_t journaled(struct running *r, const char *key)
 {
     size_t count = 0;
 
-    journal_decisions(autoscaler_journal(stage_autoscaler(r->stage)), key, 0, INT64_MAX, SIZE_MAX / 2, count_entry, &count);
+    journal_decisions(autoscaler_journal(stage_autoscaler(r->stage)), key, 0, INT64_MAX, SIZE_MAX / 2, count_entry,
+                      &count);
     return count;
 }
 

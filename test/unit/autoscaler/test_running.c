@@ -4,10 +4,9 @@
 #define OBJECT "ScaledObject/default/app"
 
 static const char head[] = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n";
-static const char trigger[] =
-    "  triggers:\n"
-    "  - type: prometheus\n"
-    "    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}\n";
+static const char trigger[] = "  triggers:\n"
+                              "  - type: prometheus\n"
+                              "    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}\n";
 
 static char *manifest(const char *annotations, const char *spec)
 {
@@ -93,7 +92,8 @@ static void a_failure_holds_for_good_or_until_fallback(void **state)
     running_until(&r, 7200);
     assert_int_equal(stage_replicas(r.stage, "app"), 5);
     assert_string_equal(look(&r, OBJECT).ready, "False");
-    running_manifest(&r, "a.yaml", manifest("", "  minReplicaCount: 1\n  fallback: {failureThreshold: 3, replicas: 7}\n"));
+    running_manifest(&r, "a.yaml",
+                     manifest("", "  minReplicaCount: 1\n  fallback: {failureThreshold: 3, replicas: 7}\n"));
     running_until(&r, 7300);
     assert_int_equal(stage_replicas(r.stage, "app"), 7);
     assert_true(look(&r, OBJECT).fallback);
@@ -112,7 +112,8 @@ static void an_edit_pauses_and_resumes(void **state)
     running_manifest(&r, "a.yaml", manifest("", "  minReplicaCount: 1\n"));
     running_until(&r, 20);
     assert_int_equal(stage_replicas(r.stage, "app"), 3);
-    running_manifest(&r, "a.yaml", manifest("  annotations: {autoscaling.keda.sh/paused: 'true'}\n", "  minReplicaCount: 1\n"));
+    running_manifest(&r, "a.yaml",
+                     manifest("  annotations: {autoscaling.keda.sh/paused: 'true'}\n", "  minReplicaCount: 1\n"));
     r.prom[0].value = 90;
     unsigned asked = r.prom[0].asked;
     running_until(&r, 120);
@@ -156,7 +157,8 @@ static void what_is_removed_is_forgotten_and_may_come_back(void **state)
 
     (void)state;
     start(&r, 2, 60);
-    running_manifest(&r, "a.yaml", manifest("", "  minReplicaCount: 1\n  advanced: {restoreToOriginalReplicaCount: true}\n"));
+    running_manifest(&r, "a.yaml",
+                     manifest("", "  minReplicaCount: 1\n  advanced: {restoreToOriginalReplicaCount: true}\n"));
     running_until(&r, 20);
     assert_int_equal(stage_replicas(r.stage, "app"), 6);
     running_manifest(&r, "a.yaml", NULL);
@@ -181,7 +183,10 @@ static void a_restart_remembers_from_the_journal(void **state)
 
     (void)state;
     start(&r, 2, 60);
-    running_manifest(&r, "a.yaml", manifest("", "  minReplicaCount: 0\n  cooldownPeriod: 300\n  advanced: {restoreToOriginalReplicaCount: true}\n"));
+    running_manifest(
+        &r, "a.yaml",
+        manifest("",
+                 "  minReplicaCount: 0\n  cooldownPeriod: 300\n  advanced: {restoreToOriginalReplicaCount: true}\n"));
     running_until(&r, 90);
     assert_int_equal(stage_replicas(r.stage, "app"), 6);
     r.prom[0].value = 0;
@@ -205,7 +210,8 @@ static void cached_metrics_are_asked_at_the_polling_interval_only(void **state)
     static const char two[] =
         "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app}\nspec:\n"
         "  scaleTargetRef: {name: app}\n  pollingInterval: 60\n  minReplicaCount: 1\n  triggers:\n"
-        "  - {type: prometheus, useCachedMetrics: true, metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}}\n"
+        "  - {type: prometheus, useCachedMetrics: true, metadata: {serverAddress: 'http://prom:9090', query: load, "
+        "threshold: '10'}}\n"
         "  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: other, threshold: '10'}}\n";
     struct running r = {.prom = {{.query = "load", .value = 10}, {.query = "other", .value = 5}}, .prom_count = 2};
 
