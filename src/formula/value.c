@@ -200,10 +200,6 @@ bool value_equal(struct vm *vm, const struct value *x, const struct value *y)
 {
     return equal_at(vm, x, y, false, 0);
 }
-bool value_identical(struct vm *vm, const struct value *x, const struct value *y)
-{
-    return equal_at(vm, x, y, true, 0);
-}
 
 /* ---- texts ---- */
 

@@ -218,9 +218,7 @@ bool vm_spend(struct vm *vm, uint64_t items);  /* work done inside one instructi
 const char *value_type_name(const struct value *v);                            /* as the `type` builtin has it */
 bool value_is_nil(const struct value *v);                                      /* nil, or an array that counts as nil */
 bool value_equal(struct vm *vm, const struct value *x, const struct value *y); /* 5.2; may set the vm's fault */
-bool value_identical(struct vm *vm, const struct value *x,
-                     const struct value *y);                              /* within maps: types must agree too */
-bool value_print(struct vm *vm, const struct value *v, struct text *out); /* section 9; false: fault set */
+bool value_print(struct vm *vm, const struct value *v, struct text *out);      /* section 9; false: fault set */
 bool value_json(struct vm *vm, const struct value *v, struct text *out);
 bool value_from_text(struct vm *vm, struct text *text, bool good, struct value *out); /* copies, and ends the text */
 

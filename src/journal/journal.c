@@ -53,7 +53,6 @@ enum statement {
     PRUNE_SAMPLES,
     PRUNE_OLDEST_DECISIONS,
     PRUNE_OLDEST_SAMPLES,
-    OBJECTS,
     STATEMENTS
 };
 
@@ -82,7 +81,6 @@ static const char *const statement_texts[STATEMENTS] = {
         "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
     [PRUNE_OLDEST_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY at_ms LIMIT ?2)",
     [PRUNE_OLDEST_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY at_ms LIMIT ?2)",
-    [OBJECTS] = "SELECT name FROM objects ORDER BY name",
 };
 
 static const char schema[] =
@@ -691,15 +689,6 @@ void journal_samples(struct journal *j, const char *name, int64_t since_at_ms, j
         if (sample.state <= SAMPLE_FAILED)
             visit(arg, (const char *)sqlite3_column_text(rows, 0), &sample);
     }
-    sqlite3_reset(rows);
-}
-
-void journal_objects(struct journal *j, void (*visit)(void *arg, const char *object), void *arg)
-{
-    sqlite3_stmt *rows = j->db ? prepared(j, OBJECTS) : NULL;
-
-    while (rows && sqlite3_step(rows) == SQLITE_ROW)
-        visit(arg, (const char *)sqlite3_column_text(rows, 0));
     sqlite3_reset(rows);
 }
 

@@ -66,8 +66,6 @@ void journal_decisions(struct journal *journal, const char *object, int64_t sinc
 typedef void journal_visit_sample(void *arg, const char *trigger, const struct sample *sample);
 void journal_samples(struct journal *journal, const char *object, int64_t since_at_ms, journal_visit_sample *visit,
                      void *arg);
-/* Names of objects with decisions (for `weir get --deleted` and explain without a running Weir). */
-void journal_objects(struct journal *journal, void (*visit)(void *arg, const char *object), void *arg);
 
 struct journal_stats {
     uint64_t decisions, samples, commits, failures;

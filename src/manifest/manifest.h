@@ -208,8 +208,5 @@ void manifest_free(struct manifest *manifest);
 
 /* A stable hash of what a node says, wherever it stands. */
 uint64_t manifest_hash(const struct tree *node);
-const char *manifest_annotation(const struct object_meta *meta, const char *key); /* NULL: absent */
-/* KEDA's way with boolean annotations: absent false, unparsable or empty true (keda-operator/01 1.5). */
-bool manifest_annotation_bool(const struct object_meta *meta, const char *key);
 
 #endif

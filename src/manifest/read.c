@@ -507,22 +507,3 @@ void manifest_free(struct manifest *manifest)
     if (manifest)
         arena_free(manifest->arena); /* the manifest itself is in it */
 }
-
-/* ------------------------------------------------------------------ annotations */
-
-const char *manifest_annotation(const struct object_meta *meta, const char *key)
-{
-    return tree_string(tree_get(meta->annotations, key));
-}
-
-bool manifest_annotation_bool(const struct object_meta *meta, const char *key)
-{
-    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-    const char *value = manifest_annotation(meta, key);
-
-    for (size_t i = 0; value && i < sizeof(no) / sizeof(no[0]); i++) {
-        if (strcmp(value, no[i]) == 0)
-            return false;
-    }
-    return value != NULL;
-}

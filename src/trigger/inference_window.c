@@ -125,17 +125,6 @@ void window_free(struct window *window)
     free(window);
 }
 
-size_t window_bytes(const struct window *window)
-{
-    size_t bytes = sizeof(*window) + window->replica_room * sizeof(*window->replicas) +
-                   POINTS_MAX * window->width * sizeof(double);
-
-    for (size_t i = 0; i < window->replica_count; i++)
-        bytes += window->replicas[i].width * 2 * sizeof(double) +
-                 POINTS_MAX * window->replicas[i].track.width * sizeof(double);
-    return bytes;
-}
-
 /* Known: it was seen with the same number of values; else its reading is only noted. NULL: there are too many. */
 static struct replica *find_replica(struct window *window, const char *name, size_t width, int64_t now_ms, bool *known)
 {

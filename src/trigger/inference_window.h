@@ -16,7 +16,6 @@ struct window;
 
 struct window *window_new(int64_t window_ms);
 void window_free(struct window *window); /* NULL is fine */
-size_t window_bytes(const struct window *window);
 
 /* A replica's counters, one for each series of the page. false: there are no two readings in the window yet; else the rates
    per second. */

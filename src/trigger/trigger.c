@@ -358,11 +358,6 @@ void trigger_unref(struct trigger *trigger)
 
 /* ------------------------------------------------------------------ what is known about it */
 
-const char *trigger_type(const struct trigger *trigger)
-{
-    return trigger->driver->type;
-}
-
 const char *trigger_destination(const struct trigger *trigger)
 {
     return trigger->destination ? trigger->destination : "";

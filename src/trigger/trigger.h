@@ -68,7 +68,6 @@ void trigger_metric_done(struct trigger_metric *metric);
 bool trigger_metric_strip(int index, const char *metric_name, const char **name);
 struct trigger *trigger_ref(struct trigger *trigger);
 void trigger_unref(struct trigger *trigger);
-const char *trigger_type(const struct trigger *trigger);
 const char *trigger_destination(const struct trigger *trigger); /* "host:port", or "" */
 /* Equal questions have equal numbers; from run to run too, unless a secret is part of the question. */
 uint64_t trigger_identity(const struct trigger *trigger);

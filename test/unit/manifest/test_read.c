@@ -152,27 +152,6 @@ static void test_generation(void **state)
     check_done(&c);
 }
 
-static void test_annotations(void **state)
-{
-    struct checked c;
-    const struct object_meta *meta;
-
-    (void)state;
-    check_read(&c,
-               "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: a\n  annotations: {a: \"\", b: "
-               "\"false\", c: \"F\", d: \"no\", e: \"1\"}\nspec:\n"
-               "  scaleTargetRef: {name: a}\n  triggers: [" CRON "]\n",
-               false);
-    meta = &c.manifest->scaled_objects[0].meta;
-    assert_true(manifest_annotation_bool(meta, "a"));
-    assert_false(manifest_annotation_bool(meta, "b"));
-    assert_false(manifest_annotation_bool(meta, "c"));
-    assert_true(manifest_annotation_bool(meta, "d"));
-    assert_true(manifest_annotation_bool(meta, "e"));
-    assert_false(manifest_annotation_bool(meta, "f"));
-    check_done(&c);
-}
-
 static void test_a_broken_document_leaves_the_others(void **state)
 {
     struct checked c;
@@ -194,7 +173,6 @@ int main(void)
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_generation),
-        cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_a_broken_document_leaves_the_others),
     };
 
