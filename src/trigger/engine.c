@@ -281,6 +281,7 @@ static void flight_tell(struct flight *flight)
     struct sample sample = outcome(flight);
 
     count_outcome(flight, took_ms);
+    poll_redact(&flight->poll, flight->trigger->driver);
     stop_everything(flight);
     flight->telling = true;
     flight->trigger->flight = NULL;

@@ -64,7 +64,7 @@ struct request *request_post(struct poll *poll, const char *base, const char *pa
 }
 
 /* As Go's url.QueryEscape, but for ':': a query may hold it, and times stay readable in logs of the source. */
-static void add_escaped(struct text *url, const char *value)
+void url_escape(struct text *url, const char *value)
 {
     for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
         if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~:", *c))
@@ -90,9 +90,9 @@ void request_query(struct request *request, const char *name, const char *value)
         return;
     text_add_char(url, request->has_query ? '&' : '?');
     request->has_query = true;
-    add_escaped(url, name);
+    url_escape(url, name);
     text_add_char(url, '=');
-    add_escaped(url, value);
+    url_escape(url, value);
 }
 
 void request_query_map(struct request *request, const struct param_map *map)

@@ -67,6 +67,8 @@ void config_release(const struct param *params, void *config, bool sealed);
 void metric_name_write(int index, const char *name, struct text *out);
 /* Host and port of an absolute URL, "host:port"; false: not one. */
 bool url_destination(const char *url, char *out, size_t size);
+/* Adds a value as it stands in a query: percent-encoded. */
+void url_escape(struct text *url, const char *value);
 /* A value as KEDA publishes it: NaN, infinities and negatives are 0, three decimals (_common.md 3). */
 double value_published(double value);
 
@@ -203,6 +205,9 @@ void talk_start(struct flight *flight);
 void talk_stop(struct flight *flight);
 void query_start(struct flight *flight);
 void query_stop(struct flight *flight);
+
+/* Takes the trigger's credentials out of what the poll says (redact.c). */
+void poll_redact(struct poll *poll, const struct trigger_driver *driver);
 
 /* A few words of an answer, safe to show: printable, short, on one line. */
 void snippet_write(const char *bytes, size_t length, char *out, size_t size);
