@@ -62,9 +62,10 @@ struct trigger_status {
     struct sample sample;
     int64_t age_ms; /* -1: no sample yet */
     enum error_kind why_kind;
-    const char *why; /* of a missing or failed sample, or ""; never a secret */
-    int64_t took_ms; /* the last poll */
-    bool resource;   /* cpu, memory: read from pods */
+    const char *why;   /* of a missing or failed sample, or ""; never a secret */
+    int64_t took_ms;   /* the last poll */
+    uint32_t failures; /* answers that were none, since it was loaded */
+    bool resource;     /* cpu, memory: read from pods */
 };
 struct object_status {
     const char *key; /* "ScaledObject/shop/checkout" */
@@ -84,6 +85,7 @@ struct object_status {
     size_t job_count;
     const struct trigger_status *triggers;
     size_t trigger_count;
+    uint32_t late_ms; /* of the last poll */
     uint64_t polls, decisions, errors;
     struct decision_names names;
     const char *ready, *ready_reason; /* "True" | "False" | "Unknown"; KEDA's reason words */
@@ -105,7 +107,6 @@ struct autoscaler_stats {
     uint64_t polls, polls_shared, polls_late, polls_skipped; /* late: by more than 10 % of the interval */
     uint64_t decisions, turns, scales, scale_failures, journal_failures;
     uint64_t by_reason[REASON_COUNT];
-    int64_t latest_ms; /* how late the latest poll was */
     int64_t started_at_ms;
     int64_t first_decisions_done_at_ms; /* when every object loaded at the start had decided once; 0: not yet */
 };

@@ -43,6 +43,7 @@ struct object_trigger {
     int64_t asked_ticks_ms; /* when it was asked last; 0: never */
     struct series *series;  /* NULL: the formula needs no history of it */
     bool waiting;           /* this poll has not got its answer yet */
+    uint32_t failures;      /* answers that were none, since it was loaded */
 };
 
 struct object {
@@ -64,6 +65,7 @@ struct object {
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
+    uint32_t late_ms; /* of the last poll */
     struct write *write; /* under way to the platform; NULL: none */
 
     void *last; /* packed decision, or NULL */
@@ -82,7 +84,7 @@ struct due_object { /* the time stands beside the pointer: ordering the heap tou
 struct autoscaler {
     struct autoscaler_parts parts;
     struct policy_settings settings;
-    struct map *objects;   /* key -> object */
+    struct map *objects; /* key -> object */
     struct timer *turn_timer, *poll_timer, *file_timer, *prune_timer;
     struct due_object *heap;
     size_t heap_count, heap_size;

@@ -160,7 +160,7 @@ static void start_poll(struct object *object, int64_t ticks)
         schedule_next(object);
         return;
     }
-    a->stats.latest_ms = late;
+    object->late_ms = late > UINT32_MAX ? UINT32_MAX : (uint32_t)late;
     a->stats.polls++;
     object->polls++;
     if (late * 10 > interval)

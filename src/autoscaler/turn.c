@@ -63,6 +63,7 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
     struct object_trigger *t = &object->triggers[index];
 
     t->sample = *sample;
+    t->failures += sample->state == SAMPLE_FAILED;
     if (sample->state == SAMPLE_OK)
         t->good_at_ms = sample->at_ms;
     if (t->series)

@@ -25,6 +25,7 @@ static void view_triggers(const struct object *object, struct arena *arena, int6
                                           .why = why ? why->text : "",
                                           .why_kind = why ? why->kind : ERROR_NONE,
                                           .took_ms = t->question ? question_took_ms(t->question) : 0,
+                                          .failures = t->failures,
                                           .resource = p->trigger && trigger_is_resource(p->trigger)};
         if (t->sample.state != SAMPLE_NONE)
             list[i].age_ms = now_ms - t->sample.at_ms;
@@ -82,6 +83,7 @@ static bool show(struct showing *on, struct object *object)
                                    .created_at_ms = object->created_at_ms,
                                    .job_decision = object->last_job,
                                    .changed_at_ms = object->changed_at_ms,
+                                   .late_ms = object->late_ms,
                                    .polls = object->polls,
                                    .decisions = object->decisions,
                                    .errors = object->errors};

@@ -144,6 +144,14 @@ static void write_active(struct family *f, const struct object_status *s)
     }
 }
 
+static void write_failures(struct family *f, const struct object_status *s)
+{
+    for (size_t i = 0; i < s->trigger_count; i++) {
+        trigger_labels(f, s, i);
+        add_value(f->out, s->triggers[i].failures);
+    }
+}
+
 static void write_age(struct family *f, const struct object_status *s)
 {
     for (size_t i = 0; i < s->trigger_count; i++) {
@@ -203,6 +211,16 @@ static void write_job_errors(struct family *f, const struct object_status *s)
     add_value(f->out, (double)s->errors);
 }
 
+static void write_lateness(struct family *f, const struct object_status *s)
+{
+    text_printf(f->out, "%s{", f->name);
+    add_label(f->out, "namespace", s->policy->ns, true);
+    add_label(f->out, "type", s->policy->is_job ? "scaledjob" : "scaledobject", false);
+    add_label(f->out, "resource", s->policy->name, false);
+    text_add_char(f->out, '}');
+    add_value(f->out, (double)s->late_ms / 1000);
+}
+
 static void write_wanted(struct family *f, const struct object_status *s)
 {
     if (!s->decision)
@@ -250,10 +268,12 @@ static const struct {
     {"keda_scaler_metrics_value", "gauge", "The last value of each trigger.", write_values},
     {"keda_scaler_metrics_latency_seconds", "gauge", "How long the last poll of each trigger took.", write_latency},
     {"keda_scaler_active", "gauge", "Whether each trigger is active.", write_active},
+    {"keda_scaler_detail_errors_total", "counter", "Polls of each trigger that failed.", write_failures},
     {"keda_scaled_object_paused", "gauge", "Whether a ScaledObject is paused by annotation.", write_paused},
     {"keda_scaled_object_errors_total", "counter", "Evaluations of a ScaledObject with a failing trigger.",
      write_object_errors},
     {"keda_scaled_job_errors_total", "counter", "Evaluations of a ScaledJob with a failing trigger.", write_job_errors},
+    {"keda_internal_scale_loop_latency_seconds", "gauge", "How late the last poll of each object was.", write_lateness},
     {"weir_sample_age_seconds", "gauge", "Age of each trigger's last answer.", write_age},
     {"weir_sample_state", "gauge", "1 for the state of each trigger's last answer.", write_state},
     {"weir_replicas_wanted", "gauge", "Replicas the last decision asks for.", write_wanted},
@@ -399,8 +419,6 @@ static void write_process(struct autoscaler *a, double heap, struct text *out)
     single(out, "weir_journal_decisions_total", "counter", "Decisions written down.", (double)journal.decisions);
     single(out, "weir_journal_failures_total", "counter", "Turns whose journal write failed.",
            (double)stats.journal_failures);
-    single(out, "keda_internal_scale_loop_latency_seconds", "gauge", "How late the latest poll was.",
-           (double)stats.latest_ms / 1000);
     single(out, "weir_first_decisions_done_seconds", "gauge",
            "From the start until every object had decided once; 0: not yet.",
            stats.first_decisions_done_at_ms ? (double)(stats.first_decisions_done_at_ms - stats.started_at_ms) / 1000
