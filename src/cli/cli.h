@@ -23,7 +23,7 @@ enum ask_result { ASK_OK, ASK_NOT_RUNNING, ASK_FAILED };
 enum ask_result client_get(const char *data_dir, const char *path, struct text *body, struct error *err);
 
 /* Percent-encodes what is not plain in a URL. */
-void url_escape(const char *string, char *out, size_t size);
+void percent_encode(const char *string, char *out, size_t size);
 /* "/api/v1/objects/NS/NAME<tail>?kind=..."; kind "" leaves the query out. tail: "" or "/decisions". */
 void object_path(const char *kind, const char *ns, const char *name, const char *tail, char *out, size_t size);
 

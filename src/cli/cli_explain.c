@@ -108,13 +108,27 @@ static void print_steps(const json_t *decision)
         printf("  %2zu. %s\n", i + 1, text_of(step, "text"));
 }
 
+/* The record as it is; each input without a value also says why. */
+static void print_json(const json_t *decision, const json_t *notes)
+{
+    json_t *record = json_deep_copy(decision), *input;
+    size_t i;
+
+    json_array_foreach(json_object_get(record, "inputs"), i, input)
+    {
+        if (json_is_string(json_array_get(notes, i)))
+            json_object_set(input, "why", json_array_get(notes, i));
+    }
+    char *text = json_dumps(record, JSON_INDENT(2));
+    printf("%s\n", text);
+    free(text);
+    json_decref(record);
+}
+
 static void print_record(const char *name, const json_t *decision, const json_t *notes)
 {
     if (strcmp(output, "json") == 0) {
-        char *text = json_dumps(decision, JSON_INDENT(2));
-
-        printf("%s\n", text);
-        free(text);
+        print_json(decision, notes);
         return;
     }
     printf("%s at %s\n  %s\n", name, text_of(decision, "at"), text_of(decision, "summary"));
@@ -150,7 +164,7 @@ static enum ask_result ask_running(const char *kind, const char *space, const ch
         json_array_foreach(json_object_get(answer, "triggers"), i, trigger)
             json_array_append_new(notes, *text_of(trigger, "why") ? json_string(text_of(trigger, "why")) : json_null());
         snprintf(label, sizeof(label), "%s/%s", space, name);
-        if (*text_of(answer, "problem"))
+        if (*text_of(answer, "problem") && strcmp(output, "text") == 0)
             printf("problem: %s\n", text_of(answer, "problem"));
         if (json_is_object(decision))
             print_record(label, decision, at ? json_object_get(entry, "notes") : notes);

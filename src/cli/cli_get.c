@@ -84,7 +84,7 @@ static void list_path(const char *wanted, char *out, size_t size)
         object_path(kind, space, name, "", out, size);
         return;
     }
-    url_escape(ns ? ns : "", escaped, sizeof(escaped));
+    percent_encode(ns ? ns : "", escaped, sizeof(escaped));
     snprintf(out, size, "/api/v1/objects%s%s", ns ? "?namespace=" : "", escaped);
 }
 

@@ -9,7 +9,7 @@
 
 enum { ANSWER_MAX_S = 10 };
 
-void url_escape(const char *string, char *out, size_t size)
+void percent_encode(const char *string, char *out, size_t size)
 {
     size_t at = 0;
 
@@ -25,9 +25,9 @@ void object_path(const char *kind, const char *ns, const char *name, const char 
 {
     char parts[3][3 * NAME_MAX_BYTES];
 
-    url_escape(kind, parts[0], sizeof(parts[0]));
-    url_escape(ns, parts[1], sizeof(parts[1]));
-    url_escape(name, parts[2], sizeof(parts[2]));
+    percent_encode(kind, parts[0], sizeof(parts[0]));
+    percent_encode(ns, parts[1], sizeof(parts[1]));
+    percent_encode(name, parts[2], sizeof(parts[2]));
     snprintf(out, size, "/api/v1/objects/%s/%s%s%s%s", parts[1], parts[2], tail, *kind ? "?kind=" : "", parts[0]);
 }
 

@@ -48,6 +48,8 @@ def test_fallback(weir, source):
     assert w.object()["fallback"]
     explained = w.cli("explain", "app").stdout
     assert "fallback" in explained and "500" in explained, explained
+    record = json.loads(w.cli("explain", "app", "--output", "json").stdout)
+    assert record["fallback"] and "500" in record["inputs"][0]["why"], record
     source.status, source.value = 200, 0
     w.wait_ready(0)
 
@@ -203,4 +205,6 @@ def test_readiness_and_metrics(weir, source):
     assert f"keda_scaler_metrics_value{{{labels}}} 30" in metrics
     assert f"keda_scaler_active{{{labels}}} 1" in metrics
     assert 'weir_replicas_wanted{namespace="default",scaledObject="app"} 3' in metrics
+    assert f"keda_scaler_detail_errors_total{{{labels}}} 0" in metrics
+    assert 'keda_internal_scale_loop_latency_seconds{namespace="default",type="scaledobject",resource="app"}' in metrics
     assert "<html" in w.get("/") and "default/app" in w.get("/")
