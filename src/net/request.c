@@ -301,14 +301,17 @@ static char *copy_destination(struct http_call *call, const struct url_parts *pa
     call->port = parts->port;
     call->scheme = put_text(&place, parts->scheme);
     /* The place is the tail of the origin. */
-    call->origin = place;
-    if (socket)
-        wrote = snprintf(place, (size_t)(end - place), "%s://%s", parts->scheme, host);
-    else
-        wrote = snprintf(place, (size_t)(end - place), parts->brackets ? "%s://[%s]:%d" : "%s://%s:%d", parts->scheme,
-                         host, parts->port);
-    call->place = call->origin + strlen(parts->scheme) + 3;
-    assert(wrote > 0 && wrote < end - place);
+    call->origin = put_bytes(&place, parts->scheme, strlen(parts->scheme));
+    put_bytes(&place, "://", 3);
+    call->place = place;
+    if (parts->brackets)
+        *place++ = '[';
+    put_bytes(&place, host, strlen(host));
+    if (parts->brackets)
+        *place++ = ']';
+    wrote = socket ? 0 : snprintf(place, (size_t)(end - place), ":%d", parts->port);
+    assert(wrote >= 0 && wrote < end - place);
+    place[wrote] = 0;
     return place + wrote + 1;
 }
 
