@@ -203,12 +203,13 @@ static void on_step(void *arg, int64_t step_ns, int64_t tokens)
     observe(&itl, (double)step_ns / 1e9, (uint64_t)tokens);
 }
 
+/* A request whose connection broke off belongs to whoever still holds it: libevent has let go of it. */
 static void close_client(struct client *client)
 {
-    struct evhttp_connection *connection = client->gone ? NULL : evhttp_request_get_connection(client->http);
-
-    if (connection)
-        evhttp_connection_set_closecb(connection, NULL, NULL);
+    if (client->gone)
+        evhttp_request_free(client->http);
+    else if (evhttp_request_get_connection(client->http))
+        evhttp_connection_set_closecb(evhttp_request_get_connection(client->http), NULL, NULL);
     free(client);
 }
 
@@ -219,12 +220,13 @@ static void serve_clients(void)
         const struct serving_request *q = request_of(client);
 
         count_progress(client, q);
-        if (q->finished_ns < 0) {
+        if (q->finished_ns < 0 && !(server.draining && client->gone)) {
             stream_tokens(client);
             at = &client->next;
             continue;
         }
-        observe(&e2e, (double)(q->finished_ns - q->arrival_ns) / 1e9, 1);
+        if (q->finished_ns >= 0)
+            observe(&e2e, (double)(q->finished_ns - q->arrival_ns) / 1e9, 1);
         if (!client->gone)
             answer(client, q);
         *at = client->next;

@@ -520,8 +520,8 @@ static int serve(const char *listen)
     }
     server_route(load.server, "GET", "/totals", on_totals, NULL);
     server_route(load.server, "GET", "/metrics", on_metrics, NULL);
-    loop_on_signal(load.loop, SIGTERM, on_signal, NULL);
-    loop_on_signal(load.loop, SIGINT, on_signal, NULL);
+    struct signal_watch *terminate = loop_on_signal(load.loop, SIGTERM, on_signal, NULL);
+    struct signal_watch *interrupt = loop_on_signal(load.loop, SIGINT, on_signal, NULL);
     load.started_ms = load.round_ms = now_ms();
     load.tick = loop_timer_new(load.loop, on_tick, NULL);
     load.discover = loop_timer_new(load.loop, on_discover, NULL);
@@ -533,6 +533,8 @@ static int serve(const char *listen)
     loop_run(load.loop);
     fprintf(stderr, "\n%llu sent, %llu finished, %llu failed, %llu given up\n", (unsigned long long)load.sent,
             (unsigned long long)load.finished, (unsigned long long)load.failed, (unsigned long long)load.given_up);
+    loop_signal_free(terminate);
+    loop_signal_free(interrupt);
     server_free(load.server);
     transport_free(load.transport);
     loop_free(load.loop);

@@ -39,6 +39,35 @@ static void a_request_alone(void **state)
     serving_free(model);
 }
 
+static void add_step(void *arg, int64_t step_ns, int64_t tokens)
+{
+    int64_t *told = arg; /* nanoseconds, tokens */
+
+    told[0] += step_ns * tokens;
+    told[1] += tokens;
+}
+
+/* What a watcher is told of the time between tokens is what the requests waited for theirs. */
+static void steps_are_told(void **state)
+{
+    struct serving *model = serving_new(serving_profile("h100-8b"), &at_once, 1);
+    int64_t told[2] = {0, 0}, waited = 0;
+
+    (void)state;
+    serving_watch(model, add_step, told);
+    for (int64_t i = 0; i < 5; i++) {
+        serving_begin(model, i * 50 * MS);
+        serving_arrive(model, 100 + 400 * i, 3 + i);
+        serving_end(model);
+    }
+    serving_run_until(model, 60 * S);
+    for (size_t i = 0; i < 5; i++)
+        waited += request(model, i)->finished_ns - request(model, i)->first_ns;
+    assert_int_equal(told[0], waited);
+    assert_int_equal(told[1], 2 + 3 + 4 + 5 + 6);
+    serving_free(model);
+}
+
 /* Tokens of a leap are seen one by one, though the model works them off at once. */
 static void tokens_show_within_a_leap(void **state)
 {
@@ -332,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_alone),
+        cmocka_unit_test(steps_are_told),
         cmocka_unit_test(tokens_show_within_a_leap),
         cmocka_unit_test(a_request_larger_than_the_cache_is_rejected),
         cmocka_unit_test(scaling_down_drains),
