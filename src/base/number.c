@@ -81,7 +81,7 @@ static bool add_positional(struct text *text, const char *digits, int exponent)
 bool text_add_number(struct text *text, double value)
 {
     enum { FIRST_EXPONENT_ABOVE = 21, LAST_EXPONENT_BELOW = -7 }; /* expr-language.md 9, column toJSON */
-    char digits[NUMBER_DIGITS_BYTES];
+    char digits[NUMBER_DIGITS_BYTES] = "";
 
     if (isnan(value))
         return text_add(text, "NaN");

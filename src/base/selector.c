@@ -263,7 +263,7 @@ static bool parse_requirement(struct parser *p)
 
 bool selector_parse(const char *string, struct arena *arena, struct selector **out, struct error *err)
 {
-    struct parser p = {.at = string ? string : "", .arena = arena, .err = err};
+    struct parser p = {.at = string ? string : "", .word = "", .arena = arena, .err = err};
 
     p.selector = arena_alloc(arena, sizeof *p.selector);
     p.tail = &p.selector->requirements;

@@ -147,7 +147,8 @@ static int print_decimal(char *out, size_t size, uint64_t value, int digits, con
     for (int i = 0; i < digits; i++)
         one *= 10;
     if (value % one) {
-        snprintf(fraction, sizeof fraction, ".%09llu", (unsigned long long)(value % one * (billion / one)));
+        uint64_t billionths = value % one * (billion / one);
+        snprintf(fraction, sizeof fraction, ".%09llu", (unsigned long long)billionths);
         for (size_t last = strlen(fraction) - 1; fraction[last] == '0'; last--)
             fraction[last] = 0;
     }

@@ -293,6 +293,7 @@ static bool take_key(struct reader *r, const yaml_mark_t *mark, const struct tre
 {
     struct level *level = top(r);
 
+    assert(level); /* wants_key */
     level->key = merge ? merge_key : key_text(r, node);
     if (!level->key)
         return fail_at(r, mark, ERROR_INVALID, "a key is %s; put quotes around it", tree_type_name(node->type));
@@ -463,9 +464,9 @@ static bool on_start(struct reader *r, const yaml_event_t *event, enum tree_type
 static bool on_end(struct reader *r)
 {
     struct level *level = top(r);
-    int height = level->height + 1;
 
-    assert(r->depth > 0 && !level->has_key);
+    assert(level && !level->has_key);
+    int height = level->height + 1;
     r->depth--;
     if (level->merges && !apply_merges(r, level->node))
         return false;
