@@ -392,14 +392,15 @@ static bool is_active(const struct making *m, double value)
 
 void read_formula(struct making *m, bool trace)
 {
+    const struct reading *fallback = first_fallback(m);
     struct evaluation e;
 
     if (m->rules->mode == DECIDE_HPA && held_by_trigger(m)) {
         m->formula = (struct reading){.kind = READING_HELD};
         return;
     }
-    if (m->rules->mode == DECIDE_HPA && first_fallback(m)) {
-        m->formula = *first_fallback(m);
+    if (m->rules->mode == DECIDE_HPA && fallback) {
+        m->formula = *fallback;
         return;
     }
     e.before = e.scratch = NULL;

@@ -82,8 +82,9 @@ void code_number(struct coder *c, double *value)
     int64_t coded = small ? (int64_t)*value * 2 : 1;
 
     code_integer(c, &coded);
+    int64_t whole = coded / 2;
     if (coded & 1)
         code_bytes(c, value, sizeof(*value));
     else if (!c->writing)
-        *value = (double)(coded / 2);
+        *value = (double)whole;
 }

@@ -149,7 +149,7 @@ bool value_to_index(struct vm *vm, const struct value *v, int64_t *out)
 
 static bool range(struct vm *vm, const struct value *x, const struct value *y, struct value *out)
 {
-    int64_t from, to, size;
+    int64_t from = 0, to = 0, size;
 
     if (!value_to_index(vm, x, &from) || !value_to_index(vm, y, &to))
         return false;
@@ -263,7 +263,7 @@ static bool not_there(struct vm *vm, bool strict, int64_t index, uint32_t length
 
 static bool item_at(struct vm *vm, const struct value *base, const struct value *index, bool strict, struct value *out)
 {
-    int64_t at, i;
+    int64_t at = 0, i;
 
     if (!value_to_index(vm, index, &at))
         return false;

@@ -185,7 +185,7 @@ static bool time_field(int id, const struct go_time *t, struct value *out)
 
 static bool time_method(struct vm *vm, int id, const struct go_time *t, const struct value *args, struct value *out)
 {
-    const struct zone *zone;
+    const struct zone *zone = NULL;
 
     switch (id) {
     case METHOD_ADD:
