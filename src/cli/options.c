@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/text.h"
 #include "base/time.h"
 
@@ -151,7 +152,7 @@ bool options_parse(const struct command *command, int argc, char **argv, int *fi
 {
     int operands = 0, at;
     bool help = false;
-    char **list = malloc(((size_t)argc + 1) * sizeof(*list));
+    char **list = mem_array((size_t)argc + 1, sizeof(*list));
 
     *status = EXIT_FINE;
     for (at = 1; at < argc && *status == EXIT_FINE && !help; at++) {

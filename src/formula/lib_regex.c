@@ -508,7 +508,7 @@ static bool parse_quoted(struct parser *p)
 static bool parse_backslash(struct parser *p)
 {
     struct set_builder set = {0};
-    uint32_t point;
+    uint32_t point = 0;
     bool found;
 
     if (accept(p, "\\A"))
@@ -571,7 +571,7 @@ static bool parse_class_range(struct parser *p, size_t opened_at, struct set_bui
 {
     size_t start = p->at;
     struct set_builder set = {0};
-    uint32_t first, last;
+    uint32_t first = 0, last;
 
     if (!parse_class_point(p, opened_at, &first))
         return false;

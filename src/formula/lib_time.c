@@ -246,7 +246,9 @@ bool lib_add_weekday(struct text *out, int64_t weekday)
 /* Whole units and the rest are converted apart, so that whole units come out exact. */
 static double in_units(int64_t ns, int64_t unit_ns)
 {
-    return (double)(ns / unit_ns) + (double)(ns % unit_ns) / (double)unit_ns;
+    int64_t whole = ns / unit_ns, rest = ns % unit_ns;
+
+    return (double)whole + (double)rest / (double)unit_ns;
 }
 
 double lib_duration_hours(int64_t ns)

@@ -119,7 +119,7 @@ static bool group(struct vm *vm, struct loop *l, const struct value *key)
             memcpy(bigger, old->items, old->length * sizeof(*bigger));
         old->items = bigger;
     }
-    memcpy((struct value *)(uintptr_t)&old->items[old->length], &item, sizeof(item));
+    memcpy((struct value *)&old->items[old->length], &item, sizeof(item));
     old->length++;
     return true;
 }

@@ -1,6 +1,7 @@
 /* api: objects, decisions and findings as JSON (docs/api.md). */
 #include "serve/serve_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,12 +251,14 @@ struct listing {
 static bool on_listed(void *arg, const struct object_status *s)
 {
     struct listing *listing = arg;
+    const char *behind_kind = strchr(s->key, '/');
     char prefix[300];
 
+    assert(behind_kind);
     snprintf(prefix, sizeof(prefix), "/%s/", listing->ns ? listing->ns : "");
     if ((listing->kind &&
          (strncmp(s->key, listing->kind, strlen(listing->kind)) != 0 || s->key[strlen(listing->kind)] != '/')) ||
-        (listing->ns && strncmp(strchr(s->key, '/'), prefix, strlen(prefix)) != 0))
+        (listing->ns && strncmp(behind_kind, prefix, strlen(prefix)) != 0))
         return true;
     json_put_open(&listing->json, NULL, '{');
     write_head(&listing->json, s);
