@@ -9,6 +9,11 @@
  * A bad edit takes nothing away: a file that cannot be read as YAML keeps all its objects, an object with an error keeps its last
  * good version, and both say so. An object is removed when its file says so without error or is gone itself. A folder that
  * cannot be listed, be it unmounted, forbidden or gone, and a file that cannot be looked at, take nothing away either.
+ *
+ * Files are changed by people, in many ways: a file that was rewritten in place is empty or half there for a moment, one that was
+ * replaced is gone for a moment. So a change counts when two looks shortly after each other saw the same. And what moves from one
+ * file to another, be it that the file was renamed, goes on without a break: a file of the same look may take over what
+ * its old one does not name any more. A file that lost a name to another one is read again whenever something changed.
  */
 #include "autoscaler/autoscaler_internal.h"
 
@@ -30,19 +35,30 @@
 enum {
     LOOK_MS = 1000,
     LOOK_FILES_PER_S = 1000, /* above that many files, look less often: about 10 ms of CPU a second */
+    SETTLE_MS = 250,         /* between two looks at a file that changes */
+    SETTLE_LOOKS_MAX = 8,    /* a file that never rests is read as it is after so many */
 };
 
-struct file {
-    const char *name; /* atom */
+struct stamp { /* by which a changed file is known */
     dev_t device;
     ino_t inode;
     off_t size;
     struct timespec changed;
-    struct report *report; /* findings of its newest version */
-    uint64_t shared_hash;  /* of what others refer to in it; 0: nothing */
-    bool seen, given;      /* given: from autoscaler_apply, no file on disk */
-    bool unread;           /* its bytes could not be had: tried again at every look */
-    char *bytes;           /* given files only: to be applied again */
+};
+
+struct file {
+    const char *name;          /* atom */
+    struct stamp read, newest; /* of what was read; of what the last look saw */
+    int restless;              /* looks in a row that saw it change */
+    struct report *report;     /* findings of its newest version */
+    uint64_t shared_hash;      /* of what others refer to in it; 0: nothing */
+    bool seen, given;          /* given: from autoscaler_apply, no file on disk */
+    bool missed;               /* the last look did not see it */
+    bool unread;               /* its bytes could not be had: tried again at every look */
+    bool owner;                /* what it names is its own: it was applied, and named nothing that another file has */
+    bool queued;               /* to be read in this look */
+    bool batched;              /* being applied: what it does not name any more is free for the others of this look */
+    char *bytes;               /* given files only: to be applied again */
     size_t length;
 };
 
@@ -66,8 +82,17 @@ struct files {
     struct map *auths;    /* "Kind/ns/name" -> auth_entry */
     struct arena *lookup; /* of find_auth, while policies are built */
     bool report_stale;
-    bool again; /* credentials were refused: resolve them anew at the next look */
+    bool again;    /* credentials were refused: resolve them anew at the next look */
+    bool restless; /* the last look saw files change */
 };
+
+static struct file *file_find(const struct files *files, const char *name)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->list[i]->name, name) == 0)
+            return files->list[i];
+    return NULL;
+}
 
 /* ------------------------------------------------------------------ TriggerAuthentications */
 
@@ -83,7 +108,20 @@ static void auth_free(struct auth_entry *entry)
     free(entry);
 }
 
-static void auths_forget(struct files *files, const char *file)
+static bool manifest_has_auth(const struct manifest *manifest, const struct auth_entry *entry)
+{
+    for (size_t i = 0; manifest && i < manifest->trigger_auth_count; i++) {
+        const struct object_meta *meta = &manifest->trigger_auths[i].meta;
+
+        if (string_equal(meta->kind, entry->kind) && string_equal(meta->ns ? meta->ns : "", entry->ns) &&
+            string_equal(meta->name, entry->name))
+            return true;
+    }
+    return false;
+}
+
+/* What the file does not name any more; one with an error stays as it was. manifest NULL: the file is gone. */
+static void auths_forget(struct files *files, const char *file, const struct manifest *manifest)
 {
     const char *key;
     void *value;
@@ -91,16 +129,33 @@ static void auths_forget(struct files *files, const char *file)
     for (size_t at = 0; map_next(files->auths, &at, &key, &value);) {
         struct auth_entry *entry = value;
 
-        if (strcmp(entry->file, file) == 0) {
+        if (strcmp(entry->file, file) == 0 && !manifest_has_auth(manifest, entry)) {
             map_remove(files->auths, key);
             auth_free(entry);
         }
     }
 }
 
-static void auths_keep(struct files *files, const char *file, const struct manifest *manifest)
+/* false, and said: another file has it already. */
+static bool auth_is_free(const struct files *files, const struct file *file, const struct trigger_auth *auth,
+                         const char *key)
 {
-    auths_forget(files, file);
+    const struct auth_entry *old = map_get(files->auths, key);
+    const struct file *other = old ? file_find(files, old->file) : NULL;
+
+    if (!other || other == file || other->batched)
+        return true;
+    report_add(file->report,
+               &(struct finding){
+                   .severity = FINDING_ERROR, .code = "duplicate-object", .place = auth->meta.place, .object = key},
+               "metadata.name", NULL, "%s also defines %s, which %s already does; keep one of them", file->name, key,
+               other->name);
+    return false;
+}
+
+static void auths_keep(struct files *files, const struct file *file, const struct manifest *manifest)
+{
+    auths_forget(files, file->name, manifest);
     for (size_t i = 0; i < manifest->trigger_auth_count; i++) {
         const struct trigger_auth *auth = &manifest->trigger_auths[i];
         struct auth_entry *entry;
@@ -109,15 +164,17 @@ static void auths_keep(struct files *files, const char *file, const struct manif
 
         if (auth->meta.broken)
             continue;
+        auth_key(key, sizeof(key), auth->meta.kind, auth->meta.ns ? auth->meta.ns : "", auth->meta.name);
+        if (!auth_is_free(files, file, auth, key))
+            continue;
         entry = mem_alloc(sizeof(*entry));
         text_init(&json, MANIFEST_FILE_MAX_BYTES);
         tree_write_json(auth->spec, &json);
         entry->json = text_take(&json);
-        entry->file = atom_ref(file);
+        entry->file = atom_ref(file->name);
         snprintf(entry->kind, sizeof(entry->kind), "%s", auth->meta.kind);
         snprintf(entry->ns, sizeof(entry->ns), "%s", auth->meta.ns ? auth->meta.ns : "");
         snprintf(entry->name, sizeof(entry->name), "%s", auth->meta.name);
-        auth_key(key, sizeof(key), entry->kind, entry->ns, entry->name);
         struct auth_entry *old = map_put(files->auths, key, entry);
         if (old)
             auth_free(old);
@@ -205,6 +262,14 @@ static bool same_questions(const struct policy *a, const struct policy *b)
     return true;
 }
 
+/* Its file is being applied too, and has not named it. */
+static bool may_take_over(const struct files *files, const struct object *object)
+{
+    const struct file *other = file_find(files, object->file);
+
+    return other && other->batched && !object->mark;
+}
+
 static void apply_object(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,
                          const struct scaled_job *scaled_job)
 {
@@ -215,6 +280,10 @@ static void apply_object(struct applying *on, const struct object_meta *meta, co
         return;
     object_key(key, sizeof(key), meta);
     struct object *object = object_find(a, key);
+    if (object && object->file != on->file->name && may_take_over(on->files, object)) {
+        atom_unref(object->file);
+        object->file = atom_ref(on->file->name);
+    }
     if (object && object->file != on->file->name) {
         char problem[900];
 
@@ -295,17 +364,16 @@ static bool apply_shared(struct files *files, struct file *file, const struct ma
 
     file->shared_hash = hash;
     if (manifest)
-        auths_keep(files, file->name, manifest);
+        auths_keep(files, file, manifest);
     else
-        auths_forget(files, file->name);
+        auths_forget(files, file->name, NULL);
     if (platform->ops->manifest_set)
         platform->ops->manifest_set(platform, file->name, manifest, file->report);
     return changed;
 }
 
-/* Second pass: the objects. unreadable: the file is not YAML, so nothing is known to be gone. */
-static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again,
-                          bool unreadable)
+/* Second pass: the objects. */
+static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again)
 {
     struct autoscaler *a = files->a;
     struct applying on = {
@@ -322,7 +390,6 @@ static void apply_objects(struct files *files, struct file *file, const struct m
         apply_object(&on, &manifest->scaled_objects[i].meta, &manifest->scaled_objects[i], NULL);
     for (size_t i = 0; manifest && i < manifest->scaled_job_count; i++)
         apply_object(&on, &manifest->scaled_jobs[i].meta, NULL, &manifest->scaled_jobs[i]);
-    remove_unmarked(files, file->name, unreadable);
     arena_free(files->lookup);
     files->lookup = NULL;
     arena_free(on.arena);
@@ -369,6 +436,11 @@ static void read_file(struct files *files, struct reading *reading)
         read = text_append(&bytes, file->bytes, file->length);
     else
         read = file_read(file->name, &bytes, &err);
+    if (read && bytes.length == 0 && file->owner && !file->given)
+        read = error_set(&err, ERROR_INVALID,
+                         "%s is empty, which is more often an accident than meant; remove the file "
+                         "to remove what it named",
+                         file->name);
     if (read) {
         manifest_read(file->name, bytes.bytes, bytes.length, &options, file->report, &reading->manifest);
         reading->unreadable =
@@ -385,47 +457,97 @@ static void read_file(struct files *files, struct reading *reading)
     text_done(&bytes);
 }
 
+/* Those who have names already come first: nobody may take what they go on naming. */
+static void owners_first(struct reading *readings, size_t count)
+{
+    struct reading *others = mem_array(count + 1, sizeof(*others));
+    size_t owners = 0, other_count = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (readings[i].file->owner)
+            readings[owners++] = readings[i];
+        else
+            others[other_count++] = readings[i];
+    }
+    memcpy(readings + owners, others, other_count * sizeof(*others));
+    free(others);
+}
+
+/* First pass over all. true: something changed that others refer to. */
+static bool apply_all_shared(struct files *files, struct reading *readings, size_t count)
+{
+    struct platform *platform = files->a->parts.platform;
+    const char **names = mem_array(count + 1, sizeof(*names));
+    size_t readable = 0;
+    bool changed = false;
+
+    for (size_t i = 0; i < count; i++)
+        if (!readings[i].unreadable)
+            names[readable++] = readings[i].file->name;
+    if (platform->ops->manifests_begin)
+        platform->ops->manifests_begin(platform, names, readable);
+    for (size_t i = 0; i < count; i++)
+        if (!readings[i].unreadable)
+            changed |= apply_shared(files, readings[i].file, readings[i].manifest);
+    if (platform->ops->manifests_end)
+        platform->ops->manifests_end(platform);
+    free(names);
+    return changed;
+}
+
+static bool names_what_another_has(const struct file *file)
+{
+    for (size_t i = 0; i < report_count(file->report); i++)
+        if (string_equal(report_at(file->report, i)->code, "duplicate-object") ||
+            string_equal(report_at(file->report, i)->code, "duplicate"))
+            return true;
+    return false;
+}
+
+/* Second pass over all. */
+static void apply_all_objects(struct files *files, struct reading *readings, size_t count, bool again)
+{
+    for (size_t i = 0; i < count; i++)
+        apply_objects(files, readings[i].file, readings[i].manifest, again);
+    for (size_t i = 0; i < count; i++) {
+        struct file *file = readings[i].file;
+
+        remove_unmarked(files, file->name, readings[i].unreadable);
+        file->batched = false;
+        if (!readings[i].unreadable)
+            file->owner = !names_what_another_has(file);
+        if (!readings[i].known)
+            log_findings(file);
+        manifest_free(readings[i].manifest);
+    }
+}
+
 /* Applies files that changed; when something changed that others refer to, all others too. */
 static void apply_readings(struct files *files, struct reading *readings, size_t count)
 {
     bool shared = files->again;
 
     files->again = false;
+    owners_first(readings, count);
     for (size_t i = 0; i < count; i++) {
         read_file(files, &readings[i]);
-        if (!readings[i].unreadable)
-            shared |= apply_shared(files, readings[i].file, readings[i].manifest);
+        readings[i].file->batched = !readings[i].unreadable;
     }
-    for (size_t i = 0; i < count; i++) {
-        apply_objects(files, readings[i].file, readings[i].manifest, shared, readings[i].unreadable);
-        if (!readings[i].known)
-            log_findings(readings[i].file);
-        manifest_free(readings[i].manifest);
-    }
+    shared |= apply_all_shared(files, readings, count);
+    apply_all_objects(files, readings, count, shared);
     for (size_t i = 0; shared && i < files->count; i++) {
-        bool done = false;
-
-        for (size_t j = 0; j < count; j++)
-            done |= readings[j].file == files->list[i];
-        if (done)
-            continue;
         struct reading again = {.file = files->list[i]};
+
+        if (again.file->queued)
+            continue;
         read_file(files, &again);
-        apply_objects(files, again.file, again.manifest, true, again.unreadable);
-        manifest_free(again.manifest);
+        again.known = true;
+        apply_all_objects(files, &again, 1, true);
     }
     malloc_trim(0); /* what parsing took is much more than what is kept */
 }
 
 /* ------------------------------------------------------------------ which files there are */
-
-static struct file *file_find(struct files *files, const char *name)
-{
-    for (size_t i = 0; i < files->count; i++)
-        if (strcmp(files->list[i]->name, name) == 0)
-            return files->list[i];
-    return NULL;
-}
 
 static struct file *file_add(struct files *files, const char *name)
 {
@@ -456,6 +578,8 @@ struct look { /* one look at all paths */
     struct files *files;
     struct reading *readings;
     size_t count, size;
+    bool patient;  /* a change waits until the file has come to rest */
+    bool restless; /* some did not yet */
 };
 
 static void look_add(struct look *look, struct file *file, bool gone)
@@ -465,25 +589,75 @@ static void look_add(struct look *look, struct file *file, bool gone)
         look->readings = mem_grow(look->readings, look->size, sizeof(*look->readings));
     }
     look->readings[look->count++] = (struct reading){.file = file, .gone = gone};
+    file->queued = true;
+}
+
+static bool same_stamp(const struct stamp *a, const struct stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static bool has_come_to_rest(struct look *look, struct file *file, const struct stamp *now)
+{
+    bool rests = !look->patient || same_stamp(&file->newest, now) || ++file->restless >= SETTLE_LOOKS_MAX;
+
+    file->newest = *now;
+    if (rests)
+        file->restless = 0;
+    look->restless |= !rests;
+    return rests;
 }
 
 static void look_at_file(struct look *look, const char *name, const struct stat *status)
 {
     struct file *file = file_find(look->files, name);
-    bool fresh = !file;
+    struct stamp now = {status->st_dev, status->st_ino, status->st_size, status->st_mtim};
 
-    if (fresh)
+    if (!file)
         file = file_add(look->files, name);
     file->seen = true;
-    if (!fresh && !file->unread && file->device == status->st_dev && file->inode == status->st_ino &&
-        file->size == status->st_size && file->changed.tv_sec == status->st_mtim.tv_sec &&
-        file->changed.tv_nsec == status->st_mtim.tv_nsec)
+    file->missed = false;
+    if (file->queued || (!file->unread && same_stamp(&file->read, &now)) || !has_come_to_rest(look, file, &now))
         return;
-    file->device = status->st_dev;
-    file->inode = status->st_ino;
-    file->size = status->st_size;
-    file->changed = status->st_mtim;
+    file->read = now;
     look_add(look, file, false);
+}
+
+static void look_misses(struct look *look, struct file *file)
+{
+    if (look->patient && !file->missed) {
+        file->missed = true; /* perhaps it is being replaced */
+        look->restless = true;
+    } else {
+        look_add(look, file, true);
+    }
+}
+
+/* What they named may be free now. */
+static void look_again_at_losers(struct look *look)
+{
+    if (look->count == 0 && !look->files->again)
+        return;
+    for (size_t i = 0; i < look->files->count; i++) {
+        struct file *file = look->files->list[i];
+
+        if (!file->queued && names_what_another_has(file))
+            look_add(look, file, false);
+    }
+}
+
+static void look_done(struct look *look)
+{
+    look_again_at_losers(look);
+    if (look->count > 0 || look->files->again)
+        apply_readings(look->files, look->readings, look->count);
+    for (size_t i = 0; i < look->count; i++) {
+        look->readings[i].file->queued = false;
+        if (look->readings[i].gone)
+            file_drop(look->files, look->readings[i].file);
+    }
+    free(look->readings);
 }
 
 static bool is_gone(int number)
@@ -540,9 +714,13 @@ static bool look_at_path(struct look *look, const char *path, struct error *err)
             keep_file(look->files, path);
         return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(number));
     }
-    if (!S_ISDIR(status.st_mode)) {
+    if (S_ISREG(status.st_mode)) {
         look_at_file(look, path, &status);
         return true;
+    }
+    if (!S_ISDIR(status.st_mode)) { /* a pipe can be read only once, and may never say anything */
+        keep_file(look->files, path);
+        return error_set(err, ERROR_MISSING, "%s is neither a file nor a folder; write the manifests to a file", path);
     }
     int count = scandir(path, &names, NULL, alphasort);
     if (count < 0) {
@@ -573,9 +751,9 @@ static bool look_at_watched(struct look *look, struct watched *watched, struct e
     return fine;
 }
 
-static bool look_at_all(struct files *files, struct error *err)
+static bool look_at_all(struct files *files, bool patient, struct error *err)
 {
-    struct look look = {.files = files};
+    struct look look = {.files = files, .patient = patient};
     bool all = true;
 
     for (size_t i = 0; i < files->count; i++)
@@ -584,13 +762,9 @@ static bool look_at_all(struct files *files, struct error *err)
         all &= look_at_watched(&look, &files->paths[i], err);
     for (size_t i = 0; i < files->count; i++)
         if (!files->list[i]->seen)
-            look_add(&look, files->list[i], true);
-    if (look.count > 0 || files->again)
-        apply_readings(files, look.readings, look.count);
-    for (size_t i = 0; i < look.count; i++)
-        if (look.readings[i].gone)
-            file_drop(files, look.readings[i].file);
-    free(look.readings);
+            look_misses(&look, files->list[i]);
+    files->restless = look.restless;
+    look_done(&look);
     return all;
 }
 
@@ -600,8 +774,8 @@ static void on_look(void *arg)
     int64_t every = LOOK_MS * (int64_t)(1 + files->count / LOOK_FILES_PER_S);
     struct error err; /* was logged */
 
-    look_at_all(files, &err);
-    loop_timer_set(files->a->file_timer, every);
+    look_at_all(files, true, &err);
+    loop_timer_set(files->a->file_timer, files->restless ? SETTLE_MS : every);
 }
 
 /* ------------------------------------------------------------------ for the other files, and the public */
@@ -641,7 +815,7 @@ bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size
         files->paths = mem_grow(files->paths, files->path_count + 1, sizeof(*files->paths));
         files->paths[files->path_count++] = (struct watched){.path = mem_copy(paths[i])};
     }
-    if (!look_at_all(files, err))
+    if (!look_at_all(files, false, err))
         return false;
     loop_timer_set(a->file_timer, LOOK_MS);
     return true;
@@ -651,13 +825,13 @@ void autoscaler_reload(struct autoscaler *a)
 {
     struct error err; /* was logged */
 
-    look_at_all(a->files, &err);
+    look_at_all(a->files, false, &err);
 }
 
 void autoscaler_apply(struct autoscaler *a, const char *name, const char *bytes, size_t length)
 {
     struct file *file = file_find(a->files, name);
-    struct reading reading = {.gone = bytes == NULL};
+    struct look look = {.files = a->files};
 
     if (!file && !bytes)
         return;
@@ -671,10 +845,8 @@ void autoscaler_apply(struct autoscaler *a, const char *name, const char *bytes,
         memcpy(file->bytes, bytes, length);
         file->length = length;
     }
-    reading.file = file;
-    apply_readings(a->files, &reading, 1);
-    if (!bytes)
-        file_drop(a->files, file);
+    look_add(&look, file, bytes == NULL);
+    look_done(&look);
 }
 
 /* A source refused us: the credential may have been rotated. All files are applied again, which resolves credentials anew;

@@ -106,6 +106,10 @@ struct platform_ops {
     /* Manifests of the files Weir watches: workloads, Secrets, ConfigMaps, job templates (local platform; NULL elsewhere).
        Replaces what this file said before; manifest NULL: the file is gone. Everything needed is copied. */
     void (*manifest_set)(struct platform *, const char *file, const struct manifest *manifest, struct report *report);
+    /* Around the manifest_set of several files that changed together: what one of them named and another names now goes on without
+       a break; what none of them names any more goes at the end. Without these two it goes at once. */
+    void (*manifests_begin)(struct platform *, const char *const *files, size_t count);
+    void (*manifests_end)(struct platform *);
 
     /* Stops: leave_running keeps replicas for the next Weir to adopt. done is called when all processes are gone. */
     void (*stop)(struct platform *, bool leave_running, platform_done *done, void *arg);

@@ -101,6 +101,13 @@ static bool manifest_has(const struct manifest *m, const struct config_object *o
     return false;
 }
 
+static void drop(struct config_store *store, const char *key, struct config_object *o)
+{
+    map_remove(store->objects, key);
+    store->changed(store->arg, o->ns, o->name);
+    object_free(o);
+}
+
 static void drop_absent(struct config_store *store, const char *file, const struct manifest *m)
 {
     const char *key;
@@ -108,11 +115,35 @@ static void drop_absent(struct config_store *store, const char *file, const stru
 
     for (size_t i = 0; map_next(store->objects, &i, &key, &value);) {
         struct config_object *o = value;
-        if (strcmp(o->file, file) != 0 || manifest_has(m, o))
+        if (strcmp(o->file, file) != 0)
             continue;
-        map_remove(store->objects, key);
-        store->changed(store->arg, o->ns, o->name);
-        object_free(o);
+        if (manifest_has(m, o))
+            o->released = false;
+        else if (!o->released)
+            drop(store, key, o);
+    }
+}
+
+void config_store_release(struct config_store *store, const char *file)
+{
+    const char *key;
+    void *value;
+
+    for (size_t i = 0; map_next(store->objects, &i, &key, &value);) {
+        struct config_object *o = value;
+        o->released |= strcmp(o->file, file) == 0;
+    }
+}
+
+void config_store_settle(struct config_store *store)
+{
+    const char *key;
+    void *value;
+
+    for (size_t i = 0; map_next(store->objects, &i, &key, &value);) {
+        struct config_object *o = value;
+        if (o->released)
+            drop(store, key, o);
     }
 }
 
@@ -121,7 +152,7 @@ static void put(struct config_store *store, const char *file, const struct confi
     char *key = key_of(data->secret, data->meta.ns, data->meta.name);
     struct config_object *old = map_get(store->objects, key), *o;
 
-    if (old != NULL && strcmp(old->file, file) != 0) {
+    if (old != NULL && strcmp(old->file, file) != 0 && !old->released) {
         report_add(report, &(struct finding){.severity = FINDING_ERROR, .code = "duplicate", .place = data->meta.place},
                    "metadata.name", "remove one of the two", "%s is already defined in %s", key, old->file);
     } else {

@@ -20,7 +20,8 @@ struct config_value {
 };
 struct config_object {
     char *file, *ns, *name;
-    bool secret; /* a Secret, else a ConfigMap */
+    bool secret;   /* a Secret, else a ConfigMap */
+    bool released; /* its file is being read again: another may claim it, else it goes */
     struct config_value *values;
     size_t value_count;
 };
@@ -32,6 +33,9 @@ void config_store_free(struct config_store *store);
 /* manifest NULL: the file is gone. changed is called for each object that came, went or has other values. */
 void config_store_set(struct config_store *store, const char *file, const struct manifest *manifest,
                       struct report *report);
+/* Several files are set together: what this one named may go to another of them; at the end, what none named goes. */
+void config_store_release(struct config_store *store, const char *file);
+void config_store_settle(struct config_store *store);
 
 const struct config_object *config_find(const struct config_store *store, bool secret, const char *ns,
                                         const char *name);

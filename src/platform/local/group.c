@@ -199,6 +199,7 @@ void group_set(struct group *group, const char *file, const char *file_dir, cons
     if (!take_file(group, file, &workload->meta, report))
         return;
     group->claimed = true;
+    group->released = false;
     struct spec *spec = spec_new(&workload->template, &workload->meta, "spec.template", file_dir, report);
     if (spec == NULL)
         return; /* what runs keeps running as it is */

@@ -178,7 +178,7 @@ void jobset_set(struct jobset *set, const char *file, const char *file_dir, cons
 
     if (take_file(set, file, &scaled_job->meta, report)) {
         set->claimed = true;
-        set->removed = false;
+        set->released = set->removed = false;
         if (!manifest_read_job_spec(scaled_job->job_template, arena, &job, &err))
             report_on(report, &scaled_job->meta, FINDING_ERROR, "not-on-this-machine", "spec.jobTargetRef", NULL,
                       err.text);

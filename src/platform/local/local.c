@@ -469,6 +469,7 @@ static bool manifest_names_job(const struct manifest *m, const struct jobset *se
     return false;
 }
 
+/* Between manifests_begin and manifests_end, what the file does not name any more waits for another file to name it. */
 static void remove_unnamed(struct local *local, const char *file, const struct manifest *m)
 {
     const char *key;
@@ -476,13 +477,43 @@ static void remove_unnamed(struct local *local, const char *file, const struct m
 
     for (size_t at = 0; map_next(local->groups, &at, &key, &value);) {
         struct group *group = value;
-        if (string_equal(group->file, file) && !group->removed && !manifest_names_workload(m, group))
+        if (!string_equal(group->file, file) || group->removed)
+            continue;
+        if (manifest_names_workload(m, group)) {
+            group->claimed |= group->released;
+            group->released = false;
+        } else if (!group->released) {
             group_remove(group);
+        }
     }
     for (size_t at = 0; map_next(local->jobsets, &at, &key, &value);) {
         struct jobset *set = value;
-        if (string_equal(set->file, file) && !set->removed && !manifest_names_job(m, set))
+        if (!string_equal(set->file, file) || set->removed)
+            continue;
+        if (manifest_names_job(m, set)) {
+            set->claimed |= set->released;
+            set->released = false;
+        } else if (!set->released) {
             jobset_remove(set);
+        }
+    }
+}
+
+static void release(struct local *local, const char *file)
+{
+    const char *key;
+    void *value;
+
+    config_store_release(local->configs, file);
+    for (size_t at = 0; map_next(local->groups, &at, &key, &value);) {
+        struct group *group = value;
+        group->released |= group->claimed && string_equal(group->file, file);
+        group->claimed &= !group->released;
+    }
+    for (size_t at = 0; map_next(local->jobsets, &at, &key, &value);) {
+        struct jobset *set = value;
+        set->released |= set->claimed && string_equal(set->file, file);
+        set->claimed &= !set->released;
     }
 }
 
@@ -537,6 +568,38 @@ static void manifest_set(struct platform *platform, const char *file, const stru
     }
     free(key);
     free(dir);
+}
+
+static void manifests_begin(struct platform *platform, const char *const *files, size_t count)
+{
+    struct local *local = local_of(platform);
+
+    for (size_t i = 0; i < count; i++) {
+        char *key = absolute_file(local, files[i]);
+        release(local, key);
+        free(key);
+    }
+}
+
+static void manifests_end(struct platform *platform)
+{
+    struct local *local = local_of(platform);
+    const char *key;
+    void *value;
+
+    config_store_settle(local->configs);
+    for (size_t at = 0; map_next(local->groups, &at, &key, &value);) {
+        struct group *group = value;
+        if (group->released)
+            group_remove(group);
+        group->released = false;
+    }
+    for (size_t at = 0; map_next(local->jobsets, &at, &key, &value);) {
+        struct jobset *set = value;
+        if (set->released)
+            jobset_remove(set);
+        set->released = false;
+    }
 }
 
 /* What was left by an earlier Weir and whose file is gone. */
@@ -666,6 +729,8 @@ static const struct platform_ops ops = {
     .on_data_change = on_data_change,
     .event = event,
     .manifest_set = manifest_set,
+    .manifests_begin = manifests_begin,
+    .manifests_end = manifests_end,
     .stop = stop,
     .free = local_free,
 };

@@ -82,6 +82,7 @@ struct group {
     char *kind, *ns, *name, *file, *dir; /* file NULL: no manifest yet */
     bool ordered;                        /* StatefulSet */
     bool claimed;                        /* a manifest of this run names it */
+    bool released;                       /* its file is being read again: another may claim it, else it goes */
     struct spec *spec;                   /* newest; NULL: none yet */
     int32_t replicas;                    /* wanted; -1: no manifest yet */
     bool removed;                        /* its manifest is gone: everything goes */
@@ -163,7 +164,7 @@ struct job_owner { /* who watches a set */
 struct jobset {
     struct local *local;
     char *ns, *name, *file, *dir;
-    bool claimed;
+    bool claimed, released; /* as a group's */
     struct spec *spec;
     int32_t backoff_limit;
     int64_t active_deadline_s, ttl_s; /* -1: none */

@@ -166,6 +166,39 @@ static void a_removed_manifest_stops_its_replicas(void **state)
     UNTIL(w, ready(w, t) == 1);
 }
 
+/* Two files that change together, as the one who watches files tells it. NULL: gone. */
+static void apply_both(struct world *w, const char *web, const char *other)
+{
+    static const char *const files[] = {"/tmp/web.yaml", "/tmp/other.yaml"};
+
+    w->platform->ops->manifests_begin(w->platform, files, 2);
+    world_apply(w, files[0], web);
+    world_apply(w, files[1], other);
+    w->platform->ops->manifests_end(w->platform);
+}
+
+static void what_moves_to_another_file_goes_on(void **state)
+{
+    struct world *w = *state;
+    struct target *t = world_watch(w, "Deployment", "web");
+    const char *web = manifest("Deployment", "web", 1, forever, "");
+
+    world_apply(w, "/tmp/web.yaml", web);
+    world_scale(w, t, 2);
+    UNTIL(w, ready(w, t) == 2);
+    pid_t first = main_of(w, "Deployment.web", "0");
+    apply_both(w, NULL, web); /* renamed */
+    world_turn(w, 50);
+    apply_both(w, web, "# moved back\n");
+    world_turn(w, 50);
+    assert_int_equal(world_view(w, t).replicas, 2);
+    assert_int_equal(ready(w, t), 2);
+    assert_int_equal(main_of(w, "Deployment.web", "0"), first);
+    world_no_findings(w);
+    apply_both(w, NULL, NULL);
+    UNTIL(w, pod_count(w, t) == 0);
+}
+
 /* ------------------------------------------------------------------ crashes */
 
 static void crashes_back_off(void **state)
@@ -662,6 +695,7 @@ int main(int argc, char **argv)
         TEST(impossible_scales_are_refused),
         TEST(what_was_scaled_outlives_edits_and_restarts),
         TEST(a_removed_manifest_stops_its_replicas),
+        TEST(what_moves_to_another_file_goes_on),
         TEST(crashes_back_off),
         TEST(what_cannot_start_says_why),
         TEST(a_killed_shim_is_noticed_and_nothing_is_left),
