@@ -1,0 +1,75 @@
+"""The three AI policies exactly as written: formulas, targets and trigger types of examples/, with a source we hold in our hands in place
+of the services, and short cooldowns. tools/run-example runs them with their real services."""
+import json
+import re
+import time
+
+import pytest
+from conftest import BUILD, ROOT, wait_for
+
+
+@pytest.fixture
+def example(weir, source):
+    def make(folder, name):
+        text = (ROOT / "examples" / folder / "as-written.yaml").read_text()
+        text = re.sub(r"http://127\.0\.0\.1:910[0-9]/\S*", source.url, text)
+        text = text.replace("workingDir: ../..", f"workingDir: {ROOT}").replace("[build/inference-sim]", f"[{BUILD}/inference-sim]")
+        text = re.sub(r"command: \[python3.*\]", 'command: [sleep, "100000"]', text)
+        text = re.sub(r"cooldownPeriod: \d+", "cooldownPeriod: 2", text)
+        text = re.sub(r"stabilizationWindowSeconds: \d+", "stabilizationWindowSeconds: 2", text)
+        w = weir()
+        w.write("example.yaml", text)
+        w.say = lambda **values: setattr(source, "body", json.dumps(values).encode())
+        w.replicas = lambda: w.object(name).get("specReplicas")
+        w.name = name
+        return w
+
+    return make
+
+
+def test_retraining(example):
+    w = example("retraining", "retrain")
+    w.say(drift=0.05, available_gpus=4, queue_length=10)
+    w.start()
+    wait_for(lambda: w.object(w.name).get("decisions", 0) >= 3)
+    assert w.replicas() == 0
+    for waits in ({"drift": 0.2, "available_gpus": 1, "queue_length": 10}, {"drift": 0.2, "available_gpus": 4, "queue_length": 1000}):
+        w.say(**waits)
+        time.sleep(2.5)
+        assert w.replicas() == 0, waits
+    w.say(drift=0.2, available_gpus=2, queue_length=999)
+    wait_for(lambda: w.replicas() == 1)
+    explained = w.cli("explain", w.name).stdout
+    assert "validation_drift > 0.1" in explained
+    w.say(drift=0.02, available_gpus=2, queue_length=999)
+    wait_for(lambda: w.replicas() == 0)
+
+
+def test_token_latency_as_written_runs_away_when_idle_and_collapses_under_load(example):
+    w = example("token-latency", "chat-as-written")
+    w.say(tokens_per_min=90000)
+    w.start()
+    wait_for(lambda: w.object(w.name).get("decisions", 0) >= 3)
+    assert w.replicas() == 1
+    w.say(tokens_per_min=300)  # hardly any traffic: 1/300 is more than three times the target, and every pod makes it more
+    wait_for(lambda: w.replicas() == 16, 60)
+    w.say(tokens_per_min=0)  # 1 / 0 is no replica count
+    wait_for(lambda: w.object(w.name)["held"])
+    time.sleep(4)
+    assert w.replicas() == 16
+    assert "division by 0" in w.cli("explain", w.name).stdout or "1 / (tokens_per_min / pod_count)" in w.cli("explain", w.name).stdout
+    w.say(tokens_per_min=10_000_000)
+    wait_for(lambda: w.replicas() == 1, 60)
+
+
+def test_model_rebalancing(example):
+    w = example("model-rebalancing", "chat-small")
+    w.say(tokens_per_min=4999, requests_per_min=500)
+    w.start()
+    wait_for(lambda: w.object(w.name).get("decisions", 0) >= 3)
+    assert w.replicas() == 0
+    w.say(tokens_per_min=5000, requests_per_min=250)
+    wait_for(lambda: w.replicas() == 3)
+    wait_for(lambda: w.object(w.name)["readyReplicas"] == 3)
+    w.say(tokens_per_min=100, requests_per_min=250)
+    wait_for(lambda: w.replicas() == 0)
