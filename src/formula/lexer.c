@@ -261,77 +261,47 @@ static void lex_double(struct lexer *l, struct token *token, char first)
             token->op = known[i].op;
 }
 
+/* ASCII characters that are a token, and what they are together with the one that may follow. */
+static const struct {
+    uint8_t op;
+    char next; /* or 0 */
+    uint8_t both;
+} marks[128] = {
+    ['('] = {OP_OPEN},
+    [')'] = {OP_CLOSE},
+    ['['] = {OP_OPEN_BRACKET},
+    [']'] = {OP_CLOSE_BRACKET},
+    ['{'] = {OP_OPEN_BRACE},
+    ['}'] = {OP_CLOSE_BRACE},
+    [','] = {OP_COMMA},
+    [';'] = {OP_SEMICOLON},
+    ['%'] = {OP_MOD},
+    ['+'] = {OP_ADD},
+    ['-'] = {OP_SUB},
+    ['^'] = {OP_POW},
+    ['/'] = {OP_DIV},
+    ['#'] = {OP_HASH},
+    ['|'] = {OP_PIPE, '|', OP_OR},
+    [':'] = {OP_COLON, ':', OP_COLON_COLON},
+    ['.'] = {OP_DOT, '.', OP_RANGE},
+    ['?'] = {OP_QUESTION, '.', OP_QUESTION_DOT},
+};
+
 /* false: not a token at all. */
 static bool lex_operator(struct lexer *l, struct token *token, char c)
 {
+    size_t at = (unsigned char)c;
+
     token->kind = TOKEN_OPERATOR;
-    switch (c) {
-    case '(':
-        token->op = OP_OPEN;
-        break;
-    case ')':
-        token->op = OP_CLOSE;
-        break;
-    case '[':
-        token->op = OP_OPEN_BRACKET;
-        break;
-    case ']':
-        token->op = OP_CLOSE_BRACKET;
-        break;
-    case '{':
-        token->op = OP_OPEN_BRACE;
-        break;
-    case '}':
-        token->op = OP_CLOSE_BRACE;
-        break;
-    case ',':
-        token->op = OP_COMMA;
-        break;
-    case ';':
-        token->op = OP_SEMICOLON;
-        break;
-    case '%':
-        token->op = OP_MOD;
-        break;
-    case '+':
-        token->op = OP_ADD;
-        break;
-    case '-':
-        token->op = OP_SUB;
-        break;
-    case '^':
-        token->op = OP_POW;
-        break;
-    case '/':
-        token->op = OP_DIV;
-        break;
-    case '|':
-        token->op = accept(l, '|') ? OP_OR : OP_PIPE;
-        break;
-    case ':':
-        token->op = accept(l, ':') ? OP_COLON_COLON : OP_COLON;
-        break;
-    case '.':
-        token->op = accept(l, '.') ? OP_RANGE : OP_DOT;
-        break;
-    case '?':
-        token->op = accept(l, '.') ? OP_QUESTION_DOT : accept(l, '?') ? OP_COALESCE : OP_QUESTION;
-        break;
-    case '#':
-        token->op = OP_HASH;
-        l->after_hash = true;
-        break;
-    case '&':
-    case '!':
-    case '=':
-    case '*':
-    case '<':
-    case '>':
+    if (marks[at].op != OP_NONE)
+        token->op = marks[at].next && accept(l, marks[at].next) ? marks[at].both : marks[at].op;
+    else if (c && strchr("&!=*<>", c))
         lex_double(l, token, c);
-        break;
-    default:
+    else
         return false;
-    }
+    if (token->op == OP_QUESTION && accept(l, '?'))
+        token->op = OP_COALESCE;
+    l->after_hash |= c == '#';
     token->end = l->at;
     return true;
 }

@@ -672,12 +672,37 @@ static void store_text(void *target, const char *text)
         *(const char **)target = text;
 }
 
+static void store_texts(struct reading *r, const struct field *field, const struct path *path, void *out)
+{
+    size_t count;
+    void *target = target_of(out, field);
+    const char *const *texts = read_texts(r, path, &count);
+
+    if (!target)
+        return;
+    *(const char *const **)target = texts;
+    if (field->count_offset != NOWHERE)
+        *(size_t *)((char *)out + field->count_offset) = count;
+}
+
+/* Where a map of texts has a count, it is a flag: something in it is unclear. */
+static void store_text_map(struct reading *r, const struct field *field, const struct path *path, void *out)
+{
+    bool unclear = false;
+    void *target = target_of(out, field);
+    const struct tree *map = read_text_map(r, path, &unclear);
+
+    if (!target)
+        return;
+    *(const struct tree **)target = map;
+    if (field->count_offset != NOWHERE)
+        *(bool *)((char *)out + field->count_offset) |= unclear;
+}
+
 static void read_field(struct reading *r, const struct field *field, const struct path *path, void *out)
 {
     void *target = target_of(out, field);
-    bool unclear = false;
     int64_t value;
-    size_t count;
 
     switch (field->type) {
     case TYPE_ANY:
@@ -703,25 +728,12 @@ static void read_field(struct reading *r, const struct field *field, const struc
     case TYPE_BOOL:
         read_bool(r, path, target);
         break;
-    case TYPE_TEXTS: {
-        const char *const *texts = read_texts(r, path, &count);
-
-        if (target) {
-            *(const char *const **)target = texts;
-            if (field->count_offset != NOWHERE)
-                *(size_t *)((char *)out + field->count_offset) = count;
-        }
+    case TYPE_TEXTS:
+        store_texts(r, field, path, out);
         break;
-    }
-    case TYPE_TEXT_MAP: {
-        const struct tree *map = read_text_map(r, path, &unclear);
-
-        if (target)
-            *(const struct tree **)target = map;
-        if (target && field->count_offset != NOWHERE)
-            *(bool *)((char *)out + field->count_offset) |= unclear;
+    case TYPE_TEXT_MAP:
+        store_text_map(r, field, path, out);
         break;
-    }
     case TYPE_MAP:
         if (is_of_type(r, path, TREE_MAP))
             read_members(r, field->schema, path, target);
