@@ -11,8 +11,9 @@ static void on_prune(void *arg)
 {
     struct autoscaler *a = arg;
 
-    journal_prune(a->parts.journal, loop_now_ms(a->parts.loop));
-    loop_timer_set(a->prune_timer, PRUNE_MS);
+    bool more = journal_prune(a->parts.journal, loop_now_ms(a->parts.loop));
+
+    loop_timer_set(a->prune_timer, more ? PRUNE_MORE_MS : PRUNE_MS);
 }
 
 struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const struct policy_settings *settings)

@@ -30,6 +30,7 @@ enum {
     SAMPLE_JOURNAL_MS = 60 * 1000, /* one sample a minute is kept for history */
     STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
     PRUNE_MS = 60 * 1000,
+    PRUNE_MORE_MS = 1000,         /* thousands of rows a second, where OBJECTS_MAX objects write under two thousand */
     DENIED_RELOAD_MS = 30 * 1000, /* a denied request makes credentials be resolved anew, but not more often */
 };
 

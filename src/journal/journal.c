@@ -524,32 +524,36 @@ static int64_t used_bytes(struct journal *j)
            pragma_number(j, "PRAGMA page_size");
 }
 
-static void prune_with(struct journal *j, enum statement which, int64_t before_ms)
+/* true: there may be more of them. */
+static bool prune_with(struct journal *j, enum statement which, int64_t before_ms)
 {
     sqlite3_stmt *statement = prepared(j, which);
 
     if (!statement)
-        return;
+        return false;
     if (sqlite3_bind_parameter_index(statement, "?1") > 0)
         sqlite3_bind_int64(statement, 1, before_ms);
     sqlite3_bind_int(statement, 2, PRUNE_ROWS);
-    run(j, which);
+    return run(j, which) && sqlite3_changes(j->db) == PRUNE_ROWS;
 }
 
-void journal_prune(struct journal *j, int64_t now_ms)
+bool journal_prune(struct journal *j, int64_t now_ms)
 {
     int64_t before_ms = now_ms - (int64_t)JOURNAL_AGE_MAX_S * 1000;
+    bool more;
 
     if (!j->db || !begin(j))
-        return;
-    prune_with(j, PRUNE_DECISIONS, before_ms);
-    prune_with(j, PRUNE_SAMPLES, before_ms);
+        return false;
+    more = prune_with(j, PRUNE_DECISIONS, before_ms);
+    more |= prune_with(j, PRUNE_SAMPLES, before_ms);
     if (used_bytes(j) > JOURNAL_MAX_BYTES) {
-        prune_with(j, PRUNE_OLDEST_DECISIONS, 0);
-        prune_with(j, PRUNE_OLDEST_SAMPLES, 0);
+        more |= prune_with(j, PRUNE_OLDEST_DECISIONS, 0);
+        more |= prune_with(j, PRUNE_OLDEST_SAMPLES, 0);
     }
-    if (journal_commit(j, NULL))
-        sqlite3_exec(j->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+    if (!journal_commit(j, NULL))
+        return false;
+    sqlite3_exec(j->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+    return more;
 }
 
 /* ------------------------------------------------------------------ reading */

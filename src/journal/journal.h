@@ -38,8 +38,9 @@ void journal_put_state(struct journal *journal, const char *object, uint64_t gen
                        int32_t original_replicas, const void *memory, size_t length);
 void journal_delete_state(struct journal *journal, const char *object);
 bool journal_commit(struct journal *journal, struct error *err); /* nothing to write: true */
-/* Deletes what is older than JOURNAL_AGE_MAX_S or beyond JOURNAL_MAX_BYTES, oldest first. Bounded work per call. */
-void journal_prune(struct journal *journal, int64_t now_ms);
+/* Deletes what is older than JOURNAL_AGE_MAX_S or beyond JOURNAL_MAX_BYTES, oldest first. Bounded work per call; true: call again
+   soon, for there is more. */
+bool journal_prune(struct journal *journal, int64_t now_ms);
 
 /* ---- reading ---- */
 struct journal_state {
