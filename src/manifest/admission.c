@@ -135,11 +135,12 @@ static void check_names(struct reading *r, const struct path *root, const struct
         complain(r, FINDING_ERROR, "name-too-long", &name, "choose a shorter name",
                  "the name has %zu characters; %d are allowed, because it becomes the label scaledobject.keda.sh/name",
                  length, LABEL_VALUE_MAX_BYTES);
-    else if (!named && length + HPA_NAME_PREFIX_BYTES > LABEL_VALUE_MAX_BYTES)
-        complain(r, FINDING_ERROR, "name-too-long", &name,
+    else if (!named && length + HPA_NAME_PREFIX_BYTES > LABEL_VALUE_MAX_BYTES) /* an error where one is made: policy/ */
+        complain(r, FINDING_ADVICE, "name-too-long", &name,
                  "shorten it, or set spec.advanced.horizontalPodAutoscalerConfig.name to a shorter name",
-                 "the autoscaler's name would be keda-hpa-%s, with %zu characters; %d are allowed", o->meta.name,
-                 length + HPA_NAME_PREFIX_BYTES, LABEL_VALUE_MAX_BYTES);
+                 "in hpa mode, and with KEDA, the autoscaler's name would be keda-hpa-%s, with %zu characters; %d are "
+                 "allowed",
+                 o->meta.name, length + HPA_NAME_PREFIX_BYTES, LABEL_VALUE_MAX_BYTES);
     if (named && strlen(o->hpa_name) > LABEL_VALUE_MAX_BYTES)
         complain(r, FINDING_ERROR, "name-too-long", &hpa_name, "choose a shorter name",
                  "the autoscaler's name has %zu characters; %d are allowed", strlen(o->hpa_name),

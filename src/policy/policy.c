@@ -54,6 +54,7 @@ void building_find(struct building *b, enum finding_severity severity, const cha
 
 /* ------------------------------------------------------------------ what ScaledObjects and ScaledJobs share */
 
+enum { LABEL_VALUE_MAX_BYTES = 63 };     /* Kubernetes' */
 enum { POLICY_ROUNDING_BYTES = 4 * 16 }; /* four things, each aligned */
 
 /* One block that fits: thousands of policies are kept. */
@@ -99,6 +100,18 @@ static void set_names(struct policy *p)
 }
 
 /* The policy, or NULL where an error makes it useless. */
+/* A HorizontalPodAutoscaler is made in hpa mode only, and by KEDA; its name becomes a label's value. */
+static void check_autoscaler_name(struct building *b, const struct scaled_object *o)
+{
+    size_t length = strlen("keda-hpa-") + strlen(o->meta.name);
+
+    if (b->strict && !(o->hpa_name && o->hpa_name[0]) && length > LABEL_VALUE_MAX_BYTES)
+        building_find(b, FINDING_ERROR, "name-too-long", &o->meta.place, "metadata.name",
+                      "shorten it, or set spec.advanced.horizontalPodAutoscalerConfig.name to a shorter name",
+                      "the autoscaler's name would be keda-hpa-%s, with %zu characters; %d are allowed", o->meta.name,
+                      length, LABEL_VALUE_MAX_BYTES);
+}
+
 static struct policy *finish(struct building *b)
 {
     struct policy *p = b->policy;
@@ -245,6 +258,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     rules->cpu_initialization_ms = CPU_INITIALIZATION_MS;
     rules->readiness_delay_ms = READINESS_DELAY_MS;
     b.policy->restore_to_original = o->restore_to_original;
+    check_autoscaler_name(&b, o);
     build_triggers(&b, o->has_modifiers, false);
     rules->triggers = b.rules;
     rules->trigger_count = (uint16_t)b.spec_count;

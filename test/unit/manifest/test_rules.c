@@ -45,7 +45,7 @@ static const struct check_row rows[] = {
     {"longest name", NAMED(N63, "  advanced: {horizontalPodAutoscalerConfig: {name: short}}\n"), ""},
     {"name too long for a label", NAMED(N63 "n", "  advanced: {horizontalPodAutoscalerConfig: {name: short}}\n"),
      "error name-too-long metadata.name\n"},
-    {"name too long for its autoscaler", NAMED(N63, ""), "error name-too-long metadata.name\n",
+    {"name too long for its autoscaler", NAMED(N63, ""), "advice name-too-long metadata.name\n",
      "horizontalPodAutoscalerConfig.name"},
     {"name of the autoscaler too long", NAMED("app", "  advanced: {horizontalPodAutoscalerConfig: {name: " N63 "n}}\n"),
      "error name-too-long spec.advanced.horizontalPodAutoscalerConfig.name\n"},
