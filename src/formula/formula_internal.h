@@ -389,34 +389,51 @@ struct extension_slot {
 
 /* ---- methods of times and durations ---- */
 
+/* clang-format off */
 #define METHODS(M)                                                                                                     \
     M(YEAR, "Year", TIME, "", INT)                                                                                     \
     M(DAY, "Day", TIME, "", INT)                                                                                       \
-    M(HOUR, "Hour", TIME, "", INT) M(MINUTE, "Minute", TIME, "", INT) M(SECOND, "Second", TIME, "", INT) M(            \
-        NANOSECOND, "Nanosecond", TIME, "", INT) M(YEAR_DAY, "YearDay", TIME, "", INT) M(UNIX, "Unix", TIME, "", INT)  \
-        M(UNIX_MILLI, "UnixMilli", TIME, "", INT) M(UNIX_MICRO, "UnixMicro", TIME, "", INT)                            \
-            M(UNIX_NANO, "UnixNano", TIME, "", INT) M(WEEKDAY, "Weekday", TIME, "", WEEKDAY) M(                        \
-                MONTH, "Month", TIME, "", MONTH) M(ISO_WEEK, "ISOWeek", TIME, "", INT) M(ADD, "Add", TIME, "d", TIME)  \
-                M(ADD_DATE, "AddDate", TIME, "iii", TIME) M(SUB, "Sub", TIME, "t", DURATION)                           \
-                    M(AFTER, "After", TIME, "t", BOOL) M(BEFORE, "Before", TIME, "t", BOOL)                            \
-                        M(EQUAL, "Equal", TIME, "t",                                                                   \
-                          BOOL) M(COMPARE, "Compare", TIME, "t", INT) M(FORMAT, "Format", TIME, "s", STRING)           \
-                            M(IN, "In", TIME, "z", TIME) M(UTC, "UTC", TIME, "", TIME)                                 \
-                                M(LOCAL, "Local", TIME, "", TIME) M(TRUNCATE, "Truncate", TIME, "d", TIME)             \
-                                    M(ROUND, "Round", TIME, "d", TIME) M(IS_ZERO, "IsZero", TIME, "", BOOL)            \
-                                        M(STRING, "String", TIME, "", STRING) M(HOURS, "Hours", DURATION, "", FLOAT)   \
-                                            M(MINUTES, "Minutes", DURATION, "",                                        \
-                                              FLOAT) M(SECONDS, "Seconds", DURATION, "",                               \
-                                                       FLOAT) M(MILLISECONDS, "Milliseconds", DURATION, "", INT)       \
-                                                M(MICROSECONDS, "Microseconds", DURATION, "",                          \
-                                                  INT) M(NANOSECONDS, "Nanoseconds", DURATION, "", INT)                \
-                                                    M(D_STRING, "String", DURATION, "", STRING)                        \
-                                                        M(D_TRUNCATE, "Truncate", DURATION, "d", DURATION)             \
-                                                            M(D_ROUND, "Round", DURATION, "d", DURATION)               \
-                                                                M(D_ABS, "Abs", DURATION, "", DURATION)                \
-                                                                    M(M_STRING, "String", MONTH, "", STRING)           \
-                                                                        M(W_STRING, "String", WEEKDAY, "", STRING)     \
-                                                                            M(Z_STRING, "String", ZONE, "", STRING)
+    M(HOUR, "Hour", TIME, "", INT)                                                                                     \
+    M(MINUTE, "Minute", TIME, "", INT)                                                                                 \
+    M(SECOND, "Second", TIME, "", INT)                                                                                 \
+    M(NANOSECOND, "Nanosecond", TIME, "", INT)                                                                         \
+    M(YEAR_DAY, "YearDay", TIME, "", INT)                                                                              \
+    M(UNIX, "Unix", TIME, "", INT)                                                                                     \
+    M(UNIX_MILLI, "UnixMilli", TIME, "", INT)                                                                          \
+    M(UNIX_MICRO, "UnixMicro", TIME, "", INT)                                                                          \
+    M(UNIX_NANO, "UnixNano", TIME, "", INT)                                                                            \
+    M(WEEKDAY, "Weekday", TIME, "", WEEKDAY)                                                                           \
+    M(MONTH, "Month", TIME, "", MONTH)                                                                                 \
+    M(ISO_WEEK, "ISOWeek", TIME, "", INT)                                                                              \
+    M(ADD, "Add", TIME, "d", TIME)                                                                                     \
+    M(ADD_DATE, "AddDate", TIME, "iii", TIME)                                                                          \
+    M(SUB, "Sub", TIME, "t", DURATION)                                                                                 \
+    M(AFTER, "After", TIME, "t", BOOL)                                                                                 \
+    M(BEFORE, "Before", TIME, "t", BOOL)                                                                               \
+    M(EQUAL, "Equal", TIME, "t", BOOL)                                                                                 \
+    M(COMPARE, "Compare", TIME, "t", INT)                                                                              \
+    M(FORMAT, "Format", TIME, "s", STRING)                                                                             \
+    M(IN, "In", TIME, "z", TIME)                                                                                       \
+    M(UTC, "UTC", TIME, "", TIME)                                                                                      \
+    M(LOCAL, "Local", TIME, "", TIME)                                                                                  \
+    M(TRUNCATE, "Truncate", TIME, "d", TIME)                                                                           \
+    M(ROUND, "Round", TIME, "d", TIME)                                                                                 \
+    M(IS_ZERO, "IsZero", TIME, "", BOOL)                                                                               \
+    M(STRING, "String", TIME, "", STRING)                                                                              \
+    M(HOURS, "Hours", DURATION, "", FLOAT)                                                                             \
+    M(MINUTES, "Minutes", DURATION, "", FLOAT)                                                                         \
+    M(SECONDS, "Seconds", DURATION, "", FLOAT)                                                                         \
+    M(MILLISECONDS, "Milliseconds", DURATION, "", INT)                                                                 \
+    M(MICROSECONDS, "Microseconds", DURATION, "", INT)                                                                 \
+    M(NANOSECONDS, "Nanoseconds", DURATION, "", INT)                                                                   \
+    M(D_STRING, "String", DURATION, "", STRING)                                                                        \
+    M(D_TRUNCATE, "Truncate", DURATION, "d", DURATION)                                                                 \
+    M(D_ROUND, "Round", DURATION, "d", DURATION)                                                                       \
+    M(D_ABS, "Abs", DURATION, "", DURATION)                                                                            \
+    M(M_STRING, "String", MONTH, "", STRING)                                                                           \
+    M(W_STRING, "String", WEEKDAY, "", STRING)                                                                         \
+    M(Z_STRING, "String", ZONE, "", STRING)
+/* clang-format on */
 
 enum method {
 #define M(id, ...) METHOD_##id,

@@ -16,15 +16,23 @@
 
 #include "sim/serving.h"
 
+/* clang-format off */
 #define SIM_SIGNALS(SIGNAL)                                                                                            \
     SIGNAL(WAITING, "waiting")                                                                                         \
     SIGNAL(RUNNING, "running")                                                                                         \
-    SIGNAL(KV_USAGE, "kv_usage") SIGNAL(KV_USAGE_MAX, "kv_usage_max") SIGNAL(INFLIGHT_TOKENS, "inflight_tokens")       \
-        SIGNAL(REPLICAS, "replicas") SIGNAL(READY_REPLICAS, "ready_replicas")                                          \
-            SIGNAL(PENDING_REPLICAS, "pending_replicas") SIGNAL(TOKENS_PER_MIN, "tokens_per_min")                      \
-                SIGNAL(PROMPT_TOKENS_PER_MIN, "prompt_tokens_per_min")                                                 \
-                    SIGNAL(GENERATED_TOKENS_PER_MIN, "generated_tokens_per_min")                                       \
-                        SIGNAL(REQUESTS_PER_S, "requests_per_s") SIGNAL(TTFT, "ttft") SIGNAL(ITL, "itl")
+    SIGNAL(KV_USAGE, "kv_usage")                                                                                       \
+    SIGNAL(KV_USAGE_MAX, "kv_usage_max")                                                                               \
+    SIGNAL(INFLIGHT_TOKENS, "inflight_tokens")                                                                         \
+    SIGNAL(REPLICAS, "replicas")                                                                                       \
+    SIGNAL(READY_REPLICAS, "ready_replicas")                                                                           \
+    SIGNAL(PENDING_REPLICAS, "pending_replicas")                                                                       \
+    SIGNAL(TOKENS_PER_MIN, "tokens_per_min")                                                                           \
+    SIGNAL(PROMPT_TOKENS_PER_MIN, "prompt_tokens_per_min")                                                             \
+    SIGNAL(GENERATED_TOKENS_PER_MIN, "generated_tokens_per_min")                                                       \
+    SIGNAL(REQUESTS_PER_S, "requests_per_s")                                                                           \
+    SIGNAL(TTFT, "ttft")                                                                                               \
+    SIGNAL(ITL, "itl")
+/* clang-format on */
 
 enum sim_signal {
 #define SIGNAL(id, name) SIM_SIGNAL_##id,

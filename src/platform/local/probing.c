@@ -102,7 +102,7 @@ static void on_failure(struct one_probe *p, const char *why)
     bool was_passed = p->passed;
 
     p->successes = 0;
-    snprintf(g->note, sizeof g->note, "%s probe: %s", p->name, why);
+    snprintf(g->note, sizeof g->note, "%s probe: %.160s", p->name, why);
     if (++p->failures < p->spec->failure_threshold) {
         rearm(p);
         return;
