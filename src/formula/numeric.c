@@ -320,15 +320,16 @@ void numeric_judge(struct node *n)
 /* ---- the code ---- */
 
 /* name, what it does; d, a, b are registers */
+/* clang-format off */
 #define NUMERIC_OPS(O)                                                                                                 \
-    O(RETURN_FLOAT)                                                                                                    \
-    O(RETURN_INT) O(RETURN_BOOL)                                                      /* a */                          \
-        O(JUMP) O(JUMP_NIL) /* a: trigger register */ O(JUMP_TRUE) O(JUMP_FALSE)      /* a */                          \
-        O(JUMP_LT) O(JUMP_LE) O(JUMP_EQ) O(JUMP_NOT_LT) O(JUMP_NOT_LE) O(JUMP_NOT_EQ) /* doubles a, b */               \
-        O(JUMP_INT_LT) O(JUMP_INT_LE) O(JUMP_INT_EQ) O(JUMP_INT_NOT_LT) O(JUMP_INT_NOT_LE) O(JUMP_INT_NOT_EQ) O(MOVE)  \
-            O(ADD) O(SUB) O(MUL) O(DIV) O(POW) O(NEG) O(ABS) O(CEIL) O(FLOOR) O(ROUND) O(MIN) O(MAX)                   \
-                O(MEDIAN) /* of the b doubles from a on, which it sorts */                                             \
-        O(INT_ADD) O(INT_SUB) O(INT_MUL) O(INT_MOD) O(INT_NEG) O(INT_ABS) O(INT_MIN) O(INT_MAX) O(TO_FLOAT) O(TO_INT)
+    O(RETURN_FLOAT) O(RETURN_INT) O(RETURN_BOOL) /* a */                                                               \
+    O(JUMP) O(JUMP_NIL) /* a: trigger register */ O(JUMP_TRUE) O(JUMP_FALSE) /* a */                                   \
+    O(JUMP_LT) O(JUMP_LE) O(JUMP_EQ) O(JUMP_NOT_LT) O(JUMP_NOT_LE) O(JUMP_NOT_EQ) /* doubles a, b */                   \
+    O(JUMP_INT_LT) O(JUMP_INT_LE) O(JUMP_INT_EQ) O(JUMP_INT_NOT_LT) O(JUMP_INT_NOT_LE) O(JUMP_INT_NOT_EQ)              \
+    O(MOVE) O(ADD) O(SUB) O(MUL) O(DIV) O(POW) O(NEG) O(ABS) O(CEIL) O(FLOOR) O(ROUND) O(MIN) O(MAX)                   \
+    O(MEDIAN) /* of the b doubles from a on, which it sorts */                                                         \
+    O(INT_ADD) O(INT_SUB) O(INT_MUL) O(INT_MOD) O(INT_NEG) O(INT_ABS) O(INT_MIN) O(INT_MAX) O(TO_FLOAT) O(TO_INT)
+/* clang-format on */
 
 enum numeric_op {
 #define O(name) NUMERIC_##name,
