@@ -191,7 +191,7 @@ static void plans_are_as_written(void **state)
         enum plan_action actions[8];
         char got[9] = "";
         size_t count = 0;
-        for (; plans[i].replicas[count] != 0; count++)
+        for (; count < 8 && plans[i].replicas[count] != 0; count++)
             replicas[count] = replica_of(plans[i].replicas[count]);
         plan_replicas(replicas, count, plans[i].wanted, plans[i].ordered, actions);
         for (size_t r = 0; r < count; r++)
