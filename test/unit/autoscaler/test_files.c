@@ -36,7 +36,7 @@ static void move(struct folder *f, const char *from, const char *to)
     char old[PATH_MAX], new[PATH_MAX];
 
     snprintf(old, sizeof(old), "%s/%s", f->path, from);
-    snprintf(new, sizeof(new), "%s/%s", f->path, to);
+    snprintf(new, sizeof(new), "%s/%s", f->path, to ? to : "");
     assert_int_equal(to ? rename(old, new) : unlink(old), 0);
 }
 
