@@ -8,7 +8,7 @@
  *     load-generator --object default/chat --ramp 0:1,60:12,120:1 --prompt 400 --generated 100
  *     load-generator --object default/chat --trace examples/traces/AzureLLMInferenceTrace_conv.csv --speed 10
  *
- * The forms of traces are those of src/sim/trace.h. Replicas' addresses come from Weir's API (replicaList[].address), twice a second. A
+ * The forms of traces are those of src/sim/trace.h. Replicas' addresses come from Weir's API (replicas[].address), twice a second. A
  * replica that refuses or breaks off is left alone until the API is asked again, and its request goes to another.
  */
 #include <errno.h>
@@ -314,7 +314,7 @@ static void on_object(void *arg, const struct http_reply *reply)
     object->asked = false;
     for (size_t r = 0; r < load.replica_count; r++)
         load.replicas[r].seen &= load.replicas[r].object != index;
-    json_array_foreach(json_object_get(answer, "replicaList"), i, entry)
+    json_array_foreach(json_object_get(answer, "replicas"), i, entry)
     {
         const char *address = json_string_value(json_object_get(entry, "address"));
 

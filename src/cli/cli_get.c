@@ -32,7 +32,7 @@ static void replicas_of(const json_t *object, char *out, size_t size)
 {
     if (json_object_get(object, "readyReplicas"))
         snprintf(out, size, "%lld/%lld", (long long)json_integer_value(json_object_get(object, "readyReplicas")),
-                 (long long)json_integer_value(json_object_get(object, "replicas")));
+                 (long long)json_integer_value(json_object_get(object, "wantedReplicas")));
     else if (json_object_get(object, "running"))
         snprintf(out, size, "%lld jobs", (long long)json_integer_value(json_object_get(object, "running")));
     else

@@ -86,7 +86,7 @@ static void write_head(struct json *json, const struct object_status *s)
     if (!s->policy->is_job)
         write_target(json, s);
     if (s->decision) {
-        json_put_integer(json, "replicas", s->decision->after);
+        json_put_integer(json, "wantedReplicas", s->decision->after);
         json_put_bool(json, "active", s->decision->active);
         json_put_bool(json, "fallback", s->decision->fallback);
         json_put_bool(json, "paused", s->decision->paused);
@@ -132,7 +132,7 @@ static void write_triggers(struct json *json, const struct object_status *s)
 
 static void write_replicas(struct json *json, const struct object_status *s)
 {
-    json_put_open(json, "replicaList", '[');
+    json_put_open(json, "replicas", '[');
     for (size_t i = 0; i < s->pod_count; i++) {
         const struct pod_view *pod = &s->pods[i];
         char address[ADDRESS_MAX];

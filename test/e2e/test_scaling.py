@@ -156,7 +156,7 @@ def test_observe_mode_never_writes(weir, source):
     source.value = 50
     w.write("app.yaml", manifest(source.url))
     w.start()
-    wait_for(lambda: w.object().get("replicas", 0) > 1)
+    wait_for(lambda: w.object().get("wantedReplicas", 0) > 1)
     time.sleep(1)
     assert w.object()["specReplicas"] == 1
 
