@@ -28,6 +28,7 @@
 
 #include "base/atom.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/tree.h"
 #include "manifest/manifest.h"
@@ -270,6 +271,16 @@ static bool may_take_over(const struct files *files, const struct object *object
     return other && other->batched && !object->mark;
 }
 
+/* There will be no such object, or it stays what another file says. */
+static void refuse(const struct applying *on, const struct object_meta *meta, const char *key, const char *code,
+                   const char *problem)
+{
+    report_add(on->file->report,
+               &(struct finding){.severity = FINDING_ERROR, .code = code, .place = meta->place, .object = key},
+               "metadata.name", NULL, "%s", problem);
+    log_warning("object refused", "object", key, "file", on->file->name, "problem", problem, NULL);
+}
+
 static void apply_object(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,
                          const struct scaled_job *scaled_job)
 {
@@ -285,15 +296,15 @@ static void apply_object(struct applying *on, const struct object_meta *meta, co
         object->file = atom_ref(on->file->name);
     }
     if (object && object->file != on->file->name) {
-        char problem[900];
-
-        snprintf(problem, sizeof(problem), "%s also defines %s, which %s already does; keep one of them",
-                 on->file->name, key, object->file);
-        report_add(on->file->report,
-                   &(struct finding){
-                       .severity = FINDING_ERROR, .code = "duplicate-object", .place = meta->place, .object = key},
-                   "metadata.name", NULL, "%s", problem);
-        log_warning("object defined twice", "object", key, "file", on->file->name, "other", object->file, NULL);
+        refuse(on, meta, key, "duplicate-object",
+               arena_printf(on->arena, "%s also defines %s, which %s already does; keep one of them", on->file->name,
+                            key, object->file));
+        return;
+    }
+    if (!object && map_count(a->objects) >= OBJECTS_MAX) {
+        refuse(on, meta, key, "limit",
+               arena_printf(on->arena, "there are %d objects already (OBJECTS_MAX); give %s to another Weir",
+                            OBJECTS_MAX, key));
         return;
     }
     if (object)
@@ -580,6 +591,7 @@ struct look { /* one look at all paths */
     size_t count, size;
     bool patient;  /* a change waits until the file has come to rest */
     bool restless; /* some did not yet */
+    bool changed;  /* a file did, or went; not only tried again */
 };
 
 static void look_add(struct look *look, struct file *file, bool gone)
@@ -620,6 +632,7 @@ static void look_at_file(struct look *look, const char *name, const struct stat 
     file->missed = false;
     if (file->queued || (!file->unread && same_stamp(&file->read, &now)) || !has_come_to_rest(look, file, &now))
         return;
+    look->changed |= !same_stamp(&file->read, &now);
     file->read = now;
     look_add(look, file, false);
 }
@@ -630,6 +643,7 @@ static void look_misses(struct look *look, struct file *file)
         file->missed = true; /* perhaps it is being replaced */
         look->restless = true;
     } else {
+        look->changed = true;
         look_add(look, file, true);
     }
 }
@@ -637,7 +651,7 @@ static void look_misses(struct look *look, struct file *file)
 /* What they named may be free now. */
 static void look_again_at_losers(struct look *look)
 {
-    if (look->count == 0 && !look->files->again)
+    if (!look->changed && !look->files->again)
         return;
     for (size_t i = 0; i < look->files->count; i++) {
         struct file *file = look->files->list[i];
@@ -831,7 +845,7 @@ void autoscaler_reload(struct autoscaler *a)
 void autoscaler_apply(struct autoscaler *a, const char *name, const char *bytes, size_t length)
 {
     struct file *file = file_find(a->files, name);
-    struct look look = {.files = a->files};
+    struct look look = {.files = a->files, .changed = true};
 
     if (!file && !bytes)
         return;

@@ -60,8 +60,8 @@ enum {
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
     /* ---- the running system ---- */
-    DUE_PER_TURN_MAX = 128, /* objects decided in one turn: a few ms, so that sockets stay quick */
-    OBJECTS_MAX = 100 * 1000,
+    DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
+    OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
     REPLICAS_MAX = 1000 * 1000,                /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,                 /* processes of one target on one machine */
     LOCAL_JOBS_MAX = 1024,                     /* unfinished job processes of one ScaledJob on one machine */
