@@ -278,7 +278,6 @@ static void refuse(const struct applying *on, const struct object_meta *meta, co
     report_add(on->file->report,
                &(struct finding){.severity = FINDING_ERROR, .code = code, .place = meta->place, .object = key},
                "metadata.name", NULL, "%s", problem);
-    log_warning("object refused", "object", key, "file", on->file->name, "problem", problem, NULL);
 }
 
 static void apply_object(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,

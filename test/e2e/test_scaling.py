@@ -189,8 +189,8 @@ def test_journal_explains_later_and_without_a_running_weir(weir, source):
     decisions = json.loads(w.get("/api/v1/objects/default/app/decisions"))["decisions"]
     assert any(d["decision"]["after"] == 3 and d["decision"]["write"] for d in decisions)
     w.stop()
-    after = w.cli("explain", "app")
-    assert after.returncode == 0 and "asks for 3" in after.stdout, after
+    after = w.cli("explain", "app")  # the step to three, or that three will do: whichever was written last
+    assert after.returncode == 0 and "load at 30" in after.stdout, after
 
 
 def test_readiness_and_metrics(weir, source):
