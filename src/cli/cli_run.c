@@ -151,6 +151,9 @@ static bool start(struct running *r, const struct policy_settings *settings, con
     snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
     if (!journal_open(journal, &r->journal, err))
         return false;
+    if (journal_moved_aside(r->journal))
+        log_warning("the journal was damaged: a new one begins, without what the old one knew", "journal", journal,
+                    "old", journal_moved_aside(r->journal), NULL);
     r->engine = trigger_engine_new(r->loop, r->transport, r->platform);
     r->autoscaler =
         autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal}, settings);

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/error.h"
 #include "cli/cli.h"
@@ -38,11 +39,19 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 
 enum ask_result client_get(const char *data_dir, const char *path, struct text *body, struct error *err)
 {
-    CURL *curl = curl_easy_init();
+    CURL *curl;
     char socket[4200], url[PATH_MAX_BYTES + 32];
     long status = 0;
 
     data_dir_socket(data_dir, socket, sizeof(socket));
+    if (strlen(socket) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        error_set(err, ERROR_INVALID,
+                  "no Weir can be running there: the path of a Unix socket has at most %zu characters, and "
+                  "%.200s... has more; use a shorter --data-dir",
+                  sizeof(((struct sockaddr_un *)0)->sun_path) - 1, socket);
+        return ASK_NOT_RUNNING;
+    }
+    curl = curl_easy_init();
     snprintf(url, sizeof(url), "http://weir%s", path);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);

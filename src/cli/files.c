@@ -30,6 +30,7 @@ bool data_dir_make(const char *path, struct error *err)
 {
     char partial[4096];
     size_t length = strlen(path);
+    struct stat status;
 
     if (length == 0 || length >= sizeof(partial))
         return error_set(err, ERROR_INVALID, "'%s' is no path for --data-dir", path);
@@ -42,6 +43,12 @@ bool data_dir_make(const char *path, struct error *err)
             return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be made: %s; choose another with --data-dir",
                              partial, strerror(errno));
     }
+    if (stat(path, &status) == 0 && status.st_uid != geteuid() && status.st_uid != 0)
+        return error_set(
+            err, ERROR_INVALID,
+            "the data dir %s belongs to another user (%u), who could make us signal any process; choose your own "
+            "with --data-dir",
+            path, (unsigned)status.st_uid);
     if (access(path, W_OK | X_OK) != 0)
         return error_set(err, ERROR_INTERNAL, "the data dir %s cannot be written: %s; choose another with --data-dir",
                          path, strerror(errno));

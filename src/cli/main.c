@@ -1,9 +1,12 @@
 /*
  * weir: the commands. Each is one file cli_<name>.c with one struct command; this file only chooses.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -85,8 +88,29 @@ const struct command command_version = {
     .run = run_version,
 };
 
+/* Whoever starts us with a standard descriptor closed would see the journal or a socket get its number, and our messages. What
+   stands there instead cannot be written to, so that a command whose output is lost still fails. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            _exit(EXIT_FOUND);
+}
+
+/* A reader that went away (`weir get | head`) needs no message. */
+static bool print_rest(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (errno != EPIPE)
+        fprintf(stderr, "weir: not all could be printed: %s\n", errno ? strerror(errno) : "standard output failed");
+    return false;
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* `weir get | head` ends quietly through the failing write */
     if (argc < 2) {
         print_overview(stderr);
@@ -94,13 +118,13 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_overview(stdout);
-        return EXIT_FINE;
+        return print_rest() ? EXIT_FINE : EXIT_FOUND;
     }
     if (strcmp(argv[1], "--version") == 0)
         return run_version(&command_version, 1, argv);
     const struct command *command = find_command(argv[1]);
     int status = command ? command->run(command, argc - 1, argv + 1) : unknown_command(argv[1]);
-    if (fflush(stdout) != 0 && status == EXIT_FINE)
+    if (!print_rest() && status == EXIT_FINE)
         status = EXIT_FOUND;
     return status;
 }

@@ -110,7 +110,8 @@ struct known { /* what is stored already and need not be looked up */
 
 struct journal {
     sqlite3 *db;
-    char *path; /* NULL: in memory */
+    char *path;  /* NULL: in memory */
+    char *aside; /* where a ruined one was put; NULL: none was */
     sqlite3_stmt *statements[STATEMENTS];
     struct map *known; /* object name -> struct known */
     bool open, failed; /* a transaction is open; something in it failed */
@@ -182,6 +183,23 @@ static void close_db(struct journal *j)
     forget_all(j);
 }
 
+static const char *remedy_of(int code)
+{
+    switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "; another program holds it: end that one, or choose another with --data-dir";
+    case SQLITE_FULL:
+        return "; free space on that disk, or choose another with --data-dir";
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return "; it must be a file that this user may write, or choose another with --data-dir";
+    default:
+        return "";
+    }
+}
+
 static bool open_db(struct journal *j, struct error *err)
 {
     char *message = NULL;
@@ -194,21 +212,25 @@ static bool open_db(struct journal *j, struct error *err)
             return true;
         }
     }
-    error_set(err, ERROR_INTERNAL, "%s cannot be opened as a journal: %s",
-              j->path ? j->path : ":memory:", message ? message : sqlite3_errmsg(j->db));
+    error_set(err, ERROR_INTERNAL, "%s cannot be opened as a journal: %s%s",
+              j->path ? j->path : ":memory:", message ? message : sqlite3_errmsg(j->db),
+              remedy_of(sqlite3_errcode(j->db)));
     sqlite3_free(message);
     return false;
 }
 
-static void move_aside(const char *path)
+static void move_aside(struct journal *j)
 {
     static const char *const parts[] = {"", "-wal", "-shm"};
+    const char *path = j->path;
     char to[4200], from[4200];
 
     for (int n = 1; n <= ASIDE_MAX; n++) {
         snprintf(to, sizeof(to), "%s.bad-%d", path, n);
         if (access(to, F_OK) == 0 && n < ASIDE_MAX)
             continue;
+        free(j->aside);
+        j->aside = mem_copy(to);
         for (size_t i = 0; i < 3; i++) {
             snprintf(from, sizeof(from), "%s%s", path, parts[i]);
             snprintf(to, sizeof(to), "%s.bad-%d%s", path, n, parts[i]);
@@ -234,7 +256,7 @@ bool journal_open(const char *path, struct journal **out, struct error *err)
 
         close_db(j);
         if (ruined)
-            move_aside(path);
+            move_aside(j);
         if (!ruined || !open_db(j, err)) {
             journal_close(j);
             return false;
@@ -242,6 +264,11 @@ bool journal_open(const char *path, struct journal **out, struct error *err)
     }
     *out = j;
     return true;
+}
+
+const char *journal_moved_aside(const struct journal *j)
+{
+    return j->aside;
 }
 
 void journal_close(struct journal *j)
@@ -256,6 +283,7 @@ void journal_close(struct journal *j)
     forget_all(j);
     map_free(j->known);
     free(j->path);
+    free(j->aside);
     free(j);
 }
 
@@ -472,7 +500,7 @@ const char *journal_checkpoint_due(struct journal *j)
 static bool begin_anew(struct journal *j, struct error *err)
 {
     close_db(j);
-    move_aside(j->path);
+    move_aside(j);
     if (!open_db(j, err))
         close_db(j);
     return j->db != NULL;

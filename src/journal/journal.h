@@ -19,6 +19,8 @@ struct journal;
 
 bool journal_open(const char *path, struct journal **out, struct error *err);
 void journal_close(struct journal *journal);
+/* Where journal_open put what was no journal any more; NULL: it found a good one, or none. */
+const char *journal_moved_aside(const struct journal *journal);
 /* The path when the WAL has grown enough to be folded back (asked after a commit), else NULL; then call journal_checkpoint with a
    copy of it on a worker thread. When nobody does, a commit does it itself, later. */
 const char *journal_checkpoint_due(struct journal *journal);

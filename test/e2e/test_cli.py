@@ -1,5 +1,6 @@
 """Commands: what they print, and how they exit."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -97,3 +98,32 @@ def test_get_of_an_unknown_object(weir, source):
     assert unknown.returncode == 1 and "no object nobody" in unknown.stderr
     assert w.cli("get", "a b/c?d", "-o", "json").returncode == 1
     assert w.cli("get", "-n", "x&y").returncode == 0
+
+
+def test_output_that_is_lost(tmp_path):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        got = subprocess.run([str(WEIR), "triggers"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert got.returncode == 1 and "No space left" in got.stderr
+    closed = subprocess.run(["sh", "-c", 'exec "$0" version >&-', str(WEIR)], stderr=subprocess.PIPE, text=True, check=False)
+    assert closed.returncode == 1 and "not all could be printed" in closed.stderr
+
+
+def test_a_data_dir_that_is_too_deep_for_a_socket(tmp_path):
+    deep = tmp_path / ("d" * 120)
+    for command in (["get"], ["run", "--listen", "none", str(tmp_path)]):
+        got = run(*command, "--data-dir", str(deep))
+        assert got.returncode == 1 and "at most 107 characters" in got.stderr, got
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder away")
+def test_a_data_dir_of_another_user(tmp_path):
+    (tmp_path / "other").mkdir()
+    os.chown(tmp_path / "other", 65534, 65534)
+    got = run("run", "--listen", "none", "--data-dir", str(tmp_path / "other"), str(tmp_path))
+    assert got.returncode == 1 and "belongs to another user (65534)" in got.stderr
+
+
+def test_a_pipe_is_no_file_to_watch(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    got = run("run", "--listen", "none", "--data-dir", str(tmp_path / "d"), str(tmp_path / "pipe.yaml"))
+    assert got.returncode == 2 and "neither a file nor a folder" in got.stderr

@@ -183,6 +183,9 @@ static void a_damaged_journal_is_moved_aside(void **state)
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/journal.db", folder);
+    assert_true(journal_open(path, &journal, &err));
+    assert_null(journal_moved_aside(journal));
+    journal_close(journal);
     FILE *file = fopen(path, "w");
     for (int i = 0; i < 5000; i++)
         fputs("no database ", file);
@@ -191,8 +194,9 @@ static void a_damaged_journal_is_moved_aside(void **state)
     add_sample(journal, 1000, 1);
     assert_true(journal_commit(journal, &err));
     assert_int_equal(samples_since(journal, 0).count, 1);
-    journal_close(journal);
     snprintf(aside, sizeof(aside), "%s.bad-1", path);
+    assert_string_equal(journal_moved_aside(journal), aside);
+    journal_close(journal);
     assert_int_equal(access(aside, R_OK), 0);
     snprintf(command, sizeof(command), "rm -r %s", folder);
     assert_int_equal(system(command), 0);
