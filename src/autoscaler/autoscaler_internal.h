@@ -49,7 +49,7 @@ struct object_trigger {
 
 struct object {
     struct autoscaler *a;
-    const char *key;       /* atom: "ScaledObject/shop/checkout" */
+    const char *key;       /* "ScaledObject/shop/checkout": the map's own copy */
     const char *file;      /* atom */
     struct policy *policy; /* the version in force */
     const char *problem;   /* malloc'ed: why the newest version is not in force; NULL */
@@ -137,7 +137,7 @@ int64_t question_took_ms(const struct question *question);
 struct
     write { /* a change under way to the platform; the object, or the autoscaler itself, may be gone when it is back */
     struct autoscaler *a; /* NULL: gone */
-    const char *key;      /* atom */
+    char *key;
     struct policy *policy;
     struct decision *decision; /* NULL: jobs were created */
     struct write *next;

@@ -24,7 +24,6 @@ static struct object *object_new(struct autoscaler *a, const char *key, const ch
     struct object *object = mem_alloc(sizeof(*object));
 
     object->a = a;
-    object->key = atom_ref(key);
     object->file = atom_ref(file);
     object->heap_index = UINT32_MAX;
     object->original_replicas = -1;
@@ -32,6 +31,7 @@ static struct object *object_new(struct autoscaler *a, const char *key, const ch
     a->first_pending++;
     a->stats.first_decisions_done_at_ms = 0;
     map_put(a->objects, key, object);
+    object->key = map_key(a->objects, key);
     return object;
 }
 
@@ -314,7 +314,6 @@ void object_remove(struct object *object)
     free((char *)object->problem);
     free(object->last);
     free(object->last_job);
-    atom_unref(object->key);
     atom_unref(object->file);
     free(object);
 }

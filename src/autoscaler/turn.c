@@ -282,7 +282,7 @@ struct write *write_begin(struct object *object, const struct decision *decision
     struct write *write = mem_alloc(sizeof(*write));
 
     write->a = a;
-    write->key = atom_again(object->key);
+    write->key = mem_copy(object->key);
     write->policy = policy_ref(object->policy);
     if (decision) {
         write->decision = mem_alloc(sizeof(*decision));
@@ -327,7 +327,7 @@ void write_done(void *arg, const struct error *err)
 
     if (write->a)
         write_finish(write, err);
-    atom_unref(write->key);
+    free(write->key);
     policy_unref(write->policy);
     free(write->decision);
     free(write);

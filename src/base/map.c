@@ -140,6 +140,14 @@ void *map_get(const struct map *map, const char *key)
     return map_get_n(map, key, strlen(key));
 }
 
+const char *map_key(const struct map *map, const char *key)
+{
+    size_t length = strlen(key);
+    const struct entry *e = find(map, key, length, hash_key(map->seed, key, length));
+
+    return e ? e->key : NULL;
+}
+
 void *map_put(struct map *map, const char *key, void *value)
 {
     size_t length = strlen(key);

@@ -21,6 +21,8 @@ struct map *map_new(void);
 void map_free(struct map *map); /* not the values; NULL is fine */
 void *map_get(const struct map *map, const char *key);
 void *map_get_n(const struct map *map, const char *key, size_t length);
+/* The map's own copy of a key that is there, valid until it is removed; NULL: it is not. */
+const char *map_key(const struct map *map, const char *key);
 /* Returns the value replaced, or NULL. value must not be NULL. */
 void *map_put(struct map *map, const char *key, void *value);
 void *map_remove(struct map *map, const char *key);
