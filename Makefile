@@ -3,12 +3,14 @@
 #   make run      build, then the recommended token-latency policy with load: watch replicas follow it
 #   make test     build, then all tests
 #   make build    build/weir, build/weir-shim, build/vectors, build/inference-sim, build/load-generator
-#   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1)
+#   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1); run, build and bench
+#                 need only DEPS=build
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
 #   make install  to PREFIX (default /usr/local), with the man page
 BENCH ?= all
 PREFIX ?= /usr/local
+DEPS ?= build test
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: all build deps run test check bench docs format clean install
@@ -16,20 +18,24 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 all: build
 
 deps:
-	@tools/deps build test
+	@tools/deps $(DEPS)
 
 build/build.ninja:
-	@tools/deps build test
+	@tools/deps build
 	@meson setup build --prefix=$(PREFIX) >build.log 2>&1 || { cat build.log; rm -rf build build.log; exit 1; }
 	@mv build.log build/setup.log
 
 build: build/build.ninja
 	@ninja -C build -j$(JOBS)
 
-run: build
+# Only what it shows is built: the tests take longer than everything else.
+run: build/build.ninja
+	@ninja -C build -j$(JOBS) weir weir-shim inference-sim load-generator
 	@tools/run-example
 
-test: build
+test:
+	@tools/deps build test
+	@$(MAKE) --no-print-directory build
 	@tools/test
 
 check:
@@ -45,8 +51,10 @@ docs: build
 format:
 	@tools/check-format --fix
 
-install: build
-	@meson install -C build
+install: build/build.ninja
+	@meson configure build --prefix=$(PREFIX)
+	@ninja -C build -j$(JOBS) weir weir-shim
+	@meson install -C build --no-rebuild
 
 clean:
 	@rm -rf build build-*

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
-import requests
 from conftest import DEPLOYMENT, free_port, program, scaled_object, wait_for
 
 
@@ -43,8 +43,9 @@ def prometheus(tmp_path):
 
     def ready():
         try:
-            return requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=1).ok
-        except requests.RequestException:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1):
+                return True
+        except OSError:
             return False
 
     server = Server([program("prometheus"), f"--config.file={tmp_path}/prom.yml", f"--storage.tsdb.path={tmp_path}/tsdb",
