@@ -319,7 +319,7 @@ static void a_stop_of_weir_is_no_failure(void **state)
     snprintf(text, sizeof text, "%s", manifest(decided, "    backoffLimit: 0\n"));
     world_apply(w, "/tmp/work.yaml", text);
     create(w, owner, 1);
-    UNTIL(w, strcmp(shape(w, owner), "r") == 0);
+    UNTIL(w, strcmp(shape(w, owner), "r") == 0 && count_of(job_file(w, owner, "log"), "try") == 1);
     world_stop(w, false);
     assert_int_equal(processes_of(w), 0);
     touch(w, "ok");
