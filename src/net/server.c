@@ -8,7 +8,8 @@
  * evhttp of libevent 2.1 neither counts connections nor says when one ends. So we note the descriptor and inode of each new
  * one, and when SERVER_CONNECTIONS_MAX are noted look which still are what they were. If all are, we stop accepting
  * until one is not; newcomers wait in the kernel's queue meanwhile. (Holding a reference to their bufferevents would keep the
- * events of a closed descriptor alive, and its successor would never be heard.)
+ * events of a closed descriptor alive, and its successor would never be heard.) The same when the process has no descriptor left:
+ * the kernel would tell us of the waiting newcomer again at once, and again.
  */
 #include <assert.h>
 #include <errno.h>
@@ -38,8 +39,9 @@
 enum {
     LISTENERS_MAX = 4,
     BACKLOG = 128,
-    SEGMENTS_MAX = 16, /* of a path; the deepest route has 10 */
-    RECOUNT_MS = 100,  /* while full: how often we look whether a connection ended */
+    SEGMENTS_MAX = 16,             /* of a path; the deepest route has 10 */
+    RECOUNT_MS = 100,              /* while full: how often we look whether a connection ended */
+    BODY_KEPT_BYTES = 1024 * 1024, /* of an answer, for the next one */
 };
 
 struct route {
@@ -70,6 +72,8 @@ struct server {
     size_t newcomer_count;
     struct event *note_newcomers;
     bool full;
+    bool starved;        /* the last accept failed, for want of descriptors or memory */
+    struct server *next; /* of those there are */
     struct timer *recount;
     struct arena *arena; /* of the request being answered */
     struct text body;
@@ -85,6 +89,9 @@ struct incoming {
     struct evhttp_request *request;
     const char *query;
 };
+
+/* libevent's callback about a failed accept knows only the evhttp. A process has one server, a test a few; all on one thread. */
+static struct server *servers;
 
 /* ---- connections ---- */
 static bool inode_of(int fd, ino_t *inode)
@@ -113,7 +120,7 @@ static void forget_ended(struct server *server)
 
 static bool is_full(const struct server *server)
 {
-    return server->connection_count + server->newcomer_count >= SERVER_CONNECTIONS_MAX;
+    return server->starved || server->connection_count + server->newcomer_count >= SERVER_CONNECTIONS_MAX;
 }
 
 static void accept_or_wait(struct server *server)
@@ -135,7 +142,21 @@ static void accept_or_wait(struct server *server)
 
 static void on_recount(void *arg)
 {
-    accept_or_wait(arg);
+    struct server *server = arg;
+
+    server->starved = false;
+    accept_or_wait(server);
+}
+
+static void on_accept_failed(struct evconnlistener *listener, void *http)
+{
+    (void)listener;
+    for (struct server *server = servers; server; server = server->next) {
+        if (server->http != http)
+            continue;
+        server->starved = true;
+        accept_or_wait(server);
+    }
 }
 
 /* Runs after the accepting and before any byte of theirs is read, so none can have ended. */
@@ -463,6 +484,10 @@ static void on_request(struct evhttp_request *request, void *arg)
         say_error(&answer, 500, "the answer is larger than 64 MiB (SERVER_ANSWER_MAX_BYTES); ask for less");
     send_answer(request, &answer, strcmp(method, "HEAD") == 0);
     arena_reset(server->arena);
+    if (server->body.capacity > BODY_KEPT_BYTES) {
+        text_done(&server->body);
+        text_init(&server->body, SERVER_ANSWER_MAX_BYTES);
+    }
 }
 
 /* ---- the server ---- */
@@ -488,6 +513,8 @@ bool server_new(struct loop *loop, struct server **out, struct error *err)
                                                  EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
     evhttp_set_bevcb(server->http, on_connection, server);
     evhttp_set_gencb(server->http, on_request, server);
+    server->next = servers;
+    servers = server;
     *out = server;
     return true;
 }
@@ -507,6 +534,12 @@ void server_free(struct server *server)
 {
     if (!server)
         return;
+    for (struct server **link = &servers; *link; link = &(*link)->next) {
+        if (*link == server) {
+            *link = server->next;
+            break;
+        }
+    }
     remove_unix_socket(server);
     evhttp_free(server->http); /* and listeners and connections */
     event_free(server->note_newcomers);
@@ -536,6 +569,7 @@ static bool listen_at(struct server *server, const struct sockaddr *address, soc
         evconnlistener_free(listener);
         return error_set(err, ERROR_INTERNAL, "cannot listen at %.200s: no memory", name);
     }
+    evconnlistener_set_error_cb(listener, on_accept_failed);
     server->listeners[server->listener_count++] = listener;
     return true;
 }

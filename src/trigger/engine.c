@@ -176,6 +176,7 @@ static struct flight *flight_new(struct trigger_engine *engine, struct trigger *
 }
 
 /* Everything back to zero but the buffers. */
+/* What one large answer took is not kept for the next one. */
 static void flight_clear(struct flight *flight)
 {
     struct arena *arena = flight->poll.arena;
@@ -184,8 +185,16 @@ static void flight_clear(struct flight *flight)
     secret_unref(flight->poll.basic);
     memset(flight, 0, sizeof(*flight));
     arena_reset(arena);
+    if (arena_bytes(arena) > FLIGHT_KEPT_BYTES) {
+        arena_free(arena);
+        arena = arena_new(ARENA_USUAL);
+    }
     text_clear(&url);
     text_clear(&received);
+    if (received.capacity > FLIGHT_KEPT_BYTES) {
+        text_done(&received);
+        text_init(&received, STREAM_REPLY_MAX_BYTES);
+    }
     flight->poll.arena = arena;
     flight->poll.url = url;
     flight->poll.received = received;

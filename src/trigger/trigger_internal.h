@@ -164,7 +164,7 @@ struct backoff {             /* a destination that asked us to wait */
     int64_t until_ticks_ms;
 };
 
-enum { ENGINE_BUCKETS_FIRST = 64, BACKOFFS_MAX = 256, FREE_FLIGHTS_MAX = 64 };
+enum { ENGINE_BUCKETS_FIRST = 64, BACKOFFS_MAX = 256, FREE_FLIGHTS_MAX = 64, FLIGHT_KEPT_BYTES = 64 * 1024 };
 
 struct trigger_engine {
     struct loop *loop;

@@ -10,8 +10,11 @@
 #include "helper.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+#include <event2/event.h>
 
 #include "base/arena.h"
 #include "base/limits.h"
@@ -295,6 +298,38 @@ static void connections_are_bounded(void **state)
     assert_true(count_fds() <= before + 2);
 }
 
+static int warnings;
+
+static void count_warnings(int severity, const char *message)
+{
+    (void)message;
+    warnings += severity >= EVENT_LOG_WARN;
+}
+
+/* Without a descriptor left for it a newcomer waits, and libevent does not try, and complain, again and again. */
+static void newcomers_wait_for_a_descriptor(void **state)
+{
+    struct rlimit usual, tight;
+    int client;
+
+    (void)state;
+    client = connect_to_server(NULL);
+    assert_true(client >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    tight = usual;
+    tight.rlim_cur = 3;
+    event_set_log_callback(count_warnings);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    run_for(250);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    event_set_log_callback(NULL);
+    assert_int_equal(warnings, 0);
+    run_for(250);
+    assert_true(string_starts(ask("GET /objects"), "HTTP/1.1 200 OK"));
+    close(client);
+    run_for(50);
+}
+
 static void unix_sockets(void **state)
 {
     char path[64], file[64];
@@ -367,6 +402,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_nobody_should_send, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_kept_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(newcomers_wait_for_a_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses, set_up, tear_down),
     };
