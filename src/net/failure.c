@@ -3,6 +3,7 @@
  * virtual run shows people the very words a real one would. A phase tells where the time went: that is what one needs to know
  * to mend a time-out.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,19 @@ void failure_refused(struct error *err, const char *place)
 {
     error_set(err, ERROR_UNREACHABLE, "%.200s: connection refused; check that the server runs and listens there",
               place);
+}
+
+void failure_connect(struct error *err, const char *place, int number)
+{
+    if (number == ECONNREFUSED)
+        failure_refused(err, place);
+    else if (number == EMFILE || number == ENFILE)
+        error_set(err, ERROR_LIMIT,
+                  "%.200s: cannot connect: %s on our side; raise the limit (ulimit -n), or ask fewer sources", place,
+                  strerror(number));
+    else
+        error_set(err, ERROR_UNREACHABLE, "%.200s: cannot connect: %s; check the address and the network", place,
+                  strerror(number));
 }
 
 void failure_egress(struct error *err, const char *place, const char *why)

@@ -252,6 +252,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
                        &slot->egress_refusal))
         return CURL_SOCKET_BAD;
     fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    slot->no_socket = fd < 0 ? errno : 0;
     if (fd < 0)
         return CURL_SOCKET_BAD;
     wanted_write = take_over(client, fd);
@@ -588,6 +589,7 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
     slot->exchange = exchange;
     slot->head_overflows = slot->body_overflows = slot->tls_began = false;
     slot->egress_refusal = NULL;
+    slot->no_socket = 0;
     slot->why[0] = 0;
     text_clear(&slot->head);
     text_clear(&slot->body);

@@ -35,11 +35,10 @@ static void explain_connect(const struct http_slot *slot, struct error *err)
     curl_easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &number);
     if (slot->egress_refusal)
         failure_egress(err, place, slot->egress_refusal);
-    else if (number == ECONNREFUSED || number == 0)
-        failure_refused(err, place);
+    else if (slot->no_socket)
+        failure_connect(err, place, slot->no_socket);
     else
-        error_set(err, ERROR_UNREACHABLE, "%.200s: cannot connect: %s; check the address and the network", place,
-                  strerror((int)number));
+        failure_connect(err, place, number ? (int)number : ECONNREFUSED);
 }
 
 /* A bound of ours, whatever the library made of our refusal to take more. */

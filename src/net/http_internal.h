@@ -51,6 +51,7 @@ struct http_slot {
     size_t headers_room;
     bool head_overflows, body_overflows, tls_began;
     const char *egress_refusal; /* static text */
+    int no_socket;              /* why the last attempt could not even make one; 0: it could */
     char why[CURL_ERROR_SIZE];
 };
 

@@ -286,11 +286,8 @@ static void carry(struct stream *stream)
 
 static void explain_connect(struct stream *stream, int number)
 {
-    if (number == ECONNREFUSED || (stream->request.host[0] == '/' && number == ENOENT))
-        failure_refused(&stream->failure, stream->place);
-    else
-        error_set(&stream->failure, ERROR_UNREACHABLE, "%.200s: cannot connect: %s; check the address and the network",
-                  stream->place, strerror(number));
+    failure_connect(&stream->failure, stream->place,
+                    stream->request.host[0] == '/' && number == ENOENT ? ECONNREFUSED : number);
 }
 
 static void on_connected(evutil_socket_t fd, short what, void *arg)

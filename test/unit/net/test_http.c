@@ -8,6 +8,8 @@
 
 #include "helper.h"
 
+#include <sys/resource.h>
+
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/secret.h"
@@ -425,6 +427,25 @@ static void connections_that_fail(void **state)
                         "no-such-host.invalid:80: the name cannot be resolved; check the name and the DNS server");
 }
 
+/* What is our own fault does not look like the server's. */
+static void too_few_descriptors(void **state)
+{
+    struct rlimit usual, tight;
+    struct result result;
+
+    (void)state;
+    raw_start(&raw, serve_nothing, NULL);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    tight = usual;
+    tight.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    result = get(at_raw("/"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_int_equal(result.error.kind, ERROR_LIMIT);
+    assert_non_null(strstr(result.error.text, "Too many open files on our side; raise the limit (ulimit -n)"));
+    raw_stop(&raw);
+}
+
 /* "localhost" is ::1 and 127.0.0.1, and only the latter listens; silent sockets and refused ones leave nothing behind. */
 static void names_with_two_addresses(void **state)
 {
@@ -777,6 +798,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_must_not_go_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_say_what_happened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_that_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_few_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_with_two_addresses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_closed_meanwhile_is_replaced, set_up, tear_down),
