@@ -64,6 +64,8 @@ static enum poll_next take_node(const struct metrics_api *c, struct poll *poll, 
         return poll_value(poll, value);
     if (!node)
         return poll_fail(poll, ERROR_NONSENSE, "the answer has nothing at %.100s", c->location);
+    if (node->type == TREE_NUMBER)
+        return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to a number too large to count with", c->location);
     if (node->type != TREE_STRING)
         return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to %s, not to a number", c->location,
                          tree_type_name(node->type));
