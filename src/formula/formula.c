@@ -294,6 +294,8 @@ static void run_general(const struct formula *f, const struct formula_env *env, 
         program_execute(again ? again : f->program, run, result);
     else
         result->value = (struct formula_value){.type = FORMULA_FAILED};
+    if (run->memory == fresh)
+        run->memory = NULL;
     program_free(again);
     free(names);
 }

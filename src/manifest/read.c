@@ -359,8 +359,8 @@ static void parse_where(const char *where, int *line, int *column)
         before--;
     if (before == where)
         return;
-    *line = atoi(before);
-    *column = atoi(last + 1);
+    *line = (int)strtol(before, NULL, 10);
+    *column = (int)strtol(last + 1, NULL, 10);
 }
 
 static const char *line_start(const char *bytes, size_t length, int line)

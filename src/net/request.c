@@ -270,10 +270,10 @@ static void unescape(char *text)
     char *to = text;
 
     for (const char *from = text; *from; to++) {
-        unsigned value;
+        if (*from == '%' && strspn(from + 1, "0123456789abcdefABCDEF") >= 2) {
+            const char digits[] = {from[1], from[2], 0};
 
-        if (*from == '%' && strspn(from + 1, "0123456789abcdefABCDEF") >= 2 && sscanf(from + 1, "%2x", &value) == 1) {
-            *to = (char)value;
+            *to = (char)strtoul(digits, NULL, 16);
             from += 3;
         } else {
             *to = *from++;
