@@ -41,10 +41,11 @@ static void view_ready(struct object_status *out, const struct decision *decisio
     bool error = decision ? decision->error : out->job_decision && out->job_decision->error;
     bool active = decision ? decision->active : out->job_decision && out->job_decision->active;
     bool job = out->policy && out->policy->is_job;
+    bool no_target = out->policy && !job && !out->target.known && out->target.error.kind != ERROR_NONE;
 
     out->ready = "True";
     out->ready_reason = job ? "ScaledJobReady" : "ScaledObjectReady";
-    if (out->problem) {
+    if (out->problem || no_target) {
         out->ready = "False";
         out->ready_reason = job ? "ScaledJobCheckFailed" : "ScaledObjectCheckFailed";
     } else if (error) {

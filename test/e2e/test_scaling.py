@@ -3,7 +3,7 @@ import json
 import os
 import time
 
-from conftest import Source, manifest, wait_for
+from conftest import Source, manifest, scaled_object, wait_for
 
 FALLBACK = "  fallback: {failureThreshold: 2, replicas: 3}\n"
 
@@ -208,3 +208,33 @@ def test_readiness_and_metrics(weir, source):
     assert f"keda_scaler_detail_errors_total{{{labels}}} 0" in metrics
     assert 'keda_internal_scale_loop_latency_seconds{namespace="default",type="scaledobject",resource="app"}' in metrics
     assert "<html" in w.get("/") and "default/app" in w.get("/")
+
+
+def test_a_target_that_is_missing_is_not_ready(weir, source):
+    w = weir()
+    source.value = 20
+    w.write("app.yaml", scaled_object(source.url))
+    w.start()
+    wait_for(lambda: w.object().get("ready") == "False")
+    assert w.object()["readyReason"] == "ScaledObjectCheckFailed" and "in no manifest" in w.object()["targetError"]
+    w.write("app.yaml", manifest(source.url))
+    w.wait_ready(2)
+    assert w.object()["ready"] == "True"
+
+
+def test_files_that_are_renamed_or_written_slowly_cost_no_replica(weir, source):
+    w = weir()
+    source.value = 20
+    w.write("app.yaml", manifest(source.url))
+    w.start()
+    w.wait_ready(2)
+    pids = w.pids()
+    (w.manifests / "app.yaml").rename(w.manifests / "renamed.yaml")
+    wait_for(lambda: w.object().get("file", "").endswith("renamed.yaml"))
+    with open(w.manifests / "renamed.yaml", "w", encoding="utf-8") as slow:
+        for line in manifest(source.url).splitlines(keepends=True):
+            slow.write(line)
+            slow.flush()
+            time.sleep(0.05)
+    time.sleep(2)
+    assert w.pids() == pids
