@@ -447,7 +447,7 @@ void *poll_memory(struct poll *poll)
 
 const char *poll_namespace(const struct poll *poll)
 {
-    return flight_of((struct poll *)(uintptr_t)poll)->trigger->ns;
+    return flight_of((struct poll *)poll)->trigger->ns;
 }
 
 bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
