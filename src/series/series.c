@@ -154,6 +154,7 @@ static size_t merge_neighbours(struct series *series, int64_t gap_ms, size_t eno
 
 static void thin(struct series *series)
 {
+    assert(series->samples_max > 0);
     int64_t gap_ms = series->span_ms / (int64_t)series->samples_max * 2;
     size_t enough = series->samples_max / 4;
 

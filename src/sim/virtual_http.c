@@ -161,6 +161,7 @@ static char *put(char **place, const char *bytes, size_t length)
 {
     char *copy = *place;
 
+    assert(bytes || length == 0);
     if (length)
         memcpy(copy, bytes, length);
     copy[length] = 0;

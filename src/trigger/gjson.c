@@ -151,7 +151,7 @@ static const struct tree *element(const struct tree *list, const char *digits, s
 {
     if (length == 0 || length > 9 || strspn(digits, "0123456789") < length)
         return NULL;
-    return tree_index(list, (size_t)atol(digits));
+    return tree_index(list, strtoul(digits, NULL, 10));
 }
 
 /* ------------------------------------------------------------------ conditions */

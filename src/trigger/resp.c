@@ -92,7 +92,7 @@ static enum resp_progress read_list(struct reader *r, struct resp *out, int64_t 
 
         if (progress != RESP_DONE)
             return progress;
-        if (r->arena) {
+        if (item != &unkept) {
             *link = item;
             link = &item->next;
         }

@@ -5,6 +5,7 @@
  */
 #include "trigger/xmlpath.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -299,6 +300,8 @@ bool xmlpath_get(const char *body, size_t length, const char *path, struct arena
 {
     struct reader r = {.s = body, .end = body + length, .arena = arena, .err = err};
     bool good = read_document(&r);
+
+    assert(!good || r.root);
     const struct element *found = good ? follow(r.root, path) : NULL;
 
     if (good && !found)

@@ -8,6 +8,7 @@
  * No replica, the first look at a counter, an empty window: missing. Some replicas fail: the others count, and the sample says
  * how many. More than half fail: failed.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,7 @@ static bool check_port(struct inference *c, struct trigger_check *check)
     if (!c->port_text)
         return true;
     if (strspn(c->port_text, "0123456789") == strlen(c->port_text) && strlen(c->port_text) < 6)
-        c->port = atoi(c->port_text);
+        c->port = (int)strtol(c->port_text, NULL, 10);
     if (c->port < 1 || c->port > 65535)
         return check_error(check, "port", "write its number, such as \"8000\"",
                            "port: \"%.40s\" is no port's number; names of ports are not known here", c->port_text);
@@ -109,7 +110,7 @@ static bool check_aggregate(struct inference *c, struct trigger_check *check)
             c->aggregate = (enum aggregate)i;
     if (word[0] == 'p' && strlen(word) == 3 && strspn(word + 1, "0123456789") == 2) {
         c->aggregate = AGGREGATE_QUANTILE;
-        c->aggregate_quantile = atoi(word + 1) / 100.0;
+        c->aggregate_quantile = (double)strtol(word + 1, NULL, 10) / 100;
     }
     if (c->aggregate == AGGREGATE_DEFAULT || (c->aggregate == AGGREGATE_QUANTILE && c->aggregate_quantile < 0.5))
         return check_error(check, "aggregate", "write sum, avg, max, min, or p50 to p99",
@@ -326,7 +327,7 @@ static enum poll_next finish_histograms(const struct inference *c, struct poll *
     double limits[PAGE_SERIES_MAX] = {(double)(c->ttft_ms > 0 ? c->ttft_ms : c->itl_ms) / 1000,
                                       (double)c->itl_ms / 1000};
     double share = 1;
-    size_t count;
+    size_t count = 0;
 
     window_histograms_done(window, poll_now_ms(poll));
     window_prune(window, poll_now_ms(poll));
@@ -434,9 +435,13 @@ static bool find_pods(const struct inference *c, struct poll *poll, struct error
                     : !poll_target_pods(poll, &all, &count, err))
         return false;
     scrape->replicas = arena_array(poll_arena(poll), count + 1, sizeof(*scrape->replicas));
-    for (size_t i = 0; i < count; i++)
-        if (!add_pod(c, poll, selected ? selected[i] : &all[i], err))
+    for (size_t i = 0; i < count; i++) {
+        const struct pod_view *pod = selected ? selected[i] : &all[i];
+
+        assert(pod);
+        if (!add_pod(c, poll, pod, err))
             return false;
+    }
     return true;
 }
 

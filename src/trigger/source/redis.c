@@ -111,6 +111,14 @@ static bool check_tls(struct redis *c, struct trigger_check *check)
     return true;
 }
 
+/* 0: none, or out of range. */
+static int port_of(const char *digits)
+{
+    long port = strtol(digits, NULL, 10);
+
+    return port > 0 && port <= 65535 ? (int)port : 0;
+}
+
 /* "host:port" or "[v6]:port"; without a port 6379. */
 static void split_address(struct redis *c, struct arena *arena, const char *address)
 {
@@ -118,10 +126,10 @@ static void split_address(struct redis *c, struct arena *arena, const char *addr
 
     if (bracket) {
         c->host = arena_copy_bytes(arena, address + 1, (size_t)(bracket - address - 1));
-        c->port = bracket[1] == ':' ? atoi(bracket + 2) : 6379;
+        c->port = bracket[1] == ':' ? port_of(bracket + 2) : 6379;
     } else {
         c->host = colon ? arena_copy_bytes(arena, address, (size_t)(colon - address)) : arena_copy(arena, address);
-        c->port = colon ? atoi(colon + 1) : 6379;
+        c->port = colon ? port_of(colon + 1) : 6379;
     }
 }
 
@@ -137,7 +145,7 @@ static bool check_address(struct redis *c, struct trigger_check *check)
         split_address(c, check_arena(check), address);
     else if (!c->addresses && pairs > 0 && *c->hosts->items[0]) {
         c->host = arena_copy(check_arena(check), c->hosts->items[0]);
-        c->port = atoi(c->ports->items[0]);
+        c->port = port_of(c->ports->items[0]);
     } else if (check_unknown(check, "address") || check_unknown(check, "host") || check_unknown(check, "port"))
         return true;
     else
@@ -414,7 +422,7 @@ static enum poll_next on_info(const void *config, struct poll *poll, const struc
 
     if (answer->type != RESP_TEXT)
         return refused(poll, answer);
-    if (!line || atoi(line + strlen("redis_version:")) < 7)
+    if (!line || strtol(line + strlen("redis_version:"), NULL, 10) < 7)
         return poll_fail(poll, ERROR_NONSENSE, "lagCount needs Redis 7: this one says %.30s",
                          line ? line : "no redis_version");
     return say(poll, on_groups, "XINFO", "GROUPS", c->stream);
