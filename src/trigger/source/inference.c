@@ -329,6 +329,7 @@ static enum poll_next finish_histograms(const struct inference *c, struct poll *
     double share = 1;
     size_t count = 0;
 
+    assert(scrape->series <= PAGE_SERIES_MAX);
     window_histograms_done(window, poll_now_ms(poll));
     window_prune(window, poll_now_ms(poll));
     for (size_t s = 0; s < scrape->series; s++) {
