@@ -349,7 +349,7 @@ static const struct tree *walk_list(const struct tree *list, const char *path, c
         return *end == '.' ? each(list, end + 1, arena, depth)
                : *end      ? walk(make_count(arena, list->count), end + 1, arena, depth + 1)
                            : make_count(arena, list->count);
-    if (path[0] == '#' && end - path > 2)
+    if (path[0] == '#' && (path[1] == '(' || path[1] == '[')) /* closed, or there would be no end */
         return query(list, path, end, arena, depth);
     item = element(list, path, (size_t)(end - path));
     return item && *end ? walk(item, end + 1, arena, depth + 1) : item;
