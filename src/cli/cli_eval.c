@@ -120,7 +120,7 @@ static int evaluate(const struct formula *formula, struct values *values, const 
     if (result.value.type == FORMULA_FAILED)
         status = print_error(&result.error, source);
     else if (!trace)
-        printf("%s\n", repr.bytes);
+        printf("%s%s\n", repr.bytes, repr.overflowed ? " ... (cut: too long to print)" : "");
     text_done(&repr);
     free(memory);
     return status;

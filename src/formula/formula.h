@@ -158,7 +158,8 @@ struct formula_env {
 };
 
 void formula_eval(const struct formula *formula, const struct formula_env *env, struct formula_result *result);
-/* How `string()` would print the result, e.g. "[1 2]": evaluates with boxed values; for `weir eval` and the vectors. */
+/* How `string()` would print the result, e.g. "[1 2]": evaluates with boxed values; for `weir eval` and the vectors.
+   What is too long to print is cut, and repr->overflowed says so; the result is the same. */
 void formula_eval_repr(const struct formula *formula, const struct formula_env *env, struct formula_result *result,
                        struct text *repr);
 /* A result that is NaN or infinite becomes FORMULA_FAILED with the innermost sub-expression that made it:

@@ -631,8 +631,8 @@ void program_execute(const struct program *program, struct program_run *run, str
     } else {
         describe(&value, &result->value);
         snprintf(result->other_type, sizeof(result->other_type), "%s", value_type_name(&value));
-        if (run->repr && !value_print(&vm, &value, run->repr) && vm.fault != FAULT_NONE)
-            report(&vm, result);
+        if (run->repr && !value_print(&vm, &value, run->repr)) /* too long to show: no fault of the formula */
+            run->repr->overflowed = true;
     }
     if (stack != usual_stack)
         free(stack);
