@@ -14,6 +14,7 @@
 
 struct error;
 struct loop;
+struct secret;
 struct server;
 struct text;
 
@@ -37,6 +38,23 @@ const char *server_header(const struct server_request *request, const char *name
 
 typedef void server_handler(void *arg, const struct server_request *request, struct server_answer *answer);
 
+/* An answer that must wait for somebody else (an access review). The handler calls server_defer, copies what it needs of the request
+   (which ends with the handler) and returns; its own answer is ignored. Later, exactly once, server_complete: also after the client
+   has gone (it does nothing then). server_free completes what is pending by closing it; a handle is dead afterwards. */
+struct server_pending;
+struct server_pending *server_defer(const struct server_request *request);
+void server_complete(struct server_pending *pending, const struct server_answer *answer);
+
+/* Who is at the other end of a TLS connection. */
+struct server_peer {
+    bool encrypted;
+    int verified_by;         /* which of server_tls.client_cas its certificate chains to; -1: no certificate, or none of them */
+    const char *common_name; /* of a verified certificate; valid during the handler */
+    const char *const *organizations;
+    size_t organization_count;
+};
+void server_peer(const struct server_request *request, struct server_peer *out);
+
 bool server_new(struct loop *real, struct server **out, struct error *err);
 void server_free(struct server *server);
 /* pattern: "/api/v1/objects/@/@" with an @ for each variable segment. Unknown paths get 404, known ones with another method 405. */
@@ -46,5 +64,19 @@ bool server_listen_tcp(struct server *server, const char *address, struct error 
 bool server_listen_unix(struct server *server, const char *path,
                         struct error *err); /* mode 0600; a stale socket is replaced */
 const char *server_address(const struct server *server);
+
+/* TLS for listeners of server_listen_tls. May be called again at any time (rotation): new connections use it, old ones go on.
+   A certificate of a client is asked for and never required: the handler decides by server_peer. NULL entries: no such CA. */
+enum { SERVER_CLIENT_CAS = 2 };
+struct server_tls {
+    const char *certificate_pem;              /* with its chain */
+    const struct secret *key_pem;
+    const char *client_cas[SERVER_CLIENT_CAS]; /* bundles of PEM */
+    const char *min_version;                   /* "TLS12", "TLS13"; NULL: TLS13 */
+};
+bool server_set_tls(struct server *server, const struct server_tls *tls, struct error *err);
+bool server_listen_tls(struct server *server, const char *address, struct error *err); /* after server_set_tls */
+/* The address of the n-th listener on TCP, in the order in which they were opened; NULL: there are not so many. */
+const char *server_address_at(const struct server *server, size_t n);
 
 #endif

@@ -52,6 +52,13 @@ struct http_request {   /* everything is copied or referenced by transport_http 
     size_t body_max_bytes; /* of the answer; 0: HTTP_BODY_MAX_BYTES */
     bool http2;            /* gRPC */
     bool no_redirects;     /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
+    /* For answers without end (a watch): the body of a 2xx answer is handed over as it comes, decoded, and reply.body stays empty.
+       false: the exchange completes as failed with ERROR_INVALID. Bodies of other answers are collected as usual. arg is that of
+       done. May cancel the exchange. timeout_ms counts until the head of the answer is there (0: HTTP_TIMEOUT_MS). */
+    bool (*on_body)(void *arg, const char *bytes, size_t length);
+    int64_t idle_timeout_ms; /* with on_body: so long without a byte ends it as failed; 0: none */
+    /* Not one of the polls that the bounds count and make wait: the caller bounds itself (the Kubernetes API). */
+    bool uncounted;
 };
 struct http_reply {     /* valid during the callback only */
     bool failed;        /* no answer: see error; the rest is empty */

@@ -1,5 +1,6 @@
 /*
- * platform: the seam to the place where replicas live. local/ (processes on this machine), kubernetes/ (later), sim/ (virtual).
+ * platform: the seam to the place where replicas live. local/ (processes on this machine), kubernetes/ (a cluster),
+ * sim/ (virtual).
  *
  * Reads answer at once from what the platform last saw; whoever asked is told by a callback when it changes. Writes are
  * asynchronous and complete exactly once. Callbacks only mark things due. Loop thread only.
@@ -22,6 +23,7 @@ struct report;
 struct secret;
 struct selector;
 struct text;
+struct tree;
 
 struct pod_view {     /* one replica (or job process); borrowed, valid until the next turn */
     const char *name; /* "server-0" */
@@ -43,6 +45,8 @@ struct target_view {
     bool known; /* the scale could be read; else see error */
     struct error error;
     int32_t replicas, status_replicas, ready_replicas;
+    /* In a cluster; else NULL. What the target is, as discovery says: "apps", "v1", "Deployment", "deployments". */
+    const char *group, *version, *kind, *resource;
 };
 
 struct target; /* one scale target that somebody watches */
@@ -62,6 +66,36 @@ struct job_view {
 struct job_owner; /* one ScaledJob */
 
 enum lookup { LOOKUP_FOUND, LOOKUP_ABSENT, LOOKUP_PENDING /* ask again when told */, LOOKUP_DENIED };
+
+/* ---- what is asked for, where the platform says it (a cluster); elsewhere files do ---- */
+enum resource_kind {
+    RESOURCE_TRIGGER_AUTH,
+    RESOURCE_CLUSTER_TRIGGER_AUTH, /* ns "" */
+    RESOURCE_SCALED_OBJECT,
+    RESOURCE_SCALED_JOB,
+    RESOURCE_KINDS,
+};
+enum resource_end {
+    RESOURCE_STAYS,
+    RESOURCE_DELETED, /* it is gone, or is being deleted and waits for our finalizer */
+    RESOURCE_MOVED,   /* another Weir has it from now on, or this one is no longer the leader: forget it, touch nothing */
+};
+struct resource_view { /* borrowed, valid during the call */
+    enum resource_kind kind;
+    const char *ns, *name, *uid;
+    int64_t generation;      /* metadata.generation */
+    int64_t created_at_ms;   /* metadata.creationTimestamp */
+    bool deleting;           /* has a deletionTimestamp: whoever has a finalizer in it must let go */
+    const struct tree *tree; /* the whole object as the API gave it; NULL when it is gone */
+};
+/* Told for each that this Weir is responsible for, and at each change of anything but its status. In an order in which what others
+   refer to comes first. ended: see above; then only kind, ns and name are set, and tree if it is being deleted. */
+typedef void resource_changed(void *arg, const struct resource_view *resource, enum resource_end ended);
+
+struct hpa_view { /* a HorizontalPodAutoscaler as it is */
+    bool exists;
+    const char *scaling_active, *reason, *message; /* its condition ScalingActive; NULL: it has none */
+};
 
 struct platform_ops {
     const char *name;   /* "local" */
@@ -98,6 +132,27 @@ struct platform_ops {
                               struct secret **out);
     /* Told whenever a Secret or ConfigMap that somebody asked for changes. */
     void (*on_data_change)(struct platform *, void (*changed)(void *arg, const char *ns, const char *name), void *arg);
+
+    /* ---- objects in a cluster (all NULL elsewhere) ---- */
+    /* From now on, until platform free. `synced` is called whenever all that there is was told (first at the start). */
+    void (*resources_watch)(struct platform *, resource_changed *changed, void (*synced)(void *arg), void *arg);
+    /* Tells the resource again as it is now in the cluster (it is read anew: nothing is kept of it), by resource_changed. */
+    void (*resource_again)(struct platform *, enum resource_kind kind, const char *ns, const char *name);
+    /* Merges into the status, soon; patches of one object that have not gone out yet become one (RFC 7396). Nothing is sent where
+       the status is so already. Lost when the object is gone or moved. */
+    void (*status_merge)(struct platform *, enum resource_kind kind, const char *ns, const char *name,
+                         const char *patch_json, size_t length);
+    /* Merges into the object itself: finalizers, the label that KEDA sets. */
+    void (*resource_merge)(struct platform *, enum resource_kind kind, const char *ns, const char *name,
+                           const char *patch_json, size_t length, platform_done *done, void *arg);
+    /* May what was decided for this object be written now? false: this Weir is not (or not certainly) the one who writes. */
+    bool (*may_write)(struct platform *, const char *ns, const char *name);
+    /* HorizontalPodAutoscalers of hpa mode. json: all of it, as it should be; it is created, taken over or replaced where it
+       differs (keda-operator/02 5.3). */
+    void (*hpa_put)(struct platform *, const char *ns, const char *name, const char *json, size_t length,
+                    platform_done *done, void *arg);
+    void (*hpa_delete)(struct platform *, const char *ns, const char *name, platform_done *done, void *arg);
+    enum lookup (*hpa_view)(struct platform *, const char *ns, const char *name, struct hpa_view *out);
 
     /* ---- events ---- */
     void (*event)(struct platform *, const char *ns, const char *kind, const char *name, bool warning,
