@@ -50,6 +50,8 @@ void autoscaler_abandon(struct autoscaler *a);
 /* Files, or folders of *.yaml, *.yml and *.json files (not their sub-folders). Reads them now and looks for changes from
    then on. false: a path cannot be opened. Findings of bad manifests are logged and shown, not an error here. */
 bool autoscaler_watch_paths(struct autoscaler *a, const char *const *paths, size_t count, struct error *err);
+/* What the platform itself has been asked for (platform_ops.resources_watch), from now on. */
+void autoscaler_watch_cluster(struct autoscaler *a);
 /* Looks for changes now (SIGHUP, tests). */
 void autoscaler_reload(struct autoscaler *a);
 /* What a file says from now on; bytes NULL: the file is gone. For paths above, simulation and tests. */

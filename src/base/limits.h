@@ -62,6 +62,7 @@ enum {
     /* ---- the running system ---- */
     DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
     OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
+    NAMESPACES_MAX = 256, /* named one by one; each costs some watches: above that, watch all */
     REPLICAS_MAX = 1000 * 1000,                /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,                 /* processes of one target on one machine */
     LOCAL_JOBS_MAX = 1024,                     /* unfinished job processes of one ScaledJob on one machine */

@@ -24,6 +24,13 @@ static void serve_readiness(void *arg, const struct server_request *request, str
     text_printf(answer->body, "%s\n", why);
 }
 
+void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler)
+{
+    server_route(server, "GET", "/healthz", serve_health, autoscaler);
+    server_route(server, "GET", "/readyz", serve_readiness, autoscaler);
+    server_route(server, "GET", "/metrics", serve_metrics, autoscaler);
+}
+
 void serve_routes(struct server *server, struct autoscaler *autoscaler)
 {
     static const struct {

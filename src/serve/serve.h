@@ -21,5 +21,7 @@ struct text;
 
 /* Registers all routes; server and autoscaler must outlive each other's callbacks: free the server first. */
 void serve_routes(struct server *server, struct autoscaler *autoscaler);
+/* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
+void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
 
 #endif
