@@ -95,6 +95,8 @@ typedef void resource_changed(void *arg, const struct resource_view *resource, e
 struct hpa_view { /* a HorizontalPodAutoscaler as it is */
     bool exists;
     const char *scaling_active, *reason, *message; /* its condition ScalingActive; NULL: it has none */
+    const char *owner_uid; /* of its controller (an ownerReference with controller: true); NULL: it has none */
+    bool differs;          /* its spec, labels or annotations are not what hpa_put asked for last: somebody changed them */
 };
 
 struct platform_ops {
