@@ -62,7 +62,7 @@ enum {
     /* ---- the running system ---- */
     DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
     OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
-    NAMESPACES_MAX = 256, /* named one by one; each costs some watches: above that, watch all */
+    NAMESPACES_MAX = 256,                      /* named one by one; each costs some watches: above that, watch all */
     REPLICAS_MAX = 1000 * 1000,                /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,                 /* processes of one target on one machine */
     LOCAL_JOBS_MAX = 1024,                     /* unfinished job processes of one ScaledJob on one machine */
@@ -76,6 +76,15 @@ enum {
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
     JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
     LOG_LINE_MAX_BYTES = 16 * 1024,
+    /* ---- what is written into a cluster ---- */
+    KUBE_PATCH_MAX_BYTES = 1024 * 1024, /* of one object that waits to be written: etcd's bound is 1.5 MiB */
+    KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
+    KUBE_EVENTS_MAX = 4,                /* under way at once: events are the least important that is written */
+    KUBE_EVENTS_QUEUED_MAX = 4096,      /* half a minute of a start with many objects; what comes on top is dropped */
+    KUBE_EVENT_SERIES_MAX = 8192,       /* kept to recognize what was said before: some 200 bytes each */
+    KUBE_EVENT_NOTE_MAX_BYTES = 1023,   /* the API's bound is 1 kB */
+    KUBE_DATA_WATCHES_MAX = 256, /* Secrets and ConfigMaps watched, a connection each; those on top are asked for */
+    KUBE_DATA_VALUES_MAX_BYTES = 4 * 1024 * 1024, /* of one Secret or ConfigMap; etcd's bound is 1.5 MiB */
     /* ---- the serving model ---- */
     SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
 };
