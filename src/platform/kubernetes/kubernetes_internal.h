@@ -84,7 +84,7 @@ struct kube_notice {
     platform_changed *changed;
     void *arg;
     bool due;
-    struct kube_notice *next_due, *previous_due;
+    struct kube_notice *next_due, **link_due;
 };
 struct notices *notices_new(struct loop *loop);
 void notices_free(struct notices *notices);
