@@ -281,6 +281,16 @@ const char *server_header(const struct server_request *request, const char *name
     return evhttp_find_header(evhttp_request_get_input_headers(in->request), name);
 }
 
+void server_headers(const struct server_request *request, void (*visit)(void *arg, const char *name, const char *value),
+                    void *arg)
+{
+    const struct incoming *in = request->internal;
+    const struct evkeyvalq *headers = evhttp_request_get_input_headers(in->request);
+
+    for (const struct evkeyval *header = headers->tqh_first; header; header = header->next.tqe_next)
+        visit(arg, header->key, header->value);
+}
+
 /* ---- routes ---- */
 void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg)
 {

@@ -35,6 +35,9 @@ struct server_answer { /* filled by the handler; 200 and "application/json" if i
 /* The query parameter's first value, decoded, valid during the handler; NULL if absent. */
 const char *server_query(const struct server_request *request, const char *name);
 const char *server_header(const struct server_request *request, const char *name);
+/* Every header in the order sent, also those that are there more than once (X-Remote-Group). */
+void server_headers(const struct server_request *request, void (*visit)(void *arg, const char *name, const char *value),
+                    void *arg);
 
 typedef void server_handler(void *arg, const struct server_request *request, struct server_answer *answer);
 
