@@ -59,6 +59,14 @@ enum {
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
+    ACCESS_CACHE_MS = 10 * 1000,          /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
+    ACCESS_CACHE_MAX = 4096,              /* users and what they may, 1 KB each; past it the oldest are asked for anew */
+    ACCESS_WAITING_MAX = 512,             /* requests waiting for a review: two servers' SERVER_CONNECTIONS_MAX */
+    ACCESS_USER_MAX_BYTES = 32 * 1024,    /* name, groups and extra of one user, as they go into a review */
+    ACCESS_TOKEN_MAX_BYTES = 16 * 1024,   /* a bearer token; service accounts' have 1 KB */
+    ACCESS_CONFIG_MAX_BYTES = 512 * 1024, /* of the CAs the API server names; a ConfigMap holds 1 MiB */
+    CERTIFICATE_MAX_BYTES = 256 * 1024,   /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
+    CERTIFICATE_NAMES_MAX = 32,           /* names in one certificate */
     /* ---- the running system ---- */
     DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
     OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
