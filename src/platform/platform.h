@@ -25,6 +25,10 @@ struct selector;
 struct text;
 struct tree;
 
+struct container_view { /* of a pod, where the platform tells them apart */
+    const char *name;
+    struct pod_usage cpu, memory;
+};
 struct pod_view {     /* one replica (or job process); borrowed, valid until the next turn */
     const char *name; /* "server-0" */
     const struct label *labels;
@@ -37,8 +41,10 @@ struct pod_view {     /* one replica (or job process); borrowed, valid until the
     int port;         /* its first port, 0: none */
     const char *node;
     int restarts;
-    const char *note;             /* why it is not ready or not running, or "" */
-    struct pod_usage cpu, memory; /* of the whole pod */
+    const char *note;                        /* why it is not ready or not running, or "" */
+    struct pod_usage cpu, memory;            /* of the whole pod */
+    const struct container_view *containers; /* NULL: they are not told apart here */
+    size_t container_count;
 };
 
 struct target_view {
@@ -78,7 +84,7 @@ enum resource_kind {
 enum resource_end {
     RESOURCE_STAYS,
     RESOURCE_DELETED, /* it is gone, or is being deleted and waits for our finalizer */
-    RESOURCE_MOVED,   /* another Weir has it from now on, or this one is no longer the leader: forget it, touch nothing */
+    RESOURCE_MOVED, /* another Weir has it from now on, or this one is no longer the leader: forget it, touch nothing */
 };
 struct resource_view { /* borrowed, valid during the call */
     enum resource_kind kind;
@@ -96,7 +102,7 @@ struct hpa_view { /* a HorizontalPodAutoscaler as it is */
     bool exists;
     const char *scaling_active, *reason, *message; /* its condition ScalingActive; NULL: it has none */
     const char *owner_uid; /* of its controller (an ownerReference with controller: true); NULL: it has none */
-    bool differs;          /* its spec, labels or annotations are not what hpa_put asked for last: somebody changed them */
+    bool differs; /* its spec, labels or annotations are not what hpa_put asked for last: somebody changed them */
 };
 
 struct platform_ops {
@@ -109,10 +115,20 @@ struct platform_ops {
     void (*target_unwatch)(struct target *);
     void (*target_view)(struct target *, struct target_view *out);
     size_t (*target_pods)(struct target *, const struct pod_view **out);
+    /* In a cluster pods and their usage are watched only while somebody needs them, and asking is needing (for some minutes). So
+       there is a time in which they are not known yet. These say so; NULL, and always elsewhere: they are known.
+       target_usage: is what target_pods says, with cpu and memory of the pods, all there is? FOUND: yes. PENDING: ask again when told.
+       ABSENT (no metrics.k8s.io here), DENIED: err says why; decide's pods_failed.
+       pods_known: the same of pods() in this namespace, without usage. */
+    enum lookup (*target_usage)(struct target *, struct error *err);
+    enum lookup (*pods_known)(struct platform *, const char *ns, struct error *err);
+    /* As target_pods, but only what is watched anyway: for showing. NULL: target_pods will do. */
+    size_t (*target_pods_shown)(struct target *, const struct pod_view **out);
     /* reason: for the platform's own log and events. A later call replaces one that has not begun. */
     void (*target_scale)(struct target *, int32_t replicas, const char *reason, platform_done *done, void *arg);
     /* Value of a variable of the target's container (container NULL: the first), for <name>FromEnv and `env` of a
-       TriggerAuthentication. Secret, because it may come from one; caller unrefs. */
+       TriggerAuthentication. Secret, because it may come from one; caller unrefs. Where it was PENDING, and whenever the variables
+       change, on_data_change is called with the target's namespace and name. */
     enum lookup (*target_env)(struct platform *, const struct target_key *key, const char *container, const char *name,
                               struct secret **out);
     /* All pods of a namespace that the selector matches. */
@@ -120,10 +136,19 @@ struct platform_ops {
                    const struct pod_view ***out);
 
     /* ---- jobs ---- */
+    /* generation: what jobs made for this watch carry. In a cluster metadata.generation of the ScaledJob, for KEDA writes it so
+       (keda-operator/04 6). */
     struct job_owner *(*jobs_watch)(struct platform *, const char *ns, const char *name, uint64_t generation,
                                     platform_changed *changed, void *arg);
     void (*jobs_unwatch)(struct job_owner *);
     size_t (*jobs)(struct job_owner *, const struct job_view **out);
+    /* Is what jobs() says all there is? Until then nothing may be concluded from it, and jobs_create refuses. NULL: always FOUND.
+       PENDING: ask again when told. DENIED: err says why. */
+    enum lookup (*jobs_known)(struct job_owner *, struct error *err);
+    /* job_view.pending is needed exactly, as a strategy counts it (accurate, eager): costs a watch of pods, where without it a job's
+       own status has to do. conditions: pendingPodConditions (keda-operator/04 5), copied. NULL: it is always exact. */
+    void (*jobs_want_pending)(struct job_owner *, const char *const *conditions, size_t count);
+    /* Jobs that are being created count as running at once, in jobs(). */
     void (*jobs_create)(struct job_owner *, int32_t count, platform_done *done, void *arg);
     void (*job_delete)(struct job_owner *, const char *job_name);
 

@@ -96,6 +96,8 @@ struct reflector;
 struct reflector_options { /* copied */
     const char *path;      /* of the collection, no query */
     const char *label_selector, *field_selector; /* or NULL */
+    bool exact; /* every list is asked for as it is now, not as the server's cache has it (no resourceVersion=0): where acting on what
+                   was just overtaken would do harm, as creating a job twice would */
     void (*begin)(void *arg);
     void (*item)(void *arg, const struct tree *object); /* added or modified; the object as the API gives it */
     void (*gone)(void *arg, const char *ns, const char *name, const struct tree *last);

@@ -138,10 +138,15 @@ void kubernetes_target_unwatch(struct target *);
 void kubernetes_target_view(struct target *, struct target_view *out);
 size_t kubernetes_target_pods(struct target *, const struct pod_view **out);
 void kubernetes_target_scale(struct target *, int32_t replicas, const char *reason, platform_done *done, void *arg);
+enum lookup kubernetes_target_usage(struct target *, struct error *err);
+size_t kubernetes_target_pods_shown(struct target *, const struct pod_view **out);
 /* env.c */
 enum lookup kubernetes_target_env(struct platform *, const struct target_key *key, const char *container,
                                   const char *name, struct secret **out);
+/* For resource.c: a ScaledJob was read. Its variables, should somebody have asked for some, are taken from here. */
+void kubernetes_env_saw(struct kubernetes *k, const char *kind, const struct tree *object);
 /* pod.c */
+enum lookup kubernetes_pods_known(struct platform *, const char *ns, struct error *err);
 size_t kubernetes_pods(struct platform *, const char *ns, const struct selector *selector, struct arena *arena,
                        const struct pod_view ***out);
 /* job.c */
@@ -149,6 +154,8 @@ struct job_owner *kubernetes_jobs_watch(struct platform *, const char *ns, const
                                         platform_changed *changed, void *arg);
 void kubernetes_jobs_unwatch(struct job_owner *);
 size_t kubernetes_jobs(struct job_owner *, const struct job_view **out);
+enum lookup kubernetes_jobs_known(struct job_owner *, struct error *err);
+void kubernetes_jobs_want_pending(struct job_owner *, const char *const *conditions, size_t count);
 void kubernetes_jobs_create(struct job_owner *, int32_t count, platform_done *done, void *arg);
 void kubernetes_job_delete(struct job_owner *, const char *job_name);
 /* data.c */
@@ -158,6 +165,8 @@ enum lookup kubernetes_config_get(struct platform *, const char *ns, const char 
                                   struct secret **out);
 void kubernetes_on_data_change(struct platform *, void (*changed)(void *arg, const char *ns, const char *name),
                                void *arg);
+/* Tells those of on_data_change, in a later turn (for env.c: name is a target's there). */
+void kubernetes_data_tell(struct kubernetes *k, const char *ns, const char *name);
 /* The whole of one, for envFrom: calls each with every key and value it has. LOOKUP_FOUND: they were told. */
 typedef void kubernetes_data_each(void *arg, const char *key, struct secret *value);
 enum lookup kubernetes_data_walk(struct kubernetes *k, bool secret, const char *ns, const char *name,
