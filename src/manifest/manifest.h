@@ -204,6 +204,9 @@ struct manifest_options {
 };
 void manifest_read(const char *file, const char *bytes, size_t length, const struct manifest_options *options,
                    struct report *report, struct manifest **out);
+/* The same for one object that is a tree already (of the API, of an admission review); the tree must outlive the manifest. */
+void manifest_read_tree(const char *file, const struct tree *object, const struct manifest_options *options,
+                        struct report *report, struct manifest **out);
 void manifest_free(struct manifest *manifest);
 
 /* A stable hash of what a node says, wherever it stands. */

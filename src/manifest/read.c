@@ -502,6 +502,36 @@ void manifest_read(const char *file, const char *bytes, size_t length, const str
         read_separately(&r, bytes, length);
 }
 
+/* The object as the only document: a copy of its node alone, since a node knows what stands beside it. */
+static struct tree *as_documents(struct arena *arena, const struct tree *object)
+{
+    struct tree *documents = arena_alloc(arena, sizeof(*documents)), *only = arena_alloc(arena, sizeof(*only));
+
+    *only = *object;
+    only->next = NULL;
+    only->key = NULL;
+    documents->type = TREE_LIST;
+    documents->first = only;
+    documents->count = 1;
+    return documents;
+}
+
+void manifest_read_tree(const char *file, const struct tree *object, const struct manifest_options *options,
+                        struct report *report, struct manifest **out)
+{
+    static const struct manifest_options usual = {0};
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct manifest *m = arena_alloc(arena, sizeof(*m));
+    struct reading r = {
+        .manifest = m, .arena = arena, .report = report, .options = options ? options : &usual, .prefix = ""};
+
+    m->arena = arena;
+    m->file = arena_copy(arena, file);
+    m->documents = as_documents(arena, object);
+    read_documents(&r, m->documents, 0);
+    *out = m;
+}
+
 void manifest_free(struct manifest *manifest)
 {
     if (manifest)
