@@ -24,6 +24,7 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
     a->settings = *settings;
     a->stats.started_at_ms = loop_now_ms(parts->loop);
     a->objects = map_new();
+    a->auths = map_new();
     a->turn = arena_new(ARENA_USUAL);
     a->decisions = mem_array(DUE_PER_TURN_MAX, sizeof(struct decision));
     a->turn_timer = loop_timer_new(parts->loop, turn_serve, a);
@@ -74,6 +75,7 @@ void autoscaler_abandon(struct autoscaler *a)
     loop_timer_free(a->file_timer);
     loop_timer_free(a->prune_timer);
     map_free(a->objects);
+    auths_free(a);
     arena_free(a->turn);
     report_free(a->report);
     free(a->decisions);

@@ -1,7 +1,8 @@
 /*
  * What the files of this room share. Not for others.
  *
- *     files.c     what is asked for: paths -> manifests -> object_put / object_remove
+ *     files.c     what is asked for: paths -> manifests
+ *     apply.c     a manifest's object -> policy -> object_put, object_set_problem
  *     object.c    objects: birth, new version, end
  *     schedule.c  when each object is asked next (a heap of due times, one timer)
  *     ask.c       questions shared by objects; answers stored, objects marked due
@@ -99,6 +100,7 @@ struct autoscaler {
     uint32_t first_burst_count;
     struct autoscaler_stats stats;
     struct files *files;
+    struct map *auths; /* "Kind/ns/name" -> auth_entry (apply.c) */
     struct report *report;
     const char *journal_problem;
     int64_t denied_reload_ticks_ms;
@@ -117,6 +119,27 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
 void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem);
 void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
+
+/* apply.c */
+enum { OBJECT_KEY_BYTES = 600 }; /* a kind, a namespace and a name, the longest Kubernetes has */
+void object_key(char *out, size_t size, const struct object_meta *meta);
+void auth_key(char *out, size_t size, const char *kind, const char *ns, const char *name);
+const char *auth_file(const struct autoscaler *a, const char *key); /* where it stands, or NULL: there is none */
+void auth_keep(struct autoscaler *a, const char *file, const struct trigger_auth *auth);
+bool auth_drop(struct autoscaler *a, const char *key); /* false: it was not there */
+/* What the file does not name any more; one with an error stays as it was. manifest NULL: the file is gone. */
+void auths_forget(struct autoscaler *a, const char *file, const struct manifest *manifest);
+void auths_free(struct autoscaler *a);
+void report_copy(struct report *to, const struct finding *finding);
+struct application { /* one object of a manifest; one of scaled_object and scaled_job is set */
+    const char *file; /* an atom: where it stands */
+    const struct object_meta *meta;
+    const struct scaled_object *scaled_object;
+    const struct scaled_job *scaled_job;
+    bool again;            /* what it refers to may have changed: built even where it is the version in force */
+    struct report *report; /* has the findings of its manifest, gets those of its policy */
+};
+void apply_object(struct autoscaler *a, const char *key, const struct application *application);
 
 /* schedule.c */
 void schedule_start(struct object *object); /* its first poll: soon */

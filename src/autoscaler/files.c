@@ -63,12 +63,6 @@ struct file {
     size_t length;
 };
 
-struct auth_entry { /* a TriggerAuthentication, kept as JSON: small, and rarely read */
-    const char *file;
-    char *json;
-    char kind[32], ns[256], name[256];
-};
-
 struct watched { /* a file or folder that was asked for */
     char *path;
     bool seen, failing; /* could be looked at once; could not last time */
@@ -80,8 +74,6 @@ struct files {
     size_t path_count;
     struct file **list;
     size_t count, size;
-    struct map *auths;    /* "Kind/ns/name" -> auth_entry */
-    struct arena *lookup; /* of find_auth, while policies are built */
     bool report_stale;
     bool again;    /* credentials were refused: resolve them anew at the next look */
     bool restless; /* the last look saw files change */
@@ -97,52 +89,12 @@ static struct file *file_find(const struct files *files, const char *name)
 
 /* ------------------------------------------------------------------ TriggerAuthentications */
 
-static void auth_key(char *out, size_t size, const char *kind, const char *ns, const char *name)
-{
-    snprintf(out, size, "%s/%s/%s", kind, strcmp(kind, "ClusterTriggerAuthentication") == 0 ? "" : ns, name);
-}
-
-static void auth_free(struct auth_entry *entry)
-{
-    atom_unref(entry->file);
-    free(entry->json);
-    free(entry);
-}
-
-static bool manifest_has_auth(const struct manifest *manifest, const struct auth_entry *entry)
-{
-    for (size_t i = 0; manifest && i < manifest->trigger_auth_count; i++) {
-        const struct object_meta *meta = &manifest->trigger_auths[i].meta;
-
-        if (string_equal(meta->kind, entry->kind) && string_equal(meta->ns ? meta->ns : "", entry->ns) &&
-            string_equal(meta->name, entry->name))
-            return true;
-    }
-    return false;
-}
-
-/* What the file does not name any more; one with an error stays as it was. manifest NULL: the file is gone. */
-static void auths_forget(struct files *files, const char *file, const struct manifest *manifest)
-{
-    const char *key;
-    void *value;
-
-    for (size_t at = 0; map_next(files->auths, &at, &key, &value);) {
-        struct auth_entry *entry = value;
-
-        if (strcmp(entry->file, file) == 0 && !manifest_has_auth(manifest, entry)) {
-            map_remove(files->auths, key);
-            auth_free(entry);
-        }
-    }
-}
-
 /* false, and said: another file has it already. */
 static bool auth_is_free(const struct files *files, const struct file *file, const struct trigger_auth *auth,
                          const char *key)
 {
-    const struct auth_entry *old = map_get(files->auths, key);
-    const struct file *other = old ? file_find(files, old->file) : NULL;
+    const char *owner = auth_file(files->a, key);
+    const struct file *other = owner ? file_find(files, owner) : NULL;
 
     if (!other || other == file || other->batched)
         return true;
@@ -156,112 +108,27 @@ static bool auth_is_free(const struct files *files, const struct file *file, con
 
 static void auths_keep(struct files *files, const struct file *file, const struct manifest *manifest)
 {
-    auths_forget(files, file->name, manifest);
+    auths_forget(files->a, file->name, manifest);
     for (size_t i = 0; i < manifest->trigger_auth_count; i++) {
         const struct trigger_auth *auth = &manifest->trigger_auths[i];
-        struct auth_entry *entry;
-        struct text json;
-        char key[600];
+        char key[OBJECT_KEY_BYTES];
 
         if (auth->meta.broken)
             continue;
         auth_key(key, sizeof(key), auth->meta.kind, auth->meta.ns ? auth->meta.ns : "", auth->meta.name);
-        if (!auth_is_free(files, file, auth, key))
-            continue;
-        entry = mem_alloc(sizeof(*entry));
-        text_init(&json, MANIFEST_FILE_MAX_BYTES);
-        tree_write_json(auth->spec, &json);
-        entry->json = text_take(&json);
-        entry->file = atom_ref(file->name);
-        snprintf(entry->kind, sizeof(entry->kind), "%s", auth->meta.kind);
-        snprintf(entry->ns, sizeof(entry->ns), "%s", auth->meta.ns ? auth->meta.ns : "");
-        snprintf(entry->name, sizeof(entry->name), "%s", auth->meta.name);
-        struct auth_entry *old = map_put(files->auths, key, entry);
-        if (old)
-            auth_free(old);
+        if (auth_is_free(files, file, auth, key))
+            auth_keep(files->a, file->name, auth);
     }
-}
-
-static const struct trigger_auth *find_auth(void *arg, const char *ns, const char *kind, const char *name)
-{
-    struct files *files = arg;
-    struct auth_entry *entry;
-    struct trigger_auth *auth;
-    struct tree *spec;
-    struct error err;
-    char key[600];
-
-    auth_key(key, sizeof(key), kind, ns, name);
-    entry = map_get(files->auths, key);
-    if (!entry || !tree_read_json(entry->json, strlen(entry->json), false, files->lookup, &spec, &err))
-        return NULL;
-    auth = arena_alloc(files->lookup, sizeof(*auth));
-    auth->meta = (struct object_meta){.kind = entry->kind, .ns = entry->ns, .name = entry->name};
-    auth->spec = spec;
-    return auth;
 }
 
 /* ------------------------------------------------------------------ one file's objects */
 
-static void object_key(char *out, size_t size, const struct object_meta *meta)
-{
-    snprintf(out, size, "%s/%s/%s", meta->kind, meta->ns ? meta->ns : "", meta->name ? meta->name : "");
-}
-
-static void add_finding(struct report *to, const struct finding *finding)
-{
-    report_add(to, finding, finding->field, finding->remedy, "%s", finding->text);
-}
-
-/* The first error about this object, in words, or NULL. */
-static const char *first_error(const struct report *report, struct arena *arena)
-{
-    for (size_t i = 0; i < report_count(report); i++) {
-        const struct finding *f = report_at(report, i);
-
-        if (f->severity == FINDING_ERROR)
-            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "",
-                                f->text);
-    }
-    return NULL;
-}
-
-static const char *manifest_problem(const struct report *report, const struct object_meta *meta, struct arena *arena)
-{
-    for (size_t i = 0; i < report_count(report); i++) {
-        const struct finding *f = report_at(report, i);
-
-        if (f->severity == FINDING_ERROR && f->place.doc == meta->place.doc)
-            return arena_printf(arena, "%s:%d: %s%s%s", f->place.file, f->place.line, f->field, *f->field ? ": " : "",
-                                f->text);
-    }
-    return "the manifest has an error";
-}
-
 struct applying { /* one file being applied */
     struct files *files;
     struct file *file;
-    const struct manifest *manifest;
-    struct policy_context context;
     struct arena *arena;
     bool again; /* also objects whose manifest did not change: what they refer to may have */
 };
-
-static bool up_to_date(const struct applying *on, const struct object *object, const struct object_meta *meta)
-{
-    return object && object->policy && !object->problem && !on->again && object->policy->generation == meta->generation;
-}
-
-/* Built again only because something it refers to may have changed, and did not. */
-static bool same_questions(const struct policy *a, const struct policy *b)
-{
-    if (a->generation != b->generation || a->trigger_count != b->trigger_count)
-        return false;
-    for (size_t i = 0; i < a->trigger_count; i++)
-        if (a->triggers[i].trigger != b->triggers[i].trigger)
-            return false;
-    return true;
-}
 
 /* Its file is being applied too, and has not named it. */
 static bool may_take_over(const struct files *files, const struct object *object)
@@ -280,16 +147,12 @@ static void refuse(const struct applying *on, const struct object_meta *meta, co
                "metadata.name", NULL, "%s", problem);
 }
 
-static void apply_object(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,
-                         const struct scaled_job *scaled_job)
+/* true: the object is this file's to change. */
+static bool may_apply(struct applying *on, const struct object_meta *meta, const char *key)
 {
     struct autoscaler *a = on->files->a;
-    char key[600];
-
-    if (!meta->name)
-        return;
-    object_key(key, sizeof(key), meta);
     struct object *object = object_find(a, key);
+
     if (object && object->file != on->file->name && may_take_over(on->files, object)) {
         atom_unref(object->file);
         object->file = atom_ref(on->file->name);
@@ -298,34 +161,36 @@ static void apply_object(struct applying *on, const struct object_meta *meta, co
         refuse(on, meta, key, "duplicate-object",
                arena_printf(on->arena, "%s also defines %s, which %s already does; keep one of them", on->file->name,
                             key, object->file));
-        return;
+        return false;
     }
     if (!object && map_count(a->objects) >= OBJECTS_MAX) {
         refuse(on, meta, key, "limit",
                arena_printf(on->arena, "there are %d objects already (OBJECTS_MAX); give %s to another Weir",
                             OBJECTS_MAX, key));
-        return;
+        return false;
     }
-    if (object)
-        object->mark = true;
-    if (meta->broken) {
-        object_set_problem(a, key, on->file->name, manifest_problem(on->file->report, meta, on->arena));
-    } else if (!up_to_date(on, object, meta)) {
-        struct report *report = report_new();
-        struct policy *policy = scaled_object ? policy_build_object(scaled_object, &on->context, report)
-                                              : policy_build_job(scaled_job, &on->context, report);
-        const char *problem = first_error(report, on->arena);
+    return true;
+}
 
-        if (policy && object && object->policy && !object->problem && same_questions(object->policy, policy))
-            policy_unref(policy);
-        else if (policy)
-            object_put(a, key, on->file->name, policy, on->context.now_ms);
-        else
-            object_set_problem(a, key, on->file->name, problem ? problem : "no policy could be made of it");
-        for (size_t i = 0; i < report_count(report); i++)
-            add_finding(on->file->report, report_at(report, i));
-        report_free(report);
-    }
+static void apply_one(struct applying *on, const struct object_meta *meta, const struct scaled_object *scaled_object,
+                      const struct scaled_job *scaled_job)
+{
+    struct autoscaler *a = on->files->a;
+    struct application application = {.file = on->file->name,
+                                      .meta = meta,
+                                      .scaled_object = scaled_object,
+                                      .scaled_job = scaled_job,
+                                      .again = on->again,
+                                      .report = on->file->report};
+    struct object *object;
+    char key[OBJECT_KEY_BYTES];
+
+    if (!meta->name)
+        return;
+    object_key(key, sizeof(key), meta);
+    if (!may_apply(on, meta, key))
+        return;
+    apply_object(a, key, &application);
     object = object_find(a, key);
     if (object)
         object->mark = true;
@@ -376,7 +241,7 @@ static bool apply_shared(struct files *files, struct file *file, const struct ma
     if (manifest)
         auths_keep(files, file, manifest);
     else
-        auths_forget(files, file->name, NULL);
+        auths_forget(files->a, file->name, NULL);
     if (platform->ops->manifest_set)
         platform->ops->manifest_set(platform, file->name, manifest, file->report);
     return changed;
@@ -385,23 +250,12 @@ static bool apply_shared(struct files *files, struct file *file, const struct ma
 /* Second pass: the objects. */
 static void apply_objects(struct files *files, struct file *file, const struct manifest *manifest, bool again)
 {
-    struct autoscaler *a = files->a;
-    struct applying on = {
-        .files = files, .file = file, .manifest = manifest, .again = again, .arena = arena_new(ARENA_USUAL)};
+    struct applying on = {.files = files, .file = file, .again = again, .arena = arena_new(ARENA_USUAL)};
 
-    files->lookup = arena_new(ARENA_USUAL);
-    on.context = (struct policy_context){.settings = &a->settings,
-                                         .engine = a->parts.engine,
-                                         .platform = a->parts.platform,
-                                         .find_auth = find_auth,
-                                         .find_auth_arg = files,
-                                         .now_ms = loop_now_ms(a->parts.loop)};
     for (size_t i = 0; manifest && i < manifest->scaled_object_count; i++)
-        apply_object(&on, &manifest->scaled_objects[i].meta, &manifest->scaled_objects[i], NULL);
+        apply_one(&on, &manifest->scaled_objects[i].meta, &manifest->scaled_objects[i], NULL);
     for (size_t i = 0; manifest && i < manifest->scaled_job_count; i++)
-        apply_object(&on, &manifest->scaled_jobs[i].meta, NULL, &manifest->scaled_jobs[i]);
-    arena_free(files->lookup);
-    files->lookup = NULL;
+        apply_one(&on, &manifest->scaled_jobs[i].meta, NULL, &manifest->scaled_jobs[i]);
     arena_free(on.arena);
 }
 
@@ -798,21 +652,14 @@ struct files *files_new(struct autoscaler *a)
     struct files *files = mem_alloc(sizeof(*files));
 
     files->a = a;
-    files->auths = map_new();
     a->file_timer = loop_timer_new(a->parts.loop, on_look, files);
     return files;
 }
 
 void files_free(struct files *files)
 {
-    const char *key;
-    void *value;
-
     while (files->count > 0)
         file_drop(files, files->list[0]);
-    for (size_t at = 0; map_next(files->auths, &at, &key, &value);)
-        auth_free(value);
-    map_free(files->auths);
     for (size_t i = 0; i < files->path_count; i++)
         free(files->paths[i].path);
     free(files->paths);
@@ -871,7 +718,7 @@ void files_credentials_denied(struct autoscaler *a)
     if (a->denied_reload_ticks_ms != 0 && ticks - a->denied_reload_ticks_ms < DENIED_RELOAD_MS)
         return;
     a->denied_reload_ticks_ms = ticks;
-    a->files->again = map_count(a->files->auths) > 0;
+    a->files->again = map_count(a->auths) > 0;
 }
 
 const struct report *autoscaler_report(const struct autoscaler *a)
@@ -885,7 +732,7 @@ const struct report *autoscaler_report(const struct autoscaler *a)
         mine->report = report_new();
         for (size_t i = 0; i < files->count; i++)
             for (size_t j = 0; j < report_count(files->list[i]->report); j++)
-                add_finding(mine->report, report_at(files->list[i]->report, j));
+                report_copy(mine->report, report_at(files->list[i]->report, j));
         report_sort(mine->report);
         files->report_stale = false;
     }
