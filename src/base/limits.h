@@ -59,9 +59,10 @@ enum {
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
-    ACCESS_CACHE_MS = 10 * 1000,          /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
-    ACCESS_CACHE_MAX = 4096,              /* users and what they may, 1 KB each; past it the oldest are asked for anew */
-    ACCESS_WAITING_MAX = 512,             /* requests waiting for a review: two servers' SERVER_CONNECTIONS_MAX */
+    ACCESS_CACHE_MS =
+        10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
+    ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */
+    ACCESS_WAITING_MAX = 512, /* requests waiting for a review: two servers' SERVER_CONNECTIONS_MAX */
     ACCESS_USER_MAX_BYTES = 32 * 1024,    /* name, groups and extra of one user, as they go into a review */
     ACCESS_TOKEN_MAX_BYTES = 16 * 1024,   /* a bearer token; service accounts' have 1 KB */
     ACCESS_CONFIG_MAX_BYTES = 512 * 1024, /* of the CAs the API server names; a ConfigMap holds 1 MiB */
@@ -93,6 +94,41 @@ enum {
     KUBE_EVENT_NOTE_MAX_BYTES = 1023,   /* the API's bound is 1 kB */
     KUBE_DATA_WATCHES_MAX = 256, /* Secrets and ConfigMaps watched, a connection each; those on top are asked for */
     KUBE_DATA_VALUES_MAX_BYTES = 4 * 1024 * 1024, /* of one Secret or ConfigMap; etcd's bound is 1.5 MiB */
+    /* ---- the client of the Kubernetes API ---- */
+    KUBE_ASKS_MAX = 32, /* requests under way at once, watches apart: a connection each; more only wait in the server */
+    KUBE_QUEUE_MAX = 200 * 1000, /* requests waiting: two for each of OBJECTS_MAX, some 300 bytes each */
+    KUBE_QUEUE_WAIT_MS =
+        60 * 1000, /* of one request, before it goes out first: what is older was asked for another world */
+    KUBE_TIMEOUT_MS = 15 * 1000, /* from when it goes out, attempts and pauses included; a slow API server takes 5 s */
+    KUBE_BODY_MAX_BYTES = 8 * 1024 * 1024,   /* of an answer that is not streamed; one object has 1.5 MiB in etcd */
+    KUBE_OBJECT_MAX_BYTES = 4 * 1024 * 1024, /* of one object in a list or a watch: twice etcd's bound, as JSON */
+    KUBE_ENVELOPE_MAX_BYTES = 64 * 1024,     /* of a list apart from its items */
+    KUBE_PATH_MAX_BYTES = 16 * 1024,         /* with its query; selectors of many values are long */
+    KUBE_PAGE = 500,                         /* objects a page of a list: what kubectl and client-go ask for */
+    KUBE_LIST_TIMEOUT_MS = 60 * 1000,        /* of one page: the API server ends it after 60 s itself */
+    KUBE_WATCH_MIN_S = 300,                  /* a watch ends after 5 to 10 minutes, not all at once */
+    KUBE_WATCH_SPREAD_S = 300,
+    KUBE_WATCH_SILENCE_MS =
+        150 * 1000,            /* bookmarks come about every minute: after two and a half the connection is dead */
+    KUBE_BACKOFF_MIN_MS = 800, /* client-go's: 0.8 s doubling to 30 s */
+    KUBE_BACKOFF_MAX_MS = 30 * 1000,
+    KUBE_STEADY_MS = 60 * 1000,     /* a watch that held so long makes the next pause short again */
+    KUBE_PAUSE_MIN_MS = 100,        /* before a request is asked again, doubling */
+    KUBE_PAUSE_MAX_MS = 5 * 1000,   /* unless Retry-After says more */
+    KUBE_LOGIN_CHECK_MS = 1000,     /* files of tokens and certificates are looked at so often at most: a stat each */
+    KUBE_LOGIN_RETRY_MS = 5 * 1000, /* an exec plugin that failed, or whose token is refused, is run again no sooner */
+    KUBE_CONFIG_FILES_MAX = 64,     /* files in $KUBECONFIG */
+    KUBE_TOKEN_MAX_BYTES = 64 * 1024,         /* a token, certificate, key or CA bundle has less */
+    KUBE_CERTIFICATE_MAX_BYTES = 1024 * 1024, /* a CA bundle of a whole system has 250 KB */
+    KUBE_EXEC_TIMEOUT_MS = 60 * 1000,         /* of a credential plugin: some ask a cloud for a token, then once more */
+    KUBE_EXEC_OUTPUT_MAX_BYTES = 256 * 1024,  /* of a credential plugin: a token, a certificate and a key */
+    KUBE_DISCOVERY_MS = 10 * 60 * 1000,       /* what resources a group has is asked again after this */
+    KUBE_DISCOVERY_MISSING_MS = 30 * 1000,    /* and what it does not have after this: a CRD may have come */
+    KUBE_DISCOVERY_GROUPS_MAX = 512, /* group versions remembered: manifests name them, so they could be without end */
+    KUBE_DISCOVERY_WAITING_MAX = 200 * 1000, /* questions waiting for an answer: OBJECTS_MAX twice */
+    LEASE_MARGIN_MS = 2000, /* between our last write and the end of our lease: clocks differ, the network delays */
+    LEASE_DURATION_MAX_S = 3600, /* believed of a Lease that somebody else wrote */
+    SHARDS_MEMBERS_MAX = 64,     /* of a group: each reads the Leases of all every two seconds */
     /* ---- the serving model ---- */
     SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
 };
