@@ -52,10 +52,15 @@ enum {
     WORKER_THREADS_MAX = 8,             /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
     RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */
+    HTTP_DEAD_CONNECTION_MS = 30 * 1000, /* what we sent is not acknowledged: many exchanges may share a connection that is
+                                            gone, and without this the kernel would keep trying for a quarter of an hour */
     TLS_PROFILES_KEPT = 256,            /* TLS identities kept parsed while nobody uses them: some KB each */
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
+    SERVER_REVIEW_MAX_BYTES = 3 * 1024 * 1024 + 64 * 1024, /* of a request over TLS: an AdmissionReview has an object of
+                                                              1.5 MiB, etcd's bound, as it was and as it is to be */
+    SERVER_LARGE_REQUESTS_MAX = 16, /* above SERVER_REQUEST_MAX_BYTES and being read at once: 50 MiB, whoever sends them */
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
@@ -68,6 +73,13 @@ enum {
     ACCESS_CONFIG_MAX_BYTES = 512 * 1024, /* of the CAs the API server names; a ConfigMap holds 1 MiB */
     CERTIFICATE_MAX_BYTES = 256 * 1024,   /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
     CERTIFICATE_NAMES_MAX = 32,           /* names in one certificate */
+    ADMISSION_BODY_MAX_BYTES = 3 * 1024 * 1024, /* a review holds an object twice, and etcd refuses one above 1.5 MiB */
+    ADMISSION_WARNINGS_MAX = 12,                /* kubectl prints each; the API drops what is beyond 4,096 characters */
+    ADMISSION_WARNING_MAX_BYTES = 120,          /* what the API advises for one; beyond 256 it cuts itself */
+    ADMISSION_PENDING_MAX = 512,     /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
+    ADMISSION_WAIT_MS = 3000,        /* for those facts; the API server waits 10 s by default */
+    ADMISSION_MATCHES_MAX = 16,      /* autoscalers or objects on one target that are looked at: one is enough to refuse */
+    ADMISSION_NAMESPACES_MAX = 1000, /* with metrics of their own; those on top are counted together */
     /* ---- the running system ---- */
     DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
     OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
