@@ -15,13 +15,122 @@
 #ifndef WEIR_SERVE_SERVE_H
 #define WEIR_SERVE_SERVE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 struct autoscaler;
+struct error;
+struct kube;
+struct loop;
+struct secret;
 struct server;
+struct server_answer;
+struct server_request;
 struct text;
 
 /* Registers all routes; server and autoscaler must outlive each other's callbacks: free the server first. */
 void serve_routes(struct server *server, struct autoscaler *autoscaler);
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
 void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
+
+/*
+ * ---- what a cluster asks over TLS: external.metrics.k8s.io, and admission ----
+ *
+ *     struct serve_access *access = serve_access_new(&(struct serve_access_options){.kube = kube});
+ *     certificates_new(&(struct certificates_options){.loop = loop, .kube = kube, .ns = "weir", ...}, &certificates, &err);
+ *     server_new(loop, &server, &err);
+ *     serve_external_metrics(server, autoscaler, access);
+ *     serve_secure_new(server, &(struct serve_secure_options){.address = "0.0.0.0:6443", ...}, &secure, &err);
+ *     ...
+ *     serve_secure_free(secure);        -- then, in this order, without a turn of the loop between them:
+ *     serve_access_free(access);        -- ends what waits for a review
+ *     server_free(server);
+ *     certificates_free(certificates);  -- then the autoscaler, the platform (and its kube)
+ */
+
+/* ---- who asks, and may they (access.c): delegated to the API server, as its own aggregated servers do it ---- */
+struct serve_access;
+struct serve_access_options {   /* copied */
+    struct kube *kube;          /* asked for TokenReviews and SubjectAccessReviews; outlives the access */
+    const char *client_ca_pem;  /* instead of the client CA the API server names, or NULL */
+};
+struct serve_access *serve_access_new(const struct serve_access_options *options);
+void serve_access_free(struct serve_access *access); /* what waits is answered as refused; NULL is fine */
+
+struct access_attributes { /* what is to be done; NULL: none. Copied where it has to wait */
+    const char *verb;      /* "get", "list" ... */
+    const char *group, *version, *ns, *resource, *name; /* of a resource; or */
+    const char *path;                                   /* of anything else, where resource is NULL */
+};
+enum access_verdict { ACCESS_ALLOWED, ACCESS_REFUSED, ACCESS_PENDING };
+/* refusal: status and body to answer with (401, 403, or 500: the API server could not be asked), valid during the call. */
+typedef void access_done(void *arg, enum access_verdict verdict, const struct server_answer *refusal);
+/* May whoever sent this request do that? REFUSED: *refusal is filled in. PENDING: done is called later, exactly once; the
+   handler defers its answer. Verdicts are kept for ACCESS_CACHE_MS; equal questions are asked once. */
+enum access_verdict serve_access_check(struct serve_access *access, const struct server_request *request,
+                                       const struct access_attributes *attributes, struct server_answer *refusal,
+                                       access_done *done, void *arg);
+/* For handlers that only read: called last, with the answer made. It goes out when the one who asked may have it, else a refusal. */
+void serve_access_release(struct serve_access *access, const struct server_request *request,
+                          const struct access_attributes *attributes, struct server_answer *answer);
+
+/* ---- external.metrics.k8s.io/v1beta1 (external_metrics.c), with discovery, OpenAPI, /version and health ---- */
+/* Values come from the last decision of objects in hpa mode. access NULL: everybody may ask (tests). */
+void serve_external_metrics(struct server *server, struct autoscaler *autoscaler, struct serve_access *access);
+
+/* ---- certificates (certificate.c) ---- */
+/*
+ * Where the server's certificate comes from, the first that is given:
+ *   directory  files tls.crt, tls.key and ca.crt that somebody else makes (cert-manager), read again when they change
+ *   kube       made and renewed here, kept in a Secret that all Weirs share: who comes second uses what the first made
+ *   kept_in    made and renewed here, kept in a folder of this machine
+ *   else       made here for this process
+ * ca.crt goes as caBundle into the APIService and all webhooks named below, where it differs, as long as kube is given; not what was
+ * made only because the Secret may not be used. An APIService with insecureSkipTLSVerify is left alone.
+ */
+struct certificates;
+struct certificates_options { /* copied */
+    struct loop *loop;
+    const char *directory;
+    struct kube *kube; /* outlives the certificates; NULL: nothing in a cluster is read or written */
+    const char *ns;    /* Weir's own */
+    const char *secret; /* NULL: "weir-certs" */
+    const char *kept_in;
+    const char *const *services; /* in ns; each becomes <svc>, <svc>.<ns>, <svc>.<ns>.svc, <svc>.<ns>.svc.<cluster_domain> */
+    size_t service_count;
+    const char *cluster_domain;  /* NULL: "cluster.local" */
+    const char *const *names;    /* more, as they are; addresses too ("localhost", "127.0.0.1") */
+    size_t name_count;
+    const char *api_service;           /* "v1beta1.external.metrics.k8s.io", or NULL */
+    const char *webhook_configuration; /* name of a ValidatingWebhookConfiguration, or NULL */
+};
+/* false: too many names, a folder that cannot be used, or one that belongs to somebody else. Files of `directory` that are not
+   there yet are waited for. */
+bool certificates_new(const struct certificates_options *options, struct certificates **out, struct error *err);
+void certificates_free(struct certificates *certificates); /* NULL is fine */
+struct certificates_view {       /* valid until the next turn */
+    const char *certificate_pem; /* with its chain */
+    const struct secret *key_pem;
+    const char *ca_pem; /* "" where nobody gave one */
+    int64_t expires_at_ms;
+};
+bool certificates_view(const struct certificates *certificates, struct certificates_view *out); /* false: none yet */
+
+/* ---- the listener (secure.c): certificate and client CAs as they are now, without a restart ---- */
+struct serve_secure;
+struct serve_secure_options { /* copied; the three outlive it */
+    struct loop *loop;
+    struct certificates *certificates;
+    struct serve_access *access; /* NULL: no client is known by a certificate */
+    const char *address;         /* "0.0.0.0:6443" */
+    const char *min_version;     /* "TLS12", "TLS13"; NULL: TLS13 */
+};
+/* Listens as soon as there is a certificate: now, where there is one. false: the address cannot be used; when that shows later, it is
+   logged, and tried again. */
+bool serve_secure_new(struct server *server, const struct serve_secure_options *options, struct serve_secure **out,
+                      struct error *err);
+bool serve_secure_listens(const struct serve_secure *secure);
+void serve_secure_free(struct serve_secure *secure); /* NULL is fine */
 
 #endif
