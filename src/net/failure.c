@@ -88,6 +88,12 @@ void failure_write_limit(struct error *err, const char *place)
               STREAM_WRITE_MAX_BYTES);
 }
 
+void failure_not_taken(struct error *err, const char *place)
+{
+    error_set(err, ERROR_INVALID, "%.200s: what it answered is of no use to who asked; check that it is the right server",
+              place);
+}
+
 void stream_place(const struct stream_request *request, char *out, size_t size)
 {
     if (request->host[0] == '/')

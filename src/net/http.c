@@ -9,6 +9,10 @@
  * An exchange is in exactly one of these places, and whatever happens leaves it through take_out(). The deadline is of the whole
  * exchange: waiting at the gate and redirects included. On the wire the library watches over it; only one that waits has
  * a timer of its own.
+ *
+ * An answer without end (on_body) has such a timer on the wire too: first for the head, then for silence. Its bytes are handed
+ * over from inside the library, so that nothing is kept of them; what their reader asks and cancels there waits until the
+ * library is through (http_curl.c).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -51,13 +55,11 @@ static void leave_failing(struct exchange *exchange)
     exchange->failing = false;
 }
 
-/* Out of the gate, off the wire, out of all lists. The slot stays: it holds the answer. */
-static void take_out(struct exchange *exchange)
+/* Out of the gate and out of all lists. */
+static void leave_lists(struct exchange *exchange)
 {
     struct http_client *client = exchange->client;
 
-    if (exchange->slot)
-        http_curl_stop(exchange);
     if (exchange->failing)
         leave_failing(exchange);
     loop_timer_free(exchange->patience);
@@ -71,6 +73,14 @@ static void take_out(struct exchange *exchange)
     client->options.stats->exchanges_now--;
     if (exchange->ticket.lane)
         gate_leave(client->gate, &exchange->ticket);
+}
+
+/* And off the wire. The slot stays: it holds the answer. */
+static void take_out(struct exchange *exchange)
+{
+    if (exchange->slot)
+        http_curl_stop(exchange);
+    leave_lists(exchange);
 }
 
 static void free_exchange(struct exchange *exchange)
@@ -130,13 +140,36 @@ static void run_out_of_patience(void *arg)
     finish_failed(exchange);
 }
 
+/* An answer without end is on the wire, and its head is late, or nothing was heard for some time. */
+static void on_silence(void *arg)
+{
+    struct exchange *exchange = arg;
+    const struct http_request *request = &exchange->call->request;
+    int64_t quiet_ms = loop_ticks_ms(exchange->client->options.loop) - exchange->heard_ms;
+
+    if (exchange->flows && quiet_ms < request->idle_timeout_ms) {
+        loop_timer_set(exchange->patience, request->idle_timeout_ms - quiet_ms);
+        return;
+    }
+    if (exchange->flows)
+        failure_idle(&exchange->error, exchange->call->place, request->idle_timeout_ms);
+    else
+        failure_timeout(&exchange->error, exchange->call->place, http_phase(exchange->slot), request->timeout_ms);
+    finish_failed(exchange);
+}
+
 static void go(struct exchange *exchange)
 {
-    int64_t left_ms = exchange->deadline_ms - loop_ticks_ms(exchange->client->options.loop);
+    struct loop *loop = exchange->client->options.loop;
+    int64_t left_ms = exchange->deadline_ms - loop_ticks_ms(loop);
 
     loop_timer_free(exchange->patience);
     exchange->patience = NULL;
     if (left_ms > 0) {
+        if (exchange->call->request.on_body) {
+            exchange->patience = loop_timer_new(loop, on_silence, exchange);
+            loop_timer_set(exchange->patience, left_ms);
+        }
         http_curl_start(exchange, left_ms);
         return;
     }
@@ -170,7 +203,8 @@ static void enter_gate(struct exchange *exchange)
         http_exchange_fail_later(exchange);
         return;
     }
-    if (gate_enter(client->gate, &exchange->ticket, exchange->call->place)) {
+    if (exchange->call->request.uncounted ||
+        gate_enter(client->gate, &exchange->ticket, exchange->call->place)) {
         go(exchange);
         return;
     }
@@ -233,12 +267,48 @@ static void follow(struct exchange *exchange, int status, const char *location)
     http_curl_stop(exchange);
     http_slot_free(exchange->slot);
     exchange->slot = NULL;
+    loop_timer_free(exchange->patience);
+    exchange->patience = NULL;
     http_call_free(exchange->call);
     tls_profile_unref(exchange->profile);
     exchange->call = next;
     exchange->profile = profile;
-    gate_leave(client->gate, &exchange->ticket);
+    if (exchange->ticket.lane)
+        gate_leave(client->gate, &exchange->ticket);
     enter_gate(exchange);
+}
+
+/* ---- an answer without end ---- */
+void http_exchange_begins(struct exchange *exchange)
+{
+    int64_t idle_ms = exchange->call->request.idle_timeout_ms;
+
+    exchange->flows = true;
+    exchange->heard_ms = loop_ticks_ms(exchange->client->options.loop);
+    if (idle_ms > 0)
+        loop_timer_set(exchange->patience, idle_ms);
+    else
+        loop_timer_stop(exchange->patience);
+}
+
+/* False: no more of it, because the reader says so or has cancelled. */
+bool http_exchange_hears(struct exchange *exchange, const char *bytes, size_t length)
+{
+    exchange->heard_ms = loop_ticks_ms(exchange->client->options.loop);
+    if (!exchange->call->request.on_body(exchange->arg, bytes, length))
+        exchange->slot->not_taken = true;
+    return !exchange->slot->not_taken && !exchange->cancelled;
+}
+
+void http_client_free_cancelled(struct http_client *client)
+{
+    while (client->cancelled) {
+        struct exchange *exchange = client->cancelled;
+
+        client->cancelled = exchange->next_later;
+        http_curl_stop(exchange);
+        free_exchange(exchange);
+    }
 }
 
 void http_exchange_ended(struct exchange *exchange, CURLcode result)
@@ -291,8 +361,18 @@ struct exchange *http_client_ask(struct http_client *client, const struct http_r
 
 void http_client_cancel(struct exchange *exchange)
 {
-    take_out(exchange);
-    free_exchange(exchange);
+    struct http_client *client = exchange->client;
+
+    assert(!exchange->cancelled);
+    if (!exchange->slot || !http_curl_is_busy(exchange)) {
+        take_out(exchange);
+        free_exchange(exchange);
+        return;
+    }
+    leave_lists(exchange);
+    exchange->cancelled = true;
+    exchange->next_later = client->cancelled;
+    client->cancelled = exchange;
 }
 
 bool http_client_new(const struct http_client_options *options, struct http_client **out, struct error *err)

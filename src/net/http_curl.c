@@ -9,6 +9,13 @@
  *   - all exchanges that start in a turn are sent in one go, by one event that costs no system call;
  *   - libcurl's one timer is a timer of the loop.
  *
+ * An answer without end goes to its reader from inside libcurl's write callback. libcurl must not be told of exchanges there
+ * (CURLM_RECURSIVE_API_CALL), so what the reader starts and cancels is put aside and done by settle(), before anything else is.
+ *
+ * Uncounted exchanges over TLS offer HTTP/2: where the server takes it, all of them share one connection (the others wait for
+ * the first to learn that, PIPEWAIT). A connection that many share must be found out when it is dead, for each time-out would
+ * leave it in place: so the kernel is told when to give up on it (TCP_USER_TIMEOUT), and to try it when nothing is said.
+ *
  * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
  * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
  * OpenSSL finds nothing there. Giving one at all also keeps libcurl from putting its own cached store in place of ours.
@@ -18,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -63,11 +72,34 @@ static void drain(struct http_client *client)
     }
 }
 
+static void add_to_wire(struct exchange *exchange)
+{
+    CURLMcode added = curl_multi_add_handle(exchange->client->multi, exchange->slot->easy);
+
+    assert(added == CURLM_OK);
+}
+
+/* What was asked and cancelled while bytes were handed over. */
+static void settle(struct http_client *client)
+{
+    assert(!client->handing_over);
+    http_client_free_cancelled(client);
+    while (client->starting) {
+        struct exchange *exchange = client->starting;
+
+        client->starting = exchange->next_later;
+        exchange->starting = false;
+        add_to_wire(exchange);
+    }
+    client->last_starting = NULL;
+}
+
 static void act(struct http_client *client, curl_socket_t fd, int events)
 {
     int running;
 
     curl_multi_socket_action(client->multi, fd, events, &running);
+    settle(client);
     drain(client);
 }
 
@@ -239,6 +271,17 @@ static bool take_over(struct http_client *client, int fd)
     return wanted_write;
 }
 
+/* Best effort: a socket that cannot do this is used all the same. */
+static void watch_over_peer(int fd)
+{
+    const int on = 1, dead_ms = HTTP_DEAD_CONNECTION_MS, silent_s = HTTP_DEAD_CONNECTION_MS / 1000, again_s = 5;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &silent_s, sizeof silent_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &again_s, sizeof again_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof dead_ms);
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_slot *slot = arg;
@@ -255,6 +298,8 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     slot->no_socket = fd < 0 ? errno : 0;
     if (fd < 0)
         return CURL_SOCKET_BAD;
+    if (slot->exchange->call->request.uncounted)
+        watch_over_peer(fd);
     wanted_write = take_over(client, fd);
     watch = watch_for(client, fd);
     watch->ours = true;
@@ -276,15 +321,38 @@ static int on_close_socket(void *arg, curl_socket_t fd)
 }
 
 /* ---- the answer comes in ---- */
+static bool hand_over(struct exchange *exchange, const char *bytes, size_t length)
+{
+    struct http_client *client = exchange->client;
+    bool more;
+
+    client->handing_over = true;
+    more = http_exchange_hears(exchange, bytes, length);
+    client->handing_over = false;
+    return more;
+}
+
 static size_t on_body(char *bytes, size_t one, size_t length, void *arg)
 {
     struct http_slot *slot = arg;
 
     (void)one;
+    if (slot->exchange->cancelled)
+        return 0; /* by another reader, a moment ago */
+    if (slot->exchange->flows)
+        return hand_over(slot->exchange, bytes, length) ? length : 0;
     if (text_append(&slot->body, bytes, length))
         return length;
     slot->body_overflows = true;
     return 0;
+}
+
+static int read_status(const char *line, size_t length)
+{
+    const char *blank = memchr(line, ' ', length);
+
+    /* The library has read it already: three digits follow. */
+    return blank && line + length - blank > 3 ? (blank[1] - '0') * 100 + (blank[2] - '0') * 10 + (blank[3] - '0') : 0;
 }
 
 /* A status line starts over: of "100 Continue" and the answer only the latter counts. Trailers come after the body. */
@@ -295,8 +363,12 @@ static size_t on_head(char *bytes, size_t one, size_t length, void *arg)
     (void)one;
     if (length >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         text_clear(&slot->head);
+        slot->status = read_status(bytes, length);
         return length;
     }
+    if ((bytes[0] == '\r' || bytes[0] == '\n') && slot->status / 100 == 2 && slot->exchange->call->request.on_body &&
+        !slot->exchange->cancelled)
+        http_exchange_begins(slot->exchange);
     if (text_append(&slot->head, bytes, length))
         return length;
     slot->head_overflows = true;
@@ -562,16 +634,20 @@ static bool tell_url(struct http_slot *slot, const struct http_call *call)
 
 static void tell_version_and_time(struct http_slot *slot, const struct http_call *call, int64_t timeout_ms)
 {
+    bool tls = strcmp(call->scheme, "https") == 0;
+    int64_t whole_ms = call->request.on_body ? 0 : timeout_ms; /* an answer without end is timed by http.c */
     long version = CURL_HTTP_VERSION_1_1;
 
-    if (call->request.http2)
-        version = strcmp(call->scheme, "https") == 0 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    if (tls && (call->request.http2 || call->request.uncounted))
+        version = CURL_HTTP_VERSION_2TLS;
+    else if (call->request.http2)
+        version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
     if (slot->http_version != version)
         curl_easy_setopt(slot->easy, CURLOPT_HTTP_VERSION, version);
     slot->http_version = version;
-    if (slot->timeout_ms != timeout_ms)
-        curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    slot->timeout_ms = timeout_ms;
+    if (slot->timeout_ms != whole_ms)
+        curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, (long)whole_ms);
+    slot->timeout_ms = whole_ms;
     if (timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS ||
         slot->has_connect_timeout) { /* one more timer for each: only if needed */
         slot->has_connect_timeout = timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS;
@@ -579,15 +655,45 @@ static void tell_version_and_time(struct http_slot *slot, const struct http_call
     }
 }
 
+static void start_later(struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+
+    exchange->starting = true;
+    exchange->next_later = NULL;
+    if (client->last_starting)
+        client->last_starting->next_later = exchange;
+    else
+        client->starting = exchange;
+    client->last_starting = exchange;
+}
+
+static void forget_start(struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    struct exchange *previous = NULL;
+
+    for (struct exchange *e = client->starting; e != exchange; e = e->next_later)
+        previous = e;
+    if (previous)
+        previous->next_later = exchange->next_later;
+    else
+        client->starting = exchange->next_later;
+    if (client->last_starting == exchange)
+        client->last_starting = previous;
+    exchange->starting = false;
+}
+
 void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
 {
     struct http_slot *slot = take_slot(exchange->client);
     const struct http_call *call = exchange->call;
-    CURLMcode added;
 
     exchange->slot = slot;
     slot->exchange = exchange;
-    slot->head_overflows = slot->body_overflows = slot->tls_began = false;
+    slot->head_overflows = slot->body_overflows = slot->not_taken = slot->tls_began = false;
+    slot->status = 0;
+    exchange->flows = false;
     slot->egress_refusal = NULL;
     slot->no_socket = 0;
     slot->why[0] = 0;
@@ -608,14 +714,27 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
         http_exchange_fail_later(exchange);
         return;
     }
-    added = curl_multi_add_handle(exchange->client->multi, slot->easy);
-    assert(added == CURLM_OK);
+    if (exchange->client->handing_over)
+        start_later(exchange);
+    else
+        add_to_wire(exchange);
+}
+
+bool http_curl_is_busy(const struct exchange *exchange)
+{
+    return exchange->client->handing_over && !exchange->starting;
 }
 
 void http_curl_stop(struct exchange *exchange)
 {
-    CURLMcode removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
+    CURLMcode removed;
 
+    if (exchange->starting) {
+        forget_start(exchange);
+        return;
+    }
+    assert(!exchange->client->handing_over);
+    removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
     assert(removed == CURLM_OK);
 }
 
@@ -658,6 +777,7 @@ bool http_curl_open(struct http_client *client, struct error *err)
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)POLLS_IN_FLIGHT_MAX);
     return true;
 }

@@ -16,7 +16,7 @@ static curl_off_t spent_us(const struct http_slot *slot, CURLINFO what)
     return us;
 }
 
-static enum failure_phase phase_of(const struct http_slot *slot)
+enum failure_phase http_phase(const struct http_slot *slot)
 {
     if (spent_us(slot, CURLINFO_STARTTRANSFER_TIME_T) > 0 && slot->head.length > 0)
         return PHASE_READING;
@@ -41,8 +41,8 @@ static void explain_connect(const struct http_slot *slot, struct error *err)
         failure_connect(err, place, number ? (int)number : ECONNREFUSED);
 }
 
-/* A bound of ours, whatever the library made of our refusal to take more. */
-static bool explain_bound(const struct http_slot *slot, struct error *err)
+/* A bound of ours or a no of who asked, whatever the library made of our refusal to take more. */
+static bool explain_refusal(const struct http_slot *slot, struct error *err)
 {
     const struct http_call *call = slot->exchange->call;
 
@@ -50,7 +50,9 @@ static bool explain_bound(const struct http_slot *slot, struct error *err)
         failure_body_limit(err, call->place, call->request.body_max_bytes);
     else if (slot->head_overflows)
         failure_header_limit(err, call->place);
-    return slot->body_overflows || slot->head_overflows;
+    else if (slot->not_taken)
+        failure_not_taken(err, call->place);
+    return slot->body_overflows || slot->head_overflows || slot->not_taken;
 }
 
 /* Since TLS 1.3 a server refuses a client certificate only after the handshake, so a broken read may be about TLS too. */
@@ -87,11 +89,11 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
 {
     const struct http_call *call = slot->exchange->call;
 
-    if (explain_bound(slot, err) || explain_tls(slot, result, err))
+    if (explain_refusal(slot, err) || explain_tls(slot, result, err))
         return;
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
-        failure_timeout(err, call->place, phase_of(slot), call->request.timeout_ms);
+        failure_timeout(err, call->place, http_phase(slot), call->request.timeout_ms);
         break;
     case CURLE_COULDNT_CONNECT:
         explain_connect(slot, err);

@@ -25,6 +25,12 @@ struct exchange {
     void *arg;
     bool failing; /* known to fail, and told in a later turn */
     struct error error;
+    /* answers without end */
+    int64_t heard_ms; /* ticks of the last bytes */
+    bool flows;       /* the head of an answer without end is here: what follows goes to on_body */
+    /* asked or cancelled while the library hands over bytes */
+    struct exchange *next_later;
+    bool starting, cancelled;
 };
 
 /* An easy handle and what it was told, so that the next exchange tells it only what differs. */
@@ -49,7 +55,8 @@ struct http_slot {
     struct text head, body;
     struct http_header *headers;
     size_t headers_room;
-    bool head_overflows, body_overflows, tls_began;
+    int status; /* of the head that is read */
+    bool head_overflows, body_overflows, not_taken, tls_began;
     const char *egress_refusal; /* static text */
     int no_socket;              /* why the last attempt could not even make one; 0: it could */
     char why[CURL_ERROR_SIZE];
@@ -63,6 +70,9 @@ struct http_client {
     struct exchange *failing, *last_failing;
     struct http_slot *free_slots;
     size_t free_slot_count;
+    /* The library calls on_body, and may not be called from there: what is to start and to stop waits until it is through. */
+    bool handing_over;
+    struct exchange *starting, *last_starting, *cancelled;
     struct event *kick; /* runs what was started in this turn, and tells of what is known to fail */
     bool kicked, curl_is_due;
     struct timer *timer;           /* the library's */
@@ -77,6 +87,7 @@ bool http_curl_open(struct http_client *client, struct error *err);
 void http_curl_close(struct http_client *client);
 void http_curl_start(struct exchange *exchange, int64_t timeout_ms); /* takes a slot */
 void http_curl_stop(struct exchange *exchange);                      /* off the wire; the slot and its answer stay */
+bool http_curl_is_busy(const struct exchange *exchange); /* cannot be stopped before the library is through */
 void http_slot_free(struct http_slot *slot);                         /* back into the pool */
 void http_client_kick(struct http_client *client);
 
@@ -84,8 +95,13 @@ void http_client_kick(struct http_client *client);
 void http_exchange_ended(struct exchange *exchange, CURLcode result);
 void http_exchange_fail_later(struct exchange *exchange); /* with exchange->error */
 void http_client_tell_failing(struct http_client *client);
+void http_client_free_cancelled(struct http_client *client);
+/* The same for an answer without end. From inside the library's callbacks. */
+void http_exchange_begins(struct exchange *exchange);
+bool http_exchange_hears(struct exchange *exchange, const char *bytes, size_t length);
 
 /* http_error.c */
 void http_explain(const struct http_slot *slot, CURLcode result, struct error *err);
+enum failure_phase http_phase(const struct http_slot *slot);
 
 #endif

@@ -85,8 +85,9 @@ void failure_connect(struct error *err, const char *place, int number);     /* a
 void failure_egress(struct error *err, const char *place, const char *why); /* "a loopback address" */
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes);
 void failure_header_limit(struct error *err, const char *place);
-void failure_idle(struct error *err, const char *place, int64_t timeout_ms); /* of a stream */
+void failure_idle(struct error *err, const char *place, int64_t timeout_ms); /* of a stream, or an answer without end */
 void failure_write_limit(struct error *err, const char *place);              /* of a stream */
+void failure_not_taken(struct error *err, const char *place); /* on_body said no */
 /* "host:port" or the path of a Unix socket. */
 void stream_place(const struct stream_request *request, char *out, size_t size);
 
