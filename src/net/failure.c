@@ -88,10 +88,16 @@ void failure_write_limit(struct error *err, const char *place)
               STREAM_WRITE_MAX_BYTES);
 }
 
+void failure_broken(struct error *err, const char *place)
+{
+    error_set(err, ERROR_UNREACHABLE,
+              "%.200s: the connection broke before the answer was complete; look at the server's log", place);
+}
+
 void failure_not_taken(struct error *err, const char *place)
 {
-    error_set(err, ERROR_INVALID, "%.200s: what it answered is of no use to who asked; check that it is the right server",
-              place);
+    error_set(err, ERROR_INVALID,
+              "%.200s: what it answered is of no use to who asked; check that it is the right server", place);
 }
 
 void stream_place(const struct stream_request *request, char *out, size_t size)

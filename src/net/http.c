@@ -203,8 +203,7 @@ static void enter_gate(struct exchange *exchange)
         http_exchange_fail_later(exchange);
         return;
     }
-    if (exchange->call->request.uncounted ||
-        gate_enter(client->gate, &exchange->ticket, exchange->call->place)) {
+    if (exchange->call->request.uncounted || gate_enter(client->gate, &exchange->ticket, exchange->call->place)) {
         go(exchange);
         return;
     }

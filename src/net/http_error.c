@@ -117,10 +117,7 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-        error_set(err, ERROR_UNREACHABLE,
-                  "%.200s: the connection broke before the answer was complete; look at the "
-                  "server's log",
-                  call->place);
+        failure_broken(err, call->place);
         break;
     case CURLE_URL_MALFORMAT:
         error_set(err, ERROR_INVALID, "%.200s: the URL cannot be read; write it like http://host:port/path",

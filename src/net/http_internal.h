@@ -88,7 +88,7 @@ void http_curl_close(struct http_client *client);
 void http_curl_start(struct exchange *exchange, int64_t timeout_ms); /* takes a slot */
 void http_curl_stop(struct exchange *exchange);                      /* off the wire; the slot and its answer stay */
 bool http_curl_is_busy(const struct exchange *exchange); /* cannot be stopped before the library is through */
-void http_slot_free(struct http_slot *slot);                         /* back into the pool */
+void http_slot_free(struct http_slot *slot);             /* back into the pool */
 void http_client_kick(struct http_client *client);
 
 /* http.c: the library is through with an exchange. Never called from inside one of its callbacks. */

@@ -87,6 +87,7 @@ void failure_body_limit(struct error *err, const char *place, size_t limit_bytes
 void failure_header_limit(struct error *err, const char *place);
 void failure_idle(struct error *err, const char *place, int64_t timeout_ms); /* of a stream, or an answer without end */
 void failure_write_limit(struct error *err, const char *place);              /* of a stream */
+void failure_broken(struct error *err, const char *place);
 void failure_not_taken(struct error *err, const char *place); /* on_body said no */
 /* "host:port" or the path of a Unix socket. */
 void stream_place(const struct stream_request *request, char *out, size_t size);

@@ -42,6 +42,9 @@ struct virtual_reply {
     size_t length;
     const struct http_header *headers;
     size_t header_count;
+    /* For who asked with on_body: the answer goes on after body. Once the answerer has returned, what to say more to stands here,
+       and NULL from when the exchange is gone, whoever ended it. */
+    struct virtual_body **open;
 };
 /* Called when the request arrives, in a turn of its own. What reply points to is copied before anything else is called, so a
    static buffer or one of the answerer's own serves. */
@@ -49,6 +52,13 @@ typedef void virtual_answerer(void *arg, const struct http_request *request, str
 /* prefix: of the URL ("http://prom:9090/api"); the longest wins; without one the connection is refused. */
 void virtual_answer(struct virtual_world *world, const char *url_prefix, virtual_answerer *answer,
                     void *arg); /* NULL: nobody */
+
+/* The rest of an answer without end. What is said arrives in the order in which it was said; its reader gets it, like the body
+   that the answer began with, in pieces whose sizes come from the seed. NULL: nobody is there any more, and nothing happens. */
+struct virtual_body;
+void virtual_body_say(struct virtual_body *body, const void *bytes, size_t length, int64_t after_ms);
+void virtual_body_end(struct virtual_body *body, int64_t after_ms);   /* that was all */
+void virtual_body_break(struct virtual_body *body, int64_t after_ms); /* the connection breaks */
 
 /* A byte stream server: called with everything the client wrote so far in this turn; writes with virtual_stream_say.
    opened: the client has just connected, and there are no bytes yet. What is said arrives in the order in which it was said. */

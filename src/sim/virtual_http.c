@@ -5,6 +5,10 @@
  *        \___ waits ___/          \___ never, or too late ___ timeout at the deadline --> done
  *
  * One event at a time stands in the heap for each exchange. The deadline counts from the start, waiting at the gate included.
+ *
+ * An answer without end, once its head is there, has a queue of parts whose times never go back:
+ *
+ *     answer --> on_body ... --> part --> on_body ... --> the end, a break, or silence for too long --> done
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -20,6 +24,17 @@ struct answerer {
     void *arg;
 };
 
+enum { PIECE_MAX_BYTES = 4096 }; /* a piece may be as small as a byte: readers of answers without end must not care */
+
+enum part_kind { PART_BYTES, PART_END, PART_BREAK };
+struct part {
+    struct part *next;
+    int64_t at_ms;
+    enum part_kind kind;
+    size_t length;
+    char bytes[];
+};
+
 struct exchange {
     struct event event;
     struct gate_ticket ticket;
@@ -31,6 +46,12 @@ struct exchange {
     void *arg;
     struct http_reply reply; /* its texts are in answer */
     char *answer;
+    /* an answer without end */
+    struct virtual_body **open; /* the answerer's; the body is the exchange, seen from there */
+    struct part *first, *last;
+    int64_t heard_ms;
+    bool flows; /* its head is here */
+    bool calling, cancelled;
 };
 
 static void arrive(struct event *event);
@@ -100,6 +121,9 @@ static void leave_all(struct exchange *exchange)
 {
     struct virtual_world *world = exchange->world;
 
+    if (exchange->open)
+        *exchange->open = NULL;
+    exchange->open = NULL;
     event_clear(world, &exchange->event);
     if (exchange->ticket.lane)
         gate_leave(world->gate, &exchange->ticket);
@@ -114,6 +138,12 @@ static void leave_all(struct exchange *exchange)
 
 static void free_exchange(struct exchange *exchange)
 {
+    while (exchange->first) {
+        struct part *gone = exchange->first;
+
+        exchange->first = gone->next;
+        free(gone);
+    }
     http_call_free(exchange->call);
     free(exchange->answer);
     free(exchange);
@@ -207,6 +237,146 @@ static void fail(struct exchange *exchange)
     complete(&exchange->event);
 }
 
+/* ---- an answer without end ---- */
+/* False: the exchange is gone. */
+static bool hand_over(struct exchange *exchange, const char *bytes, size_t length)
+{
+    const struct http_request *request = &exchange->call->request;
+    bool more = true;
+
+    exchange->heard_ms = exchange->world->ticks_ms;
+    exchange->calling = true;
+    while (length > 0 && more && !exchange->cancelled) {
+        size_t piece = 1 + virtual_random(exchange->world) % (length < PIECE_MAX_BYTES ? length : PIECE_MAX_BYTES);
+
+        more = request->on_body(exchange->arg, bytes, piece);
+        bytes += piece;
+        length -= piece;
+    }
+    exchange->calling = false;
+    if (exchange->cancelled) {
+        free_exchange(exchange);
+        return false;
+    }
+    if (more)
+        return true;
+    failure_not_taken(&exchange->reply.error, exchange->call->place);
+    fail(exchange);
+    return false;
+}
+
+static void fall_silent(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+
+    failure_idle(&exchange->reply.error, exchange->call->place, exchange->call->request.idle_timeout_ms);
+    fail(exchange);
+}
+
+static void part_arrives(struct event *event);
+
+static void wait_for_part(struct exchange *exchange)
+{
+    int64_t idle_ms = exchange->call->request.idle_timeout_ms;
+    int64_t silent_at_ms = idle_ms > 0 ? exchange->heard_ms + idle_ms : INT64_MAX;
+
+    if (exchange->first && exchange->first->at_ms < silent_at_ms)
+        event_at(exchange->world, &exchange->event, exchange->first->at_ms, part_arrives);
+    else if (idle_ms > 0)
+        event_at(exchange->world, &exchange->event, silent_at_ms, fall_silent);
+}
+
+static void part_arrives(struct event *event)
+{
+    struct exchange *exchange = owner_of(event, struct exchange, event);
+    struct part *part = exchange->first;
+
+    exchange->first = part->next;
+    if (!exchange->first)
+        exchange->last = NULL;
+    if (part->kind == PART_BREAK) {
+        failure_broken(&exchange->reply.error, exchange->call->place);
+        fail(exchange);
+    } else if (part->kind == PART_END) {
+        complete(event);
+    } else if (hand_over(exchange, part->bytes, part->length)) {
+        wait_for_part(exchange);
+    }
+    free(part);
+}
+
+static void flow(struct exchange *exchange)
+{
+    const char *bytes = exchange->reply.body;
+    size_t length = exchange->reply.body_length;
+
+    exchange->flows = true;
+    exchange->reply.body = "";
+    exchange->reply.body_length = 0;
+    if (!hand_over(exchange, bytes, length))
+        return;
+    if (exchange->open)
+        wait_for_part(exchange);
+    else
+        complete(&exchange->event);
+}
+
+static void say(struct virtual_body *body, const void *bytes, size_t length, int64_t after_ms, enum part_kind kind)
+{
+    struct exchange *exchange = (struct exchange *)(void *)body;
+    struct part *part;
+
+    if (!exchange)
+        return;
+    part = mem_alloc(sizeof *part + length);
+    part->at_ms = exchange->world->ticks_ms + (after_ms > 0 ? after_ms : 0);
+    if (exchange->last && exchange->last->at_ms > part->at_ms)
+        part->at_ms = exchange->last->at_ms;
+    part->kind = kind;
+    part->length = length;
+    if (length)
+        memcpy(part->bytes, bytes, length);
+    if (exchange->last)
+        exchange->last->next = part;
+    else
+        exchange->first = part;
+    exchange->last = part;
+    if (exchange->flows && !exchange->calling)
+        wait_for_part(exchange);
+}
+
+void virtual_body_say(struct virtual_body *body, const void *bytes, size_t length, int64_t after_ms)
+{
+    if (length > 0)
+        say(body, bytes, length, after_ms, PART_BYTES);
+}
+
+void virtual_body_end(struct virtual_body *body, int64_t after_ms)
+{
+    say(body, NULL, 0, after_ms, PART_END);
+}
+
+void virtual_body_break(struct virtual_body *body, int64_t after_ms)
+{
+    say(body, NULL, 0, after_ms, PART_BREAK);
+}
+
+/* ---- the answer is complete, or its head is there ---- */
+static bool goes_to_reader(const struct exchange *exchange, int status)
+{
+    return exchange->call->request.on_body && status / 100 == 2;
+}
+
+static void enter_gate(struct exchange *exchange)
+{
+    struct virtual_world *world = exchange->world;
+
+    if (exchange->call->request.uncounted || gate_enter(world->gate, &exchange->ticket, exchange->call->place))
+        event_after(world, &exchange->event, 0, arrive);
+    else
+        event_at(world, &exchange->event, exchange->deadline_ms, time_out);
+}
+
 /* The answer is here: it may be a redirect, which is asked at once with what is left of the time. */
 static void answered(struct event *event)
 {
@@ -214,6 +384,10 @@ static void answered(struct event *event)
     const char *location = http_reply_header(&exchange->reply, "location");
     struct http_call *next;
 
+    if (goes_to_reader(exchange, exchange->reply.status)) {
+        flow(exchange);
+        return;
+    }
     if (exchange->call->request.no_redirects || !location || !http_status_redirects(exchange->reply.status)) {
         complete(event);
         return;
@@ -228,11 +402,16 @@ static void answered(struct event *event)
     }
     http_call_free(exchange->call);
     exchange->call = next;
-    gate_leave(exchange->world->gate, &exchange->ticket);
-    if (gate_enter(exchange->world->gate, &exchange->ticket, next->place))
-        event_after(exchange->world, &exchange->event, 0, arrive);
-    else
-        event_at(exchange->world, &exchange->event, exchange->deadline_ms, time_out);
+    if (exchange->ticket.lane)
+        gate_leave(exchange->world->gate, &exchange->ticket);
+    enter_gate(exchange);
+}
+
+/* An answer that goes on is complete for nobody but a reader. */
+static bool comes_in_time(const struct exchange *exchange, const struct virtual_reply *reply)
+{
+    return !reply->never && reply->after_ms < exchange->deadline_ms - exchange->world->ticks_ms &&
+           (!reply->open || goes_to_reader(exchange, reply->status));
 }
 
 static void arrive(struct event *event)
@@ -251,19 +430,22 @@ static void arrive(struct event *event)
         event_after(world, event, reply.after_ms < left_ms ? reply.after_ms : left_ms, complete);
         return;
     }
-    if (reply.never || reply.after_ms >= left_ms) {
+    if (!comes_in_time(exchange, &reply)) {
         event_at(world, event, exchange->deadline_ms, time_out);
         return;
     }
     if (reply.body && reply.length == 0)
         reply.length = strlen(reply.body);
-    if (reply.length > exchange->call->request.body_max_bytes) {
+    if (reply.length > exchange->call->request.body_max_bytes && !goes_to_reader(exchange, reply.status)) {
         failure_body_limit(&exchange->reply.error, exchange->call->place, exchange->call->request.body_max_bytes);
         exchange->reply.failed = true;
         event_after(world, event, reply.after_ms, complete);
         return;
     }
     keep_answer(exchange, &reply);
+    exchange->open = reply.open;
+    if (reply.open)
+        *reply.open = (struct virtual_body *)(void *)exchange;
     if (reply.after_ms <= 0)
         answered(event); /* this is a turn of its own already */
     else
@@ -288,17 +470,16 @@ struct exchange *virtual_http(struct transport *transport, const struct http_req
         return exchange;
     }
     exchange->deadline_ms = exchange->started_ms + exchange->call->request.timeout_ms;
-    if (gate_enter(world->gate, &exchange->ticket, exchange->call->place))
-        event_after(world, &exchange->event, 0, arrive);
-    else
-        event_at(world, &exchange->event, exchange->deadline_ms, time_out);
+    enter_gate(exchange);
     return exchange;
 }
 
 void virtual_http_cancel(struct exchange *exchange)
 {
     leave_all(exchange);
-    free_exchange(exchange);
+    exchange->cancelled = true;
+    if (!exchange->calling)
+        free_exchange(exchange);
 }
 
 void virtual_http_init(struct virtual_world *world)

@@ -294,6 +294,150 @@ static void redirects_end(void **state)
                         "r@0: a:80: stopped after 10 redirects (HTTP_REDIRECTS_MAX); write the final address\n");
 }
 
+/* ---- answers without end ---- */
+static struct virtual_body *body;
+static struct exchange *watch;
+static const char *stop_at; /* the reader has enough when it has heard this */
+static bool stop_by_cancel;
+
+static void watched(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)arg, (void)request;
+    *reply = script;
+    reply->open = script.open ? &body : NULL;
+}
+
+static bool read_piece(void *arg, const char *bytes, size_t length)
+{
+    (void)arg;
+    assert_true(length > 0);
+    text_append(&heard, bytes, length);
+    if (!stop_at || !strstr(heard.bytes, stop_at))
+        return true;
+    if (stop_by_cancel)
+        transport_http_cancel(virtual_transport(world), watch);
+    return stop_by_cancel;
+}
+
+static void start_watch(const struct virtual_reply *reply, int64_t idle_timeout_ms)
+{
+    script = *reply;
+    virtual_answer(world, "http://a", watched, NULL);
+    watch = transport_http(virtual_transport(world),
+                           &(struct http_request){.method = "GET",
+                                                  .url = "http://a/",
+                                                  .timeout_ms = 500,
+                                                  .idle_timeout_ms = idle_timeout_ms,
+                                                  .body_max_bytes = 8,
+                                                  .on_body = read_piece},
+                           hear, "r");
+}
+
+static void answers_without_end(void **state)
+{
+    static struct virtual_body *yes;
+    static const struct {
+        struct virtual_reply reply;
+        int64_t idle_ms;
+        const char *stop_at;
+        bool cancel;
+        const char *heard;
+    } rows[] = {
+        {{.status = 200, .body = "longer than its bound"}, 0, NULL, false, "longer than its boundr@0: 200 \n"},
+        {{.status = 200, .body = "a ", .open = &yes}, 0, NULL, false, "a one two r@9000: 200 \n"},
+        {{.status = 200, .after_ms = 400, .open = &yes}, 0, NULL, false, "one two r@9000: 200 \n"},
+        {{.status = 200, .after_ms = 500, .open = &yes},
+         0,
+         NULL,
+         false,
+         "r@500: a:80: timed out after 500 ms: connected, but no answer came; check the server, or allow more time\n"},
+        {{.status = 200, .open = &yes},
+         1500,
+         NULL,
+         false,
+         "one r@2500: a:80: no byte in either direction for 1500 ms; check the server, or allow more time\n"},
+        {{.status = 200, .open = &yes},
+         2000,
+         NULL,
+         false, /* a byte in the last moment is too late */
+         "one r@3000: a:80: no byte in either direction for 2 s; check the server, or allow more time\n"},
+        {{.status = 200, .body = "abcdef", .open = &yes}, 0, "c", true, ""},
+        {{.status = 200, .body = "abcdef", .open = &yes}, 0, "two", true, ""},
+        {{.status = 200, .body = "abcdef", .open = &yes},
+         0,
+         "c",
+         false,
+         "r@0: a:80: what it answered is of no use to who asked; check that it is the right server\n"},
+        {{.status = 410, .body = "gone"}, 0, NULL, false, "r@0: 410 gone\n"},
+        {{.status = 500, .body = "too long a page"},
+         0,
+         NULL,
+         false,
+         "r@0: a:80: the answer is larger than 8 bytes (HTTP_BODY_MAX_BYTES); ask for less\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tear_down(NULL), set_up(NULL);
+        stop_at = rows[i].stop_at;
+        stop_by_cancel = rows[i].cancel;
+        start_watch(&rows[i].reply, rows[i].idle_ms);
+        virtual_run_until(world, START_MS);
+        virtual_body_say(body, "one ", 4, 1000);
+        virtual_body_say(body, "two ", 4, 3000);
+        virtual_body_end(body, 9000);
+        while (virtual_step(world))
+            ;
+        if (rows[i].heard[0] ? !string_ends(heard.bytes, rows[i].heard) : !!strstr(heard.bytes, "r@"))
+            fail_msg("row %zu: %s", i, heard.bytes);
+        assert_null(body);
+        assert_int_equal(virtual_pending(world), 0);
+    }
+    stop_at = NULL;
+}
+
+static void a_body_ends_for_its_teller_too(void **state)
+{
+    static const struct virtual_reply open = {.status = 200, .open = &body};
+
+    (void)state;
+    start_watch(&open, 0);
+    virtual_run_until(world, START_MS + 10);
+    assert_non_null(body);
+    virtual_body_say(body, "x", 1, 5);
+    virtual_body_break(body, 0); /* not before what was said before */
+    virtual_run_until(world, START_MS + 100);
+    assert_string_equal(heard.bytes,
+                        "xr@15: a:80: the connection broke before the answer was complete; look at the server's log\n");
+    assert_null(body);
+    start_watch(&open, 0);
+    virtual_run_until(world, START_MS + 200);
+    assert_non_null(body);
+    transport_http_cancel(virtual_transport(world), watch);
+    assert_null(body);
+    virtual_body_say(body, "nobody", 6, 0);
+    start_watch(&open, 0);
+    virtual_run_until(world, START_MS + 300); /* and one is left for the world to cancel */
+    assert_int_equal(virtual_pending(world), 1);
+}
+
+static void uncounted_exchanges_do_not_wait(void **state)
+{
+    (void)state;
+    virtual_answer(world, "http://a", answer, "a");
+    script = (struct virtual_reply){.status = 200, .after_ms = 300};
+    for (int i = 0; i < POLLS_PER_DESTINATION_MAX; i++)
+        ask("http://a/");
+    for (int i = 0; i < 200; i++)
+        transport_http(
+            virtual_transport(world),
+            &(struct http_request){.method = "GET", .url = "http://a/", .timeout_ms = 500, .uncounted = true}, hear,
+            "u");
+    while (virtual_step(world))
+        ;
+    assert_int_equal(elapsed_ms(), 300);
+}
+
 /* ---- streams ---- */
 static void echo(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
 {
@@ -506,6 +650,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_over_the_bound_waits_and_its_time_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(secrets_stay_with_their_origin, set_up, tear_down),
         cmocka_unit_test_setup_teardown(redirects_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(answers_without_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_body_ends_for_its_teller_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(uncounted_exchanges_do_not_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(jobs_finish_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stuck_jobs_keep_their_place, set_up, tear_down),
