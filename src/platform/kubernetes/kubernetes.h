@@ -17,16 +17,23 @@ struct platform;
 struct transport;
 
 struct kubernetes_options { /* copied */
-    const char *const *namespaces; /* only these are looked at (a Role in each will do); none: all, which needs ClusterRoles */
+    const char *const
+        *namespaces; /* only these are looked at (a Role in each will do); none: all, which needs ClusterRoles */
     size_t namespace_count;
-    const char *object_selector; /* label selector on ScaledObjects and ScaledJobs (sharding as KEDA 2.21 has it), or NULL */
-    const char *own_namespace;   /* for Leases, and for secrets of ClusterTriggerAuthentications; NULL: of the config */
-    const char *identity;        /* NULL: host name and a random part */
-    bool leader_elect;           /* else this is the only one */
-    const char *lease_name;      /* NULL: "weir-leader" */
+    const char
+        *object_selector; /* label selector on ScaledObjects and ScaledJobs (sharding as KEDA 2.21 has it), or NULL */
+    const char *own_namespace; /* for Leases, and for secrets of ClusterTriggerAuthentications; NULL: of the config */
+    const char *identity;      /* NULL: host name and a random part */
+    bool leader_elect;         /* else this is the only one */
+    const char *lease_name;    /* NULL: "weir-leader" */
     int64_t lease_duration_ms, lease_renew_deadline_ms, lease_retry_ms; /* 0: 15, 10 and 2 s */
-    const char *shard_group;     /* objects are spread over all with the same group; then no leader is elected. NULL: none */
-    bool write;                  /* false (mode observe for all): nothing in the cluster is ever written, not even Leases or events */
+    const char
+        *shard_group; /* objects are spread over all with the same group; then no leader is elected. NULL: none */
+    bool write; /* false (mode observe for all): nothing in the cluster is ever written, not even Leases or events */
+    /* For the log: what does not work (a kind that is not installed, a right that is missing), said once when it begins, and when it
+       works again. NULL: nobody wants to know. */
+    void (*say)(void *arg, bool warning, const char *text);
+    void *say_arg;
 };
 bool platform_new_kubernetes(struct loop *loop, struct transport *transport, struct kube_config *config,
                              const struct kubernetes_options *options, struct platform **out, struct error *err);

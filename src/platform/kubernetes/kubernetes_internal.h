@@ -51,6 +51,8 @@ struct kubernetes {
     struct lease *lease;                              /* NULL: no election */
     struct shards *shards;                            /* NULL: no shards */
     struct notices *notices;
+    void (*say)(void *arg, bool warning, const char *text); /* or NULL; see kubernetes_say */
+    void *say_arg;
     struct kubernetes_stats stats; /* counted where it happens: scales by target.c, ... */
     bool stopping;
 
@@ -78,6 +80,10 @@ bool kubernetes_is_ours(const struct kubernetes *k, const char *ns, const char *
 bool kubernetes_may_write(const struct kubernetes *k, const char *ns, const char *name);
 /* The error of a write that may not be made; returns false. */
 bool kubernetes_not_ours(const struct kubernetes *k, const char *ns, const char *name, struct error *err);
+
+/* For the log, once for each thing that begins or ends (kubernetes.h, say). */
+void kubernetes_say(const struct kubernetes *k, bool warning, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- notices: one who watches; told in a later turn, once for any number of changes (notice.c) ---- */
 struct kube_notice {
@@ -107,6 +113,9 @@ void kube_meta_read(const struct tree *object, struct kube_meta *out);
 #define KEDA_VERSION "v1alpha1"
 const char *kubernetes_plural(enum resource_kind kind);
 const char *kubernetes_kind(enum resource_kind kind);
+bool kubernetes_kind_of(const char *kind, enum resource_kind *out);
+bool kubernetes_resource_path(struct text *out, enum resource_kind kind, const char *ns, const char *name,
+                              const char *subresource);
 
 /* ---- the files: made in this order, ended in the other ---- */
 struct events *kubernetes_events_new(struct kubernetes *k);
@@ -177,6 +186,14 @@ void kubernetes_resource_again(struct platform *, enum resource_kind kind, const
 void kubernetes_resource_merge(struct platform *, enum resource_kind kind, const char *ns, const char *name,
                                const char *patch_json, size_t length, platform_done *done, void *arg);
 void kubernetes_resources_reassign(struct resources *resources); /* who owns what may be otherwise now */
+/* What is known of the status of an object that is looked after: kept by status.c, goes with the object. NULL: no such object. */
+struct status;
+struct status **kubernetes_resource_status(const struct kubernetes *k, enum resource_kind kind, const char *ns,
+                                           const char *name);
+void kubernetes_status_seen(struct statuses *statuses, struct status **status, const struct tree *object);
+void kubernetes_status_gone(struct statuses *statuses, struct status *status); /* the object is; NULL is fine */
+bool kubernetes_statuses_busy(const struct statuses *statuses);                /* something is about to be written */
+bool kubernetes_events_busy(const struct events *events);
 /* uid of one of KEDA's objects that was told; false: it is not known, and out is as it was. out holds 64 bytes. */
 enum { KUBE_UID_BYTES = 64 };
 bool kubernetes_resource_uid(const struct kubernetes *k, enum resource_kind kind, const char *ns, const char *name,
