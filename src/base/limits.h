@@ -81,6 +81,8 @@ enum {
     ADMISSION_MATCHES_MAX = 16,      /* autoscalers or objects on one target that are looked at: one is enough to refuse */
     ADMISSION_NAMESPACES_MAX = 1000, /* with metrics of their own; those on top are counted together */
     /* ---- the running system ---- */
+    RESOURCES_PER_TURN_MAX = 64, /* told by a cluster and applied in one turn: some ms, so that sockets stay quick */
+    STATUS_USERS_MAX_BYTES = 256 * 1024, /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
     DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
     OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
     NAMESPACES_MAX = 256,                      /* named one by one; each costs some watches: above that, watch all */

@@ -157,7 +157,8 @@ struct platform_ops {
                               struct secret **out);
     enum lookup (*config_get)(struct platform *, const char *ns, const char *name, const char *key,
                               struct secret **out);
-    /* Told whenever a Secret or ConfigMap that somebody asked for changes. */
+    /* Told whenever a Secret or ConfigMap that somebody asked for changes, or is known after LOOKUP_PENDING; and with the name of a
+       target (or ScaledJob) whose variables were asked for by target_env, when those change, whatever they come from. */
     void (*on_data_change)(struct platform *, void (*changed)(void *arg, const char *ns, const char *name), void *arg);
 
     /* ---- objects in a cluster (all NULL elsewhere) ---- */
