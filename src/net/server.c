@@ -5,6 +5,12 @@
  * split, so that a name with %2F in it is one segment. The first route whose pattern fits decides; HEAD is answered by
  * the handler of GET, without the body.
  *
+ * TLS is a second evhttp (server_tls.c has the rest), for it decides by connection what reads and writes. Its requests may be large
+ * (reviews of admission), but only some of those are read at a time; who sends more is closed.
+ *
+ * An answer may wait (server_defer). evhttp does not read on meanwhile, so one connection has one request; when a connection
+ * ends anyway, evhttp leaves the request to us, and frees it when the answer is sent to nobody.
+ *
  * evhttp of libevent 2.1 neither counts connections nor says when one ends. So we note the descriptor and inode of each new
  * one, and when SERVER_CONNECTIONS_MAX are noted look which still are what they were. If all are, we stop accepting
  * until one is not; newcomers wait in the kernel's queue meanwhile. (Holding a reference to their bufferevents would keep the
@@ -24,6 +30,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -34,10 +41,10 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "net/loop.h"
-#include "net/server.h"
+#include "net/server_internal.h"
 
 enum {
-    LISTENERS_MAX = 4,
+    LISTENERS_MAX = 8,
     BACKLOG = 128,
     SEGMENTS_MAX = 16,             /* of a path; the deepest route has 10 */
     RECOUNT_MS = 100,              /* while full: how often we look whether a connection ended */
@@ -58,9 +65,19 @@ struct connection {
     ino_t inode;
 };
 
+struct server_pending {
+    struct server *server;
+    struct server_pending *previous, *next;
+    struct evhttp_request *request;
+    bool is_head;
+};
+
 struct server {
     struct loop *loop;
-    struct evhttp *http;
+    struct evhttp *http, *tls_http;                             /* the latter NULL until somebody listens with TLS */
+    SSL_CTX *tls;                                               /* for new connections */
+    struct evhttp_connection *large[SERVER_LARGE_REQUESTS_MAX]; /* over TLS, with a large request being read */
+    struct server_pending *pending;
     struct evconnlistener *listeners[LISTENERS_MAX]; /* evhttp's */
     size_t listener_count;
     struct route routes[SERVER_ROUTES_MAX];
@@ -77,7 +94,8 @@ struct server {
     struct timer *recount;
     struct arena *arena; /* of the request being answered */
     struct text body;
-    char address[300];
+    char addresses[LISTENERS_MAX][300]; /* on TCP */
+    size_t address_count;
     char *unix_path;
     dev_t unix_device;
     ino_t unix_inode;
@@ -88,6 +106,8 @@ struct incoming {
     struct server *server;
     struct evhttp_request *request;
     const char *query;
+    struct server_pending *pending;
+    bool is_head;
 };
 
 /* libevent's callback about a failed accept knows only the evhttp. A process has one server, a test a few; all on one thread. */
@@ -152,7 +172,7 @@ static void on_accept_failed(struct evconnlistener *listener, void *http)
 {
     (void)listener;
     for (struct server *server = servers; server; server = server->next) {
-        if (server->http != http)
+        if (server->http != http && server->tls_http != http)
             continue;
         server->starved = true;
         accept_or_wait(server);
@@ -175,17 +195,87 @@ static void on_newcomers(evutil_socket_t none, short what, void *arg)
 }
 
 /* evhttp asks for the bufferevent of a connection just accepted. Disabled listeners accept no more in the same turn either. */
-static struct bufferevent *on_connection(struct event_base *base, void *arg)
+static struct bufferevent *note_newcomer(struct server *server, struct bufferevent *connection)
 {
-    struct server *server = arg;
-    struct bufferevent *connection = bufferevent_socket_new(base, -1, 0);
-
     if (connection && !is_full(server)) {
         server->newcomers[server->newcomer_count++] = connection;
         event_active(server->note_newcomers, EV_TIMEOUT, 0);
     }
     accept_or_wait(server);
     return connection;
+}
+
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+    return note_newcomer(arg, bufferevent_socket_new(base, -1, 0));
+}
+
+/* Never NULL: evhttp would then go on without TLS. */
+static struct bufferevent *on_tls_connection(struct event_base *base, void *arg)
+{
+    struct server *server = arg;
+    SSL *ssl = SSL_new(server->tls);
+    struct bufferevent *connection;
+
+    assert(ssl);
+    connection = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    assert(connection);
+    bufferevent_openssl_set_allow_dirty_shutdown(connection, 1);
+    return note_newcomer(server, connection);
+}
+
+/* ---- large requests ---- */
+static void release_large(struct server *server, const struct evhttp_connection *connection)
+{
+    for (size_t i = 0; i < SERVER_LARGE_REQUESTS_MAX; i++)
+        if (server->large[i] == connection)
+            server->large[i] = NULL;
+}
+
+static bool reserve_large(struct server *server, struct evhttp_connection *connection)
+{
+    for (size_t i = 0; i < SERVER_LARGE_REQUESTS_MAX; i++) {
+        if (server->large[i])
+            continue;
+        server->large[i] = connection;
+        return true;
+    }
+    return false;
+}
+
+static void on_large_closed(struct evhttp_connection *connection, void *arg)
+{
+    release_large(arg, connection);
+}
+
+static bool is_large(const struct evkeyvalq *headers)
+{
+    const char *length = evhttp_find_header(headers, "Content-Length");
+
+    return length ? strtoll(length, NULL, 10) > SERVER_REQUEST_MAX_BYTES
+                  : evhttp_find_header(headers, "Transfer-Encoding") != NULL;
+}
+
+/* The head of a request over TLS is here, its body is not. Negative: evhttp closes the connection. */
+static int on_tls_head(struct evhttp_request *request, void *http)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
+    struct server *server = servers;
+
+    while (server->tls_http != http)
+        server = server->next;
+    release_large(server, connection);
+    if (!is_large(evhttp_request_get_input_headers(request)))
+        return 0;
+    evhttp_connection_set_closecb(connection, on_large_closed, server);
+    return reserve_large(server, connection) ? 0 : -1;
+}
+
+static int on_tls_request_expected(struct evhttp_request *request, void *arg)
+{
+    (void)arg;
+    evhttp_request_set_header_cb(request, on_tls_head);
+    return 0;
 }
 
 /* ---- decoding ---- */
@@ -289,6 +379,17 @@ void server_headers(const struct server_request *request, void (*visit)(void *ar
 
     for (const struct evkeyval *header = headers->tqh_first; header; header = header->next.tqe_next)
         visit(arg, header->key, header->value);
+}
+
+void server_peer(const struct server_request *request, struct server_peer *out)
+{
+    const struct incoming *in = request->internal;
+    struct evhttp_connection *connection = evhttp_request_get_connection(in->request);
+    SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(connection));
+
+    *out = (struct server_peer){.verified_by = -1};
+    if (ssl)
+        server_tls_peer(ssl, out);
 }
 
 /* ---- routes ---- */
@@ -420,7 +521,7 @@ static void free_bytes(const void *bytes, size_t length, void *arg)
     free((void *)bytes);
 }
 
-static void send_answer(struct evhttp_request *request, struct server_answer *answer, bool is_head)
+static void send_answer(struct evhttp_request *request, const struct server_answer *answer, bool is_head)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     struct evbuffer *body = NULL;
@@ -470,6 +571,7 @@ static void respond(struct server *server, struct incoming *in, const char *meth
         request.path = path.whole;
         request.body_length = evbuffer_get_length(body);
         request.body = arena_copy_bytes(server->arena, evbuffer_pullup(body, -1), request.body_length);
+        evbuffer_drain(body, request.body_length); /* it may wait long for its answer */
         route->handler(route->arg, &request, answer);
     } else if (allow.length) {
         answer->allow = arena_copy(server->arena, allow.bytes);
@@ -487,12 +589,15 @@ static void on_request(struct evhttp_request *request, void *arg)
     struct server_answer answer = {.status = 200, .content_type = "application/json", .body = &server->body};
     const char *method = method_name(evhttp_request_get_command(request));
 
+    in.is_head = strcmp(method, "HEAD") == 0;
+    release_large(server, evhttp_request_get_connection(request));
     text_clear(&server->body);
     server->body.overflowed = false;
     respond(server, &in, method, &answer);
     if (server->body.overflowed)
         say_error(&answer, 500, "the answer is larger than 64 MiB (SERVER_ANSWER_MAX_BYTES); ask for less");
-    send_answer(request, &answer, strcmp(method, "HEAD") == 0);
+    if (!in.pending)
+        send_answer(request, &answer, in.is_head);
     arena_reset(server->arena);
     if (server->body.capacity > BODY_KEPT_BYTES) {
         text_done(&server->body);
@@ -500,13 +605,90 @@ static void on_request(struct evhttp_request *request, void *arg)
     }
 }
 
+/* ---- answers that wait ---- */
+struct server_pending *server_defer(const struct server_request *request)
+{
+    struct incoming *in = request->internal;
+    struct server *server = in->server;
+    struct server_pending *pending = mem_alloc(sizeof *pending);
+
+    assert(!in->pending);
+    pending->server = server;
+    pending->request = in->request;
+    pending->is_head = in->is_head;
+    pending->next = server->pending;
+    if (server->pending)
+        server->pending->previous = pending;
+    server->pending = pending;
+    return in->pending = pending;
+}
+
+static void forget_pending(struct server_pending *pending)
+{
+    if (pending->previous)
+        pending->previous->next = pending->next;
+    else
+        pending->server->pending = pending->next;
+    if (pending->next)
+        pending->next->previous = pending->previous;
+    free(pending);
+}
+
+void server_complete(struct server_pending *pending, const struct server_answer *answer)
+{
+    struct server_answer whole = *answer;
+    struct evhttp_request *request = pending->request;
+    bool is_head = pending->is_head;
+    struct text nothing;
+
+    forget_pending(pending);
+    text_init(&nothing, 0);
+    if (!whole.body)
+        whole.body = &nothing;
+    if (!whole.status)
+        whole.status = 200;
+    if (!whole.content_type)
+        whole.content_type = "application/json";
+    if (whole.body->overflowed)
+        say_error(&whole, 500, "the answer is larger than its bound; ask for less");
+    send_answer(request, &whole, is_head);
+    text_done(&nothing);
+}
+
+/* The requests of connections that are still there are evhttp's. */
+static void drop_pending(struct server *server)
+{
+    while (server->pending) {
+        if (!evhttp_request_get_connection(server->pending->request))
+            evhttp_request_free(server->pending->request);
+        forget_pending(server->pending);
+    }
+}
+
 /* ---- the server ---- */
+static struct evhttp *new_http(struct server *server, struct bufferevent *(*on_accepted)(struct event_base *, void *),
+                               ev_ssize_t body_max_bytes)
+{
+    struct evhttp *http = evhttp_new(loop_event_base(server->loop));
+
+    if (!http)
+        return NULL;
+    evhttp_set_max_headers_size(http, SERVER_REQUEST_MAX_BYTES);
+    evhttp_set_max_body_size(http, body_max_bytes);
+    evhttp_set_timeout(http, SERVER_IDLE_TIMEOUT_S);
+    evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+                                         EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    evhttp_set_bevcb(http, on_accepted, server);
+    evhttp_set_gencb(http, on_request, server);
+    return http;
+}
+
 bool server_new(struct loop *loop, struct server **out, struct error *err)
 {
     struct server *server = mem_alloc(sizeof *server);
 
     server->loop = loop;
-    server->http = evhttp_new(loop_event_base(loop));
+    server->http = new_http(server, on_connection, SERVER_REQUEST_MAX_BYTES);
     if (!server->http) {
         free(server);
         return error_set(err, ERROR_INTERNAL, "the HTTP server cannot be made: no memory");
@@ -516,17 +698,15 @@ bool server_new(struct loop *loop, struct server **out, struct error *err)
     assert(server->note_newcomers);
     server->arena = arena_new(ARENA_USUAL);
     text_init(&server->body, SERVER_ANSWER_MAX_BYTES);
-    evhttp_set_max_headers_size(server->http, SERVER_REQUEST_MAX_BYTES);
-    evhttp_set_max_body_size(server->http, SERVER_REQUEST_MAX_BYTES);
-    evhttp_set_timeout(server->http, SERVER_IDLE_TIMEOUT_S);
-    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
-                                                 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    evhttp_set_bevcb(server->http, on_connection, server);
-    evhttp_set_gencb(server->http, on_request, server);
     server->next = servers;
     servers = server;
     *out = server;
     return true;
+}
+
+void server_set_body_max(struct server *server, size_t bytes)
+{
+    evhttp_set_max_body_size(server->http, (ev_ssize_t)bytes);
 }
 
 /* Only if it is still the socket we made: another process may have replaced it. */
@@ -551,7 +731,11 @@ void server_free(struct server *server)
         }
     }
     remove_unix_socket(server);
+    drop_pending(server);
     evhttp_free(server->http); /* and listeners and connections */
+    if (server->tls_http)
+        evhttp_free(server->tls_http);
+    SSL_CTX_free(server->tls);
     event_free(server->note_newcomers);
     for (size_t i = 0; i < server->route_count; i++)
         free(server->routes[i].pattern);
@@ -561,8 +745,8 @@ void server_free(struct server *server)
     free(server);
 }
 
-static bool listen_at(struct server *server, const struct sockaddr *address, socklen_t length, const char *name,
-                      struct error *err)
+static bool listen_at(struct server *server, struct evhttp *http, const struct sockaddr *address, socklen_t length,
+                      const char *name, struct error *err)
 {
     struct evconnlistener *listener;
 
@@ -575,7 +759,7 @@ static bool listen_at(struct server *server, const struct sockaddr *address, soc
     if (!listener)
         return error_set(err, errno == EADDRINUSE || errno == EACCES ? ERROR_INVALID : ERROR_INTERNAL,
                          "cannot listen at %.200s: %s; choose another address", name, strerror(errno));
-    if (!evhttp_bind_listener(server->http, listener)) {
+    if (!evhttp_bind_listener(http, listener)) {
         evconnlistener_free(listener);
         return error_set(err, ERROR_INTERNAL, "cannot listen at %.200s: no memory", name);
     }
@@ -588,12 +772,12 @@ static void note_address(struct server *server, struct evconnlistener *listener)
 {
     struct sockaddr_storage bound;
     socklen_t length = sizeof bound;
-    char host[128], port[16];
+    char *address = server->addresses[server->address_count++], host[128], port[16];
 
     if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)(void *)&bound, &length) == 0 &&
         getnameinfo((struct sockaddr *)(void *)&bound, length, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(server->address, sizeof server->address, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+        snprintf(address, sizeof server->addresses[0], strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 static bool split_address(const char *address, char *host, size_t size, const char **port)
@@ -619,7 +803,7 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     return true;
 }
 
-bool server_listen_tcp(struct server *server, const char *address, struct error *err)
+static bool listen_tcp(struct server *server, struct evhttp *http, const char *address, struct error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
@@ -634,11 +818,39 @@ bool server_listen_tcp(struct server *server, const char *address, struct error 
         return error_set(err, ERROR_INVALID, "'%.100s': this host is not known here; use an address of this machine",
                          address);
     for (const struct addrinfo *a = found; a && !listens; a = a->ai_next)
-        listens = listen_at(server, a->ai_addr, a->ai_addrlen, address, err);
+        listens = listen_at(server, http, a->ai_addr, a->ai_addrlen, address, err);
     freeaddrinfo(found);
     if (listens)
         note_address(server, server->listeners[server->listener_count - 1]);
     return listens;
+}
+
+bool server_listen_tcp(struct server *server, const char *address, struct error *err)
+{
+    return listen_tcp(server, server->http, address, err);
+}
+
+bool server_set_tls(struct server *server, const struct server_tls *tls, struct error *err)
+{
+    SSL_CTX *context = server_tls_context(tls, err);
+
+    if (!context)
+        return false;
+    SSL_CTX_free(server->tls); /* connections made with it hold it */
+    server->tls = context;
+    return true;
+}
+
+bool server_listen_tls(struct server *server, const char *address, struct error *err)
+{
+    assert(server->tls);
+    if (!server->tls_http) {
+        server->tls_http = new_http(server, on_tls_connection, SERVER_REVIEW_MAX_BYTES);
+        if (!server->tls_http)
+            return error_set(err, ERROR_INTERNAL, "the HTTP server cannot be made: no memory");
+        evhttp_set_newreqcb(server->tls_http, on_tls_request_expected, server);
+    }
+    return listen_tcp(server, server->tls_http, address, err);
 }
 
 /* A socket that nobody answers at is left over from a process that died. */
@@ -682,7 +894,8 @@ bool server_listen_unix(struct server *server, const char *path, struct error *e
     if (!make_way(&address, err))
         return false;
     mask = umask(0177); /* so that it is 0600 from its first moment */
-    listens = listen_at(server, (const struct sockaddr *)(const void *)&address, sizeof address, path, err);
+    listens =
+        listen_at(server, server->http, (const struct sockaddr *)(const void *)&address, sizeof address, path, err);
     umask(mask);
     if (!listens)
         return false;
@@ -694,7 +907,12 @@ bool server_listen_unix(struct server *server, const char *path, struct error *e
     return true;
 }
 
+const char *server_address_at(const struct server *server, size_t n)
+{
+    return n < server->address_count ? server->addresses[n] : NULL;
+}
+
 const char *server_address(const struct server *server)
 {
-    return server->address;
+    return server->addresses[0];
 }

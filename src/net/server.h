@@ -43,7 +43,8 @@ typedef void server_handler(void *arg, const struct server_request *request, str
 
 /* An answer that must wait for somebody else (an access review). The handler calls server_defer, copies what it needs of the request
    (which ends with the handler) and returns; its own answer is ignored. Later, exactly once, server_complete: also after the client
-   has gone (it does nothing then). server_free completes what is pending by closing it; a handle is dead afterwards. */
+   has gone (it does nothing then). server_free completes what is pending by closing it; a handle is dead afterwards.
+   The bytes of the answer's body are taken, and its text left empty. Nothing here bounds the wait: whoever defers has a deadline. */
 struct server_pending;
 struct server_pending *server_defer(const struct server_request *request);
 void server_complete(struct server_pending *pending, const struct server_answer *answer);
@@ -51,7 +52,7 @@ void server_complete(struct server_pending *pending, const struct server_answer 
 /* Who is at the other end of a TLS connection. */
 struct server_peer {
     bool encrypted;
-    int verified_by;         /* which of server_tls.client_cas its certificate chains to; -1: no certificate, or none of them */
+    int verified_by; /* which of server_tls.client_cas its certificate chains to; -1: no certificate, or none of them */
     const char *common_name; /* of a verified certificate; valid during the handler */
     const char *const *organizations;
     size_t organization_count;
@@ -60,19 +61,21 @@ void server_peer(const struct server_request *request, struct server_peer *out);
 
 bool server_new(struct loop *real, struct server **out, struct error *err);
 void server_free(struct server *server);
+/* The largest body of a request; SERVER_REQUEST_MAX_BYTES where nobody says more. What is longer gets 413. */
+void server_set_body_max(struct server *server, size_t bytes);
 /* pattern: "/api/v1/objects/@/@" with an @ for each variable segment. Unknown paths get 404, known ones with another method 405. */
 void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg);
-/* "host:port", port 0 takes a free one. The address bound is server_address(). */
+/* "host:port", port 0 takes a free one. The address bound first is server_address(). */
 bool server_listen_tcp(struct server *server, const char *address, struct error *err);
 bool server_listen_unix(struct server *server, const char *path,
                         struct error *err); /* mode 0600; a stale socket is replaced */
 const char *server_address(const struct server *server);
 
-/* TLS for listeners of server_listen_tls. May be called again at any time (rotation): new connections use it, old ones go on.
+/* TLS for listeners of server_listen_tls, which take bodies up to SERVER_REVIEW_MAX_BYTES. May be called again at any time (rotation): new connections use it, old ones go on.
    A certificate of a client is asked for and never required: the handler decides by server_peer. NULL entries: no such CA. */
 enum { SERVER_CLIENT_CAS = 2 };
 struct server_tls {
-    const char *certificate_pem;              /* with its chain */
+    const char *certificate_pem; /* with its chain */
     const struct secret *key_pem;
     const char *client_cas[SERVER_CLIENT_CAS]; /* bundles of PEM */
     const char *min_version;                   /* "TLS12", "TLS13"; NULL: TLS13 */
