@@ -1,0 +1,251 @@
+"""The figures of Weir on a real control plane (test/cluster/), beside those of KEDA and the HPA controller for the same work: one Deployment
+an object, a prometheus trigger on loopback with a query of its own, polled every 30 s. CPU is in seconds a minute, above the idle
+cluster: Weir, the controller manager, the API server and etcd together. The peer's figures were measured on a machine of the same kind
+(KEDA of August 2026)."""
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "test"), str(ROOT / "test" / "cluster")]
+from api import path_of  # noqa: E402
+from namespace import deployment  # noqa: E402
+from plane import Plane  # noqa: E402
+from support.source import Source  # noqa: E402
+from support.waiting import wait_for  # noqa: E402
+from support.weir import Running  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PEER = "KEDA + HPA, August 2026"
+MINUTE_S = 60
+
+
+def cpu_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_mib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+
+
+def scaled_object(name, port, value, minimum=0, **annotations):
+    return {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": name, "annotations": annotations},
+            "spec": {"scaleTargetRef": {"name": name}, "pollingInterval": 30, "cooldownPeriod": 1, "minReplicaCount": minimum,
+                     "triggers": [{"type": "prometheus", "metadata": {
+                         "serverAddress": f"http://127.0.0.1:{port}", "query": f'sum(load{{n={value},object="{name}"}})',
+                         "threshold": "5"}}]}}
+
+
+class Load:
+    """Many objects in one namespace of one plane, the server they ask, and the Weir that scales them."""
+
+    def __init__(self, plane, folder, build):
+        self.plane, self.folder = plane, Path(folder)
+        self.server = subprocess.Popen([str(build / "bench/bench-metric-server")], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.server.stdout.readline())
+        self.pool = ThreadPoolExecutor(16)
+        self.names = []
+        self.weir = None
+        plane.api.post(path_of("namespaces"), {"metadata": {"name": "load"}})
+
+    def close(self):
+        if self.weir:
+            self.weir.stop()
+        self.server.terminate()
+        self.server.wait()
+        self.pool.shutdown()
+
+    def each(self, work, things):
+        return list(self.pool.map(work, things))
+
+    def deployments(self, count, replicas):
+        self.names = [f"w{i:05d}" for i in range(count)]
+        self.each(lambda name: self.plane.api.post(path_of("deployments", "load"), deployment(name, replicas)), self.names)
+        wait_for(lambda: len(self.all("replicasets")) == count, 900, 1)
+        if replicas:
+            wait_for(lambda: all(d.get("status", {}).get("readyReplicas") == replicas for d in self.all("deployments")), 900, 1)
+
+    def all(self, resource):
+        return self.plane.api.get(path_of(resource, "load"), resourceVersion="0")["items"]
+
+    def objects(self, value, **options):
+        """Creates them all, and the time from the first creation until all are Ready."""
+        began = time.monotonic()
+        self.each(lambda name: self.plane.api.post(path_of("scaledobjects", "load"), scaled_object(name, self.port, value, **options)),
+                  self.names)
+        created = time.monotonic() - began
+        wait_for(lambda: sum(map(is_ready, self.all("scaledobjects"))) == len(self.names), 900, 0.2)
+        return time.monotonic() - began, created
+
+    def set_value(self, value):
+        patch = lambda name: self.plane.api.patch(path_of("scaledobjects", "load", name), {  # noqa: E731
+            "spec": {"triggers": scaled_object(name, self.port, value)["spec"]["triggers"]}})
+        self.each(patch, self.names)
+
+    def start(self, *options):
+        folder = self.folder / f"weir-{time.monotonic_ns()}"
+        folder.mkdir()
+        self.weir = Running(folder, "--kubeconfig", self.plane.kubeconfig("weir-a"), "--log-level", "warning", *options).start()
+
+    def restart(self):
+        """Killed; the time from the start of the next one until every object has decided, less the 2 ms by which polls are spread."""
+        self.weir.kill()
+        began = time.monotonic()
+        self.start()
+        wait_for(lambda: metric(self.weir.get("/metrics"), "weir_first_decisions_done_seconds") > 0 and
+                 metric(self.weir.get("/metrics"), 'weir_objects') >= len(self.names), 900, 0.1)
+        return time.monotonic() - began
+
+    def cpu(self):
+        pids = [self.plane.programs[name].pid for name in ("etcd", "kube-apiserver", "kube-controller-manager")]
+        return sum(map(cpu_s, pids)), cpu_s(self.weir.process.pid) if self.weir else 0.0
+
+    def cpu_per_minute(self, seconds=MINUTE_S):
+        (cluster, weir), requests = self.cpu(), self.requests()
+        time.sleep(seconds)
+        (cluster_after, weir_after), requests_after = self.cpu(), self.requests()
+        scale = 60 / seconds
+        return (cluster_after - cluster) * scale, (weir_after - weir) * scale, (requests_after - requests) * scale
+
+    def requests(self):
+        return self.plane.requests().get("weir-a", 0)
+
+
+def metric(text, name):
+    found = re.search(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.M)
+    return float(found.group(1)) if found else 0.0
+
+
+def is_ready(scaled):
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in scaled.get("status", {}).get("conditions", []))
+
+
+def measured(record, build, work, **plane_options):
+    with tempfile.TemporaryDirectory() as folder, Plane(Path(folder) / "plane", hpa_sync="15s", audit=False, metrics=False,
+                                                        **plane_options) as plane:
+        load = Load(plane, folder, build)
+        try:
+            work(record, load)
+        finally:
+            load.close()
+
+
+def thousand(record, load):
+    load.deployments(1000, 1)
+    time.sleep(30)
+    idle_cluster, _, _ = load.cpu_per_minute()
+    load.start()
+    before = load.requests()
+    ready, created = load.objects(5)
+    print(f"1,000 objects were created within {created:.1f} s", flush=True)
+    record("cluster_ready_1k_s", ready, "s", PEER, 500)
+    time.sleep(45)
+    record("cluster_requests_new", (load.requests() - before) / 1000, "1", PEER, 19)
+    cluster, weir, requests = load.cpu_per_minute()
+    record("cluster_cpu_active_1k", max(0.0, cluster - idle_cluster) + weir, "s/min", PEER, 57)
+    record("cluster_cpu_active_1k_weir", weir, "s/min", PEER, 16)
+    record("cluster_requests_min", requests / 1000, "1/min", PEER, 13)
+    record("cluster_rss_1k", rss_mib(load.weir.process.pid), "MiB", PEER, 380)
+    record("cluster_restart_1k_s", statistics.median([load.restart() for _ in range(3)]), "s", PEER, 203)
+    load.set_value(0)
+    wait_for(lambda: all(not d["spec"].get("replicas") for d in load.all("deployments")), 300, 1)
+    time.sleep(45)
+    cluster, weir, _ = load.cpu_per_minute()
+    record("cluster_cpu_idle_1k", max(0.0, cluster - idle_cluster) + weir, "s/min", PEER, 10)
+
+
+def five_thousand(record, load):
+    load.deployments(5000, 0)
+    load.start()
+    load.objects(0)
+    time.sleep(60)
+    record("cluster_rss_5k", rss_mib(load.weir.process.pid), "MiB", PEER, 791)
+
+
+def ten_thousand(record, load):
+    load.deployments(10000, 0)
+    time.sleep(60)
+    idle_cluster, _, _ = load.cpu_per_minute()
+    load.start()
+    ready, created = load.objects(0)
+    print(f"10,000 objects were created within {created:.1f} s", flush=True)
+    record("cluster_ready_10k_s", ready, "s", PEER, 833)
+    time.sleep(60)
+    record("cluster_rss_10k", rss_mib(load.weir.process.pid), "MiB", PEER, 1298)
+    cluster, weir, _ = load.cpu_per_minute()
+    record("cluster_cpu_idle_10k", max(0.0, cluster - idle_cluster) + weir, "s/min", PEER, 71)
+
+
+def react(record, load):
+    """50 objects polled every 5 s: from the instant at which the value rises to the scale write, as the targets' watch tells it."""
+    source = Source()
+    source.value = 1
+    load.deployments(50, 1)
+    load.start()
+    for name in load.names:
+        scaled = scaled_object(name, 0, 0, 1)
+        scaled["spec"].update(pollingInterval=5, maxReplicaCount=3, triggers=[{"type": "metrics-api", "metadata": {
+            "url": source.url, "valueLocation": "value", "targetValue": "1"}}])
+        load.plane.api.post(path_of("scaledobjects", "load"), scaled)
+    wait_for(lambda: sum(map(is_ready, load.all("scaledobjects"))) == 50, 120, 0.2)
+    time.sleep(12)
+    seen = {}
+    begun = time.monotonic()
+    source.value = 3
+    while len(seen) < 50 and time.monotonic() - begun < 60:
+        for d in load.all("deployments"):
+            if d["spec"].get("replicas") == 3:
+                seen.setdefault(d["metadata"]["name"], time.monotonic() - begun)
+        time.sleep(0.01)
+    source.close()
+    record("cluster_react_up_s", max(seen.values()), "s", PEER, 14.2)
+
+
+def external_metric(record, load):
+    """Through the API server's aggregation, as the HPA controller asks: 1,000 objects in hpa mode."""
+    load.deployments(1000, 1)
+    load.start("--mode", "hpa", "--external-metrics", "127.0.0.1:0")
+    port = int(wait_for(lambda: re.search(r"external-metrics=\S*:(\d+)", load.weir.log_text()), 30).group(1))
+    api = load.plane.api
+    api.post(path_of("services", "kube-system"), {"metadata": {"name": "weir-metrics"}, "spec": {
+        "type": "ExternalName", "externalName": "localhost", "ports": [{"port": port, "protocol": "TCP"}]}})
+    api.post(path_of("apiservices"), {"metadata": {"name": "v1beta1.external.metrics.k8s.io"}, "spec": {
+        "group": "external.metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+        "insecureSkipTLSVerify": True, "service": {"name": "weir-metrics", "namespace": "kube-system", "port": port}}})
+    load.objects(5)
+    path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/load/s0-prometheus"
+    wait_for(lambda: api.ask("GET", f"{path}?labelSelector=scaledobject.keda.sh%2Fname%3D{load.names[0]}")[0] == 200, 120, 1)
+    time.sleep(40)
+    took = []
+    for i in range(2000):
+        began = time.monotonic()
+        status, text = api.ask("GET", f"{path}?labelSelector=scaledobject.keda.sh%2Fname%3D{load.names[i % 1000]}")
+        took.append((time.monotonic() - began) * 1000)
+        if status != 200:
+            raise RuntimeError(f"{status} {text}")
+    record("cluster_external_metric_ms", statistics.quantiles(took, n=100)[98], "ms", PEER, 47)
+
+
+def webhook(record, build):
+    run = subprocess.run([str(build / "bench/bench-admission")], capture_output=True, text=True, check=True)
+    for line in run.stdout.splitlines():
+        row = json.loads(line)
+        record(row["name"], row["value"], row["unit"])
+
+
+PARTS = {"react": react, "1k": thousand, "metric": external_metric, "5k": five_thousand, "10k": ten_thousand}
+
+
+def cluster(record, build, parts):
+    for name in parts or PARTS:
+        measured(record, build, PARTS[name])
+    if not parts:
+        webhook(record, build)
