@@ -79,6 +79,7 @@ enum {
     ADMISSION_PENDING_MAX = 512,     /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
     ADMISSION_WAIT_MS = 3000,        /* for those facts; the API server waits 10 s by default */
     ADMISSION_MATCHES_MAX = 16,      /* autoscalers or objects on one target that are looked at: one is enough to refuse */
+    ADMISSION_INDEX_MAX = 1000 * 1000, /* objects, and autoscalers, of a cluster that are known: 200 bytes each */
     ADMISSION_NAMESPACES_MAX = 1000, /* with metrics of their own; those on top are counted together */
     /* ---- the running system ---- */
     RESOURCES_PER_TURN_MAX = 64, /* told by a cluster and applied in one turn: some ms, so that sockets stay quick */
