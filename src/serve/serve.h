@@ -40,20 +40,21 @@ void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
  *     struct serve_access *access = serve_access_new(&(struct serve_access_options){.kube = kube});
  *     certificates_new(&(struct certificates_options){.loop = loop, .kube = kube, .ns = "weir", ...}, &certificates, &err);
  *     server_new(loop, &server, &err);
- *     serve_external_metrics(server, autoscaler, access);
+ *     struct serve_external *external = serve_external_new(server, autoscaler, access);
  *     serve_secure_new(server, &(struct serve_secure_options){.address = "0.0.0.0:6443", ...}, &secure, &err);
  *     ...
  *     serve_secure_free(secure);        -- then, in this order, without a turn of the loop between them:
  *     serve_access_free(access);        -- ends what waits for a review
  *     server_free(server);
+ *     serve_external_free(external);
  *     certificates_free(certificates);  -- then the autoscaler, the platform (and its kube)
  */
 
 /* ---- who asks, and may they (access.c): delegated to the API server, as its own aggregated servers do it ---- */
 struct serve_access;
-struct serve_access_options {   /* copied */
-    struct kube *kube;          /* asked for TokenReviews and SubjectAccessReviews; outlives the access */
-    const char *client_ca_pem;  /* instead of the client CA the API server names, or NULL */
+struct serve_access_options {  /* copied */
+    struct kube *kube;         /* asked for TokenReviews and SubjectAccessReviews; outlives the access */
+    const char *client_ca_pem; /* instead of the client CA the API server names, or NULL */
 };
 struct serve_access *serve_access_new(const struct serve_access_options *options);
 void serve_access_free(struct serve_access *access); /* what waits is answered as refused; NULL is fine */
@@ -76,8 +77,12 @@ void serve_access_release(struct serve_access *access, const struct server_reque
                           const struct access_attributes *attributes, struct server_answer *answer);
 
 /* ---- external.metrics.k8s.io/v1beta1 (external_metrics.c), with discovery, OpenAPI, /version and health ---- */
-/* Values come from the last decision of objects in hpa mode. access NULL: everybody may ask (tests). */
-void serve_external_metrics(struct server *server, struct autoscaler *autoscaler, struct serve_access *access);
+/* Values come from the last decision of objects in hpa mode. access NULL: everybody may ask (tests). All three outlive it, and it
+   the server's last request. */
+struct serve_external;
+struct serve_external *serve_external_new(struct server *server, struct autoscaler *autoscaler,
+                                          struct serve_access *access);
+void serve_external_free(struct serve_external *external); /* NULL is fine */
 
 /* ---- certificates (certificate.c) ---- */
 /*
@@ -93,14 +98,15 @@ struct certificates;
 struct certificates_options { /* copied */
     struct loop *loop;
     const char *directory;
-    struct kube *kube; /* outlives the certificates; NULL: nothing in a cluster is read or written */
-    const char *ns;    /* Weir's own */
+    struct kube *kube;  /* outlives the certificates; NULL: nothing in a cluster is read or written */
+    const char *ns;     /* Weir's own */
     const char *secret; /* NULL: "weir-certs" */
     const char *kept_in;
-    const char *const *services; /* in ns; each becomes <svc>, <svc>.<ns>, <svc>.<ns>.svc, <svc>.<ns>.svc.<cluster_domain> */
+    const char *const
+        *services; /* in ns; each becomes <svc>, <svc>.<ns>, <svc>.<ns>.svc, <svc>.<ns>.svc.<cluster_domain> */
     size_t service_count;
-    const char *cluster_domain;  /* NULL: "cluster.local" */
-    const char *const *names;    /* more, as they are; addresses too ("localhost", "127.0.0.1") */
+    const char *cluster_domain; /* NULL: "cluster.local" */
+    const char *const *names;   /* more, as they are; addresses too ("localhost", "127.0.0.1") */
     size_t name_count;
     const char *api_service;           /* "v1beta1.external.metrics.k8s.io", or NULL */
     const char *webhook_configuration; /* name of a ValidatingWebhookConfiguration, or NULL */
@@ -109,8 +115,8 @@ struct certificates_options { /* copied */
    there yet are waited for. */
 bool certificates_new(const struct certificates_options *options, struct certificates **out, struct error *err);
 void certificates_free(struct certificates *certificates); /* NULL is fine */
-struct certificates_view {       /* valid until the next turn */
-    const char *certificate_pem; /* with its chain */
+struct certificates_view {                                 /* valid until the next turn */
+    const char *certificate_pem;                           /* with its chain */
     const struct secret *key_pem;
     const char *ca_pem; /* "" where nobody gave one */
     int64_t expires_at_ms;
