@@ -28,6 +28,10 @@ SSL *tls_profile_connect(struct tls_profile *profile, const char *host);
 /* Why OpenSSL failed, from its error queue and the result of verification; clears the queue. */
 void tls_reason(const SSL *ssl, char *out, size_t size);
 
+/* PEM, for the server as well. All certificates of a text, in order; returns how many. */
+size_t tls_read_certificates(const char *pem, size_t length, STACK_OF(X509) * out);
+EVP_PKEY *tls_read_key(const struct secret *pem, const struct secret *password); /* NULL: cannot be read */
+
 /* ---- HTTP ---- */
 struct http_client;
 struct http_client_options {

@@ -5,8 +5,7 @@
  * split, so that a name with %2F in it is one segment. The first route whose pattern fits decides; HEAD is answered by
  * the handler of GET, without the body.
  *
- * TLS is a second evhttp (server_tls.c has the rest), for it decides by connection what reads and writes. Its requests may be large
- * (reviews of admission), but only some of those are read at a time; who sends more is closed.
+ * TLS is a second evhttp, whose connections server_tls.c makes. Its requests may be large (reviews of admission).
  *
  * An answer may wait (server_defer). evhttp does not read on meanwhile, so one connection has one request; when a connection
  * ends anyway, evhttp leaves the request to us, and frees it when the answer is sent to nobody.
@@ -74,9 +73,8 @@ struct server_pending {
 
 struct server {
     struct loop *loop;
-    struct evhttp *http, *tls_http;                             /* the latter NULL until somebody listens with TLS */
-    SSL_CTX *tls;                                               /* for new connections */
-    struct evhttp_connection *large[SERVER_LARGE_REQUESTS_MAX]; /* over TLS, with a large request being read */
+    struct evhttp *http, *tls_http; /* the latter NULL until somebody listens with TLS */
+    SSL_CTX *tls;                   /* for new connections */
     struct server_pending *pending;
     struct evconnlistener *listeners[LISTENERS_MAX]; /* evhttp's */
     size_t listener_count;
@@ -210,72 +208,11 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
     return note_newcomer(arg, bufferevent_socket_new(base, -1, 0));
 }
 
-/* Never NULL: evhttp would then go on without TLS. */
 static struct bufferevent *on_tls_connection(struct event_base *base, void *arg)
 {
     struct server *server = arg;
-    SSL *ssl = SSL_new(server->tls);
-    struct bufferevent *connection;
 
-    assert(ssl);
-    connection = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-    assert(connection);
-    bufferevent_openssl_set_allow_dirty_shutdown(connection, 1);
-    return note_newcomer(server, connection);
-}
-
-/* ---- large requests ---- */
-static void release_large(struct server *server, const struct evhttp_connection *connection)
-{
-    for (size_t i = 0; i < SERVER_LARGE_REQUESTS_MAX; i++)
-        if (server->large[i] == connection)
-            server->large[i] = NULL;
-}
-
-static bool reserve_large(struct server *server, struct evhttp_connection *connection)
-{
-    for (size_t i = 0; i < SERVER_LARGE_REQUESTS_MAX; i++) {
-        if (server->large[i])
-            continue;
-        server->large[i] = connection;
-        return true;
-    }
-    return false;
-}
-
-static void on_large_closed(struct evhttp_connection *connection, void *arg)
-{
-    release_large(arg, connection);
-}
-
-static bool is_large(const struct evkeyvalq *headers)
-{
-    const char *length = evhttp_find_header(headers, "Content-Length");
-
-    return length ? strtoll(length, NULL, 10) > SERVER_REQUEST_MAX_BYTES
-                  : evhttp_find_header(headers, "Transfer-Encoding") != NULL;
-}
-
-/* The head of a request over TLS is here, its body is not. Negative: evhttp closes the connection. */
-static int on_tls_head(struct evhttp_request *request, void *http)
-{
-    struct evhttp_connection *connection = evhttp_request_get_connection(request);
-    struct server *server = servers;
-
-    while (server->tls_http != http)
-        server = server->next;
-    release_large(server, connection);
-    if (!is_large(evhttp_request_get_input_headers(request)))
-        return 0;
-    evhttp_connection_set_closecb(connection, on_large_closed, server);
-    return reserve_large(server, connection) ? 0 : -1;
-}
-
-static int on_tls_request_expected(struct evhttp_request *request, void *arg)
-{
-    (void)arg;
-    evhttp_request_set_header_cb(request, on_tls_head);
-    return 0;
+    return note_newcomer(server, server_tls_connection(base, server->tls));
 }
 
 /* ---- decoding ---- */
@@ -381,11 +318,18 @@ void server_headers(const struct server_request *request, void (*visit)(void *ar
         visit(arg, header->key, header->value);
 }
 
+/* NULL: the connection has no TLS. */
+static SSL *ssl_of(const struct incoming *in)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(in->request);
+
+    return bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(connection));
+}
+
 void server_peer(const struct server_request *request, struct server_peer *out)
 {
     const struct incoming *in = request->internal;
-    struct evhttp_connection *connection = evhttp_request_get_connection(in->request);
-    SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(connection));
+    SSL *ssl = ssl_of(in);
 
     *out = (struct server_peer){.verified_by = -1};
     if (ssl)
@@ -590,7 +534,8 @@ static void on_request(struct evhttp_request *request, void *arg)
     const char *method = method_name(evhttp_request_get_command(request));
 
     in.is_head = strcmp(method, "HEAD") == 0;
-    release_large(server, evhttp_request_get_connection(request));
+    if (ssl_of(&in))
+        server_tls_request_read(ssl_of(&in));
     text_clear(&server->body);
     server->body.overflowed = false;
     respond(server, &in, method, &answer);
@@ -848,7 +793,6 @@ bool server_listen_tls(struct server *server, const char *address, struct error 
         server->tls_http = new_http(server, on_tls_connection, SERVER_REVIEW_MAX_BYTES);
         if (!server->tls_http)
             return error_set(err, ERROR_INTERNAL, "the HTTP server cannot be made: no memory");
-        evhttp_set_newreqcb(server->tls_http, on_tls_request_expected, server);
     }
     return listen_tcp(server, server->tls_http, address, err);
 }

@@ -58,7 +58,7 @@ static BIO *open_pem(const char *bytes, size_t length)
 }
 
 /* All certificates of a text, in order. */
-static size_t read_certificates(const char *pem, size_t length, STACK_OF(X509) * out)
+size_t tls_read_certificates(const char *pem, size_t length, STACK_OF(X509) * out)
 {
     BIO *bio = open_pem(pem, length);
     X509 *certificate;
@@ -84,7 +84,7 @@ static int give_password(char *buffer, int size, int writing, void *arg)
     return (int)secret_length(password);
 }
 
-static EVP_PKEY *read_key(const struct secret *pem, const struct secret *password)
+EVP_PKEY *tls_read_key(const struct secret *pem, const struct secret *password)
 {
     BIO *bio = open_pem(secret_reveal(pem), secret_length(pem));
     EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_password, (void *)password) : NULL;
@@ -107,7 +107,7 @@ static void read_ca_file(const char *path, STACK_OF(X509) * out)
     text_init(&pem, MANIFEST_FILE_MAX_BYTES);
     while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && text_append(&pem, chunk, got))
         ;
-    read_certificates(pem.bytes, pem.length, out);
+    tls_read_certificates(pem.bytes, pem.length, out);
     text_done(&pem);
     fclose(file);
 }
@@ -243,12 +243,12 @@ static bool load_client(struct tls_profile *profile, struct error *err)
     if (!identity->certificate_pem || !*identity->certificate_pem || !identity->key_pem)
         return true; /* used only when both are there (_common.md 7) */
     profile->chain = sk_X509_new_null();
-    if (read_certificates(identity->certificate_pem, strlen(identity->certificate_pem), profile->chain) == 0)
+    if (tls_read_certificates(identity->certificate_pem, strlen(identity->certificate_pem), profile->chain) == 0)
         return error_set(err, ERROR_INVALID,
                          "the TLS client certificate has no certificate in PEM form; "
                          "it starts with -----BEGIN CERTIFICATE-----");
     profile->certificate = sk_X509_shift(profile->chain);
-    profile->key = read_key(identity->key_pem, identity->key_password);
+    profile->key = tls_read_key(identity->key_pem, identity->key_password);
     if (!profile->key)
         return error_set(err, ERROR_INVALID, "the TLS client key cannot be read as PEM%s",
                          identity->key_password ? ", or its password is wrong"
@@ -273,7 +273,7 @@ static bool load_trust(struct tls_profile *profile, struct error *err)
         return true;
     }
     certificates = sk_X509_new_null();
-    if (read_certificates(pem, strlen(pem), certificates) > 0) {
+    if (tls_read_certificates(pem, strlen(pem), certificates) > 0) {
         profile->store = new_store(profile->pool);
         add_all(profile->store, certificates);
         ERR_clear_error(); /* the same certificate twice is no mistake */

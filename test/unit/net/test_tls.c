@@ -13,72 +13,23 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include "base/secret.h"
+#include "party.h"
 
 /* ---- an authority ---- */
-struct party {
-    EVP_PKEY *key;
-    X509 *certificate;
-    char pem[4096], key_pem[4096];
-};
-
 static struct party authority, stranger, server_party, client_party;
-
-static void add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX context;
-    X509_EXTENSION *extension;
-
-    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
-    extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    assert_non_null(extension);
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-}
-
-static void write_pem(struct party *party)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-
-    PEM_write_bio_X509(bio, party->certificate);
-    party->pem[BIO_read(bio, party->pem, sizeof party->pem - 1)] = 0;
-    PEM_write_bio_PrivateKey(bio, party->key, NULL, NULL, 0, NULL, NULL);
-    party->key_pem[BIO_read(bio, party->key_pem, sizeof party->key_pem - 1)] = 0;
-    BIO_free(bio);
-}
-
-static void make_party(struct party *party, const char *name, const char *addresses, struct party *issuer)
-{
-    X509 *certificate = X509_new();
-
-    party->key = EVP_EC_gen("P-256");
-    party->certificate = certificate;
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)(name[0] * 256 + name[1]));
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, party->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
-                               -1, 0);
-    X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate));
-    if (issuer == party)
-        add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE");
-    if (addresses)
-        add_extension(certificate, issuer->certificate, NID_subject_alt_name, addresses);
-    X509_sign(certificate, issuer->key, EVP_sha256());
-    write_pem(party);
-}
 
 static int make_parties(void **state)
 {
     (void)state;
-    make_party(&authority, "weir test authority", NULL, &authority);
-    make_party(&stranger, "stranger", NULL, &stranger);
-    make_party(&server_party, "server", "IP:127.0.0.1,DNS:inner.example", &authority);
-    make_party(&client_party, "client", NULL, &authority);
+    make_party(&authority, &(struct party_wish){.name = "weir test authority"});
+    make_party(&stranger, &(struct party_wish){.name = "stranger"});
+    make_party(
+        &server_party,
+        &(struct party_wish){.name = "server", .addresses = "IP:127.0.0.1,DNS:inner.example", .issuer = &authority});
+    make_party(&client_party, &(struct party_wish){.name = "client", .issuer = &authority});
     return 0;
 }
 
@@ -87,10 +38,8 @@ static int free_parties(void **state)
     struct party *all[] = {&authority, &stranger, &server_party, &client_party};
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
-        EVP_PKEY_free(all[i]->key);
-        X509_free(all[i]->certificate);
-    }
+    for (int i = 0; i < 4; i++)
+        free_party(all[i]);
     return 0;
 }
 
