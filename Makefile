@@ -5,6 +5,7 @@
 #   make build    build/weir, build/weir-shim, build/vectors, build/inference-sim, build/load-generator
 #   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1); run, build and bench
 #                 need only DEPS=build
+#   make test-cluster  the tests on a real Kubernetes control plane; needs Go 1.26, and 10 minutes to build it the first time
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
 #   make install  to PREFIX (default /usr/local), with the man page
@@ -13,7 +14,7 @@ PREFIX ?= /usr/local
 DEPS ?= build test
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all build deps run test check bench docs format clean install
+.PHONY: all build deps run test test-cluster check bench docs format clean install
 
 all: build
 
@@ -37,6 +38,11 @@ test:
 	@tools/deps build test
 	@$(MAKE) --no-print-directory build
 	@tools/test
+
+test-cluster:
+	@tools/deps build test
+	@$(MAKE) --no-print-directory build
+	@tools/cluster-test
 
 check:
 	@tools/deps build test check

@@ -81,7 +81,8 @@ func main() {
 		log.Fatal(err)
 	}
 	if *listen != "" {
-		go func() { log.Fatal(serveMetrics(*listen, pods.Lister())) }()
+		metrics := newMeter(factory)
+		go func() { log.Fatal(metrics.serve(*listen)) }()
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())

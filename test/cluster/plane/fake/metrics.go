@@ -1,7 +1,7 @@
 package main
 
-// metrics.k8s.io/v1beta1 as the API server's aggregation asks for it. The usage of a Pod is what is written on it, so that a test says
-// "this Pod uses 250m" by an annotation, on the template or on the living Pod:
+// metrics.k8s.io/v1beta1 as the API server's aggregation asks for it. The usage of a Pod is what a test wrote down as an annotation of
+// the Pod, or, where that says nothing, of the Deployment (which hands its annotations on to its ReplicaSets) or StatefulSet it is of:
 //
 //	test.weir.dev/cpu: 250m           of its first container
 //	test.weir.dev/memory: 64Mi
@@ -26,6 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	apps "k8s.io/client-go/listers/apps/v1"
 	listers "k8s.io/client-go/listers/core/v1"
 	metrics "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 )
@@ -38,36 +40,71 @@ func discovery() meta.APIResourceList {
 		APIResources: []meta.APIResource{{Name: "pods", Kind: "PodMetrics", Namespaced: true, Verbs: meta.Verbs{"get", "list"}}}}
 }
 
-func usage(pod *core.Pod, index int) core.ResourceList {
+type meter struct {
+	pods         listers.PodLister
+	replicaSets  apps.ReplicaSetLister
+	statefulSets apps.StatefulSetLister
+}
+
+func newMeter(factory informers.SharedInformerFactory) *meter {
+	return &meter{factory.Core().V1().Pods().Lister(), factory.Apps().V1().ReplicaSets().Lister(),
+		factory.Apps().V1().StatefulSets().Lister()}
+}
+
+func (m *meter) ownerAnnotations(pod *core.Pod) map[string]string {
+	owner := meta.GetControllerOf(pod)
+	if owner == nil {
+		return nil
+	}
+	if set, err := m.replicaSets.ReplicaSets(pod.Namespace).Get(owner.Name); err == nil && owner.Kind == "ReplicaSet" {
+		return set.Annotations
+	}
+	if set, err := m.statefulSets.StatefulSets(pod.Namespace).Get(owner.Name); err == nil && owner.Kind == "StatefulSet" {
+		return set.Annotations
+	}
+	return nil
+}
+
+// What the annotations say of a container, nil when nothing.
+func said(annotations map[string]string, name core.ResourceName, container string, first bool) *resource.Quantity {
+	text, given := annotations[prefix+string(name)+"."+container]
+	if !given && first {
+		text, given = annotations[prefix+string(name)]
+	}
+	if quantity, err := resource.ParseQuantity(text); given && err == nil {
+		return &quantity
+	}
+	return nil
+}
+
+func (m *meter) usage(pod *core.Pod, index int) core.ResourceList {
 	list := core.ResourceList{}
 	for _, name := range []core.ResourceName{core.ResourceCPU, core.ResourceMemory} {
-		text, given := pod.Annotations[prefix+string(name)+"."+pod.Spec.Containers[index].Name]
-		if !given && index == 0 {
-			text, given = pod.Annotations[prefix+string(name)]
-		}
-		if quantity, err := resource.ParseQuantity(text); given && err == nil {
-			list[name] = quantity
+		for _, annotations := range []map[string]string{m.ownerAnnotations(pod), pod.Annotations} {
+			if quantity := said(annotations, name, pod.Spec.Containers[index].Name, index == 0); quantity != nil {
+				list[name] = *quantity
+			}
 		}
 	}
 	return list
 }
 
 // What is measured of the Pod; nil when nothing is.
-func measured(pod *core.Pod, now time.Time) *metrics.PodMetrics {
+func (m *meter) measured(pod *core.Pod, now time.Time) *metrics.PodMetrics {
 	if pod.Status.Phase != core.PodRunning {
 		return nil
 	}
-	m := &metrics.PodMetrics{ObjectMeta: meta.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, Labels: pod.Labels},
+	result := &metrics.PodMetrics{ObjectMeta: meta.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, Labels: pod.Labels},
 		Timestamp: meta.NewTime(now), Window: meta.Duration{Duration: time.Second}}
 	for i := range pod.Spec.Containers {
-		if used := usage(pod, i); len(used) > 0 {
-			m.Containers = append(m.Containers, metrics.ContainerMetrics{Name: pod.Spec.Containers[i].Name, Usage: used})
+		if used := m.usage(pod, i); len(used) > 0 {
+			result.Containers = append(result.Containers, metrics.ContainerMetrics{Name: pod.Spec.Containers[i].Name, Usage: used})
 		}
 	}
-	if len(m.Containers) == 0 {
+	if len(result.Containers) == 0 {
 		return nil
 	}
-	return m
+	return result
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -81,51 +118,49 @@ func refuse(w http.ResponseWriter, status int, reason meta.StatusReason, message
 		Code: int32(status), Reason: reason, Message: message})
 }
 
-func listPods(w http.ResponseWriter, r *http.Request, pods listers.PodLister, namespace string) {
+func (m *meter) listPods(w http.ResponseWriter, r *http.Request, namespace string) {
 	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, meta.StatusReasonBadRequest, err.Error())
 		return
 	}
-	found, _ := pods.Pods(namespace).List(selector)
+	found, _ := m.pods.Pods(namespace).List(selector)
 	list := metrics.PodMetricsList{TypeMeta: meta.TypeMeta{Kind: "PodMetricsList", APIVersion: "metrics.k8s.io/v1beta1"},
 		Items: []metrics.PodMetrics{}}
 	for _, pod := range found {
-		if m := measured(pod, time.Now()); m != nil {
-			list.Items = append(list.Items, *m)
+		if one := m.measured(pod, time.Now()); one != nil {
+			list.Items = append(list.Items, *one)
 		}
 	}
 	answer(w, http.StatusOK, list)
 }
 
-func getPod(w http.ResponseWriter, pods listers.PodLister, namespace, name string) {
-	pod, err := pods.Pods(namespace).Get(name)
+func (m *meter) getPod(w http.ResponseWriter, namespace, name string) {
+	pod, err := m.pods.Pods(namespace).Get(name)
 	if err == nil {
-		if m := measured(pod, time.Now()); m != nil {
-			m.TypeMeta = meta.TypeMeta{Kind: "PodMetrics", APIVersion: "metrics.k8s.io/v1beta1"}
-			answer(w, http.StatusOK, m)
+		if one := m.measured(pod, time.Now()); one != nil {
+			one.TypeMeta = meta.TypeMeta{Kind: "PodMetrics", APIVersion: "metrics.k8s.io/v1beta1"}
+			answer(w, http.StatusOK, one)
 			return
 		}
 	}
 	refuse(w, http.StatusNotFound, meta.StatusReasonNotFound, "no metrics of pod "+namespace+"/"+name)
 }
 
-func handler(pods listers.PodLister) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		path, known := strings.CutPrefix(r.URL.Path, group)
-		parts := strings.Split(strings.Trim(path, "/"), "/")
-		switch {
-		case known && path == "":
-			answer(w, http.StatusOK, discovery())
-		case known && path == "/pods":
-			listPods(w, r, pods, "")
-		case known && len(parts) == 3 && parts[0] == "namespaces" && parts[2] == "pods":
-			listPods(w, r, pods, parts[1])
-		case known && len(parts) == 4 && parts[0] == "namespaces" && parts[2] == "pods":
-			getPod(w, pods, parts[1], parts[3])
-		default:
-			refuse(w, http.StatusNotFound, meta.StatusReasonNotFound, r.URL.Path+" is not served here")
-		}
+func (m *meter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, known := strings.CutPrefix(r.URL.Path, group)
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case known && path == "":
+		answer(w, http.StatusOK, discovery())
+	case known && path == "/pods":
+		m.listPods(w, r, "")
+	case known && len(parts) == 3 && parts[0] == "namespaces" && parts[2] == "pods":
+		m.listPods(w, r, parts[1])
+	case known && len(parts) == 4 && parts[0] == "namespaces" && parts[2] == "pods":
+		m.getPod(w, parts[1], parts[3])
+	default:
+		refuse(w, http.StatusNotFound, meta.StatusReasonNotFound, r.URL.Path+" is not served here")
 	}
 }
 
@@ -141,11 +176,11 @@ func certificate() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-func serveMetrics(listen string, pods listers.PodLister) error {
+func (m *meter) serve(listen string) error {
 	own, err := certificate()
 	if err != nil {
 		return err
 	}
-	server := http.Server{Addr: listen, Handler: handler(pods), TLSConfig: &tls.Config{Certificates: []tls.Certificate{own}}}
+	server := http.Server{Addr: listen, Handler: m, TLSConfig: &tls.Config{Certificates: []tls.Certificate{own}}}
 	return server.ListenAndServeTLS("", "")
 }

@@ -1,0 +1,88 @@
+"""On a real control plane: one for the whole run, a namespace for each test, Weirs that find it by a kubeconfig.
+
+    def test_it(namespace, weir, source):
+        namespace.create("deployments", deployment("web", 0))
+        namespace.apply(scaled_object(source.url))
+        weir()                                   # as user weir-a; weir("--mode", "hpa", user="weir-b") for others
+        source.value = 35
+        namespace.wait_ready(4, "web")
+"""
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from namespace import Namespace  # noqa: E402
+from plane import Plane  # noqa: E402
+from support.source import Source  # noqa: E402
+from support.weir import Running  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.failed = outcome.get_result().failed
+
+
+def tell_of_failure(request, title, text):
+    """What helps to understand a test that failed: its fixtures say it when they end."""
+    if getattr(request.node, "failed", False):
+        print(f"---- {title}\n{text()[-6000:]}")
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory):
+    with Plane(tmp_path_factory.mktemp("plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_plane(tmp_path):
+    """One for this test alone, which may harm it: own_plane(api_options=[...])."""
+    made = []
+
+    def make(**options):
+        made.append(Plane(tmp_path / f"plane-{len(made)}", **options).start())
+        return made[-1]
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture
+def namespace(plane, request):
+    plane.namespaces = getattr(plane, "namespaces", 0) + 1
+    word = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:40].strip("-")
+    made = Namespace(plane, f"{word}-{plane.namespaces}")
+    yield made
+    tell_of_failure(request, f"namespace {made.name}", made.dump)
+    made.gone()
+
+
+@pytest.fixture
+def weir(request, tmp_path):
+    """weir(*options, user=, on=): starts a Weir with that user's kubeconfig; killed or stopped ones are left alone at the end."""
+    made = []
+
+    def make(*options, user="weir-a", on=None, kubeconfig=None):
+        where = kubeconfig or (on or request.getfixturevalue("plane")).kubeconfig(user)
+        folder = tmp_path / f"weir-{len(made)}"
+        folder.mkdir()
+        made.append(Running(folder, "--kubeconfig", where, *options))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        tell_of_failure(request, f"log of {one.folder.name}", one.log_text)
+        one.stop()
+
+
+@pytest.fixture
+def source():
+    s = Source()
+    yield s
+    s.close()

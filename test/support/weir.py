@@ -1,0 +1,78 @@
+"""A running weir, wherever its objects come from: started with a data folder of its own, asked through its Unix socket."""
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from support.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build"))
+WEIR = BUILD / "weir"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("weir", timeout=5)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+class Running:
+    """weir run with the arguments that say where its objects are; folder/data and folder/log are its own."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = Path(folder)
+        self.data = self.folder / "data"
+        self.arguments = arguments
+        self.process = None
+
+    def start(self):
+        with open(self.folder / "log", "a") as log:
+            self.process = subprocess.Popen([str(WEIR), "run", *map(str, self.arguments), "--data-dir", str(self.data),
+                                             "--listen", "none"], stderr=log)
+        wait_for(lambda: self.process.poll() is not None or self.get("/healthz") == "ok\n")
+        assert self.process.poll() is None, self.log_text()
+        return self
+
+    def log_text(self):
+        return (self.folder / "log").read_text()
+
+    def get(self, path):
+        """What Weir answers there, "" while it does not."""
+        connection = UnixConnection(self.data / "weir.sock")
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
+
+    def object(self, name="app", namespace="default"):
+        text = self.get(f"/api/v1/objects/{namespace}/{name}")
+        return json.loads(text) if text.startswith("{") else {}
+
+    def cli(self, *arguments):
+        return subprocess.run([str(WEIR), *arguments, "--data-dir", str(self.data)], capture_output=True, text=True, check=False)
+
+    def stop(self, limit_s=20):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
