@@ -55,6 +55,7 @@ struct kubernetes {
     void *say_arg;
     struct kubernetes_stats stats; /* counted where it happens: scales by target.c, ... */
     bool stopping;
+    struct stopping *stop; /* kubernetes.c; NULL: not under way */
 
     struct resources *resources;
     struct statuses *statuses;
