@@ -55,9 +55,12 @@ struct kube_request { /* copied before kube_ask returns */
     const char *body;
     size_t body_length;
     enum kube_priority priority;
-    int64_t timeout_ms; /* 0: KUBE_TIMEOUT_MS */
+    int64_t timeout_ms; /* from when it goes out first, all attempts included; 0: KUBE_TIMEOUT_MS. Before that it waits for its turn
+                           KUBE_QUEUE_WAIT_MS at most */
     /* A write that may land only while we are the one who writes: it goes out only while kube_may_write(), with a deadline before
-       the end of our lease, and is never asked again by the client itself. Refused as ERROR_DENIED otherwise. */
+       the end of our lease, and is never asked again by the client itself. Refused as ERROR_DENIED otherwise, and when the fence
+       falls while it is under way. Put the resourceVersion of what was decided on into it where that can be: a network may deliver
+       bytes later than any deadline of ours. */
     bool fenced;
     bool no_retry; /* one attempt; else 429, 503 and a lost connection are asked again for as long as the deadline allows (GET always;
                       others only where the server says it did nothing: 429, 503 with Retry-After) */
@@ -68,6 +71,7 @@ struct kube_reply {     /* valid during the callback */
     bool conflict;
     const struct tree *body; /* what the server said, read; NULL when there is none or it could not be read */
     const char *reason;      /* Status.reason of a refusal ("AlreadyExists"), or "" */
+    int64_t retry_after_ms;  /* what the server asks for, or 0 */
 };
 typedef void kube_done(void *arg, const struct kube_reply *reply);
 struct kube_ask;
@@ -80,7 +84,8 @@ bool kube_path(struct text *out, const char *group, const char *version, const c
                const char *subresource);
 
 /* ---- fencing: the lease we hold (lease.h sets it) ---- */
-/* until_ticks_ms (loop_ticks_ms): writes that are fenced must have landed by then. INT64_MAX: no lease is needed; 0: not ours. */
+/* until_ticks_ms (loop_ticks_ms): writes that are fenced must have landed by then. INT64_MAX: no lease is needed; 0: not ours,
+   as it is at first. */
 void kube_set_fence(struct kube *kube, int64_t until_ticks_ms);
 bool kube_may_write(const struct kube *kube);
 
