@@ -11,10 +11,10 @@
 #include "serve/admission_internal.h"
 
 static const char *const labels[] = {
-    "incorrect-replicas",   "name-too-long",      "hpa-name-too-long",
-    "incorrect-fallback",   "incorrect-triggers", "other-hpa",
-    "other-scaled-object",  "scaling-modifiers",  "transfer-ownership-missing-hpa-name",
-    "missing-requests",     "other-scaled-object-hpa", "scale-to-zero-requirements-not-met",
+    "incorrect-replicas",         "name-too-long",           "hpa-name-too-long",
+    "incorrect-fallback",         "incorrect-triggers",      "other-hpa",
+    "other-scaled-object",        "scaling-modifiers",       "transfer-ownership-missing-hpa-name",
+    "missing-requests",           "other-scaled-object-hpa", "scale-to-zero-requirements-not-met",
     "scaling-modifiers-fallback",
 };
 enum { LABELS = sizeof(labels) / sizeof(labels[0]), ACTIONS = 2 };

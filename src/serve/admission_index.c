@@ -139,13 +139,13 @@ static void free_texts(struct claim *c)
 
 static void copy_claim(struct claim *to, const struct claim *from)
 {
-    *to = (struct claim){.ns = atom_ref(from->ns),
-                         .name = atom_ref(from->name),
-                         .target = {atom_ref(from->target.api_version), atom_ref(from->target.kind),
-                                    atom_ref(from->target.name)},
-                         .other = atom_ref(from->other),
-                         .released = from->released,
-                         .source = from->source};
+    *to = (struct claim){
+        .ns = atom_ref(from->ns),
+        .name = atom_ref(from->name),
+        .target = {atom_ref(from->target.api_version), atom_ref(from->target.kind), atom_ref(from->target.name)},
+        .other = atom_ref(from->other),
+        .released = from->released,
+        .source = from->source};
 }
 
 void claim_index_free(struct claim_index *x)

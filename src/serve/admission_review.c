@@ -30,8 +30,9 @@ bool review_read(const char *body, size_t length, enum admission_kind kind, stru
         return false;
     if (strcmp(text_of(root, "kind"), "AdmissionReview") != 0 ||
         strcmp(text_of(root, "apiVersion"), "admission.k8s.io/v1") != 0)
-        return error_set(err, ERROR_INVALID,
-                         "an AdmissionReview of admission.k8s.io/v1 is wanted here; set admissionReviewVersions to [v1]");
+        return error_set(
+            err, ERROR_INVALID,
+            "an AdmissionReview of admission.k8s.io/v1 is wanted here; set admissionReviewVersions to [v1]");
     request = tree_get(root, "request");
     memset(out, 0, sizeof(*out));
     out->uid = text_of(request, "uid");

@@ -72,7 +72,8 @@ void claim_read(enum watched_kind kind, const struct tree *object, struct claim 
     const char *configured = text_of(tree_at(spec, "advanced.horizontalPodAutoscalerConfig"), "name");
 
     *out = (struct claim){.ns = text_of(metadata, "namespace"), .name = text_of(metadata, "name")};
-    out->target = (struct admission_target){text_of(target, "apiVersion"), text_of(target, "kind"), text_of(target, "name")};
+    out->target =
+        (struct admission_target){text_of(target, "apiVersion"), text_of(target, "kind"), text_of(target, "name")};
     if (kind == WATCH_OBJECTS) {
         out->target.api_version = or_usual(out->target.api_version, "apps/v1");
         out->target.kind = or_usual(out->target.kind, "Deployment");
@@ -103,9 +104,8 @@ static void on_item(void *arg, const struct tree *object)
     if (claim_index_put(s->watch->index, &claim) || s->watch->overflowed)
         return;
     s->watch->overflowed = true;
-    log_warning("webhook", "more than %d %s in the cluster: conflicts with those on top are not seen "
-                           "(ADMISSION_INDEX_MAX)",
-                ADMISSION_INDEX_MAX, watched[s->watch->kind].what);
+    log_warning("too many objects in the cluster for the webhook: conflicts with those on top are not seen", "objects",
+                watched[s->watch->kind].what, "bound", "ADMISSION_INDEX_MAX", NULL);
 }
 
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -133,8 +133,8 @@ static void on_trouble(void *arg, const struct error *err)
     if (!err)
         return;
     s->trouble = *err;
-    log_warning("webhook", "%s cannot be looked at, so conflicts with them may be admitted: %s",
-                watched[s->watch->kind].what, err->text);
+    log_warning("the webhook cannot look at other objects: conflicts with them may be admitted", "objects",
+                watched[s->watch->kind].what, "error", err->text, NULL);
     s->watch->changed(s->watch->arg);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "serve/serve_internal.h"
 
+#include <assert.h>
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
@@ -428,6 +429,29 @@ static void write_process(struct autoscaler *a, double heap, struct text *out)
                 log_count(LOG_LEVEL_WARNING), log_count(LOG_LEVEL_ERROR));
 }
 
+/* ------------------------------------------------------------------ what else runs in this process */
+
+static struct {
+    metrics_writer *write;
+    void *arg;
+} writers[METRICS_WRITERS_MAX];
+static size_t writer_count;
+
+void metrics_writer_add(metrics_writer *write, void *arg)
+{
+    assert(writer_count < METRICS_WRITERS_MAX);
+    writers[writer_count].write = write;
+    writers[writer_count++].arg = arg;
+}
+
+void metrics_writer_remove(void *arg)
+{
+    for (size_t i = 0; i < writer_count; i++) {
+        if (writers[i].arg == arg)
+            writers[i--] = writers[--writer_count];
+    }
+}
+
 void serve_metrics(void *arg, const struct server_request *request, struct server_answer *answer)
 {
     double heap = heap_bytes(); /* before this answer takes its own */
@@ -440,4 +464,6 @@ void serve_metrics(void *arg, const struct server_request *request, struct serve
     free(walk);
     write_sources(arg, answer->body);
     write_process(arg, heap, answer->body);
+    for (size_t i = 0; i < writer_count; i++)
+        writers[i].write(writers[i].arg, answer->body);
 }

@@ -41,10 +41,12 @@ void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
  *     certificates_new(&(struct certificates_options){.loop = loop, .kube = kube, .ns = "weir", ...}, &certificates, &err);
  *     server_new(loop, &server, &err);
  *     struct serve_external *external = serve_external_new(server, autoscaler, access);
+ *     admission = serve_admission_new(server, &(struct serve_admission_options){.kube = kube, ...});  -- serve/admission.h
  *     serve_secure_new(server, &(struct serve_secure_options){.address = "0.0.0.0:6443", ...}, &secure, &err);
  *     ...
  *     serve_secure_free(secure);        -- then, in this order, without a turn of the loop between them:
  *     serve_access_free(access);        -- ends what waits for a review
+ *     serve_admission_free(admission);  -- answers what waits for facts
  *     server_free(server);
  *     serve_external_free(external);
  *     certificates_free(certificates);  -- then the autoscaler, the platform (and its kube)
