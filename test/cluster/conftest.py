@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from namespace import Namespace  # noqa: E402
 from plane import Plane  # noqa: E402
+from proxy import Proxy  # noqa: E402
 from support.source import Source  # noqa: E402
 from support.weir import Running  # noqa: E402
 
@@ -51,6 +52,20 @@ def own_plane(tmp_path):
     yield make
     for running in made:
         running.stop()
+
+
+@pytest.fixture
+def bad_way(plane):
+    """bad_way(user=): a proxy whose faults the test sets; weir(kubeconfig=bad_way().kubeconfig)."""
+    made = []
+
+    def make(user="weir-a", on=None):
+        made.append(Proxy(on or plane, user))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
 
 
 @pytest.fixture

@@ -63,8 +63,9 @@ def make_certificates(folder):
             *(client(folder, user, subject) for user, subject in USERS.items())])
 
 
-def write_kubeconfig(folder, user, server):
-    path = Path(folder) / f"{user}.kubeconfig"
+def write_kubeconfig(folder, user, server, name=None):
+    """name: of the file, where it is not the usual way of that user."""
+    path = Path(folder) / f"{name or user}.kubeconfig"
     path.write_text(KUBECONFIG.format(server=server, pki=folder, user=user))
     return path
 

@@ -1,4 +1,6 @@
 """The control plane itself: what the tests of Weir take for granted."""
+import http.client
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api import ApiError, path_of
+from api import Api, ApiError, path_of
 from namespace import deployment
+from proxy import Fault
 from support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -147,6 +150,48 @@ def test_a_user_may_only_what_was_bound(plane, namespace):
 def test_tools_of_the_same_release(plane):
     assert "Server Version: v1.36.3" in plane.kubectl("version")
     assert plane.helm("version", "--short").startswith("v3.")
+
+
+def watch_lines(api, path):
+    """The lines of a watch, as they come; ends when the connection does."""
+    connection = http.client.HTTPSConnection(api.address.hostname, api.address.port, context=api.context, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    try:
+        yield from answer
+    except http.client.HTTPException:
+        pass
+
+
+def test_a_bad_way_to_the_api_server(plane, namespace, bad_way):
+    way = bad_way()
+    api = Api(way.url, *plane.identity("weir-a"))
+    path = namespace.path("configmaps", "one")
+    api.post(namespace.path("configmaps"), {"metadata": {"name": "one"}})
+    way.fault = lambda method, _: Fault(status=429, headers={"Retry-After": "1"}) if method == "GET" else None
+    with pytest.raises(ApiError, match="429"):
+        api.get(path)
+    way.fault = lambda *_: Fault(cut_after=20)
+    with pytest.raises(OSError):
+        api.get(path)
+    way.fault = lambda *_: Fault(delay_s=0.3)
+    began = time.monotonic()
+    assert api.get(path)["metadata"]["name"] == "one" and time.monotonic() - began > 0.3
+    way.fault = None
+    way.open.clear()
+    with pytest.raises(TimeoutError):
+        api.ask("GET", path, timeout_s=0.5)
+    way.open.set()
+    assert way.seen[0] == ("POST", namespace.path("configmaps"))
+
+
+def test_a_watch_by_the_bad_way(plane, namespace, bad_way):
+    way = bad_way()
+    lines = watch_lines(Api(way.url, *plane.identity("weir-a")), namespace.path("configmaps") + "?watch=true")
+    namespace.create("configmaps", {"metadata": {"name": "one"}})
+    assert json.loads(next(lines))["object"]["metadata"]["name"] == "one"
+    way.cut()
+    assert list(lines) == []
 
 
 def test_an_api_server_that_dies_comes_back(own_plane):
