@@ -19,8 +19,8 @@
 
 #define NOW (INT64_C(1767225600) * SECOND_MS)
 
-static const char *names_list[] = {"weir", "weir.ops", "weir.ops.svc", "weir.ops.svc.cluster.local", "localhost",
-                                   "127.0.0.1", "::1"};
+static const char *names_list[] = {"weir",      "weir.ops",  "weir.ops.svc", "weir.ops.svc.cluster.local",
+                                   "localhost", "127.0.0.1", "::1"};
 static const struct pki_names names = {names_list, sizeof(names_list) / sizeof(names_list[0])};
 
 static X509 *parse(const char *pem)
@@ -136,7 +136,11 @@ static void what_is_not_good_enough(void **state)
         {"no key", {.ca = set.ca, .certificate = set.certificate}, &names, NOW, "key cannot be read"},
         {"text", {.ca = set.ca, .certificate = (char *)"hello", .key = set.key}, &names, NOW, "no certificate"},
         {"another's key", {.ca = set.ca, .certificate = set.certificate, .key = other.key}, &names, NOW, "another"},
-        {"another's authority", {.ca = other.ca, .certificate = set.certificate, .key = set.key}, &names, NOW, "signed"},
+        {"another's authority",
+         {.ca = other.ca, .certificate = set.certificate, .key = set.key},
+         &names,
+         NOW,
+         "signed"},
         {"another name", set, &more, NOW, "elsewhere"},
     };
 
@@ -166,7 +170,8 @@ static void an_authority_is_kept_while_it_serves(void **state)
     assert_int_equal(count_certificates(last.ca), 2);
     assert_true(pki_set_check(&last, &names, late, &err));
     assert_true(verifies(last.ca, last.certificate, "weir", late));
-    assert_true(verifies(last.ca, second.certificate, "weir", NOW + 301 * DAY_MS)); /* those that have not changed yet */
+    assert_true(
+        verifies(last.ca, second.certificate, "weir", NOW + 301 * DAY_MS)); /* those that have not changed yet */
     assert_true(pki_pair_read(last.ca, last.ca_key, &ends, NULL));
     assert_int_equal(ends, late + 3650 * DAY_MS);
     pki_set_done(&first);
