@@ -89,6 +89,7 @@ struct admission_facts {
     unsigned unknown;                 /* enum admission_fact: could not be found out ... */
     const char *why[ADMISSION_FACTS]; /* ... because; by bit, NULL: not said */
     bool kind_missing;
+    const char *kind_note;                  /* the kind exists, but ...; or NULL */
     const struct admission_scaler *scalers; /* at least those on the target, in any order */
     size_t scaler_count;
     const struct admission_other *others; /* at least those that share target or hpa_name */

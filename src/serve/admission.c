@@ -232,6 +232,8 @@ static void on_kind(void *arg, const struct kube_resource *resource, const struc
     job->waits &= ~(unsigned)ADMISSION_KIND;
     if (!resource && err && err->kind == ERROR_MISSING)
         job->facts.kind_missing = true;
+    else if (!resource && err && err->kind == ERROR_INVALID) /* it is there, and has no /scale */
+        job->facts.kind_note = arena_copy(job->arena, err->text);
     else if (!resource)
         unknown(job, ADMISSION_KIND, err ? err->text : NULL);
     settle(job);

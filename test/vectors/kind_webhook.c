@@ -2,7 +2,7 @@
  * kind_webhook: what KEDA's admission webhook allows (TRIGGERS-FORMAT, "webhook"). The cases go through policy/admission in hpa mode with
  * KEDA's language; what exists already becomes the facts of the cluster.
  *
- * The format's world is simpler than a cluster: all objects are of one namespace, and a kind is known by its name alone.
+ * The format's world is simpler than a cluster: all objects are of one namespace, and the kinds that exist are the built-in ones.
  */
 #include "vectors.h"
 
@@ -34,39 +34,27 @@ static const char *text_at(const struct tree *node, const char *path, const char
     return text && text[0] ? text : otherwise;
 }
 
-static bool is_built_in(const char *kind)
+/* Every kind of a plain cluster, by its group. */
+static bool is_built_in(const struct admission_target *target)
 {
-    static const char *const kinds[] = {
-        "Binding",
-        "ConfigMap",
-        "ControllerRevision",
-        "CronJob",
-        "DaemonSet",
-        "Deployment",
-        "Endpoints",
-        "Event",
-        "HorizontalPodAutoscaler",
-        "Ingress",
-        "Job",
-        "LimitRange",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PersistentVolumeClaim",
-        "Pod",
-        "PodTemplate",
-        "ReplicaSet",
-        "ReplicationController",
-        "ResourceQuota",
-        "Scale",
-        "Secret",
-        "Service",
-        "ServiceAccount",
-        "StatefulSet",
+    static const struct {
+        const char *group, *kinds;
+    } groups[] = {
+        {"", " Binding ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod "
+             "PodTemplate ReplicationController ResourceQuota Secret Service ServiceAccount "},
+        {"apps", " ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet "},
+        {"autoscaling", " HorizontalPodAutoscaler Scale "},
+        {"batch", " CronJob Job "},
+        {"networking.k8s.io", " Ingress IngressClass NetworkPolicy "},
+        {"policy", " PodDisruptionBudget "},
     };
+    size_t length = strchr(target->api_version, '/') ? strcspn(target->api_version, "/") : 0;
+    char word[128];
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(kinds[i], kind) == 0)
+    snprintf(word, sizeof(word), " %s ", target->kind);
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        if (strlen(groups[i].group) == length && memcmp(groups[i].group, target->api_version, length) == 0 &&
+            strstr(groups[i].kinds, word))
             return true;
     }
     return false;
@@ -97,7 +85,7 @@ static void add_scaler(struct world *w, const struct tree *object)
         if (strcmp(text_at(o, "kind", ""), "ScaledObject") == 0)
             s->owner = text_at(o, "name", "");
     }
-    w->foreign_kind |= !is_built_in(s->target.kind);
+    w->foreign_kind |= !is_built_in(&s->target);
 }
 
 static void add_other(struct world *w, const struct tree *object)
@@ -128,7 +116,7 @@ static void gather(struct world *w, const struct admission *a, const struct tree
 {
     w->facts.scalers = w->scalers;
     w->facts.others = w->others;
-    w->facts.kind_missing = !is_built_in(a->target.kind);
+    w->facts.kind_missing = !is_built_in(&a->target);
     w->facts.workload_missing = true;
     for (const struct tree *o = existing ? existing->first : NULL; o; o = o->next)
         add_existing(w, a, o);
