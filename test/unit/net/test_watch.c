@@ -387,10 +387,11 @@ static void they_take_nobodys_place(void **state)
 /* ---- HTTP/2 ---- */
 static struct party authority, server_party;
 static SSL_CTX *context;
-static _Atomic int streams_reset;
+static _Atomic int watches_reset;
+static bool endless[1024]; /* by stream */
 
 enum { H2_DATA, H2_HEADERS, H2_RST_STREAM = 3, H2_SETTINGS, H2_PING = 6 };
-enum { H2_END_STREAM = 1, H2_END_HEADERS = 4, H2_STREAM_CLOSED };
+enum { H2_END_STREAM = 1, H2_END_HEADERS = 4 };
 
 static void say_frame(SSL *ssl, int type, int flags, uint32_t stream, const void *payload, size_t length)
 {
@@ -430,6 +431,7 @@ static void answer_stream(SSL *ssl, uint32_t stream, bool is_get, bool ends)
     static const unsigned char ok_status = 0x88; /* ":status: 200", which HPACK has a number for */
 
     if (is_get) {
+        endless[stream % 1024] = true;
         say_frame(ssl, H2_HEADERS, H2_END_HEADERS, stream, &ok_status, 1);
         say_frame(ssl, H2_DATA, 0, stream, "hello\n", 6);
     } else if (ends) {
@@ -460,8 +462,8 @@ static void serve_h2_frames(struct raw_server *s, SSL *ssl, int fd)
             answer_stream(ssl, stream, payload[head9[4] & 0x20 ? 5 : 0] == 0x82, ends);
         else if (head9[3] == H2_DATA)
             answer_stream(ssl, stream, false, ends);
-        else if (head9[3] == H2_RST_STREAM && payload[3] != H2_STREAM_CLOSED) /* libcurl says that of each upload */
-            streams_reset++;
+        else if (head9[3] == H2_RST_STREAM && endless[stream % 1024]) /* libcurl resets uploads that are over, too */
+            watches_reset++;
     }
 }
 
@@ -501,7 +503,8 @@ static int h2_set_up(void **state)
     SSL_CTX_use_certificate(context, server_party.certificate);
     SSL_CTX_use_PrivateKey(context, server_party.key);
     SSL_CTX_set_alpn_select_cb(context, choose_h2, NULL);
-    streams_reset = 0;
+    watches_reset = 0;
+    memset(endless, 0, sizeof endless);
     raw_start(&raw, serve_h2, NULL);
     return set_up(state);
 }
@@ -576,7 +579,7 @@ static void one_connection_for_all(void **state)
     start_all_of_them(place); /* those cancelled took nothing along */
     while (!all_written())
         run_loop();
-    assert_int_equal(streams_reset, WATCHES / 2);
+    assert_int_equal(watches_reset, WATCHES / 2);
     assert_int_equal(raw.accepted, 1);
 }
 
