@@ -1,0 +1,924 @@
+/*
+ * job: the Jobs of ScaledJobs.
+ *
+ *     Jobs with the label scaledjob.keda.sh/name, watched: one reflector, or one per namespace  -->  sets by "ns/scaledjob"
+ *     jobs_create --> GET the ScaledJob --> POST a Job, its answer, POST the next ...            -->  counted from the call on
+ *
+ * Everything that carries the label is kept, slim: the list of them all is the one list there is. It is asked for exactly, not
+ * from the API server's cache: a Job that a Weir before us has just made must be in it. Before it was told nobody may conclude
+ * anything, and nothing is created.
+ *
+ * No Job twice, whatever fails: the Jobs of a ScaledJob are numbered, a Job's name comes from its number (job_body.h), and only
+ * one creation of a ScaledJob is under way at a time; the next number is one more than the highest there is. So whoever does not know whether
+ * the last creation landed (no answer, killed, another leader) and needs one more asks for the same name again: "already exists" means it
+ * had landed, and is success. What failed does not count any more, for asking again is harmless.
+ *
+ * A created Job counts as running until the watch shows it; the watch may be late. So a list that lacks it does not take it away for
+ * UNSEEN_MS. A Job whose deletion we have asked for is not shown any more.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/selector.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/tree.h"
+#include "net/loop.h"
+#include "platform/kubernetes/job_body.h"
+#include "platform/kubernetes/pod.h"
+
+enum {
+    UNSEEN_MS = 60 * 1000, /* the longest an API server works on a request, and a watch may be behind */
+    LINGER_MS = 60 * 1000, /* without any ScaledJob: one that is edited is let go and taken up again */
+    NAME_TRIES_MAX = 32,   /* names that belong to other Jobs, one after another */
+};
+
+#define FIELD_MANAGER "?fieldManager=weir"
+
+struct job_record {
+    struct job_set *set;
+    char *name;
+    bool finished, succeeded;
+    bool idle;     /* by its status no pod of it is ready or has succeeded */
+    bool seen;     /* the watch has shown it */
+    bool deleting; /* we asked for it */
+    bool has_pod;  /* while views are made */
+    int64_t created_at_ms, finished_at_ms, made_ms /* of the loop's ticks: confirmed by the API server */;
+    uint64_t generation, sequence, round;
+    struct kube_ask *deletion;
+};
+
+struct job_owner { /* who watches a set */
+    struct kube_notice notice;
+    struct job_set *set;
+    uint64_t generation;
+    struct pod_selection *pods; /* NULL: pending is not needed exactly */
+    char **conditions;
+    size_t condition_count;
+    struct job_owner *next;
+};
+
+struct job_batch { /* creations asked for by one call */
+    uint64_t generation;
+    int32_t left; /* not yet confirmed, the one under way included */
+    int tries;
+    platform_done *done;
+    void *arg;
+    struct job_batch *next;
+};
+
+struct job_set { /* the Jobs of one ScaledJob */
+    struct job_sets *sets;
+    char *ns, *name, *prefix;
+    struct map *jobs;  /* by name */
+    uint64_t sequence; /* the highest that was given */
+    struct job_owner *owners;
+    struct job_batch *batches; /* the first is under way */
+    struct job_body *body;     /* of the batch under way; or read for deletions of earlier generations */
+    uint64_t asked_sequence;   /* of the creation under way */
+    struct kube_ask *ask;      /* of the batch under way */
+    struct kube_ask *reading;  /* how earlier generations are to be deleted */
+    struct job_view *views;
+};
+
+struct job_watch {
+    struct job_sets *sets;
+    const char *ns; /* NULL: all */
+    struct reflector *reflector;
+    bool synced;
+    uint64_t round;
+    struct error trouble;
+};
+
+struct job_sets {
+    struct kubernetes *k;
+    struct map *sets; /* "ns/scaledjob" */
+    size_t owners;
+    struct job_watch *watches; /* NULL: not watched */
+    size_t watch_count;
+    uint64_t rounds;
+    struct timer *linger;
+};
+
+/* ------------------------------------------------------------------ sets and records */
+
+static void changed(struct job_set *set)
+{
+    for (struct job_owner *o = set->owners; o != NULL; o = o->next)
+        kube_notice_mark(set->sets->k, &o->notice);
+}
+
+static bool key_of(char *out, size_t size, const char *ns, const char *name)
+{
+    return snprintf(out, size, "%s/%s", ns, name) < (int)size;
+}
+
+static struct job_set *set_find(struct job_sets *sets, const char *ns, const char *name)
+{
+    char key[600];
+
+    return key_of(key, sizeof key, ns, name) ? map_get(sets->sets, key) : NULL;
+}
+
+static struct job_set *set_get(struct job_sets *sets, const char *ns, const char *name)
+{
+    struct job_set *set = set_find(sets, ns, name);
+    char key[600], prefix[300];
+
+    if (set != NULL || !key_of(key, sizeof key, ns, name))
+        return set;
+    set = mem_alloc(sizeof *set);
+    snprintf(prefix, sizeof prefix, "%.253s-", name);
+    *set = (struct job_set){
+        .sets = sets, .ns = mem_copy(ns), .name = mem_copy(name), .prefix = mem_copy(prefix), .jobs = map_new()};
+    map_put(sets->sets, key, set);
+    return set;
+}
+
+static void record_drop(struct job_record *job)
+{
+    struct job_set *set = job->set;
+
+    if (job->deletion != NULL)
+        kube_cancel(job->deletion); /* it is gone already */
+    map_remove(set->jobs, job->name);
+    free(set->views); /* they name it */
+    set->views = NULL;
+    free(job->name);
+    free(job);
+}
+
+static void set_release(struct job_set *set)
+{
+    char key[600];
+
+    if (set->owners != NULL || set->batches != NULL || map_count(set->jobs) > 0)
+        return;
+    if (set->reading != NULL)
+        kube_cancel(set->reading);
+    if (key_of(key, sizeof key, set->ns, set->name))
+        map_remove(set->sets->sets, key);
+    job_body_free(set->body);
+    map_free(set->jobs);
+    free(set->views);
+    free(set->ns);
+    free(set->name);
+    free(set->prefix);
+    free(set);
+}
+
+static struct job_record *record_get(struct job_set *set, const char *name)
+{
+    struct job_record *job = map_get(set->jobs, name);
+
+    if (job != NULL)
+        return job;
+    job = mem_alloc(sizeof *job);
+    *job = (struct job_record){.set = set, .name = mem_copy(name), .idle = true};
+    map_put(set->jobs, name, job);
+    return job;
+}
+
+/* ------------------------------------------------------------------ reading a Job */
+
+static int64_t instant_of(const struct tree *node)
+{
+    const char *text = tree_string(node);
+    int64_t at_ms = 0;
+
+    return text != NULL && instant_parse(text, &at_ms) ? at_ms : 0;
+}
+
+static uint64_t number_of(const struct tree *node)
+{
+    const char *text = tree_string(node);
+
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
+/* The first of its conditions Complete and Failed that holds. A failed Job has no completionTime: when it failed will do. */
+static void read_end(struct job_record *job, const struct tree *status)
+{
+    const struct tree *conditions = tree_get(status, "conditions");
+
+    job->finished = job->succeeded = false;
+    for (const struct tree *c = conditions ? conditions->first : NULL; c != NULL && !job->finished; c = c->next) {
+        const char *type = tree_string(tree_get(c, "type"));
+        bool complete = string_equal(type, "Complete");
+        if ((!complete && !string_equal(type, "Failed")) || !string_equal(tree_string(tree_get(c, "status")), "True"))
+            continue;
+        job->finished = true;
+        job->succeeded = complete;
+        job->finished_at_ms = instant_of(tree_get(status, "completionTime"));
+        if (job->finished_at_ms == 0)
+            job->finished_at_ms = instant_of(tree_get(c, "lastTransitionTime"));
+    }
+}
+
+static void record_read(struct job_record *job, const struct tree *object)
+{
+    const struct tree *meta = tree_get(object, "metadata"), *status = tree_get(object, "status");
+    const struct tree *annotations = tree_get(meta, "annotations");
+    int64_t ready = 0, succeeded = 0;
+
+    job->created_at_ms = instant_of(tree_get(meta, "creationTimestamp"));
+    job->generation = number_of(tree_get(annotations, JOB_GENERATION_ANNOTATION));
+    job->sequence = number_of(tree_get(annotations, JOB_SEQUENCE_ANNOTATION));
+    if (job->sequence > job->set->sequence && job->sequence < UINT64_MAX / 2)
+        job->set->sequence = job->sequence;
+    tree_integer(tree_get(status, "ready"), &ready);
+    tree_integer(tree_get(status, "succeeded"), &succeeded);
+    job->idle = ready == 0 && succeeded == 0;
+    read_end(job, status);
+}
+
+/* ------------------------------------------------------------------ the watch */
+
+static struct job_set *set_of(struct job_sets *sets, const struct tree *object, bool make)
+{
+    const char *owner = tree_string(tree_get(tree_at(object, "metadata.labels"), JOB_NAME_LABEL));
+    const char *ns = tree_string(tree_at(object, "metadata.namespace"));
+
+    if (owner == NULL || ns == NULL)
+        return NULL;
+    return make ? set_get(sets, ns, owner) : set_find(sets, ns, owner);
+}
+
+static void on_begin(void *arg)
+{
+    struct job_watch *w = arg;
+
+    w->round = ++w->sets->rounds;
+}
+
+static void on_item(void *arg, const struct tree *object)
+{
+    struct job_watch *w = arg;
+    struct job_set *set = set_of(w->sets, object, true);
+    const char *name = tree_string(tree_at(object, "metadata.name"));
+
+    if (set == NULL || name == NULL)
+        return;
+    struct job_record *job = record_get(set, name);
+    record_read(job, object);
+    job->seen = true;
+    job->round = w->round;
+    changed(set);
+}
+
+static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
+{
+    struct job_watch *w = arg;
+    struct job_set *set = set_of(w->sets, last, false);
+    struct job_record *job = set ? map_get(set->jobs, name) : NULL;
+
+    (void)ns;
+    if (job == NULL)
+        return;
+    record_drop(job);
+    changed(set);
+    set_release(set);
+}
+
+static bool covers(const struct job_watch *w, const struct job_set *set)
+{
+    return w->ns == NULL || strcmp(w->ns, set->ns) == 0;
+}
+
+/* Those that the list lacks are gone, but for what was made so lately that the list need not have it. */
+static void drop_unlisted(struct job_watch *w, struct job_set *set)
+{
+    int64_t now_ms = loop_ticks_ms(w->sets->k->loop);
+    void *value;
+
+    for (size_t at = 0; map_next(set->jobs, &at, NULL, &value);) {
+        struct job_record *job = value;
+        bool fresh = !job->seen && now_ms - job->made_ms < UNSEEN_MS;
+        if (job->round != w->round && !fresh)
+            record_drop(job);
+    }
+}
+
+static void on_synced(void *arg)
+{
+    struct job_watch *w = arg;
+    void *value;
+
+    w->synced = true;
+    w->trouble = (struct error){0};
+    for (size_t at = 0; map_next(w->sets->sets, &at, NULL, &value);) {
+        struct job_set *set = value;
+        if (!covers(w, set))
+            continue;
+        drop_unlisted(w, set);
+        changed(set);
+        set_release(set);
+    }
+}
+
+static void on_trouble(void *arg, const struct error *err)
+{
+    struct job_watch *w = arg;
+    void *value;
+
+    w->trouble = err ? *err : (struct error){0};
+    for (size_t at = 0; !w->synced && map_next(w->sets->sets, &at, NULL, &value);)
+        if (covers(w, value))
+            changed(value);
+}
+
+static void watch(struct job_watch *w)
+{
+    struct text path;
+
+    text_init(&path, HTTP_URL_MAX_BYTES);
+    kube_path(&path, "batch", "v1", w->ns, "jobs", NULL, NULL);
+    w->reflector = reflector_new(w->sets->k->kube, &(struct reflector_options){.path = path.bytes,
+                                                                               .label_selector = JOB_NAME_LABEL,
+                                                                               .exact = true,
+                                                                               .begin = on_begin,
+                                                                               .item = on_item,
+                                                                               .gone = on_gone,
+                                                                               .synced = on_synced,
+                                                                               .trouble = on_trouble,
+                                                                               .arg = w});
+    text_done(&path);
+}
+
+static void watch_jobs(struct job_sets *sets)
+{
+    const struct kubernetes *k = sets->k;
+
+    if (sets->watches != NULL)
+        return;
+    sets->watch_count = k->namespace_count ? k->namespace_count : 1;
+    sets->watches = mem_array(sets->watch_count, sizeof *sets->watches);
+    for (size_t i = 0; i < sets->watch_count; i++) {
+        sets->watches[i] = (struct job_watch){.sets = sets, .ns = k->namespace_count ? k->namespaces[i] : NULL};
+        watch(&sets->watches[i]);
+    }
+}
+
+static struct job_watch *watch_of(const struct job_set *set)
+{
+    for (size_t i = 0; i < set->sets->watch_count; i++)
+        if (covers(&set->sets->watches[i], set))
+            return &set->sets->watches[i];
+    return NULL;
+}
+
+static void forget_records(struct job_sets *sets)
+{
+    void *set, *job;
+
+    for (size_t at = 0; map_next(sets->sets, &at, NULL, &set);) {
+        for (size_t i = 0; map_next(((struct job_set *)set)->jobs, &i, NULL, &job);)
+            record_drop(job);
+        set_release(set);
+    }
+}
+
+static void on_linger(void *arg)
+{
+    struct job_sets *sets = arg;
+
+    if (sets->owners > 0 || sets->watches == NULL)
+        return;
+    for (size_t i = 0; i < sets->watch_count; i++)
+        reflector_free(sets->watches[i].reflector);
+    free(sets->watches);
+    sets->watches = NULL;
+    sets->watch_count = 0;
+    forget_records(sets);
+}
+
+/* ------------------------------------------------------------------ owners */
+
+struct job_owner *kubernetes_jobs_watch(struct platform *platform, const char *ns, const char *name,
+                                        uint64_t generation, platform_changed *changed_call, void *arg)
+{
+    struct job_sets *sets = kubernetes_of(platform)->jobs;
+    struct job_set *set = set_get(sets, ns, name);
+    struct job_owner *owner = mem_alloc(sizeof *owner);
+
+    *owner = (struct job_owner){
+        .notice = {.changed = changed_call, .arg = arg}, .set = set, .generation = generation, .next = set->owners};
+    set->owners = owner;
+    sets->owners++;
+    loop_timer_stop(sets->linger);
+    watch_jobs(sets);
+    return owner;
+}
+
+static void forget_conditions(struct job_owner *owner)
+{
+    for (size_t i = 0; i < owner->condition_count; i++)
+        free(owner->conditions[i]);
+    free(owner->conditions);
+    owner->conditions = NULL;
+    owner->condition_count = 0;
+}
+
+static void owner_free(struct job_owner *owner)
+{
+    struct job_set *set = owner->set;
+
+    for (struct job_owner **at = &set->owners; *at != NULL; at = &(*at)->next) {
+        if (*at == owner) {
+            *at = owner->next;
+            break;
+        }
+    }
+    kube_notice_forget(set->sets->k, &owner->notice);
+    pod_selection_free(owner->pods);
+    forget_conditions(owner);
+    free(owner);
+    set->sets->owners--;
+}
+
+void kubernetes_jobs_unwatch(struct job_owner *owner)
+{
+    struct job_set *set = owner->set;
+    struct job_sets *sets = set->sets;
+
+    owner_free(owner);
+    set_release(set);
+    if (sets->owners == 0)
+        loop_timer_set(sets->linger, LINGER_MS);
+}
+
+static void on_pods_known(void *arg)
+{
+    struct job_owner *owner = arg;
+
+    kube_notice_mark(owner->set->sets->k, &owner->notice);
+}
+
+void kubernetes_jobs_want_pending(struct job_owner *owner, const char *const *conditions, size_t count)
+{
+    const struct job_set *set = owner->set;
+    char selector[400];
+
+    forget_conditions(owner);
+    owner->conditions = mem_array(count + 1, sizeof *owner->conditions);
+    for (size_t i = 0; i < count; i++)
+        owner->conditions[i] = mem_copy(conditions[i]);
+    owner->condition_count = count;
+    if (owner->pods == NULL) {
+        snprintf(selector, sizeof selector, "%s=%.253s", JOB_NAME_LABEL, set->name);
+        owner->pods = pod_selection_new(set->sets->k, set->ns, selector, on_pods_known, owner);
+    }
+    pod_selection_need(owner->pods);
+}
+
+enum lookup kubernetes_jobs_known(struct job_owner *owner, struct error *err)
+{
+    const struct job_watch *w = watch_of(owner->set);
+
+    if (w == NULL) {
+        error_set(err, ERROR_INVALID, "namespace %s is not one of those that are watched", owner->set->ns);
+        return LOOKUP_DENIED;
+    }
+    if (!w->synced && w->trouble.kind == ERROR_DENIED) {
+        if (err != NULL)
+            *err = w->trouble;
+        return LOOKUP_DENIED;
+    }
+    if (!w->synced) {
+        error_set(err, ERROR_UNREACHABLE, "the Jobs of ScaledJob %s/%s are being listed", owner->set->ns,
+                  owner->set->name);
+        return LOOKUP_PENDING;
+    }
+    if (owner->pods == NULL)
+        return LOOKUP_FOUND;
+    pod_selection_need(owner->pods);
+    return pod_selection_known(owner->pods, err) == LOOKUP_PENDING ? LOOKUP_PENDING : LOOKUP_FOUND;
+}
+
+/* ------------------------------------------------------------------ views */
+
+static const char *job_of(const struct pod_view *pod)
+{
+    for (size_t i = 0; i < pod->label_count; i++)
+        if (strcmp(pod->labels[i].key, "job-name") == 0 ||
+            strcmp(pod->labels[i].key, "batch.kubernetes.io/job-name") == 0)
+            return pod->labels[i].value;
+    return NULL;
+}
+
+/* Does this pod make its Job more than pending (keda-operator/04 5)? */
+static bool is_beyond_pending(const struct job_owner *owner, const struct pod_view *pod)
+{
+    const char *held;
+    char type[256];
+
+    if (owner->condition_count == 0)
+        return pod->phase == POD_RUNNING || pod->phase == POD_SUCCEEDED;
+    held = pod_conditions(owner->set->sets->k, owner->set->ns, pod->name);
+    for (size_t i = 0; i < owner->condition_count; i++) {
+        snprintf(type, sizeof type, "|%.250s|", owner->conditions[i]);
+        if (strstr(held, type) == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* false: pods are not known, and the Jobs' own status has to do. */
+static bool look_at_pods(struct job_owner *owner)
+{
+    const struct pod_view *pods;
+    void *value;
+
+    if (owner->pods == NULL)
+        return false;
+    pod_selection_need(owner->pods);
+    if (pod_selection_known(owner->pods, NULL) != LOOKUP_FOUND)
+        return false;
+    for (size_t at = 0; map_next(owner->set->jobs, &at, NULL, &value);)
+        ((struct job_record *)value)->has_pod = false;
+    size_t count = pod_selection_views(owner->pods, &pods);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = job_of(&pods[i]);
+        struct job_record *job = name ? map_get(owner->set->jobs, name) : NULL;
+        if (job != NULL && is_beyond_pending(owner, &pods[i]))
+            job->has_pod = true;
+    }
+    return true;
+}
+
+/* Creations that have not been confirmed. */
+static size_t count_coming(const struct job_set *set)
+{
+    size_t count = 0;
+
+    for (const struct job_batch *b = set->batches; b != NULL; b = b->next)
+        count += (size_t)b->left;
+    return count;
+}
+
+static size_t add_coming(const struct job_set *set, struct job_view *views, size_t n)
+{
+    for (const struct job_batch *b = set->batches; b != NULL; b = b->next)
+        for (int32_t i = 0; i < b->left; i++)
+            views[n++] = (struct job_view){.name = set->prefix,
+                                           .created_at_ms = loop_now_ms(set->sets->k->loop),
+                                           .pending = true,
+                                           .generation = b->generation};
+    return n;
+}
+
+size_t kubernetes_jobs(struct job_owner *owner, const struct job_view **out)
+{
+    struct job_set *set = owner->set;
+    bool exact = look_at_pods(owner);
+    size_t n = 0;
+    void *value;
+
+    free(set->views);
+    set->views = mem_array(map_count(set->jobs) + count_coming(set) + 1, sizeof *set->views);
+    for (size_t at = 0; map_next(set->jobs, &at, NULL, &value);) {
+        const struct job_record *job = value;
+        if (job->deleting)
+            continue;
+        set->views[n++] = (struct job_view){.name = job->name,
+                                            .finished = job->finished,
+                                            .succeeded = job->succeeded,
+                                            .created_at_ms = job->created_at_ms,
+                                            .finished_at_ms = job->finished_at_ms,
+                                            .pending = !job->finished && (exact ? !job->has_pod : job->idle),
+                                            .generation = job->generation};
+    }
+    *out = set->views;
+    return add_coming(set, set->views, n);
+}
+
+/* ------------------------------------------------------------------ creating */
+
+static void begin_batch(struct job_set *set);
+static void send_next(struct job_set *set);
+
+/* The caller is told last: it may end everything. */
+static void end_batch(struct job_set *set, const struct error *err)
+{
+    struct job_batch *batch = set->batches;
+    platform_done *done = batch->done;
+    void *arg = batch->arg;
+
+    set->batches = batch->next;
+    free(batch);
+    job_body_free(set->body);
+    set->body = NULL;
+    if (set->batches != NULL)
+        begin_batch(set);
+    changed(set);
+    set_release(set);
+    if (done != NULL)
+        done(arg, err);
+}
+
+static void fail_batch(struct job_set *set, const struct error *why)
+{
+    struct error err = *why;
+    struct text note;
+
+    text_init(&note, LOG_LINE_MAX_BYTES);
+    text_printf(&note, "Failed to create job %s: %s", set->prefix, why->text);
+    kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "KEDAJobCreateFailed", note.bytes);
+    text_done(&note);
+    error_add_place(&err, "ScaledJob %s/%s", set->ns, set->name);
+    end_batch(set, &err);
+}
+
+static void confirm(struct job_set *set, const char *name, const struct tree *object)
+{
+    struct job_record *job = record_get(set, name);
+
+    if (!job->seen) /* else the watch was quicker, and may know more */
+        record_read(job, object);
+    job->made_ms = loop_ticks_ms(set->sets->k->loop);
+    set->sequence = set->asked_sequence > set->sequence ? set->asked_sequence : set->sequence;
+    set->batches->left--;
+    set->batches->tries = 0;
+}
+
+static void next_or_end(struct job_set *set)
+{
+    struct error err;
+
+    if (set->batches->left == 0) {
+        end_batch(set, NULL);
+    } else if (set->owners == NULL) {
+        error_set(&err, ERROR_MISSING, "ScaledJob %s/%s is not looked after any more", set->ns, set->name);
+        end_batch(set, &err);
+    } else {
+        send_next(set);
+    }
+}
+
+static bool is_ours(const struct job_set *set, const struct tree *job)
+{
+    const char *uid = tree_string(tree_at(job, "metadata.ownerReferences.0.uid"));
+
+    return string_equal(uid, set->body->uid) && tree_get(tree_at(job, "metadata"), "deletionTimestamp") == NULL &&
+           number_of(tree_get(tree_at(job, "metadata.annotations"), JOB_SEQUENCE_ANNOTATION)) == set->asked_sequence;
+}
+
+/* Somebody has the name: we, with an answer that was lost; or another, whose Job it is. */
+static void on_namesake(void *arg, const struct kube_reply *reply)
+{
+    struct job_set *set = arg;
+    char name[JOB_NAME_BYTES];
+    struct error err;
+
+    set->ask = NULL;
+    job_body_name(set->body, set->asked_sequence, name);
+    if (reply->error.kind != ERROR_NONE && reply->status != 404) {
+        fail_batch(set, &reply->error);
+    } else if (reply->error.kind == ERROR_NONE && is_ours(set, reply->body)) {
+        confirm(set, name, reply->body);
+        next_or_end(set);
+    } else if (++set->batches->tries > NAME_TRIES_MAX) {
+        error_set(&err, ERROR_LIMIT, "%d names in a row belong to other Jobs", NAME_TRIES_MAX);
+        fail_batch(set, &err);
+    } else {
+        set->sequence = set->asked_sequence;
+        send_next(set);
+    }
+}
+
+static struct kube_ask *ask_job(struct job_set *set, const char *method, const char *name, const struct text *body,
+                                kube_done *done, void *arg)
+{
+    struct text path;
+    bool read = strcmp(method, "GET") == 0;
+
+    text_init(&path, HTTP_URL_MAX_BYTES);
+    kube_path(&path, "batch", "v1", set->ns, "jobs", name, NULL);
+    if (name == NULL)
+        text_add(&path, FIELD_MANAGER);
+    struct kube_ask *ask = kube_ask(set->sets->k->kube,
+                                    &(struct kube_request){.method = method,
+                                                           .path = path.bytes,
+                                                           .body = body ? body->bytes : NULL,
+                                                           .body_length = body ? body->length : 0,
+                                                           .priority = KUBE_WRITE,
+                                                           .fenced = !read},
+                                    done, arg);
+    text_done(&path);
+    return ask;
+}
+
+static void on_created(void *arg, const struct kube_reply *reply)
+{
+    struct job_set *set = arg;
+    char name[JOB_NAME_BYTES];
+
+    set->ask = NULL;
+    job_body_name(set->body, set->asked_sequence, name);
+    if (reply->error.kind == ERROR_NONE) {
+        confirm(set, name, reply->body);
+        next_or_end(set);
+    } else if (reply->status == 409 && string_equal(reply->reason, "AlreadyExists")) {
+        set->ask = ask_job(set, "GET", name, NULL, on_namesake, set);
+    } else {
+        fail_batch(set, &reply->error);
+    }
+}
+
+static void send_next(struct job_set *set)
+{
+    char name[JOB_NAME_BYTES];
+    struct text body;
+
+    set->asked_sequence = set->sequence + 1;
+    job_body_name(set->body, set->asked_sequence, name);
+    text_init(&body, MANIFEST_FILE_MAX_BYTES);
+    job_body_write(set->body, name, set->asked_sequence, &body);
+    set->ask = ask_job(set, "POST", NULL, &body, on_created, set);
+    text_done(&body);
+}
+
+static void ask_scaled_job(struct job_set *set, kube_done *done, struct kube_ask **ask)
+{
+    struct text path;
+
+    text_init(&path, HTTP_URL_MAX_BYTES);
+    kube_path(&path, KEDA_GROUP, KEDA_VERSION, set->ns, kubernetes_plural(RESOURCE_SCALED_JOB), set->name, NULL);
+    *ask = kube_ask(set->sets->k->kube,
+                    &(struct kube_request){.method = "GET", .path = path.bytes, .priority = KUBE_WRITE}, done, set);
+    text_done(&path);
+}
+
+static void on_scaled_job(void *arg, const struct kube_reply *reply)
+{
+    struct job_set *set = arg;
+    struct job_body *body = NULL;
+    struct error err = reply->error;
+
+    set->ask = NULL;
+    if (err.kind == ERROR_NONE)
+        job_body_read(reply->body, &body, &err);
+    if (body != NULL && (uint64_t)body->generation != set->batches->generation)
+        error_set(&err, ERROR_UNREACHABLE,
+                  "conflict: it was decided for generation %" PRIu64 ", and generation %" PRId64
+                  " is in the cluster; it is decided anew",
+                  set->batches->generation, body->generation);
+    if (err.kind != ERROR_NONE) {
+        job_body_free(body);
+        fail_batch(set, &err);
+        return;
+    }
+    job_body_free(set->body);
+    set->body = body;
+    next_or_end(set);
+}
+
+static void begin_batch(struct job_set *set)
+{
+    ask_scaled_job(set, on_scaled_job, &set->ask);
+}
+
+void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_done *done, void *arg)
+{
+    struct job_set *set = owner->set;
+    struct kubernetes *k = set->sets->k;
+    const struct job_watch *w = watch_of(set);
+    struct job_batch **last = &set->batches;
+    struct error err = {0};
+
+    if (!k->write)
+        error_set(&err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
+    else if (w == NULL || !w->synced)
+        error_set(&err, ERROR_UNREACHABLE, "the Jobs of ScaledJob %s/%s are not known yet; it is decided anew", set->ns,
+                  set->name);
+    if (err.kind != ERROR_NONE || count <= 0) {
+        kubernetes_answer_later(k, done, arg, err.kind != ERROR_NONE ? &err : NULL);
+        return;
+    }
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = mem_alloc(sizeof **last);
+    **last = (struct job_batch){.generation = owner->generation, .left = count, .done = done, .arg = arg};
+    if (set->batches->next == NULL)
+        begin_batch(set);
+}
+
+/* ------------------------------------------------------------------ deleting */
+
+static void on_deleted(void *arg, const struct kube_reply *reply)
+{
+    struct job_record *job = arg;
+    struct job_set *set = job->set;
+    struct text note;
+
+    job->deletion = NULL;
+    if (reply->error.kind == ERROR_NONE)
+        return; /* the watch tells when it is gone */
+    if (reply->status == 404) {
+        record_drop(job);
+        set_release(set);
+        return;
+    }
+    job->deleting = false; /* it is shown again, and may be deleted again */
+    text_init(&note, LOG_LINE_MAX_BYTES);
+    text_printf(&note, "Failed to delete job %s: %s", job->name, reply->error.text);
+    kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "ScaledJobRolloutCleanupFailed",
+                     note.bytes);
+    text_done(&note);
+    changed(set);
+}
+
+static void send_deletion(struct job_record *job, bool foreground)
+{
+    struct text body;
+
+    text_init(&body, LOG_LINE_MAX_BYTES);
+    text_printf(&body, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"propagationPolicy\":\"%s\"}",
+                foreground ? "Foreground" : "Background");
+    job->deletion = ask_job(job->set, "DELETE", job->name, &body, on_deleted, job);
+    text_done(&body);
+}
+
+/* Those that wait are the ones that are being deleted without a request. */
+static void on_propagation(void *arg, const struct kube_reply *reply)
+{
+    struct job_set *set = arg;
+    bool foreground = string_equal(tree_string(tree_at(reply->body, "spec.rollout.propagationPolicy")), "foreground");
+    void *value;
+
+    set->reading = NULL;
+    for (size_t at = 0; map_next(set->jobs, &at, NULL, &value);) {
+        struct job_record *job = value;
+        if (!job->deleting || job->deletion != NULL)
+            continue;
+        if (reply->error.kind == ERROR_NONE)
+            send_deletion(job, foreground);
+        else
+            job->deleting = false;
+    }
+    changed(set);
+}
+
+void kubernetes_job_delete(struct job_owner *owner, const char *job_name)
+{
+    struct job_set *set = owner->set;
+    struct job_record *job = map_get(set->jobs, job_name);
+
+    if (job == NULL || job->deleting || !set->sets->k->write)
+        return;
+    job->deleting = true;
+    if (job->generation == owner->generation)
+        send_deletion(job, false); /* history goes in the background (keda-operator/04 8) */
+    else if (set->reading == NULL)
+        ask_scaled_job(set, on_propagation, &set->reading); /* how, the ScaledJob says (04 7) */
+}
+
+/* ------------------------------------------------------------------ birth and end */
+
+struct job_sets *kubernetes_jobs_new(struct kubernetes *k)
+{
+    struct job_sets *sets = mem_alloc(sizeof *sets);
+
+    sets->k = k;
+    sets->sets = map_new();
+    sets->linger = loop_timer_new(k->loop, on_linger, sets);
+    return sets;
+}
+
+static void abandon(struct job_set *set)
+{
+    struct error err;
+
+    while (set->owners != NULL)
+        owner_free(set->owners);
+    if (set->ask != NULL)
+        kube_cancel(set->ask);
+    while (set->batches != NULL) {
+        struct job_batch *batch = set->batches;
+        set->batches = batch->next;
+        error_set(&err, ERROR_UNREACHABLE, "Weir stops, and whether the Jobs were created is not known");
+        if (batch->done != NULL)
+            batch->done(batch->arg, &err);
+        free(batch);
+    }
+}
+
+void kubernetes_jobs_free(struct job_sets *sets)
+{
+    void *set;
+
+    if (sets == NULL)
+        return;
+    for (size_t at = 0; map_next(sets->sets, &at, NULL, &set);)
+        abandon(set);
+    on_linger(sets);
+    forget_records(sets);
+    map_free(sets->sets);
+    loop_timer_free(sets->linger);
+    free(sets);
+}
