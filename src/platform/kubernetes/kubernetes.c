@@ -32,8 +32,6 @@ enum {
 
 bool kubernetes_is_ours(const struct kubernetes *k, const char *ns, const char *name)
 {
-    if (k->stopping)
-        return k->lease == NULL || lease_held(k->lease);
     if (k->shards != NULL)
         return shards_own(k->shards, ns, name);
     return k->lease == NULL || lease_held(k->lease);
@@ -193,12 +191,17 @@ static const struct platform_ops ops = {
     .target_unwatch = kubernetes_target_unwatch,
     .target_view = kubernetes_target_view,
     .target_pods = kubernetes_target_pods,
+    .target_usage = kubernetes_target_usage,
+    .target_pods_shown = kubernetes_target_pods_shown,
     .target_scale = kubernetes_target_scale,
     .target_env = kubernetes_target_env,
     .pods = kubernetes_pods,
+    .pods_known = kubernetes_pods_known,
     .jobs_watch = kubernetes_jobs_watch,
     .jobs_unwatch = kubernetes_jobs_unwatch,
     .jobs = kubernetes_jobs,
+    .jobs_known = kubernetes_jobs_known,
+    .jobs_want_pending = kubernetes_jobs_want_pending,
     .jobs_create = kubernetes_jobs_create,
     .job_delete = kubernetes_job_delete,
     .secret_get = kubernetes_secret_get,
