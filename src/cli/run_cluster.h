@@ -1,0 +1,48 @@
+/*
+ * run_cluster: the parts of `weir run` that only a cluster has: the platform, and what the cluster asks over TLS (external metrics,
+ * admission). Options and their meaning stand in cli_run.c.
+ */
+#ifndef WEIR_CLI_RUN_CLUSTER_H
+#define WEIR_CLI_RUN_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct autoscaler;
+struct error;
+struct loop;
+struct platform;
+struct policy_settings;
+struct text;
+struct transport;
+
+struct cluster_options {
+    const char *kubeconfig, *context;
+    const char *namespaces; /* "a,b"; NULL: $WATCH_NAMESPACE, or all */
+    const char *selector;   /* NULL: $WATCH_LABEL_SELECTOR */
+    bool leader_elect;
+    const char *lease_name;
+    int64_t shards; /* 0: none */
+    bool write;
+    const char *external_at, *webhook_at; /* HOST:PORT, or NULL */
+    const char *cert_dir, *cert_secret;
+    const char *service, *webhook_service; /* names of the Services in front of the two, for the certificate */
+    const char *cluster_domain;
+    const char *webhook_configuration; /* NULL: its caBundle is not written */
+    bool patch_apiservice;
+    const char *data_dir;
+};
+
+struct cluster; /* what was opened */
+struct cluster *cluster_new(const struct cluster_options *options); /* options are borrowed for its life */
+bool cluster_platform(struct cluster *cluster, struct loop *loop, struct transport *transport, struct platform **out,
+                      struct error *err);
+/* After the autoscaler was made. false: an address cannot be used. */
+bool cluster_serve(struct cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
+                   const struct policy_settings *settings, struct error *err);
+/* "external-metrics=127.0.0.1:6443 webhook=..." for the first line of the log. */
+void cluster_addresses(const struct cluster *cluster, struct text *out);
+void cluster_stop_serving(struct cluster *cluster); /* before the autoscaler ends */
+void cluster_free(struct cluster *cluster);         /* NULL is fine */
+
+#endif
