@@ -81,6 +81,7 @@ struct serve_access {
 
 /* ------------------------------------------------------------------ what the API server says of clients */
 
+/* When it is gone, what was known goes on. */
 static void on_config(void *arg, const struct tree *object)
 {
     struct serve_access *access = arg;
@@ -91,14 +92,11 @@ static void on_config(void *arg, const struct tree *object)
         log_warning("clients of the aggregated API are known as before", "where", err.where, "error", err.text, NULL);
         return;
     }
+    if (access->client_ca)
+        config->client_ca = arena_copy(config->arena, access->client_ca);
     access_config_free(access->config);
     access->config = config;
     watchers_tell(&access->watchers);
-}
-
-static void on_config_gone(void *arg, const char *ns, const char *name, const struct tree *last)
-{
-    (void)arg, (void)ns, (void)name, (void)last; /* what was known goes on: it will be written anew */
 }
 
 static void on_config_trouble(void *arg, const struct error *err)
@@ -109,11 +107,6 @@ static void on_config_trouble(void *arg, const struct error *err)
                     err->text, "remedy",
                     "bind Role extension-apiserver-authentication-reader in kube-system to Weir's ServiceAccount",
                     NULL);
-}
-
-static void do_nothing(void *arg)
-{
-    (void)arg;
 }
 
 struct serve_access *serve_access_new(const struct serve_access_options *options)
@@ -129,10 +122,7 @@ struct serve_access *serve_access_new(const struct serve_access_options *options
     access->config_watch = reflector_new(
         access->kube, &(struct reflector_options){.path = "/api/v1/namespaces/kube-system/configmaps",
                                                   .field_selector = "metadata.name=extension-apiserver-authentication",
-                                                  .begin = do_nothing,
                                                   .item = on_config,
-                                                  .gone = on_config_gone,
-                                                  .synced = do_nothing,
                                                   .trouble = on_config_trouble,
                                                   .arg = access});
     return access;

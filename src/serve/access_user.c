@@ -251,7 +251,8 @@ enum access_known access_user_of_request(const struct server_request *request, c
 
         if (allowed && *name)
             return user_of_proxy(request, config, name, arena, out);
-        by_client = string_equal(config->proxy_ca, config->client_ca); /* one authority for both: it is a client */
+        by_client = config->proxy_ca &&
+                    string_equal(config->proxy_ca, config->client_ca); /* one authority for both: it is a client */
         if (!allowed && !by_client)
             return USER_REFUSED;
     }

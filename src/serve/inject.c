@@ -230,11 +230,6 @@ static void read_again(void *arg)
     text_done(&path);
 }
 
-static void do_nothing(void *arg)
-{
-    (void)arg;
-}
-
 static void watch(struct spot *spot)
 {
     struct text path, field;
@@ -245,10 +240,8 @@ static void watch(struct spot *spot)
     text_printf(&field, "metadata.name=%s", spot->name);
     spot->watch = reflector_new(spot->injector->kube, &(struct reflector_options){.path = path.bytes,
                                                                                   .field_selector = field.bytes,
-                                                                                  .begin = do_nothing,
                                                                                   .item = on_item,
                                                                                   .gone = on_gone,
-                                                                                  .synced = do_nothing,
                                                                                   .trouble = on_trouble,
                                                                                   .arg = spot});
     text_done(&field);
