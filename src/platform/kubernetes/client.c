@@ -73,6 +73,7 @@ struct kube {
     struct ask_list waiting[2]; /* by priority */
     struct ask_list pausing, out, endless, failing;
     int64_t fence_ms, fence_doubt_ms;
+    bool is_fence_held;
     int64_t quiet_until_ms; /* reads are kept back until then */
     struct timer *quiet;
     struct kube_stats stats;
@@ -543,7 +544,7 @@ static bool time_left(struct kube_ask *ask, int64_t *left_ms)
         ask->deadline_ms = now_ms + ask->timeout_ms;
     *left_ms = ask->deadline_ms - now_ms;
     if (ask->fenced && !kube_may_write(kube)) {
-        fail_soon_with(ask, ERROR_DENIED, "not written: this Weir does not hold the lease any more");
+        fail_soon_with(ask, ERROR_DENIED, "not written: this Weir is not the one who writes any more");
         return false;
     }
     if (ask->fenced && kube->fence_ms != INT64_MAX && kube->fence_ms - now_ms < *left_ms)
@@ -631,7 +632,7 @@ static struct kube_ask *new_ask(struct kube *kube, const struct kube_request *re
 static const char *why_not(const struct kube *kube, const struct kube_request *request)
 {
     if (request->fenced && !kube_may_write(kube))
-        return "not written: this Weir does not hold the lease";
+        return "not written: this Weir is not the one who writes";
     if (strlen(request->path) > KUBE_PATH_MAX_BYTES)
         return "the path is too long (KUBE_PATH_MAX_BYTES)";
     if (kube->waiting[KUBE_READ].count + kube->waiting[KUBE_WRITE].count >= KUBE_QUEUE_MAX)
@@ -687,7 +688,13 @@ void kube_cancel(struct kube_ask *ask)
 /* ---- fencing ---- */
 bool kube_may_write(const struct kube *kube)
 {
-    return ticks(kube) < kube->fence_ms;
+    return !kube->is_fence_held && ticks(kube) < kube->fence_ms;
+}
+
+void kube_hold_fence(struct kube *kube)
+{
+    kube->is_fence_held = true;
+    pump(kube); /* those that wait are refused */
 }
 
 static void cut_off(struct kube *kube)
@@ -697,7 +704,7 @@ static void cut_off(struct kube *kube)
         if (!ask->fenced)
             continue;
         take_back(ask);
-        fail_soon_with(ask, ERROR_DENIED, "cut off: this Weir does not hold the lease any more");
+        fail_soon_with(ask, ERROR_DENIED, "cut off: this Weir is not the one who writes any more");
     }
     pump(kube);
 }
@@ -705,6 +712,7 @@ static void cut_off(struct kube *kube)
 void kube_set_fence(struct kube *kube, int64_t until_ticks_ms)
 {
     kube->fence_ms = until_ticks_ms;
+    kube->is_fence_held = false;
     if (!kube_may_write(kube))
         cut_off(kube);
 }

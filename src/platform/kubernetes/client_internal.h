@@ -93,6 +93,8 @@ void kube_unlisten(struct kube *kube, struct kube_listener *listener);
 /* Of what is going on now and was asked with `fenced`: the oldest one's number; UINT64_MAX: none. kube_fence_number: the next one's. */
 uint64_t kube_fence_oldest(const struct kube *kube);
 uint64_t kube_fence_number(const struct kube *kube);
+/* No fenced write goes out any more, but those under way may end: before a lease is given up. Until the next kube_set_fence. */
+void kube_hold_fence(struct kube *kube);
 /* Until then a fenced write whose end we did not hear may land yet (loop_ticks_ms; 0: there is none). */
 int64_t kube_fence_doubt_ms(const struct kube *kube);
 struct kube_discovery **kube_discovery_place(struct kube *kube);
