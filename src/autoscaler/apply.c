@@ -174,7 +174,8 @@ static const char *first_error(const struct report *report, int doc, struct aren
 /* Built again only because something it refers to may have changed, and did not. */
 static bool same_questions(const struct policy *a, const struct policy *b)
 {
-    if (a->generation != b->generation || a->trigger_count != b->trigger_count)
+    if (a->generation != b->generation || a->trigger_count != b->trigger_count ||
+        a->job_generation != b->job_generation)
         return false;
     for (size_t i = 0; i < a->trigger_count; i++)
         if (a->triggers[i].trigger != b->triggers[i].trigger)
@@ -182,7 +183,29 @@ static bool same_questions(const struct policy *a, const struct policy *b)
     return true;
 }
 
-static void build(struct autoscaler *a, const char *key, const struct application *on, struct arena *arena)
+static bool waits_for_data(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->trigger_count; i++)
+        if (policy->triggers[i].waits)
+            return true;
+    return false;
+}
+
+/* Puts the policy in force, or what is wrong instead; it is the object's from then on. */
+static void put(struct autoscaler *a, const char *key, const struct application *on, struct policy *policy,
+                const char *problem, int64_t now_ms)
+{
+    struct object *object = object_find(a, key);
+
+    if (policy && object && object->policy && !object->problem && same_questions(object->policy, policy))
+        policy_unref(policy);
+    else if (policy)
+        object_put(a, key, on->file, policy, now_ms);
+    else
+        object_set_problem(a, key, on->file, problem ? problem : "no policy could be made of it");
+}
+
+static bool build(struct autoscaler *a, const char *key, const struct application *on, struct arena *arena)
 {
     struct finding_auth finding = {a, arena};
     struct policy_context context = {.settings = &a->settings,
@@ -190,36 +213,43 @@ static void build(struct autoscaler *a, const char *key, const struct applicatio
                                      .platform = a->parts.platform,
                                      .find_auth = find_auth,
                                      .find_auth_arg = &finding,
-                                     .now_ms = loop_now_ms(a->parts.loop)};
+                                     .now_ms = loop_now_ms(a->parts.loop),
+                                     .job_generation = on->job_generation};
     struct report *report = report_new();
     struct policy *policy = on->scaled_object ? policy_build_object(on->scaled_object, &context, report)
                                               : policy_build_job(on->scaled_job, &context, report);
-    struct object *object = object_find(a, key);
-    const char *problem = first_error(report, -1, arena);
+    bool waits = policy && on->built && waits_for_data(policy);
 
-    if (policy && object && object->policy && !object->problem && same_questions(object->policy, policy))
+    if (policy && on->built)
+        on->built(on->arg, policy);
+    if (waits)
         policy_unref(policy);
-    else if (policy)
-        object_put(a, key, on->file, policy, context.now_ms);
     else
-        object_set_problem(a, key, on->file, problem ? problem : "no policy could be made of it");
+        put(a, key, on, policy, first_error(report, -1, arena), context.now_ms);
     for (size_t i = 0; i < report_count(report); i++)
         report_copy(on->report, report_at(report, i));
     report_free(report);
+    return !waits;
 }
 
-void apply_object(struct autoscaler *a, const char *key, const struct application *on)
+static bool is_in_force(const struct object *object, const struct application *on)
 {
-    const struct object *object = object_find(a, key);
+    return object && object->policy && !object->problem && object->policy->generation == on->meta->generation &&
+           (!on->scaled_job || !on->job_generation || object->policy->job_generation == on->job_generation);
+}
+
+bool apply_object(struct autoscaler *a, const char *key, const struct application *on)
+{
     struct arena *arena = arena_new(ARENA_USUAL);
+    bool done = true;
 
     if (on->meta->broken) {
         const char *problem = first_error(on->report, on->meta->place.doc, arena);
 
         object_set_problem(a, key, on->file, problem ? problem : "the manifest has an error");
-    } else if (on->again || !object || !object->policy || object->problem ||
-               object->policy->generation != on->meta->generation) {
-        build(a, key, on, arena);
+    } else if (on->again || !is_in_force(object_find(a, key), on)) {
+        done = build(a, key, on, arena);
     }
     arena_free(arena);
+    return done;
 }

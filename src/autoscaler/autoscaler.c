@@ -69,7 +69,10 @@ void autoscaler_abandon(struct autoscaler *a)
     for (size_t at = 0; map_next(a->objects, &at, &key, &value); at = 0)
         object_remove(value);
     files_free(a->files);
+    cluster_free(a->cluster);
     writes_abandon(a);
+    hpa_writes_abandon(a);
+    leavings_abandon(a);
     loop_timer_free(a->turn_timer);
     loop_timer_free(a->poll_timer);
     loop_timer_free(a->file_timer);

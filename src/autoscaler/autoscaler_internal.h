@@ -2,12 +2,17 @@
  * What the files of this room share. Not for others.
  *
  *     files.c     what is asked for: paths -> manifests
+ *     cluster.c   what is asked for in a cluster: resources -> manifests, a bounded number a turn
+ *     refer.c     who refers to which TriggerAuthentication, Secret, ConfigMap
  *     apply.c     a manifest's object -> policy -> object_put, object_set_problem
  *     object.c    objects: birth, new version, end
  *     schedule.c  when each object is asked next (a heap of due times, one timer)
  *     ask.c       questions shared by objects; answers stored, objects marked due
  *     turn.c      the thinking: what is due is decided, journaled, applied
  *     job.c       the same for ScaledJobs
+ *     status.c    what is said of an object in the cluster: its status and events, on change only
+ *     hpa.c       its HorizontalPodAutoscaler in hpa mode, and the one KEDA left
+ *     leave.c     the end of an object in a cluster
  *     view.c      what is shown
  */
 #ifndef WEIR_AUTOSCALER_INTERNAL_H
@@ -21,6 +26,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "decide/keda.h"
 #include "journal/journal.h"
 #include "net/loop.h"
 #include "series/series.h"
@@ -32,7 +38,49 @@ enum {
     STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
     PRUNE_MS = 60 * 1000,
     PRUNE_MORE_MS = 1000,         /* thousands of rows a second, where OBJECTS_MAX objects write under two thousand */
+    LEAVING_POLL_MS = 1000,       /* while an autoscaler of before is on its way out */
     DENIED_RELOAD_MS = 30 * 1000, /* a denied request makes credentials be resolved anew, but not more often */
+};
+
+/* ---- what is said of an object in a cluster ---- */
+enum condition_type { CONDITION_READY, CONDITION_ACTIVE, CONDITION_FALLBACK, CONDITION_PAUSED, CONDITION_HPA, CONDITIONS };
+struct condition {
+    enum keda_status status; /* KEDA_UNTOUCHED: not among them */
+    const char *reason;      /* an atom */
+};
+struct names { /* atoms, malloc'ed list */
+    const char **list;
+    size_t count;
+};
+enum hpa_state {
+    HPA_NONE,
+    HPA_PUT,     /* hpa mode: it is as it should be, as far as is known */
+    HPA_LEAVING, /* somebody else's from before, or of hpa mode: to be deleted before anything is scaled */
+};
+struct standing { /* of an object that comes from a cluster; as small as can be, for there are many */
+    enum resource_kind kind;
+    char *uid;
+    int64_t created_at_ms, last_active_at_ms; /* last_active: of the status it came with; 0: none */
+    int32_t original_replicas;                /* likewise; -1: none */
+    struct condition conditions[CONDITIONS];  /* as told last */
+    uint64_t told;                            /* of the status told last; 0: none yet */
+    int64_t last_active_told_at_ms;
+    struct names old_names; /* of metrics that stand in the status and may have to go */
+    struct names failing;   /* health it came with: names of metrics, and below the counts */
+    int32_t *failing_counts;
+    char *hpa_name; /* ours, or to be deleted; NULL: none */
+    char *hpa_message;
+    enum hpa_state hpa;
+    uint16_t version; /* counts new versions of the policy */
+    bool seen_before; /* it had a status: Weir was restarted, or another has looked after it until now */
+    bool take_over;   /* what runs now is the wish of this moment, at the next decision */
+    bool started;     /* its triggers were said to be built */
+    bool hpa_busy;    /* a write about its HPA is under way */
+    bool silent;      /* observe mode: nothing of it is written */
+    uint64_t problem_said; /* hash of the failed check that was said; 0: none */
+    char *hpa_error;       /* why its HPA could not be put; NULL */
+    int64_t hpa_retry_ticks_ms;
+    uint8_t failed_said[(TRIGGERS_MAX + 7) / 8]; /* triggers whose failure was said */
 };
 
 struct question; /* one trigger that is asked for one or more objects (ask.c) */
@@ -54,6 +102,7 @@ struct object {
     const char *file;      /* atom */
     struct policy *policy; /* the version in force */
     const char *problem;   /* malloc'ed: why the newest version is not in force; NULL */
+    struct standing *standing; /* NULL: it comes from a file */
     struct target *target;
     struct job_owner *jobs;
     struct decide_memory *memory;
@@ -101,6 +150,9 @@ struct autoscaler {
     struct autoscaler_stats stats;
     struct files *files;
     struct map *auths; /* "Kind/ns/name" -> auth_entry (apply.c) */
+    struct cluster *cluster; /* NULL: nothing is asked for in a cluster */
+    struct leaving *leavings;
+    struct hpa_write *hpa_writes; /* under way */
     struct report *report;
     const char *journal_problem;
     int64_t denied_reload_ticks_ms;
@@ -114,11 +166,22 @@ static inline bool wall_elapsed(int64_t since_ms, int64_t now_ms, int64_t span_m
 }
 
 struct object *object_find(struct autoscaler *a, const char *key);
+struct object *object_get(struct autoscaler *a, const char *key, const char *file); /* there is one afterwards */
+/* Another looks after it from now on: nothing of it is touched. */
+void object_forget(struct object *object);
 /* A new version of an object's policy (owned by the object afterwards), or its first. */
 void object_put(struct autoscaler *a, const char *key, const char *file, struct policy *policy, int64_t now_ms);
 void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem);
 void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
+
+static inline bool object_may_write(const struct object *object)
+{
+    struct platform *platform = object->a->parts.platform;
+
+    return !platform->ops->may_write ||
+           platform->ops->may_write(platform, object->policy->ns, object->policy->name);
+}
 
 /* apply.c */
 enum { OBJECT_KEY_BYTES = 600 }; /* a kind, a namespace and a name, the longest Kubernetes has */
@@ -138,8 +201,50 @@ struct application { /* one object of a manifest; one of scaled_object and scale
     const struct scaled_job *scaled_job;
     bool again;            /* what it refers to may have changed: built even where it is the version in force */
     struct report *report; /* has the findings of its manifest, gets those of its policy */
+    /* In a cluster: */
+    uint64_t job_generation;
+    void (*built)(void *arg, const struct policy *policy); /* before it is put; NULL: nobody wants to know */
+    void *arg;
 };
-void apply_object(struct autoscaler *a, const char *key, const struct application *application);
+/* false: it waits for data that is being looked up, and nothing has changed. */
+bool apply_object(struct autoscaler *a, const char *key, const struct application *application);
+
+/* refer.c: index maps "TriggerAuthentication/ns/name" and the like (policy.h) to who was built with it */
+struct referrer {
+    struct referral *places; /* one for each thing */
+    size_t count;
+};
+void refer_set(struct map *index, struct referrer *who, const char *const *names, size_t count); /* count 0: leaves */
+const char *refer_name(const struct referrer *who, size_t i);
+/* In the order in which they came. Who is called may not change what is referred to. */
+void refer_each(struct map *index, const char *name, void (*each)(void *arg, struct referrer *who), void *arg);
+
+/* cluster.c */
+void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
+void cluster_free(struct cluster *cluster); /* NULL is fine */
+
+/* leave.c */
+void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, const char *name,
+                 const struct object *object, const struct tree *document); /* both may be NULL */
+void leavings_abandon(struct autoscaler *a);
+
+/* status.c: all do nothing for objects that do not come from a cluster, and write nothing where that is not allowed */
+struct standing *standing_new(enum resource_kind kind, const struct tree *document);
+void standing_free(struct standing *standing);
+void standing_renew(struct object *object, const struct policy *old); /* a new version is in force; object->policy is it */
+/* After a decision, or when something else changed: what differs from what was told last is told. */
+void status_tell(struct object *object, const struct decision *decision);
+void status_scaled(struct object *object, const struct decision *decision, const struct error *err);
+void status_created_jobs(struct object *object, int32_t count, const struct error *err);
+void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* hpa.c */
+/* Its HorizontalPodAutoscaler as the object now says; in other modes the one there was goes. */
+void hpa_arrange(struct object *object, const struct scaled_object *manifest);
+void hpa_writes_abandon(struct autoscaler *a);
+/* Once a decision; false: an HPA of before is not gone yet, so nothing may be scaled. */
+bool hpa_look(struct object *object);
 
 /* schedule.c */
 void schedule_start(struct object *object); /* its first poll: soon */
@@ -163,6 +268,7 @@ struct
     char *key;
     struct policy *policy;
     struct decision *decision; /* NULL: jobs were created */
+    int32_t jobs;
     struct write *next;
 };
 struct write *write_begin(struct object *object, const struct decision *decision);

@@ -57,6 +57,11 @@ static void log_jobs(const struct object *object, const struct job_decision *dec
     text_done(&summary);
 }
 
+static bool may_change_jobs(const struct object *object)
+{
+    return object->policy->rules.mode != DECIDE_OBSERVE && object_may_write(object);
+}
+
 static void roll_out(struct object *object)
 {
     const struct job_view *views;
@@ -68,8 +73,14 @@ static void roll_out(struct object *object)
     for (size_t i = 0; !object->policy->rollout_gradual && i < count; i++)
         if (views[i].generation != object->policy->job_generation)
             names[old++] = arena_copy(object->a->turn, views[i].name);
+    if (old > 0)
+        status_event(object, false, "ScaledJobRolloutCleanupStarted",
+                     "Deleting %zu jobs owned by the previous version of the scaledJob", old);
     for (size_t i = 0; i < old; i++) /* the view changes while jobs are deleted */
         object->a->parts.platform->ops->job_delete(object->jobs, names[i]);
+    if (old > 0)
+        status_event(object, false, "ScaledJobRolloutCleanupCompleted",
+                     "Deleted %zu jobs owned by the previous version of the scaledJob", old);
 }
 
 void job_decide(struct object *object, int64_t now_ms)
@@ -78,7 +89,7 @@ void job_decide(struct object *object, int64_t now_ms)
     struct job_facts facts;
     struct job_decision *decision = mem_alloc(sizeof(*decision));
 
-    if (!object->policy->job_rules.paused)
+    if (!object->policy->job_rules.paused && (!object->standing || may_change_jobs(object)))
         roll_out(object);
     gather_jobs(object, &facts, a->turn, now_ms);
     decide_jobs(&object->policy->job_rules, &facts, decision);
@@ -128,12 +139,14 @@ void job_apply(struct object *object, int64_t now_ms)
 {
     const struct policy *policy = object->policy;
 
-    if (policy->job_rules.paused || !object->last_job || policy->rules.mode == DECIDE_OBSERVE)
+    if (policy->job_rules.paused || !object->last_job || !may_change_jobs(object))
         return;
     if (object->last_job->create > 0 && !object->write) {
+        struct write *write = write_begin(object, NULL);
+
+        write->jobs = object->last_job->create;
         object->jobs_created_at_ms = now_ms;
-        object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done,
-                                                    write_begin(object, NULL));
+        object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done, write);
     }
     clean_up(object);
 }

@@ -35,6 +35,13 @@ static struct object *object_new(struct autoscaler *a, const char *key, const ch
     return object;
 }
 
+struct object *object_get(struct autoscaler *a, const char *key, const char *file)
+{
+    struct object *object = object_find(a, key);
+
+    return object ? object : object_new(a, key, file);
+}
+
 /* ------------------------------------------------------------------ history */
 
 static void preload_sample(void *arg, const char *trigger, const struct sample *sample)
@@ -171,6 +178,25 @@ static void watch_target(struct object *object, const struct policy *old)
 
 /* ------------------------------------------------------------------ memory */
 
+/* In a cluster the API server knows when the object was made, and the status what was before. */
+static void restore_standing(struct object *object, int64_t now_ms)
+{
+    const struct standing *s = object->standing;
+
+    object->created_at_ms = s->created_at_ms > 0 && s->created_at_ms < now_ms ? s->created_at_ms : now_ms;
+    object->original_replicas = s->original_replicas;
+}
+
+/* What was active when its status was written last was so until now, as far as anybody knows (status.c). */
+static void take_last_activity(struct object *object, int64_t now_ms)
+{
+    const struct standing *s = object->standing;
+    int64_t last = s->conditions[CONDITION_ACTIVE].status == KEDA_TRUE ? now_ms : s->last_active_at_ms;
+
+    if (object->memory && last > 0 && last > decide_memory_last_active_at_ms(object->memory))
+        decide_memory_set_last_active(object->memory, last < now_ms ? last : now_ms);
+}
+
 /* After a restart: what the last Weir knew. The state was written up to STATE_JOURNAL_MS before it ended, so the last activity
    may have been that much later; a cooldown that is a little too long harms less than one too short. */
 static void restore(struct object *object, int64_t now_ms)
@@ -178,12 +204,16 @@ static void restore(struct object *object, int64_t now_ms)
     struct journal_state state;
 
     object->created_at_ms = now_ms;
+    if (object->standing)
+        restore_standing(object, now_ms);
     if (!object->a->parts.journal || !journal_get_state(object->a->parts.journal, object->key, &state))
         return;
-    object->created_at_ms = state.created_at_ms;
-    object->original_replicas = state.original_replicas;
+    if (!object->standing)
+        object->created_at_ms = state.created_at_ms;
+    if (object->original_replicas < 0)
+        object->original_replicas = state.original_replicas;
     if (!object->policy->is_job && state.generation == object->policy->generation) {
-        object->policy->rules.created_at_ms = state.created_at_ms;
+        object->policy->rules.created_at_ms = object->created_at_ms;
         if (!decide_memory_read(&object->policy->rules, state.memory, state.length, &object->memory))
             object->memory = NULL;
     }
@@ -213,6 +243,8 @@ static void make_memory(struct object *object, const struct policy *old, int64_t
     policy->rules.created_at_ms = object->created_at_ms;
     if (!object->memory && !policy->is_job)
         object->memory = decide_memory_new(&policy->rules);
+    if (!old && object->standing)
+        take_last_activity(object, now_ms);
 }
 
 /* ------------------------------------------------------------------ the three events */
@@ -230,11 +262,8 @@ static void preload_history(struct object *object, int64_t now_ms)
 
 void object_put(struct autoscaler *a, const char *key, const char *file, struct policy *policy, int64_t now_ms)
 {
-    struct object *object = object_find(a, key);
-    struct policy *old = object ? object->policy : NULL;
-
-    if (!object)
-        object = object_new(a, key, file);
+    struct object *object = object_get(a, key, file);
+    struct policy *old = object->policy;
     struct object_trigger *old_triggers = object->triggers;
     size_t old_count = old ? old->trigger_count : 0;
 
@@ -249,6 +278,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
         preload_history(object, now_ms);
     free_triggers(object, old_triggers, old_count);
     watch_target(object, old);
+    standing_renew(object, old);
     policy_unref(old);
     free(object->last_job);
     object->last_job = NULL;
@@ -259,10 +289,8 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
 
 void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem)
 {
-    struct object *object = object_find(a, key);
+    struct object *object = object_get(a, key, file);
 
-    if (!object)
-        object = object_new(a, key, file);
     if (object->counted_first && !object->policy) { /* it will not decide: do not wait for it */
         object->counted_first = false;
         a->first_pending--;
@@ -292,18 +320,12 @@ static void restore_replicas(struct object *object)
                                                  on_restored, NULL);
 }
 
-void object_remove(struct object *object)
+static void object_free(struct object *object)
 {
     struct autoscaler *a = object->a;
 
     schedule_remove(object);
     due_remove(object);
-    if (!a->stopping) {
-        restore_replicas(object);
-        if (a->parts.journal)
-            journal_delete_state(a->parts.journal, object->key);
-        log_info("removed", "object", object->key, NULL);
-    }
     map_remove(a->objects, object->key);
     if (object->counted_first)
         a->first_pending--;
@@ -311,9 +333,30 @@ void object_remove(struct object *object)
     drop_target(object);
     decide_memory_free(object->memory);
     policy_unref(object->policy);
+    standing_free(object->standing);
     free((char *)object->problem);
     free(object->last);
     free(object->last_job);
     atom_unref(object->file);
     free(object);
+}
+
+void object_forget(struct object *object)
+{
+    log_info("left to another", "object", object->key, NULL);
+    object_free(object);
+}
+
+void object_remove(struct object *object)
+{
+    struct autoscaler *a = object->a;
+
+    if (!a->stopping) {
+        if (!object->standing) /* else leave.c does */
+            restore_replicas(object);
+        if (a->parts.journal)
+            journal_delete_state(a->parts.journal, object->key);
+        log_info("removed", "object", object->key, NULL);
+    }
+    object_free(object);
 }

@@ -127,6 +127,8 @@ void schedule_next(struct object *object)
     int64_t interval = object_interval_ms(object);
     int64_t ticks = loop_ticks_ms(object->a->parts.loop);
 
+    if (object->standing && object->standing->hpa == HPA_LEAVING && interval > LEAVING_POLL_MS)
+        interval = LEAVING_POLL_MS; /* nothing is scaled before it is gone */
     /* Not before a quarter of the interval is over: the first poll is wherever the object was loaded. */
     heap_add(object, at_phase(object, ticks + interval / 4, interval));
 }

@@ -259,6 +259,11 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
     struct decide_facts facts;
 
     object_gather(object, now_ms, &facts, a->turn);
+    if (object->standing && object->standing->take_over && facts.replicas >= 0) {
+        object->standing->take_over = false;
+        if (object->policy->rules.mode == DECIDE_DIRECT)
+            decide_memory_take_over(&object->policy->rules, object->memory, now_ms, facts.replicas);
+    }
     decide(&object->policy->rules, &facts, object->memory, object->policy->formula != NULL, decision);
     assert(decision_is_closed(decision));
     object->decisions++;
@@ -308,6 +313,10 @@ static void write_finish(struct write *write, const struct error *err)
         object = NULL;
     if (object)
         object->write = NULL;
+    if (object && write->decision)
+        status_scaled(object, write->decision, err);
+    else if (object)
+        status_created_jobs(object, write->jobs, err);
     if (err) {
         a->stats.scale_failures++;
         log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
@@ -342,8 +351,10 @@ void writes_abandon(struct autoscaler *a)
 static void object_apply(struct object *object, const struct decision *decision)
 {
     struct autoscaler *a = object->a;
+    bool free_to_scale = hpa_look(object);
 
-    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write)
+    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write || !free_to_scale ||
+        !object_may_write(object))
         return;
     a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
                                          write_done, write_begin(object, decision));
@@ -428,6 +439,7 @@ void turn_serve(void *arg)
             job_apply(due[i], now_ms);
         else
             object_apply(due[i], &a->decisions[i]);
+        status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
         schedule_next(due[i]);
     }
     arena_reset(a->turn);

@@ -45,7 +45,10 @@ static void view_ready(struct object_status *out, const struct decision *decisio
 
     out->ready = "True";
     out->ready_reason = job ? "ScaledJobReady" : "ScaledObjectReady";
-    if (out->problem || no_target) {
+    if (!out->policy && !out->problem) { /* it waits for data that is being looked up */
+        out->ready = "Unknown";
+        out->ready_reason = "";
+    } else if (out->problem || no_target) {
         out->ready = "False";
         out->ready_reason = job ? "ScaledJobCheckFailed" : "ScaledObjectCheckFailed";
     } else if (error) {

@@ -159,6 +159,10 @@ int64_t decide_memory_last_active_at_ms(const struct decide_memory *memory); /* 
 void decide_memory_set_last_active(struct decide_memory *memory, int64_t at_ms);
 int decide_memory_failures(const struct decide_memory *memory, size_t trigger); /* failed evaluations in a row */
 void decide_memory_set_failures(struct decide_memory *memory, size_t trigger, int failures); /* from status.health */
+/* Somebody else decided until now, and this many run: as a new HorizontalPodAutoscaler does, takes that for the wish of this moment,
+   so that the hand-over alone takes nothing away. */
+void decide_memory_take_over(const struct decide_rules *rules, struct decide_memory *memory, int64_t now_ms,
+                             int32_t replicas);
 /* The caller applied the decision: scale events count only then (hpa-algorithm.md 9.4). */
 void decide_applied(const struct decide_rules *rules, struct decide_memory *memory, const struct decision *decision);
 

@@ -294,6 +294,15 @@ static struct windows windows_of(const struct decide_rules *rules)
     return windows;
 }
 
+void decide_memory_take_over(const struct decide_rules *rules, struct decide_memory *memory, int64_t now_ms,
+                             int32_t replicas)
+{
+    struct windows windows = windows_of(rules);
+
+    if (replicas > 0)
+        memory_wish(memory, now_ms, windows.up_ms > windows.down_ms ? windows.up_ms : windows.down_ms, replicas);
+}
+
 /* Stabilization ends when the wish that holds the size leaves its window. */
 static void note_window_end(struct making *m, const struct hpa_moments *wishes, int64_t window_ms, int32_t held_at)
 {

@@ -81,6 +81,7 @@ static void read_paused_replicas(const struct annotation *a)
         complain(a, FINDING_WARNING, "bad-annotation", "write a whole number in quotes",
                  "is no number of replicas, so the object is only paused");
         a->out->paused = true;
+        a->out->paused_unreadable = true;
         return;
     }
     a->out->has_paused_replicas = true;

@@ -52,6 +52,27 @@ void building_find(struct building *b, enum finding_severity severity, const cha
         b->errors++;
 }
 
+void building_refers(struct building *b, const char *format, ...)
+{
+    struct reference *reference;
+    const char *name;
+    va_list args;
+
+    va_start(args, format);
+    name = atom_ref(arena_vprintf(b->scratch, format, args));
+    va_end(args);
+    for (reference = b->references; reference; reference = reference->next) {
+        if (reference->name == name) {
+            atom_unref(name);
+            return;
+        }
+    }
+    reference = arena_alloc(b->scratch, sizeof(*reference));
+    *reference = (struct reference){name, b->references};
+    b->references = reference;
+    b->reference_count++;
+}
+
 /* ------------------------------------------------------------------ what ScaledObjects and ScaledJobs share */
 
 enum { LABEL_VALUE_MAX_BYTES = 63 };     /* Kubernetes' */
@@ -112,11 +133,24 @@ static void check_autoscaler_name(struct building *b, const struct scaled_object
                       length, LABEL_VALUE_MAX_BYTES);
 }
 
+static void set_references(struct building *b)
+{
+    struct policy *p = b->policy;
+
+    if (b->reference_count == 0)
+        return;
+    p->references_to = arena_array(p->arena, b->reference_count, sizeof(*p->references_to));
+    p->reference_count = b->reference_count;
+    for (const struct reference *r = b->references; r; r = r->next)
+        p->references_to[--b->reference_count] = r->name;
+}
+
 static struct policy *finish(struct building *b)
 {
     struct policy *p = b->policy;
 
     set_names(p);
+    set_references(b);
     arena_free(b->scratch);
     if (b->errors == 0)
         return p;
@@ -209,6 +243,7 @@ static void set_annotated(struct building *b, const struct annotation_values *sa
     rules->paused_scale_out = said->paused_scale_out;
     rules->force_activation = said->force_activation;
     rules->has_paused_replicas = said->has_paused_replicas;
+    b->policy->paused_unreadable = said->paused_unreadable;
     rules->paused_replicas = said->paused_replicas;
 }
 
@@ -316,7 +351,8 @@ static void set_job_rules(struct building *b, const struct scaled_job *job, bool
         .custom_running_ratio = running_ratio(b, job),
         .paused = paused,
     };
-    b->policy->job_generation = manifest_hash(job->job_template);
+    b->policy->job_generation =
+        b->context->job_generation ? b->context->job_generation : manifest_hash(job->job_template);
     b->policy->successful_history = job->successful_history < 0 ? DEFAULT_JOBS_HISTORY_LIMIT : job->successful_history;
     b->policy->failed_history = job->failed_history < 0 ? DEFAULT_JOBS_HISTORY_LIMIT : job->failed_history;
     b->policy->rollout_gradual = job->rollout_strategy && strcmp(job->rollout_strategy, "gradual") == 0;
@@ -380,6 +416,8 @@ void policy_unref(struct policy *policy)
     atom_unref(policy->target.api_version);
     atom_unref(policy->target.kind);
     atom_unref(policy->target.name);
+    for (size_t i = 0; i < policy->reference_count; i++)
+        atom_unref(policy->references_to[i]);
     atom_unref(policy->kind);
     atom_unref(policy->ns);
     atom_unref(policy->name);

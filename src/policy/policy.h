@@ -25,6 +25,7 @@ struct policy_settings { /* flags of `weir run`; policy_settings_default fills t
     int64_t missing_hold_ms, downscale_stabilization_ms;
     bool strict_activation;
     bool keda_parity; /* `--for keda`: the language without extensions, KEDA's refusals */
+    const char *cluster_namespace; /* where Secrets of ClusterTriggerAuthentications are looked up; NULL: "default" */
 };
 void policy_settings_default(struct policy_settings *settings);
 
@@ -36,6 +37,7 @@ struct policy_context {
     const struct trigger_auth *(*find_auth)(void *arg, const char *ns, const char *kind, const char *name);
     void *find_auth_arg;
     int64_t now_ms; /* becomes rules.created_at_ms of an object seen for the first time */
+    uint64_t job_generation; /* of a ScaledJob in a cluster: its metadata.generation; 0: a hash of its job template */
 };
 
 struct policy_trigger {
@@ -47,6 +49,7 @@ struct policy_trigger {
     bool use_cached_metrics;
     int64_t history_ms;  /* how far back the formula looks; 0: no series needed */
     struct error *error; /* NULL, or why trigger is NULL (owned) */
+    bool waits;          /* error: it waits for data that the platform is still looking up */
 };
 
 struct policy {
@@ -65,6 +68,12 @@ struct policy {
     struct policy_trigger *triggers;
     size_t trigger_count;
     const char *const *names; /* triggers[i].name, for decision_names and decide_memory_adapt */
+    /* What it was built with, to build it again when that changes (atoms): "TriggerAuthentication/ns/name",
+       "ClusterTriggerAuthentication//name", "data/ns/name" (a Secret, a ConfigMap, or the target whose variables were asked for).
+       In the order of the triggers, each once. */
+    const char **references_to;
+    size_t reference_count;
+    bool paused_unreadable;   /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
     struct formula *formula;  /* owned; rules.formula borrows it */
     int references;
     struct arena *arena; /* small things of this policy */

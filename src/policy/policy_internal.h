@@ -21,7 +21,15 @@ struct building {
     enum decide_mode mode;
     bool strict;   /* KEDA's refusals apply: hpa mode, or `--for keda` */
     size_t errors; /* that make the object useless; a trigger's own are not among them */
+    struct reference *references; /* in scratch, newest first */
+    size_t reference_count;
 };
+struct reference {
+    const char *name; /* an atom */
+    struct reference *next;
+};
+/* The policy is built with that; format makes its name (policy.h). */
+void building_refers(struct building *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A finding at a place of the object; field without the path's prefix. An error counts. */
 void building_find(struct building *b, enum finding_severity severity, const char *code, const struct place *place,
@@ -33,7 +41,7 @@ struct annotation_values {
     enum decide_mode mode;
     int64_t missing_hold_ms, polling_interval_ms; /* interval 0: not given */
     bool strict_activation;
-    bool paused, paused_scale_in, paused_scale_out, force_activation, has_paused_replicas;
+    bool paused, paused_scale_in, paused_scale_out, force_activation, has_paused_replicas, paused_unreadable;
     int32_t paused_replicas;
 };
 void read_annotations(struct building *b, struct annotation_values *out);

@@ -45,6 +45,7 @@ static const char *environment_get(void *arg, const char *name)
 
     if (e->count == VARIABLES_MAX)
         return NULL;
+    building_refers(e->b, "data/%s/%s", e->key.ns, e->key.name);
     found = platform->ops->target_env(platform, &e->key, e->b->container, name, &value);
     e->pending |= found == LOOKUP_PENDING;
     if (found != LOOKUP_FOUND)
@@ -77,11 +78,35 @@ static const struct trigger_auth *find_auth(const struct building *b, const stru
     return b->context->find_auth(b->context->find_auth_arg, b->meta->ns, spec->auth_kind, spec->auth_name);
 }
 
-/* true: *out is set, or the trigger needs none. */
+/* The Secrets and ConfigMaps that it names. */
+static void refer_to_data(struct building *b, const char *ns, const struct tree *spec, const struct target_key *target)
+{
+    static const char *const sources[] = {"secretTargetRef", "configMapTargetRef"};
+
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+        const struct tree *list = tree_get(spec, sources[i]);
+
+        for (const struct tree *item = list && list->type == TREE_LIST ? list->first : NULL; item; item = item->next)
+            if (tree_string(tree_get(item, "name")))
+                building_refers(b, "data/%s/%s", ns, tree_string(tree_get(item, "name")));
+    }
+    if (tree_count(tree_get(spec, "env")) > 0)
+        building_refers(b, "data/%s/%s", target->ns, target->name);
+}
+
+static const char *secrets_namespace(const struct building *b, bool cluster)
+{
+    if (!cluster)
+        return b->meta->ns;
+    return b->context->settings->cluster_namespace ? b->context->settings->cluster_namespace : CLUSTER_OBJECT_NAMESPACE;
+}
+
+/* true: *out is set, or the trigger needs none. *waits: it will be known later. */
 static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e,
-                           struct credential **out, struct error *err)
+                           struct credential **out, bool *waits, struct error *err)
 {
     const struct trigger_auth *auth;
+    const char *ns;
     bool cluster;
     enum lookup found;
 
@@ -89,14 +114,18 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
     if (!spec->auth_name || !b->context->platform)
         return true;
     cluster = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0;
+    ns = secrets_namespace(b, cluster);
+    building_refers(b, "%s/%s/%s", spec->auth_kind, cluster ? "" : b->meta->ns, spec->auth_name);
     auth = find_auth(b, spec);
+    if (auth)
+        refer_to_data(b, ns, auth->spec, &e->key);
     if (!auth)
         return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns,
                          cluster ? "" : "/", spec->auth_name);
-    found = credential_resolve(b->context->platform, cluster ? CLUSTER_OBJECT_NAMESPACE : b->meta->ns, auth->spec,
-                               &e->key, NULL, out, err);
+    found = credential_resolve(b->context->platform, ns, auth->spec, &e->key, NULL, out, err);
     if (found == LOOKUP_FOUND)
         return true;
+    *waits = found == LOOKUP_PENDING;
     if (found == LOOKUP_PENDING)
         return error_set(err, ERROR_UNREACHABLE, "the secrets of %s %s are not known yet", spec->auth_kind,
                          spec->auth_name);
@@ -195,7 +224,7 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
         fail_trigger(slot, &err);
         return;
     }
-    if (!get_credential(b, spec, &e, &credential, &err)) {
+    if (!get_credential(b, spec, &e, &credential, &slot->waits, &err)) {
         find_at(b, FINDING_WARNING, "missing-authentication", spec, "authenticationRef",
                 "until it can be resolved the trigger counts as failed", err.text);
         fail_trigger(slot, &err);
@@ -206,6 +235,7 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
         take_metric(b, slot, rule, &metric);
     } else {
         error_from_report(b, before, &err);
+        slot->waits = e.pending;
         if (e.pending)
             error_set(&err, ERROR_UNREACHABLE, "the environment of the target's container is not known yet");
         fail_trigger(slot, &err);

@@ -26,6 +26,8 @@ static void start(struct stage *stage)
     stage->autoscaler = autoscaler_new(
         &(struct autoscaler_parts){stage->loop, transport, &stage->platform, stage->engine, stage->journal},
         &stage->settings);
+    if (stage->cluster)
+        autoscaler_watch_cluster(stage->autoscaler);
 }
 
 struct stage *stage_new(const struct stage_options *options)
@@ -83,6 +85,7 @@ void stage_free(struct stage *stage)
     journal_close(stage->journal);
     virtual_world_free(stage->world);
     free_platform(stage);
+    stage_cluster_free(stage);
     stage_sources_free(stage);
     text_done(&stage->said);
     for (struct stage_file *f = stage->files, *next; f; f = next) {

@@ -69,6 +69,27 @@ uint64_t stage_writes(const struct stage *stage); /* scale writes that reached t
 typedef void stage_wrote(void *arg, const char *name, int32_t before, int32_t after, int64_t since_start_ms);
 void stage_on_write(struct stage *stage, stage_wrote *wrote, void *arg);
 
+/* ---- the stage as a cluster: objects are resources with a status; there is one from the first of these calls on ---- */
+void stage_cluster(struct stage *stage);
+void stage_resource(struct stage *stage, const char *yaml); /* made, or changed; a status in it replaces the one there */
+/* key: "ScaledObject/shop/checkout" */
+void stage_resource_delete(struct stage *stage, const char *key);
+void stage_resource_move(struct stage *stage, const char *key, bool away); /* to another Weir, or from it to this one */
+bool stage_resource_exists(struct stage *stage, const char *key);
+const char *stage_status(struct stage *stage, const char *key);   /* JSON; NULL: there is no such resource */
+const char *stage_metadata(struct stage *stage, const char *key); /* the members, JSON without braces */
+uint64_t stage_status_writes(const struct stage *stage);
+uint64_t stage_told_again(const struct stage *stage); /* how often the autoscaler asked to be told again */
+void stage_may_write(struct stage *stage, bool may);
+/* How many events there were of that object and reason whose text has that in it; NULL: any. */
+size_t stage_events(const struct stage *stage, const char *key, const char *reason, const char *text);
+const char *stage_hpa(struct stage *stage, const char *ns, const char *name); /* JSON; NULL: there is none */
+void stage_put_hpa(struct stage *stage, const char *ns, const char *name, const char *owner_uid); /* somebody else's */
+void stage_hpa_says(struct stage *stage, const char *ns, const char *name, const char *active, const char *reason,
+                    const char *message);
+/* A key of a Secret or ConfigMap; value NULL: it is being looked up. What nobody says is absent, or invented. */
+void stage_data(struct stage *stage, const char *ns, const char *name, const char *key, const char *value);
+
 /* ScaledJobs: jobs of that owner that run; finishing the oldest running one. */
 size_t stage_jobs(struct stage *stage, const char *owner, bool finished);
 /* Jobs that are there already; before the manifest or after it. */

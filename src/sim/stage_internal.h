@@ -92,6 +92,7 @@ struct stage {
     void *obstruct_arg;
     stage_wrote *wrote;
     void *wrote_arg;
+    struct stage_cluster *cluster; /* NULL: objects come from files */
     struct stage_file *files; /* what stage_manifest said, for a restart */
 };
 
@@ -100,6 +101,27 @@ struct stage_target *stage_find(struct stage *stage, const char *ns, const char 
 struct stage_target *stage_named(struct stage *stage, const char *name);
 struct stage_owner *stage_owner_named(struct stage *stage, const char *name, bool make);
 void stage_set_pods(struct stage_target *target, int32_t count, bool ready);
+
+/* stage_cluster.c: entries of the platform's table */
+void stage_on_resources_watch(struct platform *platform, resource_changed *changed, void (*synced)(void *arg),
+                              void *arg);
+void stage_on_resource_again(struct platform *platform, enum resource_kind kind, const char *ns, const char *name);
+void stage_on_status_merge(struct platform *platform, enum resource_kind kind, const char *ns, const char *name,
+                           const char *patch, size_t length);
+void stage_on_resource_merge(struct platform *platform, enum resource_kind kind, const char *ns, const char *name,
+                             const char *patch, size_t length, platform_done *done, void *arg);
+bool stage_on_may_write(struct platform *platform, const char *ns, const char *name);
+void stage_on_hpa_put(struct platform *platform, const char *ns, const char *name, const char *json, size_t length,
+                      platform_done *done, void *arg);
+void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, platform_done *done, void *arg);
+enum lookup stage_on_hpa_view(struct platform *platform, const char *ns, const char *name, struct hpa_view *out);
+void stage_on_event(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,
+                    const char *reason, const char *text);
+void stage_on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name),
+                          void *arg);
+bool stage_datum_find(struct platform *platform, const char *ns, const char *name, const char *key, enum lookup *found,
+                      struct secret **out); /* false: nobody said anything of it */
+void stage_cluster_free(struct stage *stage);
 
 double stage_source_ratio(const struct stage_source *source); /* negative: there are no metrics */
 int32_t stage_source_count(const struct stage_source *source);

@@ -102,6 +102,12 @@ static void on_view(struct target *opaque, struct target_view *out)
 
     *out = (struct target_view){
         .known = target->exists, .replicas = target->replicas, .status_replicas = (int32_t)target->pod_count};
+    if (target->exists && target->stage->cluster && strcmp(target->kind, "Deployment") == 0) {
+        out->group = "apps";
+        out->version = "v1";
+        out->kind = "Deployment";
+        out->resource = "deployments";
+    }
     if (!target->exists)
         error_set(&out->error, ERROR_MISSING, "%s %s/%s does not exist", target->kind, target->ns, target->name);
     for (size_t i = 0; i < target->pod_count; i++)
@@ -332,8 +338,9 @@ static enum lookup on_env(struct platform *platform, const struct target_key *ke
 static enum lookup on_data(struct platform *platform, const char *ns, const char *name, const char *key,
                            struct secret **out)
 {
-    (void)ns, (void)name;
-    return invent(platform, key, out);
+    enum lookup found;
+
+    return stage_datum_find(platform, ns, name, key, &found, out) ? found : invent(platform, key, out);
 }
 
 static size_t on_select(struct platform *platform, const char *ns, const struct selector *selector, struct arena *arena,
@@ -358,19 +365,6 @@ static size_t on_select(struct platform *platform, const char *ns, const struct 
     }
     *out = list;
     return count;
-}
-
-static void on_data_change(struct platform *platform, void (*changed)(void *arg, const char *ns, const char *name),
-                           void *arg)
-{
-    (void)platform, (void)changed, (void)arg; /* there is no data to change */
-}
-
-static void on_event(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,
-                     const char *reason, const char *text)
-{
-    (void)platform, (void)ns, (void)kind, (void)name, (void)warning, (void)reason,
-        (void)text; /* nobody reads them here */
 }
 
 static void on_stop(struct platform *platform, bool leave_running, platform_done *done, void *arg)
@@ -400,8 +394,16 @@ const struct platform_ops stage_platform_ops = {
     .job_delete = on_job_delete,
     .secret_get = on_data,
     .config_get = on_data,
-    .on_data_change = on_data_change,
-    .event = on_event,
+    .on_data_change = stage_on_data_change,
+    .resources_watch = stage_on_resources_watch,
+    .resource_again = stage_on_resource_again,
+    .status_merge = stage_on_status_merge,
+    .resource_merge = stage_on_resource_merge,
+    .may_write = stage_on_may_write,
+    .hpa_put = stage_on_hpa_put,
+    .hpa_delete = stage_on_hpa_delete,
+    .hpa_view = stage_on_hpa_view,
+    .event = stage_on_event,
     .stop = on_stop,
     .free = on_free,
 };

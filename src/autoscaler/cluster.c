@@ -1,0 +1,615 @@
+/*
+ * cluster: what is asked for in a cluster. The platform tells of resources; here they wait their turn, become objects, and are
+ * built again when something they refer to changes.
+ *
+ *     resource_changed --> record: its JSON, pruned --> due --> RESOURCES_PER_TURN_MAX a turn --> manifest -> policy -> object
+ *                                                        ^                                             |
+ *                              data and auths change ----+-- (read again) <--- waits for data <--------+
+ *
+ * Of a resource only a record is kept. Its JSON, without status, managed fields and the like, lives from the moment it is told
+ * until it was applied, or the data it waits for is known: a tree of ten thousand objects would take ten times as much, and
+ * reading a text of some hundred bytes takes a few microseconds. When an object must be built again later, the platform is asked
+ * to tell it again.
+ *
+ * Whatever is wrong with a resource is said in its own status and harms no other. The status it comes with at first sight is the
+ * memory of whoever looked after it before: a pod has no disk.
+ */
+#include "autoscaler/autoscaler_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atom.h"
+#include "base/log.h"
+#include "base/tree.h"
+#include "manifest/manifest.h"
+
+enum { WAIT_RETRY_MS = 5 * 1000 }; /* data that is looked up is told when it comes; this is for what was told too early */
+
+#define PLACE "cluster" /* where objects of a cluster stand, as others stand in a file */
+
+struct record {               /* one resource */
+    struct referrer referrer; /* first: found from the index */
+    struct cluster *cluster;
+    const char *key; /* "ScaledObject/shop/checkout": the map's own copy */
+    enum resource_kind kind;
+    char *json; /* pruned; NULL: it was applied */
+    int64_t generation;
+    uint64_t users_told; /* of an authentication: hash of the lists in its status */
+    enum resource_end end;
+    bool due, waits, observed;
+    bool again;      /* to be built even where nothing of it changed */
+    bool users_due;  /* an authentication whose users changed */
+    bool applied;    /* an authentication that was kept once */
+    struct record *next_due;
+};
+
+struct cluster {
+    struct autoscaler *a;
+    struct map *records; /* by key */
+    struct map *index;   /* refer.c */
+    struct record *first, *last;
+    struct timer *timer, *wait_timer;
+    const char *place; /* an atom */
+    size_t waiting;
+    bool timer_set, synced;
+    int64_t started_at_ms;
+};
+
+static const char *const kind_names[RESOURCE_KINDS] = {"TriggerAuthentication", "ClusterTriggerAuthentication",
+                                                       "ScaledObject", "ScaledJob"};
+
+static bool is_auth(enum resource_kind kind)
+{
+    return kind == RESOURCE_TRIGGER_AUTH || kind == RESOURCE_CLUSTER_TRIGGER_AUTH;
+}
+
+static const struct platform_ops *ops_of(const struct cluster *c)
+{
+    return c->a->parts.platform->ops;
+}
+
+/* "ScaledObject/shop/checkout" -> "shop" (in the storage given), "checkout". */
+static const char *split_key(const char *key, char *ns, size_t size)
+{
+    const char *first = strchr(key, '/') + 1, *second = strchr(first, '/');
+
+    snprintf(ns, size, "%.*s", (int)(second - first), first);
+    return second + 1;
+}
+
+/* ------------------------------------------------------------------ records and their turn */
+
+static void mark_due(struct record *r)
+{
+    struct cluster *c = r->cluster;
+
+    if (!r->due) {
+        r->due = true;
+        r->next_due = NULL;
+        if (c->last)
+            c->last->next_due = r;
+        else
+            c->first = r;
+        c->last = r;
+    }
+    if (!c->timer_set) {
+        c->timer_set = true;
+        loop_timer_set(c->timer, 0);
+    }
+}
+
+static struct record *record_get(struct cluster *c, enum resource_kind kind, const char *ns, const char *name)
+{
+    char key[OBJECT_KEY_BYTES];
+    struct record *r;
+
+    snprintf(key, sizeof(key), "%s/%s/%s", kind_names[kind], kind == RESOURCE_CLUSTER_TRIGGER_AUTH ? "" : ns, name);
+    r = map_get(c->records, key);
+    if (r)
+        return r;
+    r = mem_alloc(sizeof(*r));
+    r->cluster = c;
+    r->kind = kind;
+    map_put(c->records, key, r);
+    r->key = map_key(c->records, key);
+    return r;
+}
+
+static void set_waits(struct record *r, bool waits)
+{
+    r->cluster->waiting += (size_t)waits - (size_t)r->waits;
+    r->waits = waits;
+    if (waits)
+        loop_timer_set(r->cluster->wait_timer, WAIT_RETRY_MS);
+}
+
+static void record_free(struct record *r)
+{
+    set_waits(r, false);
+    map_remove(r->cluster->records, r->key);
+    free(r->json);
+    free(r);
+}
+
+/* ------------------------------------------------------------------ what is told */
+
+static void add_member(struct text *out, const struct tree *map, const char *name)
+{
+    const struct tree *member = tree_get(map, name);
+
+    if (!member || member->type == TREE_NULL)
+        return;
+    text_add(out, out->bytes[out->length - 1] == '{' ? "\"" : ",\"");
+    text_add(out, name);
+    text_add(out, "\":");
+    tree_write_json(member, out);
+}
+
+/* What is needed of it: not its managed fields, and of its status only what is there at first sight. */
+static char *prune(const struct tree *tree, enum resource_kind kind, bool with_status)
+{
+    static const char *const kept[] = {"name",      "namespace",  "labels",           "annotations",
+                                       "uid",       "generation", "creationTimestamp", "finalizers"};
+    const struct tree *metadata = tree_get(tree, "metadata");
+    struct text out;
+
+    text_init(&out, MANIFEST_FILE_MAX_BYTES);
+    text_printf(&out, "{\"apiVersion\":\"keda.sh/v1alpha1\",\"kind\":\"%s\",\"metadata\":{", kind_names[kind]);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        add_member(&out, metadata, kept[i]);
+    text_add(&out, "}");
+    add_member(&out, tree, "spec");
+    if (with_status)
+        add_member(&out, tree, "status");
+    text_add(&out, "}");
+    return text_take(&out);
+}
+
+static void on_resource(void *arg, const struct resource_view *view, enum resource_end end)
+{
+    struct cluster *c = arg;
+    struct record *r = record_get(c, view->kind, view->ns ? view->ns : "", view->name);
+
+    free(r->json);
+    r->json = NULL;
+    r->end = end;
+    if (view->tree)
+        r->json = prune(view->tree, view->kind, is_auth(r->kind) ? !r->applied : !object_find(c->a, r->key));
+    if (end == RESOURCE_STAYS)
+        r->generation = view->generation;
+    mark_due(r);
+}
+
+static void on_synced(void *arg)
+{
+    struct cluster *c = arg;
+
+    if (!c->synced)
+        log_info("the objects of the cluster are known", NULL);
+    c->synced = true;
+}
+
+/* ------------------------------------------------------------------ built again */
+
+/* Asks for the resource once more, unless it is at hand. */
+static void again(struct record *r)
+{
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    r->again = true;
+    if (r->json)
+        mark_due(r);
+    else if (r->end == RESOURCE_STAYS)
+        ops_of(r->cluster)->resource_again(r->cluster->a->parts.platform, r->kind, ns, name);
+}
+
+static void each_again(void *arg, struct referrer *who)
+{
+    (void)arg;
+    again((struct record *)who);
+}
+
+/* A Secret, a ConfigMap, or a target whose variables are others now. */
+static void on_data(void *arg, const char *ns, const char *name)
+{
+    struct cluster *c = arg;
+    char key[OBJECT_KEY_BYTES];
+
+    snprintf(key, sizeof(key), "data/%s/%s", ns, name);
+    refer_each(c->index, key, each_again, NULL);
+}
+
+static void on_wait(void *arg)
+{
+    struct cluster *c = arg;
+    const char *key;
+    void *value;
+
+    for (size_t at = 0; c->waiting > 0 && map_next(c->records, &at, &key, &value);) {
+        struct record *r = value;
+
+        if (r->waits && r->json)
+            mark_due(r);
+    }
+    if (c->waiting > 0)
+        loop_timer_set(c->wait_timer, WAIT_RETRY_MS);
+}
+
+void cluster_again(struct object *object)
+{
+    struct cluster *c = object->a->cluster;
+    struct record *r = c ? map_get(c->records, object->key) : NULL;
+
+    if (r)
+        again(r);
+}
+
+/* ------------------------------------------------------------------ authentications */
+
+static void auth_event(const struct record *r, const char *reason, const char *text)
+{
+    struct platform *platform = r->cluster->a->parts.platform;
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    if (platform->ops->event && (!platform->ops->may_write || platform->ops->may_write(platform, ns, name)))
+        platform->ops->event(platform, ns, kind_names[r->kind], name, false, reason, text);
+}
+
+/* KEDA calls an update by the cluster kind's reason, whichever of the two it is (09-quirks R 17). */
+static void say_auth(const struct record *r, int64_t created_at_ms)
+{
+    char text[OBJECT_KEY_BYTES + 64], ns[OBJECT_KEY_BYTES], reason[64];
+
+    if (r->applied) {
+        snprintf(text, sizeof(text), "ClusterTriggerAuthentication %s is updated", split_key(r->key, ns, sizeof(ns)));
+        auth_event(r, "ClusterTriggerAuthenticationUpdated", text);
+    } else if (created_at_ms >= r->cluster->started_at_ms) { /* not at every start for all there are */
+        snprintf(text, sizeof(text), "New %s configured", kind_names[r->kind]);
+        snprintf(reason, sizeof(reason), "%sAdded", kind_names[r->kind]);
+        auth_event(r, reason, text);
+    }
+}
+
+static uint64_t users_hash(const char *objects, const char *jobs)
+{
+    return hash_string(hash_string(1, objects ? objects : ""), jobs ? jobs : "");
+}
+
+static void users_changed(struct cluster *c, const char *name)
+{
+    struct record *r;
+
+    if (!string_starts(name, "TriggerAuthentication/") && !string_starts(name, "ClusterTriggerAuthentication/"))
+        return;
+    r = map_get(c->records, name);
+    if (!r || !r->applied)
+        return;
+    r->users_due = true;
+    mark_due(r);
+}
+
+static void apply_auth(struct record *r, const struct manifest *manifest, const struct tree *document,
+                       const struct report *report)
+{
+    struct cluster *c = r->cluster;
+    const struct trigger_auth *auth = manifest->trigger_auth_count > 0 ? manifest->trigger_auths : NULL;
+    const struct tree *status = tree_get(document, "status");
+    int64_t created_at_ms = 0;
+
+    if (!auth || auth->meta.broken) {
+        log_warning("bad authentication; what it was before stays in force", "object", r->key, "problem",
+                    report_count(report) > 0 ? report_at(report, 0)->text : "it cannot be read", NULL);
+        return;
+    }
+    instant_parse(tree_string(tree_at(document, "metadata.creationTimestamp")) ?: "", &created_at_ms);
+    say_auth(r, created_at_ms);
+    if (!r->applied)
+        r->users_told = users_hash(tree_string(tree_get(status, "scaledobjects")),
+                                   tree_string(tree_get(status, "scaledjobs")));
+    r->applied = true;
+    auth_keep(c->a, c->place, auth);
+    refer_each(c->index, r->key, each_again, NULL);
+    r->users_due = true;
+}
+
+struct users {
+    struct text lists[2]; /* of ScaledObjects, of ScaledJobs */
+    struct map *seen[2];  /* names stand there once, whatever their namespaces */
+};
+
+static void add_user(void *arg, struct referrer *who)
+{
+    const struct record *r = (const struct record *)who;
+    int which = r->kind == RESOURCE_SCALED_JOB;
+    struct users *users = arg;
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    if (r->observed || map_get(users->seen[which], name))
+        return;
+    map_put(users->seen[which], name, users);
+    text_add(&users->lists[which], users->lists[which].length ? "," : "");
+    text_add(&users->lists[which], name);
+}
+
+static void tell_users(struct record *r)
+{
+    struct platform *platform = r->cluster->a->parts.platform;
+    struct users users;
+    struct text patch;
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    r->users_due = false;
+    text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
+    for (int i = 0; i < 2; i++) {
+        text_init(&users.lists[i], STATUS_USERS_MAX_BYTES);
+        users.seen[i] = map_new();
+    }
+    refer_each(r->cluster->index, r->key, add_user, &users);
+    uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
+    if (hash != r->users_told && platform->ops->status_merge) {
+        r->users_told = hash;
+        text_add(&patch, "{\"scaledobjects\":");
+        text_add_json_string(&patch, users.lists[0].bytes, users.lists[0].length);
+        text_add(&patch, ",\"scaledjobs\":");
+        text_add_json_string(&patch, users.lists[1].bytes, users.lists[1].length);
+        text_add(&patch, "}");
+        platform->ops->status_merge(platform, r->kind, ns, name, patch.bytes, patch.length);
+    }
+    for (int i = 0; i < 2; i++) {
+        text_done(&users.lists[i]);
+        map_free(users.seen[i]);
+    }
+    text_done(&patch);
+}
+
+/* ------------------------------------------------------------------ objects */
+
+static void set_references(struct record *r, const char *const *names, size_t count)
+{
+    struct cluster *c = r->cluster;
+    size_t before = r->referrer.count;
+    const char **old = before ? mem_array(before, sizeof(*old)) : NULL;
+
+    for (size_t i = 0; i < before; i++)
+        old[i] = atom_ref(refer_name(&r->referrer, i));
+    refer_set(c->index, &r->referrer, names, count);
+    for (size_t i = 0; i < before; i++) {
+        users_changed(c, old[i]);
+        atom_unref(old[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        users_changed(c, names[i]);
+    free(old);
+}
+
+static void on_built(void *arg, const struct policy *policy)
+{
+    struct record *r = arg;
+
+    r->observed = policy->rules.mode == DECIDE_OBSERVE;
+    set_references(r, policy->references_to, policy->reference_count);
+}
+
+/* Its first sight: what its status remembers. NULL: there are too many objects. */
+static struct object *known_object(struct record *r, const struct tree *document)
+{
+    struct autoscaler *a = r->cluster->a;
+    struct object *object = object_find(a, r->key);
+
+    if (!object && map_count(a->objects) >= OBJECTS_MAX) {
+        log_error("there are too many objects (OBJECTS_MAX); give some to another Weir", "object", r->key, NULL);
+        return NULL;
+    }
+    if (object && !object->standing) {
+        log_error("the object is also defined by a file; the cluster's is left out", "object", r->key, "file",
+                  object->file, NULL);
+        return NULL;
+    }
+    if (!object) {
+        object = object_get(a, r->key, r->cluster->place);
+        object->standing = standing_new(r->kind, document);
+    }
+    return object;
+}
+
+/* As far as can be told of one that may have errors. */
+static bool is_observed(const struct autoscaler *a, const struct tree *document)
+{
+    const char *mode = tree_string(tree_get(tree_at(document, "metadata.annotations"), "weir.dev/mode"));
+
+    return mode ? strcmp(mode, "observe") == 0 : a->settings.mode == DECIDE_OBSERVE;
+}
+
+/* Deleted and made anew under the same name while nobody looked: not the same object. */
+static void end_another(struct record *r, const struct tree *document)
+{
+    struct object *object = object_find(r->cluster->a, r->key);
+
+    if (object && object->standing &&
+        !string_equal(object->standing->uid, tree_string(tree_at(document, "metadata.uid")) ?: ""))
+        object_remove(object);
+}
+
+static void apply_scaled(struct record *r, const struct manifest *manifest, const struct tree *document,
+                         struct report *report)
+{
+    const struct scaled_object *scaled_object = manifest->scaled_object_count > 0 ? manifest->scaled_objects : NULL;
+    const struct scaled_job *scaled_job = manifest->scaled_job_count > 0 ? manifest->scaled_jobs : NULL;
+    struct application on = {.file = r->cluster->place,
+                             .scaled_object = scaled_object,
+                             .scaled_job = scaled_job,
+                             .again = r->again,
+                             .report = report,
+                             .job_generation = (uint64_t)r->generation,
+                             .built = on_built,
+                             .arg = r};
+    struct object *object;
+
+    end_another(r, document);
+    object = known_object(r, document);
+    if (!object)
+        return;
+    object->standing->silent = is_observed(r->cluster->a, document);
+    if (!scaled_object && !scaled_job) {
+        object_set_problem(r->cluster->a, r->key, r->cluster->place,
+                           report_count(report) > 0 ? report_at(report, 0)->text : "it cannot be read");
+        status_tell(object, NULL);
+        return;
+    }
+    on.meta = scaled_object ? &scaled_object->meta : &scaled_job->meta;
+    set_waits(r, !apply_object(r->cluster->a, r->key, &on));
+    if (r->waits)
+        return;
+    r->again = false;
+    if (scaled_object && object->policy && !object->problem)
+        hpa_arrange(object, scaled_object);
+    if (object->problem)
+        status_tell(object, NULL);
+}
+
+/* ------------------------------------------------------------------ one record */
+
+static void end_record(struct record *r, const struct tree *document)
+{
+    struct autoscaler *a = r->cluster->a;
+    struct object *object = object_find(a, r->key);
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    if (is_auth(r->kind)) {
+        if (r->end == RESOURCE_DELETED && auth_drop(a, r->key)) {
+            char reason[64], text[64];
+
+            snprintf(reason, sizeof(reason), "%sDeleted", kind_names[r->kind]);
+            snprintf(text, sizeof(text), "%s was deleted", kind_names[r->kind]);
+            auth_event(r, reason, text);
+            refer_each(r->cluster->index, r->key, each_again, NULL);
+        } else {
+            auth_drop(a, r->key);
+        }
+    } else if (object && !object->standing) {
+        object = NULL; /* a file's */
+    } else if (r->end == RESOURCE_MOVED && object) {
+        object_forget(object);
+    } else if (r->end == RESOURCE_DELETED) {
+        if (object)
+            status_event(object, true, r->kind == RESOURCE_SCALED_JOB ? "ScaledJobDeleted" : "ScaledObjectDeleted",
+                         "%s was deleted", kind_names[r->kind]);
+        if (object || document)
+            leave_begin(a, r->kind, ns, name, object, document);
+        if (object)
+            object_remove(object);
+    }
+    if (!is_auth(r->kind))
+        set_references(r, NULL, 0);
+    record_free(r);
+}
+
+static void apply_document(struct record *r, const struct tree *document)
+{
+    struct manifest_options options = {.local = false};
+    struct report *report = report_new();
+    struct manifest *manifest;
+
+    manifest_read_tree(PLACE, document, &options, report, &manifest);
+    if (is_auth(r->kind))
+        apply_auth(r, manifest, document, report);
+    else
+        apply_scaled(r, manifest, document, report);
+    manifest_free(manifest);
+    report_free(report);
+}
+
+static void apply(struct record *r)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct tree *document = NULL;
+    struct error err;
+
+    if (r->json && !tree_read_json(r->json, strlen(r->json), false, arena, &document, &err))
+        log_error("a resource cannot be read", "object", r->key, "error", err.text, NULL);
+    if (r->end != RESOURCE_STAYS) {
+        end_record(r, document);
+        arena_free(arena);
+        return;
+    }
+    if (document)
+        apply_document(r, document);
+    if (!r->waits) {
+        free(r->json);
+        r->json = NULL;
+    }
+    if (r->users_due)
+        tell_users(r);
+    arena_free(arena);
+}
+
+static void on_turn(void *arg)
+{
+    struct cluster *c = arg;
+
+    c->timer_set = false;
+    for (int i = 0; i < RESOURCES_PER_TURN_MAX && c->first; i++) {
+        struct record *r = c->first;
+
+        c->first = r->next_due;
+        if (!c->first)
+            c->last = NULL;
+        r->due = false;
+        apply(r);
+    }
+    if (c->first && !c->timer_set) {
+        c->timer_set = true;
+        loop_timer_set(c->timer, 0);
+    }
+}
+
+/* ------------------------------------------------------------------ life */
+
+void autoscaler_watch_cluster(struct autoscaler *a)
+{
+    struct platform *platform = a->parts.platform;
+    struct cluster *c;
+
+    if (a->cluster || !platform->ops->resources_watch)
+        return;
+    c = mem_alloc(sizeof(*c));
+    c->a = a;
+    c->records = map_new();
+    c->index = map_new();
+    c->place = atom_ref(PLACE);
+    c->started_at_ms = loop_now_ms(a->parts.loop);
+    c->timer = loop_timer_new(a->parts.loop, on_turn, c);
+    c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
+    a->cluster = c;
+    platform->ops->on_data_change(platform, on_data, c);
+    platform->ops->resources_watch(platform, on_resource, on_synced, c);
+}
+
+void cluster_free(struct cluster *c)
+{
+    const char *key;
+    void *value;
+
+    if (!c)
+        return;
+    for (size_t at = 0; map_next(c->records, &at, &key, &value);) {
+        struct record *r = value;
+
+        refer_set(c->index, &r->referrer, NULL, 0);
+        free(r->json);
+        free(r);
+    }
+    map_free(c->records);
+    map_free(c->index);
+    loop_timer_free(c->timer);
+    loop_timer_free(c->wait_timer);
+    atom_unref(c->place);
+    free(c);
+}
