@@ -49,8 +49,8 @@ const char *string_nearest(const char *word, const char *const *words, size_t co
         return NULL;
     for (size_t i = 0; i < count; i++) {
         size_t other = strlen(words[i]);
-        if (other > WORD_MAX)
-            continue;
+        if (other > WORD_MAX || other > length + (size_t)best || length > other + (size_t)best)
+            continue; /* so many letters more or less are already too many slips */
         int d = distance(word, length, words[i], other);
         if (d < (int)length && (d < best || (d == best && !nearest))) {
             best = d;

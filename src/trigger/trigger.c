@@ -284,13 +284,15 @@ static void fill_head(struct trigger *head, const struct trigger_driver *driver,
 static bool find_driver(const struct trigger_input *input, struct report *report, const struct trigger_driver **driver)
 {
     struct finding about = {.severity = FINDING_ERROR, .place = input->place, .object = input->object};
-    const char *near = trigger_nearest_type(input->type);
-    bool known = trigger_support(input->type) == TRIGGER_KNOWN;
     char field[200], remedy[200];
+    const char *near;
+    bool known;
 
     *driver = trigger_driver_find(input->type);
     if (*driver)
         return true;
+    known = trigger_support(input->type) == TRIGGER_KNOWN;
+    near = trigger_nearest_type(input->type); /* compares with all types: only where it is needed */
     about.code = known ? "trigger-not-built-in" : "unknown-trigger-type";
     snprintf(field, sizeof(field), "%s%stype", input->field ? input->field : "", input->field ? "." : "");
     snprintf(remedy, sizeof(remedy),
