@@ -52,11 +52,17 @@ struct data_watcher {
     void *arg;
 };
 
+struct telling { /* a change that is not told yet */
+    char *ns, *name;
+    struct telling *next;
+};
+
 struct data {
     struct kubernetes *k;
     struct map *all; /* "s ns/name", "c ns/name" -> struct datum */
     size_t watched;  /* of them, by a reflector */
-    struct timer *timer;
+    struct timer *timer, *tell_timer;
+    struct telling *tellings, **tellings_end;
     struct data_watcher *watchers;
     size_t watcher_count;
 };
@@ -124,14 +130,41 @@ static struct map *read_values(const struct datum *d, const struct tree *object)
 
 /* ------------------------------------------------------------------ what is known */
 
-static void tell(struct data *data, const struct datum *d)
+/* In a later turn: what changed is often found while somebody looks something up. */
+void kubernetes_data_tell(struct kubernetes *k, const char *ns, const char *name)
 {
-    char *ns = mem_copy(d->ns), *name = mem_copy(d->name);
+    struct data *data = k->data;
+    struct telling *telling = mem_alloc(sizeof *telling);
 
-    for (size_t i = 0; i < data->watcher_count; i++)
-        data->watchers[i].changed(data->watchers[i].arg, ns, name);
-    free(ns);
-    free(name);
+    *telling = (struct telling){.ns = mem_copy(ns), .name = mem_copy(name)};
+    if (data->tellings == NULL)
+        loop_timer_set(data->tell_timer, 0);
+    *data->tellings_end = telling;
+    data->tellings_end = &telling->next;
+}
+
+static struct telling *telling_free(struct telling *telling)
+{
+    struct telling *next = telling->next;
+
+    free(telling->ns);
+    free(telling->name);
+    free(telling);
+    return next;
+}
+
+static void on_tell(void *arg)
+{
+    struct data *data = arg;
+    struct telling *telling = data->tellings;
+
+    data->tellings = NULL;
+    data->tellings_end = &data->tellings;
+    while (telling != NULL) {
+        for (size_t i = 0; i < data->watcher_count; i++)
+            data->watchers[i].changed(data->watchers[i].arg, telling->ns, telling->name);
+        telling = telling_free(telling);
+    }
 }
 
 /* Takes values over; NULL where there are none. */
@@ -144,7 +177,7 @@ static void know(struct datum *d, enum lookup state, struct map *values)
     d->values = values;
     values_free(old);
     if (!same)
-        tell(d->data, d);
+        kubernetes_data_tell(d->data->k, d->ns, d->name);
 }
 
 static void know_object(struct datum *d, const struct tree *object)
@@ -287,7 +320,8 @@ static bool is_name(const char *name)
 {
     size_t length = name ? strlen(name) : 0;
 
-    return length > 0 && length <= 253 && name[0] != '.' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
+    return length > 0 && length <= 253 && name[0] != '.' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
 }
 
 static struct datum *datum_of(struct data *data, bool secret, const char *ns, const char *name)
@@ -373,34 +407,27 @@ static bool is_unused(struct datum *d, int64_t now)
         return now - d->questioned_ticks >= DROPPED_AFTER_MS;
     if (now - d->asked_ticks >= UNASKED_AFTER_MS) {
         d->questioned_ticks = now;
-        tell(d->data, d);
+        kubernetes_data_tell(d->data->k, d->ns, d->name);
     }
     return false;
 }
 
-/* Those told may ask for others meanwhile, so what is walked is a copy of the list. */
 static void on_look(void *arg)
 {
     struct data *data = arg;
     int64_t now = loop_ticks_ms(data->k->loop);
-    size_t count = 0;
-    struct datum **list = mem_array(map_count(data->all) + 1, sizeof *list);
     const char *key;
     void *value;
 
-    for (size_t at = 0; map_next(data->all, &at, &key, &value);)
-        list[count++] = value;
-    for (size_t i = 0; i < count; i++) {
-        struct datum *d = list[i];
-        char name[KEY_BYTES];
-        if (is_unused(d, now) && key_of(name, d->secret, d->ns, d->name)) {
-            map_remove(data->all, name);
+    for (size_t at = 0; map_next(data->all, &at, &key, &value);) {
+        struct datum *d = value;
+        if (is_unused(d, now)) {
+            map_remove(data->all, key);
             datum_free(d);
         } else if (d->reflector == NULL) {
             ask(d);
         }
     }
-    free(list);
     if (map_count(data->all) > 0)
         loop_timer_set(data->timer, LOOK_EVERY_MS);
 }
@@ -412,6 +439,8 @@ struct data *kubernetes_data_new(struct kubernetes *k)
     data->k = k;
     data->all = map_new();
     data->timer = loop_timer_new(k->loop, on_look, data);
+    data->tell_timer = loop_timer_new(k->loop, on_tell, data);
+    data->tellings_end = &data->tellings;
     return data;
 }
 
@@ -426,6 +455,9 @@ void kubernetes_data_free(struct data *data)
         datum_free(value);
     map_free(data->all);
     loop_timer_free(data->timer);
+    loop_timer_free(data->tell_timer);
+    for (struct telling *telling = data->tellings; telling != NULL;)
+        telling = telling_free(telling);
     free(data->watchers);
     free(data);
 }

@@ -1,0 +1,404 @@
+/* What is told of KEDA's objects in a cluster, and what is written into their status. */
+#include "kube_world.h"
+
+#define SO(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/" name
+#define TA(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/" name
+#define CTA(name)  "/apis/keda.sh/v1alpha1/clustertriggerauthentications/" name
+#define SPEC       "{\"spec\":{\"x\":1}}"
+#define FINALIZED  "\"finalizers\":[\"finalizer.keda.sh\"]"
+#define DELETED_AT "\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""
+
+struct told { /* what resource_changed said, in words: "ScaledObject shop/a stays." */
+    struct kube_world *kw;
+    char text[8000];
+    int synced;
+};
+
+static void on_changed(void *arg, const struct resource_view *view, enum resource_end ended)
+{
+    static const char *const kinds[] = {"TA", "CTA", "SO", "SJ"}, *const ends[] = {"stays", "deleted", "moved"};
+    struct told *told = arg;
+    size_t length = strlen(told->text);
+
+    assert_true(ended != RESOURCE_STAYS || (view->tree != NULL && view->uid[0] != 0));
+    snprintf(told->text + length, sizeof told->text - length, "%s %s/%s %s%s. ", kinds[view->kind], view->ns,
+             view->name, ends[ended], ended != RESOURCE_STAYS && view->tree != NULL ? " with tree" : "");
+}
+
+static void on_synced(void *arg)
+{
+    struct told *told = arg;
+
+    told->synced++;
+}
+
+static struct told *start(struct kube_world *kw, struct kubernetes_options options)
+{
+    static struct told told;
+
+    told = (struct told){.kw = kw};
+    options.write = true;
+    kw_platform(kw, options);
+    kw->platform->ops->resources_watch(kw->platform, on_changed, on_synced, &told);
+    kw_run(kw, 1000);
+    return &told;
+}
+
+static void expect(struct told *told, const char *text)
+{
+    assert_string_equal(told->text, text);
+    told->text[0] = 0;
+}
+
+static void what_others_refer_to_comes_first(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, CTA("c"), SPEC);
+    kw_put(kw, TA("t"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "TA shop/t stays. CTA /c stays. SO shop/a stays. ");
+    assert_int_equal(told->synced, 1);
+    kw_free(kw);
+}
+
+static void only_what_matters_is_told(void **state)
+{
+    static const struct {
+        const char *patch, *told;
+    } rows[] = {
+        {"{\"status\":{\"conditions\":[]}}", ""},
+        {"{\"metadata\":{\"managedFields\":[]}}", ""},
+        {"{\"spec\":{\"x\":2}}", "SO shop/a stays. "},
+        {"{\"metadata\":{\"labels\":{\"l\":\"1\"}}}", "SO shop/a stays. "},
+        {"{\"metadata\":{\"annotations\":{\"l\":\"1\"}}}", "SO shop/a stays. "},
+        {"{\"metadata\":{\"annotations\":{\"l\":\"1\"}}}", ""},
+        {"{\"metadata\":{\"annotations\":{\"l\":null}}}", "SO shop/a stays. "},
+        {"{\"metadata\":{\"generation\":7}}", ""},
+        {"{\"metadata\":{" FINALIZED "}}", "SO shop/a stays. "},
+        {"{\"metadata\":{" DELETED_AT "}}", "SO shop/a deleted with tree. "},
+        {"{\"metadata\":{\"finalizers\":[]}}", ""},
+    };
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. ");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        kw_merge_into(kw, SO("a"), rows[i].patch);
+        kw_run(kw, 10);
+        if (strcmp(told->text, rows[i].told) != 0)
+            fail_msg("%s: %s", rows[i].patch, told->text);
+        told->text[0] = 0;
+    }
+    kw_delete(kw, SO("a"));
+    kw_run(kw, 10);
+    expect(told, ""); /* its deletion was told before */
+    kw_free(kw);
+}
+
+static void ends_are_told_once(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, SO("waits"), "{\"metadata\":{" FINALIZED "," DELETED_AT "}}");
+    kw_put(kw, SO("foreign"), "{\"metadata\":{\"finalizers\":[\"x\"]," DELETED_AT "}}");
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. SO shop/waits deleted with tree. ");
+    kw_delete(kw, SO("a"));
+    kw_run(kw, 10);
+    expect(told, "SO shop/a deleted. ");
+    kw_put(kw, SO("a"), SPEC); /* of the same name, and another object */
+    kw_run(kw, 10);
+    expect(told, "SO shop/a stays. ");
+    kw_put(kw, SO("a"), "{\"metadata\":{\"uid\":\"new\"},\"spec\":{\"x\":1}}");
+    kw_run(kw, 10);
+    expect(told, "SO shop/a deleted. SO shop/a stays. ");
+    kw_free(kw);
+}
+
+static void what_is_not_installed_holds_nothing_up(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_fault(kw, "GET /apis/keda.sh/v1alpha1/scaledjobs", 404, 3);
+    kw_fault(kw, "GET /apis/keda.sh/v1alpha1/clustertriggerauthentications", 403, 1000);
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. ");
+    assert_int_equal(told->synced, 1);
+    assert_non_null(strstr(kw->said, "! scaledjobs are not installed"));
+    assert_non_null(strstr(kw->said, "! clustertriggerauthentications cannot be watched: "));
+    kw_put(kw, "/apis/keda.sh/v1alpha1/namespaces/shop/scaledjobs/j", SPEC);
+    kw_run(kw, 120 * 1000);
+    expect(told, "SJ shop/j stays. ");
+    assert_non_null(strstr(kw->said, "scaledjobs can be watched again"));
+    assert_null(strstr(strstr(kw->said, "clustertrigger") + 1, "clustertrigger")); /* said once */
+    kw_free(kw);
+}
+
+static void only_the_namespaces_given_are_looked_at(void **state)
+{
+    static const char *const namespaces[] = {"shop", "park"};
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), "{\"metadata\":{\"labels\":{\"s\":\"1\"}},\"spec\":{\"x\":1}}");
+    kw_put(kw, SO("unlabelled"), SPEC);
+    kw_put(kw, TA("unlabelled"), SPEC);
+    kw_put(kw, "/apis/keda.sh/v1alpha1/namespaces/other/scaledobjects/b", "{\"metadata\":{\"labels\":{\"s\":\"1\"}}}");
+    struct told *told = start(
+        kw, (struct kubernetes_options){.namespaces = namespaces, .namespace_count = 2, .object_selector = "s=1"});
+    expect(told, "TA shop/unlabelled stays. SO shop/a stays. ");
+    assert_int_equal(kw_count(kw, "GET /apis/keda.sh/v1alpha1/scaledobjects"), 0);
+    kw_free(kw);
+}
+
+static void one_can_be_told_again(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. ");
+    kw_fault(kw, "GET " SO("a"), 500, 2);
+    kw->platform->ops->resource_again(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a");
+    kw->platform->ops->resource_again(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a");
+    kw->platform->ops->resource_again(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "nobody");
+    kw_run(kw, 60 * 1000);
+    expect(told, "SO shop/a stays. ");
+    kw_free(kw);
+}
+
+/* ------------------------------------------------------------------ status */
+
+static void merge(struct kube_world *kw, const char *name, const char *patch)
+{
+    kw->platform->ops->status_merge(kw->platform, RESOURCE_SCALED_OBJECT, "shop", name, patch, strlen(patch));
+}
+
+static void status_is_written_only_where_it_differs(void **state)
+{
+    static const struct {
+        const char *patches[3], *sent; /* NULL: nothing */
+    } rows[] = {
+        {{"{\"a\":1}"}, NULL}, /* it is so already */
+        {{"{\"a\":2}"}, "{\"status\":{\"a\":2}}"},
+        {{"{\"a\":2}"}, NULL},
+        {{"{\"b\":{\"x\":1}}", "{\"b\":{\"y\":2}}", "{\"a\":3}"}, "{\"status\":{\"b\":{\"x\":1,\"y\":2},\"a\":3}}"},
+        {{"{\"a\":4}", "{\"a\":3}"}, NULL}, /* there and back */
+        {{"{\"b\":null}"}, "{\"status\":{\"b\":null}}"},
+        {{"{\"b\":null}"}, NULL},
+        {{"{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}"},
+         "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}"},
+        {{"{\"conditions\":[{\"status\":\"True\",\"type\":\"Ready\"}]}"}, NULL},
+    };
+    struct kube_world *kw = kw_new();
+    size_t sent = 0;
+
+    (void)state;
+    kw_put(kw, SO("a"), "{\"spec\":{},\"status\":{\"a\":1}}");
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    told->text[0] = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[300];
+        for (size_t j = 0; j < 3 && rows[i].patches[j] != NULL; j++)
+            merge(kw, "a", rows[i].patches[j]);
+        kw_run(kw, 500);
+        sent += rows[i].sent != NULL;
+        if (kw_count(kw, "PATCH") != sent)
+            fail_msg("row %zu: %zu writes, %zu wanted; last: %s", i, kw_count(kw, "PATCH"), sent, kw_last(kw, "PATCH"));
+        if (rows[i].sent == NULL)
+            continue;
+        snprintf(line, sizeof line, "PATCH " SO("a") "/status %s", rows[i].sent);
+        assert_string_equal(kw_last(kw, "PATCH"), line);
+    }
+    expect(told, ""); /* none of it came back as a change */
+    kw_free(kw);
+}
+
+static void what_somebody_else_wrote_is_seen(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), "{\"status\":{\"a\":1}}");
+    start(kw, (struct kubernetes_options){0});
+    kw_merge_into(kw, SO("a"), "{\"status\":{\"a\":9}}");
+    kw_run(kw, 10);
+    merge(kw, "a", "{\"a\":1}");
+    kw_run(kw, 500);
+    assert_int_equal(kw_count(kw, "PATCH"), 1);
+    kw_free(kw);
+}
+
+static void failed_writes_are_tried_again_with_the_newest(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    start(kw, (struct kubernetes_options){0});
+    kw_fault(kw, "PATCH " SO("a"), 500, 2);
+    merge(kw, "a", "{\"a\":1,\"b\":1}");
+    kw_run(kw, 500);
+    merge(kw, "a", "{\"a\":2}");
+    kw_run(kw, 30 * 1000);
+    assert_int_equal(kw_count(kw, "PATCH"), 3);
+    assert_string_equal(kw_last(kw, "PATCH"), "PATCH " SO("a") "/status {\"status\":{\"a\":2,\"b\":1}}");
+    kw_free(kw);
+}
+
+static void statuses_of_the_gone_and_the_invalid_are_dropped(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, SO("b"), SPEC);
+    kw_put(kw, SO("c"), SPEC);
+    start(kw, (struct kubernetes_options){0});
+    kw_fault(kw, "PATCH " SO("a"), 404, 1);
+    kw_fault(kw, "PATCH " SO("b"), 422, 1);
+    merge(kw, "a", "{\"a\":1}");
+    merge(kw, "b", "{\"a\":1}");
+    merge(kw, "c", "{\"a\":1}");
+    merge(kw, "nobody", "{\"a\":1}");
+    kw_delete(kw, SO("c"));
+    kw_run(kw, 60 * 1000);
+    assert_int_equal(kw_count(kw, "PATCH"), 2);
+    assert_non_null(strstr(kw->said, "the status of ScaledObject shop/b is refused by the CRD"));
+    kw_free(kw);
+}
+
+static void many_statuses_are_written_in_bounded_parallel(void **state)
+{
+    struct kube_world *kw = kw_new();
+    char path[200], name[20];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof path, SO("s%d"), i);
+        kw_put(kw, path, SPEC);
+    }
+    start(kw, (struct kubernetes_options){0});
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        merge(kw, name, "{\"a\":1}");
+    }
+    kw_run(kw, 5000);
+    assert_int_equal(kw_count(kw, "PATCH"), 1000);
+    struct kubernetes_stats stats;
+    platform_kubernetes_stats(kw->platform, &stats);
+    assert_int_equal(stats.status_writes, 1000);
+    kw_free(kw);
+}
+
+static void on_merged(void *arg, const struct error *err)
+{
+    char *out = arg;
+
+    snprintf(out, 400, "%s", err ? err->text : "done");
+}
+
+static void nothing_is_written_where_all_is_observed(void **state)
+{
+    static struct told told;
+    struct kube_world *kw = kw_new();
+    char said[400] = "";
+    static const char patch[] = "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}";
+
+    (void)state;
+    told = (struct told){.kw = kw};
+    kw_put(kw, SO("a"), SPEC);
+    kw_platform(kw, (struct kubernetes_options){.write = false, .leader_elect = true});
+    kw->platform->ops->resources_watch(kw->platform, on_changed, on_synced, &told);
+    kw_run(kw, 1000);
+    expect(&told, "SO shop/a stays. ");
+    merge(kw, "a", "{\"a\":1}");
+    kw->platform->ops->event(kw->platform, "shop", "ScaledObject", "a", false, "R", "t");
+    kw->platform->ops->resource_merge(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a", patch, sizeof patch - 1,
+                                      on_merged, said);
+    kw->platform->ops->hpa_put(kw->platform, "shop", "h", "{}", 2, NULL, NULL);
+    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", NULL, NULL);
+    assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    kw_run(kw, 30 * 1000);
+    assert_non_null(strstr(said, "only observed"));
+    for (size_t i = 0; i < kw->request_count; i++)
+        assert_memory_equal(kw->requests[i], "GET ", 4);
+    kw_free(kw);
+}
+
+static void objects_are_merged_into(void **state)
+{
+    static const char patch[] = "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}";
+    struct kube_world *kw = kw_new();
+    char said[400] = "";
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    told->text[0] = 0;
+    kw->platform->ops->resource_merge(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a", patch, sizeof patch - 1,
+                                      on_merged, said);
+    kw_run(kw, 1000);
+    assert_string_equal(said, "done");
+    expect(told, "SO shop/a stays. ");
+    kw->platform->ops->resource_merge(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "nobody", patch, sizeof patch - 1,
+                                      on_merged, said);
+    kw_run(kw, 1000);
+    assert_string_not_equal(said, "done");
+    kw_free(kw);
+}
+
+/* ------------------------------------------------------------------ one of two */
+
+static void a_standby_lists_nothing_and_takes_over(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, "/apis/coordination.k8s.io/v1/namespaces/weir/leases/weir-leader",
+           "{\"spec\":{\"holderIdentity\":\"other\",\"leaseDurationSeconds\":15,\"leaseTransitions\":1}}");
+    struct told *told = start(kw, (struct kubernetes_options){.leader_elect = true});
+    expect(told, "");
+    assert_int_equal(kw_count(kw, "GET /apis/keda.sh"), 0);
+    kw_run(kw, 25 * 1000); /* the other is silent */
+    expect(told, "SO shop/a stays. ");
+    assert_true(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    /* Nobody answers any more: it is not the leader when its time is over, and lets go. */
+    kw_fault(kw, "", 500, 1000000);
+    kw_run(kw, 16 * 1000);
+    assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    expect(told, "SO shop/a moved. ");
+    kw_free(kw);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_others_refer_to_comes_first),
+        cmocka_unit_test(only_what_matters_is_told),
+        cmocka_unit_test(ends_are_told_once),
+        cmocka_unit_test(what_is_not_installed_holds_nothing_up),
+        cmocka_unit_test(only_the_namespaces_given_are_looked_at),
+        cmocka_unit_test(one_can_be_told_again),
+        cmocka_unit_test(status_is_written_only_where_it_differs),
+        cmocka_unit_test(what_somebody_else_wrote_is_seen),
+        cmocka_unit_test(failed_writes_are_tried_again_with_the_newest),
+        cmocka_unit_test(statuses_of_the_gone_and_the_invalid_are_dropped),
+        cmocka_unit_test(many_statuses_are_written_in_bounded_parallel),
+        cmocka_unit_test(nothing_is_written_where_all_is_observed),
+        cmocka_unit_test(objects_are_merged_into),
+        cmocka_unit_test(a_standby_lists_nothing_and_takes_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
