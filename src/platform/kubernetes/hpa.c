@@ -548,7 +548,7 @@ static void go_on(struct hpa *hpa)
         ask(hpa, "DELETE", hpa->name, NULL, on_deleted);
     } else if (feed != NULL && !feed->settled) {
         return; /* on_synced goes on */
-    } else if (is_right_already(hpa)) {
+    } else if ((feed == NULL || !feed->blind) && is_right_already(hpa)) {
         hpa->approved = hpa->hash;
         finish(hpa, NULL);
     } else if (hpa->exists || (feed != NULL && feed->blind && hpa->tries == 0)) {
@@ -798,7 +798,7 @@ enum lookup kubernetes_hpa_view(struct platform *platform, const char *ns, const
     const struct hpa_feed *feed = feed_of(h, ns);
     const struct hpa *hpa = find(h, ns, name);
     *out = (struct hpa_view){0};
-    if (feed == NULL || (feed->blind && (hpa == NULL || !hpa->exists)))
+    if (feed == NULL || feed->blind)
         return LOOKUP_DENIED;
     if (!feed->settled)
         return LOOKUP_PENDING;
