@@ -1,6 +1,6 @@
 /*
- * weir run: the running system on this machine. Puts the parts together, in the order in which they need each other, and takes
- * them apart in the opposite one.
+ * weir run: the running system, on this machine or in a cluster. Puts the parts together, in the order in which they need each
+ * other, and takes them apart in the opposite one.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "cli/cli.h"
+#include "cli/run_cluster.h"
 #include "journal/journal.h"
 #include "net/loop.h"
 #include "net/server.h"
@@ -25,16 +26,19 @@
 
 static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
                   *log_level = "info";
+static const char *metrics_listen_at;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
-static bool strict_activation, leave_running;
+static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
+static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
 
 static const struct option_row options[] = {
     {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT",
      "API, metrics and status page (127.0.0.1:8642); 'none' for only the socket"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR",
      "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
-    {"mode", 0, OPTION_CHOICE, &mode, "direct|observe",
-     "scale, or decide and record only; objects may say otherwise (direct)"},
+    {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe",
+     "scale, feed a HorizontalPodAutoscaler (in a cluster), or decide and record only; objects may say otherwise "
+     "(direct)"},
     {"missing-hold", 0, OPTION_TEXT, &missing_hold, "DURATION",
      "how long a value that is missing lowers nothing, or 'forever' (30m)"},
     {"strict-activation", 0, OPTION_FLAG, &strict_activation, NULL,
@@ -43,6 +47,40 @@ static const struct option_row options[] = {
      "the HPA controller's setting (5m)"},
     {"leave-running", 0, OPTION_FLAG, &leave_running, NULL,
      "keep the replicas when Weir stops; the next one adopts them"},
+    {"kubernetes", 0, OPTION_FLAG, &in_kubernetes, NULL,
+     "scale what the objects of a cluster describe: that of the pod's service account, else of the kubeconfig"},
+    {"kubeconfig", 0, OPTION_TEXT, &in_cluster.kubeconfig, "FILE",
+     "the cluster to scale, from here ($KUBECONFIG or ~/.kube/config); implies --kubernetes"},
+    {"context", 0, OPTION_TEXT, &in_cluster.context, "NAME", "the context of the kubeconfig (its current-context)"},
+    {"watch-namespace", 0, OPTION_TEXT, &in_cluster.namespaces, "NS[,NS]",
+     "only these namespaces, which needs no cluster-wide rights ($WATCH_NAMESPACE; all)"},
+    {"watch-label-selector", 0, OPTION_TEXT, &in_cluster.selector, "SELECTOR",
+     "only ScaledObjects and ScaledJobs with these labels ($WATCH_LABEL_SELECTOR)"},
+    {"read-only", 0, OPTION_FLAG, &read_only, NULL,
+     "never write to the cluster, whatever the mode of an object says: no scale, no status, no event, no Lease"},
+    {"leader-elect", 0, OPTION_FLAG, &in_cluster.leader_elect, NULL, "several may run: one acts, the others stand by"},
+    {"leader-election-id", 0, OPTION_TEXT, &in_cluster.lease_name, "NAME", "the Lease they compete for (weir-leader)"},
+    {"shards", 0, OPTION_NUMBER, &in_cluster.shards, "N",
+     "several may run, about so many: objects are spread over those that live, instead of electing a leader"},
+    {"external-metrics", 0, OPTION_TEXT, &in_cluster.external_at, "HOST:PORT",
+     "serve external.metrics.k8s.io there, over TLS: what hpa mode needs"},
+    {"webhook", 0, OPTION_TEXT, &in_cluster.webhook_at, "HOST:PORT", "serve KEDA's admission webhooks there, over TLS"},
+    {"cert-dir", 0, OPTION_TEXT, &in_cluster.cert_dir, "DIR",
+     "tls.crt, tls.key and ca.crt that somebody else makes; else Weir makes its own"},
+    {"cert-secret-name", 0, OPTION_TEXT, &in_cluster.cert_secret, "NAME",
+     "where Weir keeps those it makes (weir-certs)"},
+    {"metrics-server-service-name", 0, OPTION_TEXT, &in_cluster.service, "NAME",
+     "the Service in front of --external-metrics (weir)"},
+    {"webhooks-service-name", 0, OPTION_TEXT, &in_cluster.webhook_service, "NAME",
+     "the Service in front of --webhook (weir-webhook)"},
+    {"k8s-cluster-domain", 0, OPTION_TEXT, &in_cluster.cluster_domain, "DOMAIN",
+     "for names in certificates (cluster.local)"},
+    {"validating-webhook-name", 0, OPTION_TEXT, &in_cluster.webhook_configuration, "NAME",
+     "the ValidatingWebhookConfiguration whose caBundle is Weir's to write"},
+    {"no-apiservice-patching", 0, OPTION_FLAG, &no_apiservice_patch, NULL,
+     "do not write the caBundle of the external metrics' APIService"},
+    {"metrics-listen", 0, OPTION_TEXT, &metrics_listen_at, "HOST:PORT",
+     "/metrics, /healthz and /readyz, and nothing else, for others to ask"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
     {"log-level", 0, OPTION_CHOICE, &log_level, "debug|info|warning|error", "least level that is logged (info)"},
     {0},
@@ -55,7 +93,8 @@ struct running {
     struct journal *journal;
     struct trigger_engine *engine;
     struct autoscaler *autoscaler;
-    struct server *server;
+    struct server *server, *metrics_server;
+    struct run_cluster *cluster; /* NULL: this machine */
     struct signal_watch *signals[3];
     bool stopping;
 };
@@ -63,7 +102,9 @@ struct running {
 static bool make_settings(const struct command *self, struct policy_settings *settings, int *status)
 {
     policy_settings_default(settings);
-    settings->mode = strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE : DECIDE_DIRECT;
+    settings->mode = strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE
+                     : strcmp(mode, "hpa") == 0   ? DECIDE_HPA
+                                                  : DECIDE_DIRECT;
     settings->strict_activation = strict_activation;
     settings->downscale_stabilization_ms = downscale_stabilization_ms;
     if (missing_hold && strcmp(missing_hold, "forever") == 0)
@@ -96,6 +137,17 @@ static void on_stopped(void *arg, const struct error *err)
     loop_stop(r->loop);
 }
 
+static void close_servers(struct running *r)
+{
+    if (r->server)
+        server_free(r->server);
+    if (r->metrics_server)
+        server_free(r->metrics_server);
+    r->server = r->metrics_server = NULL;
+    if (r->cluster)
+        run_cluster_stop_serving(r->cluster);
+}
+
 static void on_terminate(void *arg)
 {
     struct running *r = arg;
@@ -105,9 +157,8 @@ static void on_terminate(void *arg)
         return;
     }
     r->stopping = true;
-    log_info("stopping", "replicas", leave_running ? "left running" : "stopped", NULL);
-    server_free(r->server);
-    r->server = NULL;
+    log_info("stopping", "replicas", leave_running || in_kubernetes ? "left running" : "stopped", NULL);
+    close_servers(r);
     autoscaler_free(r->autoscaler);
     r->autoscaler = NULL;
     r->platform->ops->stop(r->platform, leave_running, on_stopped, r);
@@ -131,22 +182,52 @@ static bool listen_all(struct running *r, struct error *err)
     data_dir_socket(data_dir, socket, sizeof(socket));
     if (!server_listen_unix(r->server, socket, err))
         return false;
-    if (strcmp(listen_at, "none") == 0)
-        return true;
-    if (!server_listen_tcp(r->server, listen_at, err))
+    if (strcmp(listen_at, "none") != 0 && !server_listen_tcp(r->server, listen_at, err))
         return error_add_place(err, "--listen %s", listen_at);
+    if (!metrics_listen_at)
+        return true;
+    if (!server_new(r->loop, &r->metrics_server, err))
+        return false;
+    serve_metrics_routes(r->metrics_server, r->autoscaler);
+    if (!server_listen_tcp(r->metrics_server, metrics_listen_at, err))
+        return error_add_place(err, "--metrics-listen %s", metrics_listen_at);
+    return true;
+}
+
+static bool make_platform(struct running *r, struct error *err)
+{
+    struct local_options local = {.data_dir = data_dir};
+
+    if (!in_kubernetes)
+        return platform_new_local(r->loop, r->transport, &local, &r->platform, err);
+    in_cluster.write = !read_only;
+    in_cluster.patch_apiservice = !no_apiservice_patch;
+    in_cluster.data_dir = data_dir;
+    r->cluster = run_cluster_new(&in_cluster);
+    return run_cluster_platform(r->cluster, r->loop, r->transport, &r->platform, err);
+}
+
+/* Where objects come from: files, or the cluster. */
+static bool watch(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count,
+                  struct error *err)
+{
+    if (!in_kubernetes)
+        return autoscaler_watch_paths(r->autoscaler, paths, count, err);
+    if (!run_cluster_serve(r->cluster, r->loop, r->autoscaler, settings, err))
+        return false;
+    autoscaler_watch_cluster(r->autoscaler);
     return true;
 }
 
 static bool start(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count,
                   struct error *err)
 {
-    struct local_options local = {.data_dir = data_dir};
+    struct transport_options egress = {.refuse_link_local =
+                                           in_kubernetes}; /* metadata of clouds: not for tenants' URLs */
     char journal[4200];
 
     if (!data_dir_make(data_dir, err) || !loop_new_real(&r->loop, err) ||
-        !transport_new_real(r->loop, &(struct transport_options){.user_agent = NULL}, &r->transport, err) ||
-        !platform_new_local(r->loop, r->transport, &local, &r->platform, err))
+        !transport_new_real(r->loop, &egress, &r->transport, err) || !make_platform(r, err))
         return false;
     snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
     if (!journal_open(journal, &r->journal, err))
@@ -162,7 +243,7 @@ static bool start(struct running *r, const struct policy_settings *settings, con
     r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
     r->signals[1] = loop_on_signal(r->loop, SIGINT, on_terminate, r);
     r->signals[2] = loop_on_signal(r->loop, SIGHUP, on_hangup, r);
-    return autoscaler_watch_paths(r->autoscaler, paths, count, err);
+    return watch(r, settings, paths, count, err);
 }
 
 static void finish(struct running *r)
@@ -170,17 +251,30 @@ static void finish(struct running *r)
     for (size_t i = 0; i < 3; i++)
         if (r->signals[i])
             loop_signal_free(r->signals[i]);
-    if (r->server)
-        server_free(r->server);
+    close_servers(r);
     autoscaler_free(r->autoscaler);
     if (r->engine)
         trigger_engine_free(r->engine);
     journal_close(r->journal);
     if (r->platform)
         r->platform->ops->free(r->platform);
+    run_cluster_free(r->cluster);
     transport_free(r->transport);
     if (r->loop)
         loop_free(r->loop);
+}
+
+static void log_started(const struct running *r)
+{
+    const char *address = server_address(r->server);
+    struct text more;
+
+    text_init(&more, LOG_LINE_MAX_BYTES);
+    if (r->cluster)
+        run_cluster_addresses(r->cluster, &more);
+    log_info("started", "version", WEIR_VERSION, "listen", *address ? address : "socket only", "data", data_dir,
+             more.length > 0 ? "serves" : NULL, more.bytes, NULL);
+    text_done(&more);
 }
 
 static int run_run(const struct command *self, int argc, char **argv)
@@ -193,8 +287,13 @@ static int run_run(const struct command *self, int argc, char **argv)
 
     if (!options_parse(self, argc, argv, &first, &status) || !make_settings(self, &settings, &status))
         return status;
-    if (first == argc)
+    in_kubernetes |= in_cluster.kubeconfig || in_cluster.context;
+    if (in_kubernetes && first < argc)
+        return usage_error(self, "with --kubernetes the objects are those of the cluster: name no files");
+    if (!in_kubernetes && first == argc)
         return usage_error(self, "name the files or folders with your manifests");
+    if (!in_kubernetes && settings.mode == DECIDE_HPA)
+        return usage_error(self, "--mode hpa needs a cluster: add --kubernetes");
     log_set_json(strcmp(log_format, "json") == 0);
     if (log_level_parse(log_level, &level))
         log_set_level(level);
@@ -206,8 +305,7 @@ static int run_run(const struct command *self, int argc, char **argv)
         finish(&r);
         return err.kind == ERROR_MISSING ? EXIT_USAGE : EXIT_FOUND;
     }
-    const char *address = server_address(r.server);
-    log_info("started", "version", WEIR_VERSION, "listen", *address ? address : "socket only", "data", data_dir, NULL);
+    log_started(&r);
     loop_run(r.loop);
     finish(&r);
     return EXIT_FINE;
@@ -215,13 +313,15 @@ static int run_run(const struct command *self, int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
-    .operands = "PATH...",
-    .summary = "scale what the manifests describe, on this machine",
+    .operands = "PATH... | --kubernetes",
+    .summary = "scale what the manifests describe, on this machine or in a cluster",
     .description =
         "PATH is a file or a folder of *.yaml, *.yml and *.json files: ScaledObjects, ScaledJobs,\n"
         "TriggerAuthentications, and the Deployments, StatefulSets, Secrets and ConfigMaps they refer to.\n"
         "Files are watched: added, edited and removed objects are picked up while it runs.\n"
         "SIGTERM stops it and its replicas (but see --leave-running); SIGHUP looks at the files at once.\n\n"
+        "With --kubernetes, or --kubeconfig from outside, it reads KEDA's objects from the cluster instead and\n"
+        "scales its workloads; it leaves them running when it stops. See docs/kubernetes.md.\n\n"
         "Exit status: 0 after a signal; 1 if it cannot start; 2 for bad usage or a path that cannot be opened.",
     .options = options,
     .run = run_run,

@@ -21,8 +21,8 @@ struct face { /* one TLS listener */
     struct serve_secure *secure;
 };
 
-struct cluster {
-    const struct cluster_options *options;
+struct run_cluster {
+    const struct run_cluster_options *options;
     char *namespace_list; /* what the pointers below point into */
     const char *namespaces[NAMESPACES_MAX];
     size_t namespace_count;
@@ -52,9 +52,9 @@ static bool duration_variable(const char *name, int64_t *ms, struct error *err)
     return true;
 }
 
-struct cluster *cluster_new(const struct cluster_options *options)
+struct run_cluster *run_cluster_new(const struct run_cluster_options *options)
 {
-    struct cluster *cluster = mem_alloc(sizeof(*cluster));
+    struct run_cluster *cluster = mem_alloc(sizeof(*cluster));
 
     cluster->options = options;
     return cluster;
@@ -62,7 +62,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
 
 /* ------------------------------------------------------------------ the platform */
 
-static bool split_namespaces(struct cluster *cluster, struct error *err)
+static bool split_namespaces(struct run_cluster *cluster, struct error *err)
 {
     const char *list = cluster->options->namespaces ? cluster->options->namespaces : variable("WATCH_NAMESPACE");
     char *rest, *part;
@@ -88,10 +88,10 @@ static bool lease_times(struct kubernetes_options *k, struct error *err)
            duration_variable("KEDA_OPERATOR_LEADER_ELECTION_RETRY_PERIOD", &k->lease_retry_ms, err);
 }
 
-bool cluster_platform(struct cluster *cluster, struct loop *loop, struct transport *transport, struct platform **out,
-                      struct error *err)
+bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct transport *transport,
+                          struct platform **out, struct error *err)
 {
-    const struct cluster_options *o = cluster->options;
+    const struct run_cluster_options *o = cluster->options;
     struct kube_config *config;
     struct kubernetes_options k = {
         .object_selector = o->selector ? o->selector : variable("WATCH_LABEL_SELECTOR"),
@@ -118,10 +118,10 @@ bool cluster_platform(struct cluster *cluster, struct loop *loop, struct transpo
 
 /* ------------------------------------------------------------------ what is asked over TLS */
 
-static bool make_certificates(struct cluster *cluster, struct loop *loop, struct error *err)
+static bool make_certificates(struct run_cluster *cluster, struct loop *loop, struct error *err)
 {
     static const char *const names[] = {"localhost", "127.0.0.1"};
-    const struct cluster_options *o = cluster->options;
+    const struct run_cluster_options *o = cluster->options;
     const char *services[] = {o->service, o->webhook_service};
     struct certificates_options c = {
         .loop = loop,
@@ -142,7 +142,7 @@ static bool make_certificates(struct cluster *cluster, struct loop *loop, struct
     return certificates_new(&c, &cluster->certificates, err);
 }
 
-static bool face_open(struct cluster *cluster, struct loop *loop, struct face *face, const char *address,
+static bool face_open(struct run_cluster *cluster, struct loop *loop, struct face *face, const char *address,
                       const char *option, struct error *err)
 {
     struct serve_secure_options options = {.loop = loop,
@@ -155,7 +155,7 @@ static bool face_open(struct cluster *cluster, struct loop *loop, struct face *f
     return true;
 }
 
-static bool serve_webhook(struct cluster *cluster, struct loop *loop, const struct policy_settings *settings,
+static bool serve_webhook(struct run_cluster *cluster, struct loop *loop, const struct policy_settings *settings,
                           struct error *err)
 {
     struct serve_admission_options options = {.loop = loop,
@@ -172,7 +172,7 @@ static bool serve_webhook(struct cluster *cluster, struct loop *loop, const stru
     return face_open(cluster, loop, &cluster->webhook, cluster->options->webhook_at, "--webhook", err);
 }
 
-static bool serve_metrics_api(struct cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
+static bool serve_metrics_api(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
                               struct error *err)
 {
     if (!cluster->options->external_at)
@@ -184,8 +184,8 @@ static bool serve_metrics_api(struct cluster *cluster, struct loop *loop, struct
     return face_open(cluster, loop, &cluster->metrics, cluster->options->external_at, "--external-metrics", err);
 }
 
-bool cluster_serve(struct cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
-                   const struct policy_settings *settings, struct error *err)
+bool run_cluster_serve(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
+                       const struct policy_settings *settings, struct error *err)
 {
     if (!cluster->options->external_at && !cluster->options->webhook_at)
         return true;
@@ -201,14 +201,14 @@ static void add_address(const struct face *face, const char *name, const char *a
         text_printf(out, "%s%s=%s", out->length > 0 ? " " : "", name, bound ? bound : asked);
 }
 
-void cluster_addresses(const struct cluster *cluster, struct text *out)
+void run_cluster_addresses(const struct run_cluster *cluster, struct text *out)
 {
     add_address(&cluster->metrics, "external-metrics", cluster->options->external_at, out);
     add_address(&cluster->webhook, "webhook", cluster->options->webhook_at, out);
 }
 
 /* The order is serve.h's. */
-void cluster_stop_serving(struct cluster *cluster)
+void run_cluster_stop_serving(struct run_cluster *cluster)
 {
     serve_secure_free(cluster->metrics.secure);
     serve_secure_free(cluster->webhook.secure);
@@ -227,11 +227,11 @@ void cluster_stop_serving(struct cluster *cluster)
     cluster->certificates = NULL;
 }
 
-void cluster_free(struct cluster *cluster)
+void run_cluster_free(struct run_cluster *cluster)
 {
     if (!cluster)
         return;
-    cluster_stop_serving(cluster);
+    run_cluster_stop_serving(cluster);
     free(cluster->namespace_list);
     free(cluster->own_namespace);
     free(cluster);

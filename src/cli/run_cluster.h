@@ -16,7 +16,7 @@ struct policy_settings;
 struct text;
 struct transport;
 
-struct cluster_options {
+struct run_cluster_options {
     const char *kubeconfig, *context;
     const char *namespaces; /* "a,b"; NULL: $WATCH_NAMESPACE, or all */
     const char *selector;   /* NULL: $WATCH_LABEL_SELECTOR */
@@ -33,16 +33,16 @@ struct cluster_options {
     const char *data_dir;
 };
 
-struct cluster; /* what was opened */
-struct cluster *cluster_new(const struct cluster_options *options); /* options are borrowed for its life */
-bool cluster_platform(struct cluster *cluster, struct loop *loop, struct transport *transport, struct platform **out,
-                      struct error *err);
+struct run_cluster;                                                             /* what was opened */
+struct run_cluster *run_cluster_new(const struct run_cluster_options *options); /* options are borrowed for its life */
+bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct transport *transport,
+                          struct platform **out, struct error *err);
 /* After the autoscaler was made. false: an address cannot be used. */
-bool cluster_serve(struct cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
-                   const struct policy_settings *settings, struct error *err);
+bool run_cluster_serve(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
+                       const struct policy_settings *settings, struct error *err);
 /* "external-metrics=127.0.0.1:6443 webhook=..." for the first line of the log. */
-void cluster_addresses(const struct cluster *cluster, struct text *out);
-void cluster_stop_serving(struct cluster *cluster); /* before the autoscaler ends */
-void cluster_free(struct cluster *cluster);         /* NULL is fine */
+void run_cluster_addresses(const struct run_cluster *cluster, struct text *out);
+void run_cluster_stop_serving(struct run_cluster *cluster); /* before the autoscaler ends */
+void run_cluster_free(struct run_cluster *cluster);         /* NULL is fine */
 
 #endif
