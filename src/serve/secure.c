@@ -54,7 +54,7 @@ static void on_change(void *arg)
                   "error", err.text, NULL);
         loop_timer_set(secure->retry, RETRY_MS);
     } else if (secure->listens && !listened) {
-        log_info("listening over TLS", "address", secure->address, NULL);
+        log_info("listening over TLS", "address", server_address_at(secure->server, 0), NULL);
     }
 }
 
