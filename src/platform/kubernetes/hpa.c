@@ -72,6 +72,7 @@ struct hpa {
     struct parts parts;
     uint64_t hash, approved;               /* of the parts; as they were when last found right */
     const char *active, *reason, *message; /* atoms: its condition ScalingActive, or NULL */
+    const char *controller;                /* atom: uid of the owner that has controller: true, or NULL */
     /* what is under way; a later one replaces what an earlier one wants */
     bool busy, deleting;
     uint32_t wish, sent_wish; /* counts what was asked for; the one that the last write was of */
@@ -222,6 +223,18 @@ static void see_condition(struct hpa *hpa, const struct tree *object)
     set_atom(&hpa->message, tree_string(tree_get(found, "message")));
 }
 
+static void see_controller(struct hpa *hpa, const struct tree *object)
+{
+    const struct tree *list = tree_at(object, "metadata.ownerReferences");
+    const char *uid = NULL;
+    bool controls;
+
+    for (const struct tree *one = list ? list->first : NULL; one != NULL; one = one->next)
+        if (tree_bool(tree_get(one, "controller"), &controls) && controls)
+            uid = tree_string(tree_get(one, "uid"));
+    set_atom(&hpa->controller, uid);
+}
+
 /* The HPA as it is now. false: it is older than what is known. */
 static bool see(struct hpa *hpa, const struct tree *object)
 {
@@ -238,6 +251,7 @@ static bool see(struct hpa *hpa, const struct tree *object)
     parts_of(object, &hpa->parts);
     hpa->hash = parts_hash(&hpa->parts);
     see_condition(hpa, object);
+    see_controller(hpa, object);
     return true;
 }
 
@@ -249,6 +263,7 @@ static void see_gone(struct hpa *hpa)
     set_atom(&hpa->active, NULL);
     set_atom(&hpa->reason, NULL);
     set_atom(&hpa->message, NULL);
+    set_atom(&hpa->controller, NULL);
 }
 
 /* ------------------------------------------------------------------ all of them */
@@ -804,8 +819,11 @@ enum lookup kubernetes_hpa_view(struct platform *platform, const char *ns, const
         return LOOKUP_PENDING;
     if (hpa == NULL || !hpa->exists)
         return LOOKUP_ABSENT;
-    *out = (struct hpa_view){
-        .exists = true, .scaling_active = hpa->active, .reason = hpa->reason, .message = hpa->message};
+    *out = (struct hpa_view){.exists = true,
+                             .scaling_active = hpa->active,
+                             .reason = hpa->reason,
+                             .message = hpa->message,
+                             .owner_uid = hpa->controller};
     return LOOKUP_FOUND;
 }
 
