@@ -25,13 +25,14 @@
 #include "platform/kubernetes/client.h"
 #include "sim/virtual.h"
 
-enum { STAGE_OBJECTS_MAX = 8, STAGE_WRITES_MAX = 64, STAGE_JSON_BYTES = 32 * 1024 };
+enum { STAGE_OBJECTS_MAX = 8, STAGE_WATCHES_MAX = 4, STAGE_WRITES_MAX = 64, STAGE_JSON_BYTES = 32 * 1024 };
 #define STAGE_START_MS (INT64_C(1767225600) * SECOND_MS) /* 2026-01-01 */
 
 struct stage_object {
     const char *collection, *name; /* "/api/v1/namespaces/ops/secrets", "weir-certs" */
     char *json;                    /* NULL: it is not there */
-    struct virtual_body *watch;
+    int version;
+    struct virtual_body *watches[STAGE_WATCHES_MAX]; /* NULL: free */
 };
 struct stage_write {
     char method[8], path[256], *body;
@@ -76,7 +77,8 @@ static inline void stage_tell(struct stage_object *o, const char *type, const ch
 
     text_init(&line, STAGE_JSON_BYTES);
     text_printf(&line, "{\"type\":\"%s\",\"object\":%s}\n", type, json);
-    virtual_body_say(o->watch, line.bytes, line.length, 1);
+    for (int i = 0; i < STAGE_WATCHES_MAX; i++)
+        virtual_body_say(o->watches[i], line.bytes, line.length, 1);
     text_done(&line);
 }
 
@@ -101,6 +103,7 @@ static inline void stage_put(struct cluster_stage *s, const char *collection, co
     if (members || o->json)
         stage_tell(o, !members ? "DELETED" : o->json ? "MODIFIED" : "ADDED", json.bytes);
     free(o->json);
+    o->version = s->version;
     o->json = members ? text_take(&json) : NULL;
     text_done(&json);
 }
@@ -121,6 +124,29 @@ static inline void stage_refuse(struct virtual_reply *reply, int status, const c
     reply->body = s->reply;
 }
 
+static inline struct virtual_body **stage_free_watch(struct stage_object *o)
+{
+    for (int i = 0; i < STAGE_WATCHES_MAX; i++)
+        if (!o->watches[i])
+            return &o->watches[i];
+    fail_msg("more than %d watches of %s", STAGE_WATCHES_MAX, o->name);
+    return NULL;
+}
+
+/* From the version that was listed on. */
+static inline void stage_watch(struct cluster_stage *s, struct stage_object *o, const char *path,
+                               struct virtual_reply *reply)
+{
+    const char *since = strstr(path, "resourceVersion=");
+
+    reply->open = stage_free_watch(o);
+    reply->body = "";
+    if (!since || !o->json || atoi(since + strlen("resourceVersion=")) >= o->version)
+        return;
+    snprintf(s->reply, sizeof(s->reply), "{\"type\":\"ADDED\",\"object\":%s}\n", o->json);
+    reply->body = s->reply;
+}
+
 static inline void stage_get(struct cluster_stage *s, const char *path, struct virtual_reply *reply)
 {
     bool is_collection;
@@ -131,8 +157,7 @@ static inline void stage_get(struct cluster_stage *s, const char *path, struct v
     else if (s->refuse_lists)
         stage_refuse(reply, 403, "Forbidden", s);
     else if (is_collection && strstr(path, "watch=")) {
-        reply->body = "";
-        reply->open = &o->watch;
+        stage_watch(s, o, path, reply);
     } else if (is_collection)
         stage_list(s, o, reply);
     else if (o->json)

