@@ -213,6 +213,8 @@ static void stop_everything(struct flight *flight)
     http_stop(flight);
     talk_stop(flight);
     query_stop(flight);
+    loop_timer_free(flight->pods_timer);
+    flight->pods_timer = NULL;
 }
 
 static void ready_remove(struct flight *flight)
@@ -450,6 +452,16 @@ const char *poll_namespace(const struct poll *poll)
     return flight_of((struct poll *)poll)->trigger->ns;
 }
 
+/* In a cluster pods are known only some moments after somebody has asked for them: none seen yet is not none (platform.h). */
+static bool pods_are_known(struct flight *flight, const char *ns, struct error *err)
+{
+    struct platform *platform = flight->engine->platform;
+    enum lookup known = platform->ops->pods_known ? platform->ops->pods_known(platform, ns, err) : LOOKUP_FOUND;
+
+    flight->pods_pending = known == LOOKUP_PENDING;
+    return known == LOOKUP_FOUND;
+}
+
 bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
                struct error *err)
 {
@@ -459,6 +471,8 @@ bool poll_pods(struct poll *poll, const struct selector *selector, const struct 
 
     if (!platform || !platform->ops->pods)
         return error_set(err, ERROR_INVALID, "there is no platform here whose pods could be counted");
+    if (!pods_are_known(flight, flight->trigger->ns, err))
+        return false;
     *count = platform->ops->pods(platform, flight->trigger->ns, selector, poll->arena, &found);
     *pods = found;
     return true;
@@ -467,6 +481,22 @@ bool poll_pods(struct poll *poll, const struct selector *selector, const struct 
 static void target_changed(void *arg)
 {
     (void)arg; /* the next poll looks anew */
+}
+
+static bool target_is_known(struct flight *flight, struct error *err)
+{
+    struct trigger *trigger = flight->trigger;
+    struct platform *platform = flight->engine->platform;
+    struct target_view view;
+
+    if (!platform->ops->pods_known)
+        return true;
+    platform->ops->target_view(trigger->watched, &view);
+    if (view.known)
+        return pods_are_known(flight, trigger->target->ns, err);
+    flight->pods_pending = view.error.kind == ERROR_UNREACHABLE;
+    *err = view.error;
+    return false;
 }
 
 bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *count, struct error *err)
@@ -481,11 +511,41 @@ bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *c
         trigger->watched = platform->ops->target_watch(platform, trigger->target, target_changed, trigger);
     if (!trigger->watched)
         return error_set(err, ERROR_MISSING, "the scale target %s is not there", trigger->target->name);
+    if (!target_is_known(flight, err))
+        return false;
     *count = platform->ops->target_pods(trigger->watched, pods);
     return true;
 }
 
 /* ------------------------------------------------------------------ starting and cancelling */
+
+static void begin(struct flight *flight);
+
+static void begin_again(void *arg)
+{
+    struct flight *flight = arg;
+
+    if (flight->poll.scratch)
+        memset(flight->poll.scratch, 0, flight->trigger->driver->scratch_size);
+    flight->poll.end = END_NONE;
+    begin(flight);
+}
+
+/* A poll that failed for want of pods that are being listed is no failure yet. */
+static bool waits_for_pods(struct flight *flight)
+{
+    struct loop *loop = flight->engine->loop;
+
+    if (flight->poll.end != END_FAILED || !flight->pods_pending ||
+        loop_ticks_ms(loop) - flight->started_ticks_ms >= PODS_WAIT_MS)
+        return false;
+    flight->pods_pending = false;
+    flight->poll.end = END_NONE;
+    if (!flight->pods_timer)
+        flight->pods_timer = loop_timer_new(loop, begin_again, flight);
+    loop_timer_set(flight->pods_timer, PODS_LOOK_MS);
+    return true;
+}
 
 static void begin(struct flight *flight)
 {
@@ -501,7 +561,8 @@ static void begin(struct flight *flight)
         driver->read(flight->poll.config, &flight->poll);
     else
         poll_fail(&flight->poll, ERROR_INTERNAL, "%s is not asked: the platform measures it", driver->type);
-    flight_after_step(flight);
+    if (!waits_for_pods(flight))
+        flight_after_step(flight);
 }
 
 struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done,

@@ -152,7 +152,9 @@ struct flight {       /* a poll under way */
     struct trigger_poll *waiting;
     struct job *job;
     struct query_job *query;
-    struct timer *timer; /* a talk's deadline */
+    struct timer *timer;      /* a talk's deadline */
+    struct timer *pods_timer; /* until pods are known */
+    bool pods_pending;        /* the driver asked for pods that the platform does not know yet */
     int64_t started_ticks_ms;
     bool starting; /* inside trigger_poll_start: nobody may be told yet */
     bool ready;    /* in the engine's list of those to be told in the next turn */
@@ -165,6 +167,7 @@ struct backoff {             /* a destination that asked us to wait */
 };
 
 enum { ENGINE_BUCKETS_FIRST = 64, BACKOFFS_MAX = 256, FREE_FLIGHTS_MAX = 64, FLIGHT_KEPT_BYTES = 64 * 1024 };
+enum { PODS_LOOK_MS = 100, PODS_WAIT_MS = 5000 }; /* a list of pods takes some tens of milliseconds */
 
 struct trigger_engine {
     struct loop *loop;
