@@ -223,7 +223,7 @@ void refer_each(struct map *index, const char *name, void (*each)(void *arg, str
 void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
 void cluster_free(struct cluster *cluster); /* NULL is fine */
 
-/* leave.c */
+/* leave.c: not for what is only observed */
 void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, const char *name,
                  const struct object *object, const struct tree *document); /* both may be NULL */
 void leavings_abandon(struct autoscaler *a);

@@ -27,7 +27,7 @@
 
 enum { WAIT_RETRY_MS = 5 * 1000 }; /* data that is looked up is told when it comes; this is for what was told too early */
 
-#define PLACE "cluster" /* where objects of a cluster stand, as others stand in a file */
+#define PLACE "the cluster" /* where its objects stand, as others stand in a file */
 
 struct record {               /* one resource */
     struct referrer referrer; /* first: found from the index */
@@ -501,7 +501,7 @@ static void end_record(struct record *r, const struct tree *document)
         if (object)
             status_event(object, true, r->kind == RESOURCE_SCALED_JOB ? "ScaledJobDeleted" : "ScaledObjectDeleted",
                          "%s was deleted", kind_names[r->kind]);
-        if (object || document)
+        if (object ? !object->standing->silent : document && !is_observed(a, document))
             leave_begin(a, r->kind, ns, name, object, document);
         if (object)
             object_remove(object);

@@ -265,7 +265,7 @@ static bool write_hpa(struct text *out, const struct object *object, const struc
 
 /* ------------------------------------------------------------------ writes, and what became of them */
 
-struct hpa_write { /* under way; the object, or the autoscaler itself, may be gone when it is back */
+struct hpa_write {        /* under way; the object, or the autoscaler itself, may be gone when it is back */
     struct autoscaler *a; /* NULL: gone */
     char *key, *uid, *name;
     bool deletes;
@@ -442,10 +442,11 @@ static bool leave(struct object *object)
     if (found == LOOKUP_DENIED) { /* two would write the same count */
         struct error err;
 
-        error_set(&err, ERROR_DENIED,
-                  "the HorizontalPodAutoscaler %s may be there still, and may not be read: allow get, list and watch of "
-                  "horizontalpodautoscalers, or delete it and status.hpaName",
-                  s->hpa_name);
+        error_set(
+            &err, ERROR_DENIED,
+            "the HorizontalPodAutoscaler %s may be there still, and may not be read: allow get, list and watch of "
+            "horizontalpodautoscalers, or delete it and status.hpaName",
+            s->hpa_name);
         set_error(object, &err);
     }
     if (found == LOOKUP_PENDING || found == LOOKUP_DENIED)

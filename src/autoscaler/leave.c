@@ -132,7 +132,7 @@ static bool wants_restore(const struct object *object)
     const struct policy *policy = object ? object->policy : NULL;
 
     return policy && !policy->is_job && policy->restore_to_original && object->original_replicas >= 0 &&
-           object->target && policy->rules.mode != DECIDE_OBSERVE;
+           object->target;
 }
 
 void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, const char *name,
@@ -142,8 +142,7 @@ void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, 
 
     *l = (struct leaving){.a = a, .kind = kind, .ns = mem_copy(ns), .name = mem_copy(name), .next = a->leavings};
     a->leavings = l;
-    if (!object || !object->policy || object->policy->rules.mode != DECIDE_OBSERVE)
-        l->patch = without_finalizer(document);
+    l->patch = without_finalizer(document);
     if (wants_restore(object)) {
         l->target = a->parts.platform->ops->target_watch(a->parts.platform, &object->policy->target, on_nothing, l);
         l->replicas = object->original_replicas;

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-struct referred { /* a thing, as long as somebody refers to it */
+struct referred {     /* a thing, as long as somebody refers to it */
     const char *name; /* the map's own copy */
     struct referral *first, *last;
 };

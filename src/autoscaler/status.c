@@ -397,7 +397,8 @@ static bool check_fails(struct telling *t)
         fail_check(t, "failed to handle pausing of ScaledObject",
                    "annotation autoscaling.keda.sh/paused-replicas is no number");
     else if (!t->job_kind && !t->target.known && (missing->kind == ERROR_MISSING || missing->kind == ERROR_INVALID))
-        fail_check(t, "ScaledObject doesn't have correct scaleTargetRef specification", missing->text);
+        fail_check(t, "ScaledObject doesn't have correct scaleTargetRef specification",
+                   arena_printf(t->arena, "%s%s%s", missing->where, *missing->where ? ": " : "", missing->text));
     else if (t->s->hpa_error)
         fail_check(t, failed_check(false, ""), t->s->hpa_error);
     else
@@ -836,6 +837,13 @@ static bool is_poll_reason(const char *reason)
            strcmp(reason, "ErrorGettingCurrentReplicas") == 0 || string_ends(reason, "Ready");
 }
 
+/* KEDA says this in short too (keda-operator/02 4.3); the platform's own words are the same where it knows which of the two it is. */
+static bool misses_target(const struct telling *t)
+{
+    return !t->object->problem && !t->job_kind && t->policy && !never_built(t->policy) && !t->target.known &&
+           t->target.error.kind == ERROR_MISSING;
+}
+
 static void say_ready(struct telling *t)
 {
     const struct condition *was = &t->s->conditions[CONDITION_READY], *is = &t->conditions[CONDITION_READY];
@@ -845,11 +853,10 @@ static void say_ready(struct telling *t)
     if (is->status == KEDA_TRUE && was->status != KEDA_TRUE && !(was->reason && is_poll_reason(was->reason)))
         status_event(t->object, false, is->reason, "%s is ready for scaling", kind);
     if (check && t->s->problem_said != t->detail) {
-        if (!t->object->problem && !t->job_kind && t->policy && !t->target.known && t->target.error.kind == ERROR_MISSING)
-            status_event(t->object, true, is->reason, "Target resource doesn't exist");
-        else if (!t->object->problem && !t->job_kind && t->policy && !t->target.known &&
-                 t->target.error.kind == ERROR_INVALID)
-            status_event(t->object, true, is->reason, "Target resource doesn't expose /scale subresource");
+        if (misses_target(t))
+            status_event(t->object, true, is->reason, "%s",
+                         string_starts(t->target.error.text, "Target resource") ? t->target.error.text
+                                                                                : "Target resource doesn't exist");
         status_event(t->object, true, is->reason, "%s", t->message[CONDITION_READY]);
     }
     t->s->problem_said = check ? t->detail : 0;

@@ -443,8 +443,13 @@ static void observing_writes_nothing(void **state)
     assert_int_equal(stage_replicas(p.r.stage, "app"), 1);
     assert_non_null(stage_hpa(p.r.stage, "shop", "keda-hpa-app"));
     assert_int_equal(look(&p.r, OBJECT).after, 3); /* decided all the same */
+    stage_resource(p.r.stage, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n"
+                              "metadata: {name: bad, namespace: shop, annotations: {weir.dev/mode: observe}, "
+                              "finalizers: [finalizer.keda.sh]}\nspec: {triggers: []}\n");
     stage_resource_delete(p.r.stage, OBJECT);
+    stage_resource_delete(p.r.stage, "ScaledObject/shop/bad");
     pass(&p, 60);
+    assert_true(stage_resource_exists(p.r.stage, "ScaledObject/shop/bad")); /* it is KEDA's to let go */
     assert_int_equal(stage_events(p.r.stage, NULL, NULL, NULL), 0);
     end(&p);
 }
