@@ -1,11 +1,11 @@
 /*
- * kube_scale: what kube_world's API server lacks for workloads: /scale of every kind, JSON patches with test, selectors on a label's
+ * kube_scale: what cluster_world's API server lacks for workloads: /scale of every kind, JSON patches with test, selectors on a label's
  * presence, metrics.k8s.io, discovery, and answers that are lost on their way.
  */
 #ifndef KUBE_SCALE_H
 #define KUBE_SCALE_H
 
-#include "kube_world.h"
+#include "cluster_world.h"
 
 struct kube_front {
     struct kube_world *kw;

@@ -1,5 +1,5 @@
 /* Secrets and ConfigMaps by name, and events. */
-#include "kube_world.h"
+#include "cluster_world.h"
 
 #include "base/secret.h"
 

@@ -1,5 +1,5 @@
 /* HorizontalPodAutoscalers of hpa mode: created, taken over, mended, and left alone where nothing differs. */
-#include "kube_world.h"
+#include "cluster_world.h"
 
 #define HPA        "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/h"
 #define COLLECTION "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"

@@ -1,5 +1,5 @@
 /* What is told of KEDA's objects in a cluster, and what is written into their status. */
-#include "kube_world.h"
+#include "cluster_world.h"
 
 #define SO(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/" name
 #define TA(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/" name
