@@ -23,9 +23,9 @@
 #include "platform/kubernetes/lease.h"
 
 enum {
-    FLUSH_LOOK_MS = 20,  /* at the end: is everything written yet? */
-    FLUSH_MAX_MS = 2000, /* longer would hold up a roll-out, and what is left is written by the next one */
-    RELEASE_MAX_MS = 1000,
+    FLUSH_LOOK_MS = 20,    /* at the end: is everything written yet? */
+    FLUSH_MAX_MS = 2000,   /* longer would hold up a roll-out, and what is left is written by the next one */
+    RELEASE_MAX_MS = 4000, /* lease.h: what is under way is heard to its end, 3 s at most */
 };
 
 /* ------------------------------------------------------------------ who may write */
@@ -84,7 +84,8 @@ static void on_members(void *arg)
 {
     struct kubernetes *k = arg;
 
-    kubernetes_resources_reassign(k->resources);
+    if (!k->stopping)
+        kubernetes_resources_reassign(k->resources);
 }
 
 /* ------------------------------------------------------------------ stopping */
@@ -115,23 +116,44 @@ static void on_released(void *arg)
     stopped(arg);
 }
 
+/* false: there is nothing to release. */
+static bool release(struct stopping *s)
+{
+    struct kubernetes *k = s->k;
+
+    if (k->shards != NULL)
+        shards_leave(k->shards, on_released, s);
+    else if (k->lease != NULL && lease_held(k->lease))
+        lease_release(k->lease, on_released, s);
+    else
+        return false;
+    return true;
+}
+
+/* Nobody answers: it runs out by itself. */
+static void let_run_out(struct kubernetes *k)
+{
+    lease_free(k->lease);
+    shards_free(k->shards);
+    k->lease = NULL;
+    k->shards = NULL;
+    kube_set_fence(k->kube, 0);
+}
+
 static void on_stopping(void *arg)
 {
     struct stopping *s = arg;
     struct kubernetes *k = s->k;
     bool late = loop_ticks_ms(k->loop) >= s->until_ticks;
 
-    if (s->releasing) { /* nobody answers: the lease runs out by itself */
-        lease_free(k->lease);
-        k->lease = NULL;
-        kube_set_fence(k->kube, 0);
+    if (s->releasing) {
+        let_run_out(k);
         stopped(s);
     } else if (!late && (kubernetes_statuses_busy(k->statuses) || kubernetes_events_busy(k->events))) {
         loop_timer_set(s->timer, FLUSH_LOOK_MS);
-    } else if (k->lease != NULL && lease_held(k->lease)) {
+    } else if (release(s)) {
         s->releasing = true;
         loop_timer_set(s->timer, RELEASE_MAX_MS);
-        lease_release(k->lease, on_released, s);
     } else {
         stopped(s);
     }
