@@ -93,7 +93,7 @@ static const struct row rows[] = {
      "metadata: {name: so, annotations: {weir.dev/mode: x}}\nspec: {scaleTargetRef: {name: a}, " CRON "}",
      .warning = "weir.dev/mode"},
     {"target 0", SO(FORMULA("formula: c, target: '0'")), .refusal = "error validating target in ScalingModifiers\n"},
-    {"target NaN", SO(FORMULA("formula: c, target: nan")), .refusal = "must be more than 0"},
+    {"target NaN", SO(FORMULA("formula: c, target: nan")), .warning = "spec.advanced.scalingModifiers.target: "},
     {"target with a blank", SO(FORMULA("formula: c, target: '1 '")), .refusal = "\"1 \" is no number"},
     {"unknown name", SO(FORMULA("formula: c + nope, target: '2'")),
      .refusal = "error validating formula in ScalingModifiers\n", .label = "scaling-modifiers"},
