@@ -115,6 +115,7 @@ struct object {
     uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
+    bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
     uint32_t late_ms; /* of the last poll */
     struct write *write; /* under way to the platform; NULL: none */

@@ -134,6 +134,11 @@ static void on_changed(void *arg)
 {
     struct object *object = arg;
 
+    if (object->policy && object->put_off && object->waiting == 0) {
+        object->put_off = false;
+        object_mark_due(object);
+        return;
+    }
     /* Every poll looks anyway; only a target that could not be read until now is worth a poll of its own. */
     if (object->policy && !object->policy->is_job && was_unreadable(object) && object->waiting == 0)
         schedule_start(object);

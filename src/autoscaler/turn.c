@@ -77,28 +77,54 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
 
 /* ------------------------------------------------------------------ facts */
 
+/* Of the container that the rules name, where the platform tells containers apart; else of the whole pod. */
+static struct pod_usage usage_of(const struct pod_view *pod, const char *container, bool cpu)
+{
+    for (size_t i = 0; container && i < pod->container_count; i++)
+        if (string_equal(pod->containers[i].name, container))
+            return cpu ? pod->containers[i].cpu : pod->containers[i].memory;
+    if (container && pod->containers)
+        return (struct pod_usage){0};
+    return cpu ? pod->cpu : pod->memory;
+}
+
 static void fill_usage(const struct policy *policy, const struct pod_view *pod, struct pod_usage *usage)
 {
     size_t at = 0;
 
     for (size_t i = 0; i < policy->rules.trigger_count; i++) {
-        if (policy->rules.triggers[i].kind == METRIC_CPU)
-            usage[at++] = pod->cpu;
-        else if (policy->rules.triggers[i].kind == METRIC_MEMORY)
-            usage[at++] = pod->memory;
+        const struct decide_trigger *trigger = &policy->rules.triggers[i];
+
+        if (trigger->kind != METRIC_EXTERNAL)
+            usage[at++] = usage_of(pod, trigger->container, trigger->kind == METRIC_CPU);
     }
+}
+
+static size_t count_resources(const struct policy *policy)
+{
+    size_t resources = 0;
+
+    for (size_t i = 0; i < policy->rules.trigger_count; i++)
+        resources += policy->rules.triggers[i].kind != METRIC_EXTERNAL;
+    return resources;
+}
+
+static enum lookup usage_known(const struct object *object)
+{
+    const struct platform_ops *ops = object->a->parts.platform->ops;
+
+    return ops->target_usage && object->target ? ops->target_usage(object->target, NULL) : LOOKUP_FOUND;
 }
 
 static void gather_pods(struct object *object, struct decide_facts *facts, struct arena *arena)
 {
     const struct pod_view *views;
     const struct policy *policy = object->policy;
-    size_t resources = 0;
+    size_t resources = count_resources(policy);
 
-    for (size_t i = 0; i < policy->rules.trigger_count; i++)
-        resources += policy->rules.triggers[i].kind != METRIC_EXTERNAL;
     if (resources == 0)
         return;
+    facts->pods_failed = usage_known(object) != LOOKUP_FOUND;
     size_t count = object->a->parts.platform->ops->target_pods(object->target, &views);
     struct pod_fact *pods = arena_array(arena, count ? count : 1, sizeof(*pods));
     for (size_t i = 0; i < count; i++) {
@@ -415,6 +441,32 @@ static void commit(struct autoscaler *a)
     a->journal_problem = "the journal cannot be written";
 }
 
+/* Jobs that are being listed are not none, and usage that is being asked for has not failed: the platform tells when it knows. Usage is
+   waited for only once, for other triggers may want more replicas meanwhile. */
+static bool must_wait(const struct object *object)
+{
+    const struct platform_ops *ops = object->a->parts.platform->ops;
+
+    if (object->policy->is_job)
+        return ops->jobs_known && object->jobs && ops->jobs_known(object->jobs, NULL) == LOOKUP_PENDING;
+    return object->decisions == 0 && count_resources(object->policy) > 0 && usage_known(object) == LOOKUP_PENDING;
+}
+
+/* Takes those off the list that have to wait; returns how many are left. */
+static int put_off(struct object **due, int count)
+{
+    int left = 0;
+
+    for (int i = 0; i < count; i++) {
+        due[i]->put_off = must_wait(due[i]);
+        if (due[i]->put_off)
+            schedule_next(due[i]);
+        else
+            due[left++] = due[i];
+    }
+    return left;
+}
+
 void turn_serve(void *arg)
 {
     struct autoscaler *a = arg;
@@ -425,7 +477,7 @@ void turn_serve(void *arg)
     a->turn_set = false;
     if (a->stopping)
         return;
-    count = due_take(a, due);
+    count = put_off(due, due_take(a, due));
     a->stats.turns++;
     for (int i = 0; i < count; i++) {
         if (due[i]->policy->is_job)

@@ -63,7 +63,9 @@ static void view_platform(const struct object *object, struct object_status *out
 
     if (object->target) {
         ops->target_view(object->target, &out->target);
-        out->pod_count = ops->target_pods(object->target, &out->pods);
+        /* Showing is no need: it makes the platform watch nothing. */
+        out->pod_count = ops->target_pods_shown ? ops->target_pods_shown(object->target, &out->pods)
+                                                : ops->target_pods(object->target, &out->pods);
     }
     if (object->jobs)
         out->job_count = ops->jobs(object->jobs, &out->jobs);

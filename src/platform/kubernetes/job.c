@@ -793,6 +793,8 @@ void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_don
 
     if (!k->write)
         error_set(&err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
+    else if (w != NULL && !w->synced && w->trouble.kind != ERROR_NONE)
+        err = w->trouble;
     else if (w == NULL || !w->synced)
         error_set(&err, ERROR_UNREACHABLE, "the Jobs of ScaledJob %s/%s are not known yet; it is decided anew", set->ns,
                   set->name);
