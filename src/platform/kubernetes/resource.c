@@ -264,6 +264,8 @@ static void tell(struct resources *r, enum resource_kind kind, const struct kube
         view.created_at_ms = meta->created_at_ms;
         view.deleting = meta->deleting;
     }
+    if (object != NULL && kind == RESOURCE_SCALED_JOB)
+        kubernetes_env_saw(r->k, kubernetes_kind(kind), object);
     r->changed(r->arg, &view, end);
 }
 
