@@ -19,6 +19,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -690,6 +692,15 @@ void server_free(struct server *server)
     free(server);
 }
 
+/* Head and body of an answer are written one after the other: with Nagle's algorithm the body would wait for the acknowledgement of the
+   head, which a client may put off for 40 ms. What is accepted inherits it; a Unix socket has no such thing. */
+static void do_not_wait(struct evconnlistener *listener)
+{
+    const int yes = 1;
+
+    setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
 static bool listen_at(struct server *server, struct evhttp *http, const struct sockaddr *address, socklen_t length,
                       const char *name, struct error *err)
 {
@@ -709,6 +720,7 @@ static bool listen_at(struct server *server, struct evhttp *http, const struct s
         return error_set(err, ERROR_INTERNAL, "cannot listen at %.200s: no memory", name);
     }
     evconnlistener_set_error_cb(listener, on_accept_failed);
+    do_not_wait(listener);
     server->listeners[server->listener_count++] = listener;
     return true;
 }
