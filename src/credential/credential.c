@@ -102,10 +102,28 @@ static enum lookup look_up(const struct sources *s, const char *source, const st
     return s->platform->ops->config_get(s->platform, s->ns, name, key, value);
 }
 
+/* Who may not read it is told what to grant: one name, as no more is needed. */
+static void explain_key(const struct sources *s, bool secret, const char *name, const char *key, const char *parameter,
+                        enum lookup why)
+{
+    const char *kind = secret ? "Secret" : "ConfigMap";
+
+    if (why == LOOKUP_DENIED)
+        error_set(
+            s->err, ERROR_DENIED,
+            "the key %s of %s %s/%s, which is to supply %s, may not be read; add to a Role in namespace %s the rule "
+            "{apiGroups: [\"\"], resources: [%s], resourceNames: [%s], verbs: [get, list, watch]}",
+            key, kind, s->ns, name, parameter, s->ns, secret ? "secrets" : "configmaps", name);
+    else
+        error_set(s->err, ERROR_MISSING, "the key %s of %s %s/%s, which is to supply %s, does not exist", key, kind,
+                  s->ns, name, parameter);
+}
+
 static void explain(const struct sources *s, const char *source, size_t index, const struct tree *item,
                     const char *name, enum lookup why)
 {
     const char *parameter = tree_string(tree_get(item, "parameter")), *key = tree_string(tree_get(item, "key"));
+    bool secret = strcmp(source, "secretTargetRef") == 0;
     const char *verb = why == LOOKUP_DENIED ? "may not be read" : "does not exist";
     enum error_kind kind = why == LOOKUP_DENIED ? ERROR_DENIED : ERROR_MISSING;
 
@@ -113,8 +131,7 @@ static void explain(const struct sources *s, const char *source, size_t index, c
         error_set(s->err, kind, "the variable %s, which is to supply %s, %s in the container of %s", name, parameter,
                   verb, s->target->name);
     else
-        error_set(s->err, kind, "the key %s of %s %s/%s, which is to supply %s, %s", key,
-                  strcmp(source, "secretTargetRef") == 0 ? "Secret" : "ConfigMap", s->ns, name, parameter, verb);
+        explain_key(s, secret, name, key, parameter, why);
     error_add_place(s->err, "spec.%s[%zu]", source, index);
 }
 
