@@ -123,7 +123,7 @@ struct kube_scan {
     /* of a list */
     int depth;
     int items_depth; /* of what is in "items"; 0: not in it */
-    bool in_string, escaped, ended;
+    bool in_string, escaped, ended, is_nonsense;
     bool key_is_items; /* the last string of the outermost object was "items" */
     size_t key_begin;  /* where that string began in the envelope */
 };

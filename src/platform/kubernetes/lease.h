@@ -45,8 +45,8 @@ struct shards *shards_new(struct kube *kube, const struct shards_options *option
    only after its former owner has either given it up (its Lease says which membership it has seen) or its Lease has run out. */
 bool shards_own(const struct shards *shards, const char *ns, const char *name);
 size_t shards_members(const struct shards *shards); /* live ones, ourselves included */
-/* Gives everything up, hears what is under way to its end (3 s at most), says so and deletes our Lease, so that the others take over
-   at once; done may be NULL. The kube must live until then. */
+/* Gives everything up: hears what is under way to its end (3 s at most), then says so in our Lease, so that the others take over at
+   their next look; they delete it later. done may be NULL. The kube must live until then. */
 void shards_leave(struct shards *shards, void (*done)(void *arg), void *arg);
 /* Without shards_leave our Lease is only deleted, best effort, and the others wait until it would have run out. */
 void shards_free(struct shards *shards);

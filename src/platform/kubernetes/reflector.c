@@ -250,7 +250,8 @@ static bool scan_words(struct reflector *r, enum kube_scan_end end, const char *
                         r->scan.piece.length ? r->scan.piece.bytes : bytes,
                         r->scan.piece.length ? r->scan.piece.length : length);
     if (end == KUBE_SCAN_NONSENSE)
-        return nonsense(r, "the answer is not JSON", bytes, length);
+        return nonsense(r, "the answer is not JSON", r->scan.envelope.length ? r->scan.envelope.bytes : bytes,
+                        r->scan.envelope.length ? r->scan.envelope.length : length);
     return end == KUBE_SCAN_FINE;
 }
 
@@ -277,7 +278,8 @@ static bool read_envelope(struct reflector *r)
     struct tree *root;
 
     if (!envelope)
-        return nonsense(r, "the list was cut off", r->scan.envelope.bytes, r->scan.envelope.length);
+        return nonsense(r, r->scan.is_nonsense ? "the answer is not JSON" : "the list was cut off",
+                        r->scan.envelope.bytes, r->scan.envelope.length);
     arena_reset(r->arena);
     if (!tree_read_json(envelope->bytes, envelope->length, false, r->arena, &root, NULL) || !version_of(root))
         return nonsense(r, "the answer is no list: it has no metadata.resourceVersion", envelope->bytes,

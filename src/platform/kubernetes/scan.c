@@ -160,8 +160,18 @@ static enum kube_scan_end closed(struct kube_scan *scan, char c)
     return how;
 }
 
+/* What began as something else than an object goes on until there is enough of it to be shown. */
+static enum kube_scan_end keep_nonsense(struct kube_scan *scan, char c)
+{
+    enum { ENOUGH = 80 };
+
+    return keep(scan, c) == KUBE_SCAN_FINE && scan->envelope.length < ENOUGH ? KUBE_SCAN_FINE : KUBE_SCAN_NONSENSE;
+}
+
 static enum kube_scan_end feed_char(struct kube_scan *scan, char c)
 {
+    if (scan->is_nonsense)
+        return keep_nonsense(scan, c);
     if (scan->in_string)
         return in_string(scan, c);
     if (scan->ended)
@@ -188,7 +198,7 @@ static enum kube_scan_end feed_char(struct kube_scan *scan, char c)
         break;
     }
     if (scan->depth == 0 && !strchr(" \t\r", c))
-        return KUBE_SCAN_NONSENSE;
+        scan->is_nonsense = true;
     return keep(scan, c);
 }
 

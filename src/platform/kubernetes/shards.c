@@ -362,7 +362,7 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
         again_after(s, 0);
 }
 
-/* One at a time, at the version that ran out. */
+/* One at a time, at the version that ran out; what a member left behind when everybody has seen it. */
 static void delete_expired(struct shards *s)
 {
     struct text path, body;
@@ -371,7 +371,7 @@ static void delete_expired(struct shards *s)
     for (size_t i = 0; i < s->member_count && !s->delete_ask; i++) {
         const struct member *m = &s->members[i];
 
-        if (!m->present || (!m->expired && !(m->left && ticks(s) - m->seen_ms >= m->lasts_ms)))
+        if (!m->present || (m->left ? ticks(s) - m->seen_ms < s->options.duration_ms : !m->expired))
             continue;
         text_init(&path, KUBE_PATH_MAX_BYTES);
         text_init(&body, LEASE_BODY_MAX_BYTES);
@@ -576,25 +576,14 @@ static void tell_left(struct shards *s)
         left(s->left_arg);
 }
 
-static void on_gone(void *arg, const struct kube_reply *reply)
-{
-    struct shards *s = arg;
-
-    (void)reply; /* what is left over says that it claims nothing, and is deleted by others */
-    s->ask = NULL;
-    tell_left(s);
-}
-
+/* It stays for a while, saying that it claims nothing: had it gone, those who did not see that would wait for it to run out. */
 static void on_given_up(void *arg, const struct kube_reply *reply)
 {
     struct shards *s = arg;
-    struct kube_request request = {.method = "DELETE", .path = s->path, .no_retry = true, .timeout_ms = DRAIN_MS};
 
+    (void)reply; /* if it failed, it runs out by itself */
     s->ask = NULL;
-    if (reply->error.kind == ERROR_NONE)
-        s->ask = kube_ask(s->kube, &request, on_gone, s);
-    else
-        tell_left(s); /* then it runs out by itself */
+    tell_left(s);
 }
 
 /* Our own Lease, whatever its version: nobody else writes to it. */

@@ -46,7 +46,7 @@ static size_t script_count;
 static char last_authorization[256];
 static int64_t last_timeout_ms;
 
-static struct answer *answers(const char *words, int times, int status, const char *body)
+static inline struct answer *answers(const char *words, int times, int status, const char *body)
 {
     assert_true(script_count < SCRIPT_MAX);
     script[script_count] = (struct answer){.words = words, .times = times, .status = status, .body = body};

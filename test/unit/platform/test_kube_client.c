@@ -10,7 +10,9 @@ static void on_reply(void *arg, const struct kube_reply *reply)
 static struct kube_ask *ask(const char *method, const char *path, const char *name)
 {
     return kube_ask(kube,
-                    &(struct kube_request){.method = method, .path = path, .body = strcmp(method, "GET") ? "{}" : NULL,
+                    &(struct kube_request){.method = method,
+                                           .path = path,
+                                           .body = strcmp(method, "GET") ? "{}" : NULL,
                                            .body_length = strcmp(method, "GET") ? 2 : 0,
                                            .priority = strcmp(method, "GET") ? KUBE_WRITE : KUBE_READ},
                     on_reply, (void *)name);
@@ -63,10 +65,10 @@ static void some_failures_are_asked_again(void **state)
         const char *retry_after;
         bool refused, again;
     } rows[] = {
-        {"GET", 429, "1", false, true},    {"PUT", 429, "1", false, true},     {"GET", 503, NULL, false, true},
-        {"PUT", 503, NULL, false, false},  {"PUT", 503, "1", false, true},     {"GET", 500, NULL, false, true},
-        {"PATCH", 500, NULL, false, false}, {"GET", 0, NULL, true, true},       {"PUT", 0, NULL, true, false},
-        {"GET", 409, NULL, false, false},  {"GET", 404, NULL, false, false},   {"GET", 403, NULL, false, false},
+        {"GET", 429, "1", false, true},     {"PUT", 429, "1", false, true},   {"GET", 503, NULL, false, true},
+        {"PUT", 503, NULL, false, false},   {"PUT", 503, "1", false, true},   {"GET", 500, NULL, false, true},
+        {"PATCH", 500, NULL, false, false}, {"GET", 0, NULL, true, true},     {"PUT", 0, NULL, true, false},
+        {"GET", 409, NULL, false, false},   {"GET", 404, NULL, false, false}, {"GET", 403, NULL, false, false},
     };
 
     (void)state;
@@ -122,7 +124,8 @@ static void one_that_waits_too_long_fails(void **state)
     (void)state;
     answers("/never", 0, 200, "{}")->never = true;
     for (int i = 0; i < KUBE_ASKS_MAX; i++)
-        kube_ask(kube, &(struct kube_request){.method = "GET", .path = "/never", .timeout_ms = 2 * KUBE_QUEUE_WAIT_MS}, on_reply, "n");
+        kube_ask(kube, &(struct kube_request){.method = "GET", .path = "/never", .timeout_ms = 2 * KUBE_QUEUE_WAIT_MS},
+                 on_reply, "n");
     ask("GET", "/x", "x");
     run_ms(KUBE_QUEUE_WAIT_MS + 1);
     assert_string_equal(heard.bytes, "x:0:limit ");
@@ -150,8 +153,9 @@ static void a_cancelled_one_is_never_heard_of(void **state)
 /* ---- fencing ---- */
 static struct kube_ask *ask_fenced(const char *name)
 {
-    return kube_ask(kube, &(struct kube_request){.method = "PUT", .path = "/w", .body = "{}", .body_length = 2, .fenced = true}, on_reply,
-                    (void *)name);
+    return kube_ask(
+        kube, &(struct kube_request){.method = "PUT", .path = "/w", .body = "{}", .body_length = 2, .fenced = true},
+        on_reply, (void *)name);
 }
 
 static void a_fenced_write_needs_the_fence(void **state)
@@ -244,7 +248,8 @@ static void errors_say_what_to_do(void **state)
          "a ClusterRole the rule {apiGroups: [\"apps\"], resources: [\"deployments\"], verbs: [\"watch\"]}"},
         {"GET", "/api/v1/namespaces/shop/secrets/s", 403, NULL, ERROR_DENIED,
          "a Role in namespace shop the rule {apiGroups: [\"\"], resources: [\"secrets\"], verbs: [\"get\"]}"},
-        {"PUT", "/apis/apps/v1/namespaces/shop/deployments/d/scale", 403, "{\"message\":\"u cannot update resource z\"}", ERROR_DENIED,
+        {"PUT", "/apis/apps/v1/namespaces/shop/deployments/d/scale", 403,
+         "{\"message\":\"u cannot update resource z\"}", ERROR_DENIED,
          "resources: [\"deployments/scale\"], verbs: [\"update\"]"},
         {"PUT", "/apis/apps/v1/namespaces/shop/deployments/d", 403, "{\"message\":\"exceeded quota\"}", ERROR_DENIED,
          "refuses it (403): exceeded quota"},
@@ -262,7 +267,8 @@ static void errors_say_what_to_do(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         script_count = 0;
         answers("/", 0, rows[i].status, rows[i].body);
-        kube_ask(kube, &(struct kube_request){.method = rows[i].method, .path = rows[i].path, .no_retry = true}, keep, NULL);
+        kube_ask(kube, &(struct kube_request){.method = rows[i].method, .path = rows[i].path, .no_retry = true}, keep,
+                 NULL);
         run_ms(1000);
         if (last_error.kind != rows[i].kind || !strstr(last_error.text, rows[i].words))
             fail_msg("row %zu: %d %s", i, last_error.kind, last_error.text);
@@ -297,7 +303,8 @@ static void paths_are_escaped(void **state)
     text_init(&out, 1000);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         text_clear(&out);
-        assert_true(kube_path(&out, rows[i].group, rows[i].version, rows[i].ns, rows[i].resource, rows[i].name, rows[i].subresource));
+        assert_true(kube_path(&out, rows[i].group, rows[i].version, rows[i].ns, rows[i].resource, rows[i].name,
+                              rows[i].subresource));
         assert_string_equal(out.bytes, rows[i].path);
     }
     text_done(&out);
