@@ -43,7 +43,14 @@ enum {
 };
 
 /* ---- what is said of an object in a cluster ---- */
-enum condition_type { CONDITION_READY, CONDITION_ACTIVE, CONDITION_FALLBACK, CONDITION_PAUSED, CONDITION_HPA, CONDITIONS };
+enum condition_type {
+    CONDITION_READY,
+    CONDITION_ACTIVE,
+    CONDITION_FALLBACK,
+    CONDITION_PAUSED,
+    CONDITION_HPA,
+    CONDITIONS
+};
 struct condition {
     enum keda_status status; /* KEDA_UNTOUCHED: not among them */
     const char *reason;      /* an atom */
@@ -71,12 +78,12 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *hpa_name; /* ours, or to be deleted; NULL: none */
     char *hpa_message;
     enum hpa_state hpa;
-    uint16_t version; /* counts new versions of the policy */
-    bool seen_before; /* it had a status: Weir was restarted, or another has looked after it until now */
-    bool take_over;   /* what runs now is the wish of this moment, at the next decision */
-    bool started;     /* its triggers were said to be built */
-    bool hpa_busy;    /* a write about its HPA is under way */
-    bool silent;      /* observe mode: nothing of it is written */
+    uint16_t version;      /* counts new versions of the policy */
+    bool seen_before;      /* it had a status: Weir was restarted, or another has looked after it until now */
+    bool take_over;        /* what runs now is the wish of this moment, at the next decision */
+    bool started;          /* its triggers were said to be built */
+    bool hpa_busy;         /* a write about its HPA is under way */
+    bool silent;           /* observe mode: nothing of it is written */
     uint64_t problem_said; /* hash of the failed check that was said; 0: none */
     char *hpa_error;       /* why its HPA could not be put; NULL */
     int64_t hpa_retry_ticks_ms;
@@ -98,10 +105,10 @@ struct object_trigger {
 
 struct object {
     struct autoscaler *a;
-    const char *key;       /* "ScaledObject/shop/checkout": the map's own copy */
-    const char *file;      /* atom */
-    struct policy *policy; /* the version in force */
-    const char *problem;   /* malloc'ed: why the newest version is not in force; NULL */
+    const char *key;           /* "ScaledObject/shop/checkout": the map's own copy */
+    const char *file;          /* atom */
+    struct policy *policy;     /* the version in force */
+    const char *problem;       /* malloc'ed: why the newest version is not in force; NULL */
     struct standing *standing; /* NULL: it comes from a file */
     struct target *target;
     struct job_owner *jobs;
@@ -150,7 +157,7 @@ struct autoscaler {
     uint32_t first_burst_count;
     struct autoscaler_stats stats;
     struct files *files;
-    struct map *auths; /* "Kind/ns/name" -> auth_entry (apply.c) */
+    struct map *auths;       /* "Kind/ns/name" -> auth_entry (apply.c) */
     struct cluster *cluster; /* NULL: nothing is asked for in a cluster */
     struct leaving *leavings;
     struct hpa_write *hpa_writes; /* under way */
@@ -180,8 +187,7 @@ static inline bool object_may_write(const struct object *object)
 {
     struct platform *platform = object->a->parts.platform;
 
-    return !platform->ops->may_write ||
-           platform->ops->may_write(platform, object->policy->ns, object->policy->name);
+    return !platform->ops->may_write || platform->ops->may_write(platform, object->policy->ns, object->policy->name);
 }
 
 /* apply.c */
@@ -195,7 +201,7 @@ bool auth_drop(struct autoscaler *a, const char *key); /* false: it was not ther
 void auths_forget(struct autoscaler *a, const char *file, const struct manifest *manifest);
 void auths_free(struct autoscaler *a);
 void report_copy(struct report *to, const struct finding *finding);
-struct application { /* one object of a manifest; one of scaled_object and scaled_job is set */
+struct application {  /* one object of a manifest; one of scaled_object and scaled_job is set */
     const char *file; /* an atom: where it stands */
     const struct object_meta *meta;
     const struct scaled_object *scaled_object;
@@ -221,7 +227,7 @@ const char *refer_name(const struct referrer *who, size_t i);
 void refer_each(struct map *index, const char *name, void (*each)(void *arg, struct referrer *who), void *arg);
 
 /* cluster.c */
-void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
+void cluster_again(struct object *object);  /* what it says is needed once more: it is read again, and applied */
 void cluster_free(struct cluster *cluster); /* NULL is fine */
 
 /* leave.c: not for what is only observed */
@@ -232,7 +238,8 @@ void leavings_abandon(struct autoscaler *a);
 /* status.c: all do nothing for objects that do not come from a cluster, and write nothing where that is not allowed */
 struct standing *standing_new(enum resource_kind kind, const struct tree *document);
 void standing_free(struct standing *standing);
-void standing_renew(struct object *object, const struct policy *old); /* a new version is in force; object->policy is it */
+void standing_renew(struct object *object,
+                    const struct policy *old); /* a new version is in force; object->policy is it */
 /* After a decision, or when something else changed: what differs from what was told last is told. */
 void status_tell(struct object *object, const struct decision *decision);
 void status_scaled(struct object *object, const struct decision *decision, const struct error *err);

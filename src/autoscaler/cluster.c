@@ -16,6 +16,7 @@
  */
 #include "autoscaler/autoscaler_internal.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,10 @@
 #include "base/tree.h"
 #include "manifest/manifest.h"
 
-enum { WAIT_RETRY_MS = 5 * 1000 }; /* data that is looked up is told when it comes; this is for what was told too early */
+enum {
+    WAIT_RETRY_MS = 5 * 1000, /* data that is looked up is told when it comes; this is for what was told too early */
+    MANY = 500, /* after so many what reading them took is given back: it is much more than what is kept */
+};
 
 #define PLACE "the cluster" /* where its objects stand, as others stand in a file */
 
@@ -39,9 +43,9 @@ struct record {               /* one resource */
     uint64_t users_told; /* of an authentication: hash of the lists in its status */
     enum resource_end end;
     bool due, waits, observed;
-    bool again;      /* to be built even where nothing of it changed */
-    bool users_due;  /* an authentication whose users changed */
-    bool applied;    /* an authentication that was kept once */
+    bool again;     /* to be built even where nothing of it changed */
+    bool users_due; /* an authentication whose users changed */
+    bool applied;   /* an authentication that was kept once */
     struct record *next_due;
 };
 
@@ -52,7 +56,7 @@ struct cluster {
     struct record *first, *last;
     struct timer *timer, *wait_timer;
     const char *place; /* an atom */
-    size_t waiting;
+    size_t waiting, applied;
     bool timer_set, synced;
     int64_t started_at_ms;
 };
@@ -150,8 +154,8 @@ static void add_member(struct text *out, const struct tree *map, const char *nam
 /* What is needed of it: not its managed fields, and of its status only what is there at first sight. */
 static char *prune(const struct tree *tree, enum resource_kind kind, bool with_status)
 {
-    static const char *const kept[] = {"name",      "namespace",  "labels",           "annotations",
-                                       "uid",       "generation", "creationTimestamp", "finalizers"};
+    static const char *const kept[] = {"name",       "namespace",         "labels",    "annotations", "uid",
+                                       "generation", "creationTimestamp", "finalizers"};
     const struct tree *metadata = tree_get(tree, "metadata");
     struct text out;
 
@@ -298,6 +302,7 @@ static void apply_auth(struct record *r, const struct manifest *manifest, const 
     struct cluster *c = r->cluster;
     const struct trigger_auth *auth = manifest->trigger_auth_count > 0 ? manifest->trigger_auths : NULL;
     const struct tree *status = tree_get(document, "status");
+    const char *created = tree_string(tree_at(document, "metadata.creationTimestamp"));
     int64_t created_at_ms = 0;
 
     if (!auth || auth->meta.broken) {
@@ -305,11 +310,12 @@ static void apply_auth(struct record *r, const struct manifest *manifest, const 
                     report_count(report) > 0 ? report_at(report, 0)->text : "it cannot be read", NULL);
         return;
     }
-    instant_parse(tree_string(tree_at(document, "metadata.creationTimestamp")) ?: "", &created_at_ms);
+    if (created)
+        instant_parse(created, &created_at_ms);
     say_auth(r, created_at_ms);
     if (!r->applied)
-        r->users_told = users_hash(tree_string(tree_get(status, "scaledobjects")),
-                                   tree_string(tree_get(status, "scaledjobs")));
+        r->users_told =
+            users_hash(tree_string(tree_get(status, "scaledobjects")), tree_string(tree_get(status, "scaledjobs")));
     r->applied = true;
     auth_keep(c->a, c->place, auth);
     refer_each(c->index, r->key, each_again, NULL);
@@ -430,9 +436,9 @@ static bool is_observed(const struct autoscaler *a, const struct tree *document)
 static void end_another(struct record *r, const struct tree *document)
 {
     struct object *object = object_find(r->cluster->a, r->key);
+    const char *uid = tree_string(tree_at(document, "metadata.uid"));
 
-    if (object && object->standing &&
-        !string_equal(object->standing->uid, tree_string(tree_at(document, "metadata.uid")) ?: ""))
+    if (object && object->standing && !string_equal(object->standing->uid, uid ? uid : ""))
         object_remove(object);
 }
 
@@ -563,6 +569,11 @@ static void on_turn(void *arg)
             c->last = NULL;
         r->due = false;
         apply(r);
+        c->applied++;
+    }
+    if (!c->first && c->applied >= MANY) {
+        c->applied = 0;
+        malloc_trim(0);
     }
     if (c->first && !c->timer_set) {
         c->timer_set = true;

@@ -131,8 +131,7 @@ static bool wants_restore(const struct object *object)
 {
     const struct policy *policy = object ? object->policy : NULL;
 
-    return policy && !policy->is_job && policy->restore_to_original && object->original_replicas >= 0 &&
-           object->target;
+    return policy && !policy->is_job && policy->restore_to_original && object->original_replicas >= 0 && object->target;
 }
 
 void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, const char *name,

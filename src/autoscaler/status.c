@@ -317,7 +317,7 @@ struct telling { /* one status in the making */
     const struct job_decision *job;
     struct arena *arena;
     struct target_view target;
-    const char **notes; /* why triggers have no value */
+    const char **notes;                      /* why triggers have no value */
     struct condition conditions[CONDITIONS]; /* reasons are not atoms */
     const char *message[CONDITIONS];         /* NULL: the usual one of the reason */
     uint64_t detail;                         /* what of the messages counts as a change */
@@ -417,8 +417,8 @@ static void ready_by_poll(struct telling *t, enum keda_status status, const char
         message =
             arena_printf(t->arena, "Some triggers defined in %s are not working correctly%s", what, first_failure(t));
     else if (strcmp(reason, "ErrorGettingCurrentReplicas") == 0)
-        message = arena_printf(t->arena, "Error getting current replicas count for ScaleTarget: %s",
-                               t->target.error.text);
+        message =
+            arena_printf(t->arena, "Error getting current replicas count for ScaleTarget: %s", t->target.error.text);
     else if (!t->job_kind && (t->policy->rules.paused || t->policy->rules.has_paused_replicas))
         message = "ScaledObject is paused";
     else if (t->job_kind && t->policy->job_rules.paused)
@@ -557,7 +557,8 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 /* Past the threshold more failures mean nothing new. */
 static int32_t shown_failures(const struct telling *t, size_t i)
 {
-    int32_t most = t->policy->rules.fallback_threshold < INT32_MAX ? t->policy->rules.fallback_threshold + 1 : INT32_MAX;
+    int32_t most =
+        t->policy->rules.fallback_threshold < INT32_MAX ? t->policy->rules.fallback_threshold + 1 : INT32_MAX;
     int32_t failures = t->decision->inputs[i].failures;
 
     return failures < most ? failures : most;
@@ -897,8 +898,9 @@ static void say_failures(struct telling *t)
                                       : NULL;
 
         if (why && !(*said & bit))
-            status_event(t->object, true, t->policy->formula && !trigger->error ? "KEDAMetricSourceFailed" : "KEDAScalerFailed",
-                         "%s", why->text);
+            status_event(t->object, true,
+                         t->policy->formula && !trigger->error ? "KEDAMetricSourceFailed" : "KEDAScalerFailed", "%s",
+                         why->text);
         if (why)
             *said |= bit;
         else if (state->sample.state == SAMPLE_OK || state->sample.state == SAMPLE_MISSING)

@@ -24,7 +24,7 @@ struct policy_settings { /* flags of `weir run`; policy_settings_default fills t
     enum decide_mode mode;
     int64_t missing_hold_ms, downscale_stabilization_ms;
     bool strict_activation;
-    bool keda_parity; /* `--for keda`: the language without extensions, KEDA's refusals */
+    bool keda_parity;              /* `--for keda`: the language without extensions, KEDA's refusals */
     const char *cluster_namespace; /* where Secrets of ClusterTriggerAuthentications are looked up; NULL: "default" */
 };
 void policy_settings_default(struct policy_settings *settings);
@@ -36,7 +36,7 @@ struct policy_context {
     /* The TriggerAuthentication of that name; NULL: not there. For lint: from the files given. */
     const struct trigger_auth *(*find_auth)(void *arg, const char *ns, const char *kind, const char *name);
     void *find_auth_arg;
-    int64_t now_ms; /* becomes rules.created_at_ms of an object seen for the first time */
+    int64_t now_ms;          /* becomes rules.created_at_ms of an object seen for the first time */
     uint64_t job_generation; /* of a ScaledJob in a cluster: its metadata.generation; 0: a hash of its job template */
 };
 
@@ -73,8 +73,8 @@ struct policy {
        In the order of the triggers, each once. */
     const char **references_to;
     size_t reference_count;
-    bool paused_unreadable;   /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
-    struct formula *formula;  /* owned; rules.formula borrows it */
+    bool paused_unreadable;  /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
+    struct formula *formula; /* owned; rules.formula borrows it */
     int references;
     struct arena *arena; /* small things of this policy */
 };

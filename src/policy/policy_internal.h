@@ -19,8 +19,8 @@ struct building {
     struct policy *policy;
     struct decide_trigger *rules; /* of the triggers; in the policy's arena */
     enum decide_mode mode;
-    bool strict;   /* KEDA's refusals apply: hpa mode, or `--for keda` */
-    size_t errors; /* that make the object useless; a trigger's own are not among them */
+    bool strict;                  /* KEDA's refusals apply: hpa mode, or `--for keda` */
+    size_t errors;                /* that make the object useless; a trigger's own are not among them */
     struct reference *references; /* in scratch, newest first */
     size_t reference_count;
 };

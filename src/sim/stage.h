@@ -71,7 +71,8 @@ void stage_on_write(struct stage *stage, stage_wrote *wrote, void *arg);
 
 /* ---- the stage as a cluster: objects are resources with a status; there is one from the first of these calls on ---- */
 void stage_cluster(struct stage *stage);
-void stage_resource(struct stage *stage, const char *yaml); /* made, or changed; a status in it replaces the one there */
+void stage_resource(struct stage *stage,
+                    const char *yaml); /* made, or changed; a status in it replaces the one there */
 /* key: "ScaledObject/shop/checkout" */
 void stage_resource_delete(struct stage *stage, const char *key);
 void stage_resource_move(struct stage *stage, const char *key, bool away); /* to another Weir, or from it to this one */

@@ -93,7 +93,7 @@ struct stage {
     stage_wrote *wrote;
     void *wrote_arg;
     struct stage_cluster *cluster; /* NULL: objects come from files */
-    struct stage_file *files; /* what stage_manifest said, for a restart */
+    struct stage_file *files;      /* what stage_manifest said, for a restart */
 };
 
 extern const struct platform_ops stage_platform_ops;

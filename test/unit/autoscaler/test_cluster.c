@@ -22,7 +22,8 @@ struct play {
 
 static void begin_at(struct play *p, int32_t replicas)
 {
-    *p = (struct play){.r = {.prom = {{.query = "load", .value = 30}, {.query = "other", .value = 10}}, .prom_count = 2}};
+    *p = (struct play){
+        .r = {.prom = {{.query = "load", .value = 30}, {.query = "other", .value = 10}}, .prom_count = 2}};
     running_start(&p->r, NULL);
     stage_cluster(p->r.stage);
     stage_workload(p->r.stage, "shop", "Deployment", "app", replicas);
@@ -184,7 +185,8 @@ static void the_last_activity_is_exact_once_it_is_over(void **state)
     assert_in_range((uint64_t)(ms - START_MS), 180 * SECOND_MS, 202 * SECOND_MS);
     pass(&p, 600);
     assert_int_equal(stage_replicas(p.r.stage, "app"), 0);
-    assert_int_equal(events(&p, "KEDAScaleTargetDeactivated", "Deactivated apps/v1.Deployment shop/app from 3 to 0"), 1);
+    assert_int_equal(events(&p, "KEDAScaleTargetDeactivated", "Deactivated apps/v1.Deployment shop/app from 3 to 0"),
+                     1);
     p.r.prom[0].value = 30;
     pass(&p, 60);
     assert_int_equal(events(&p, "KEDAScaleTargetActivated", "from 0 to 3, triggered by s0-prometheus"), 1);
@@ -292,7 +294,8 @@ static void what_no_webhook_saw_is_said_and_harms_nobody(void **state)
         {"spec: {}", ""},
         {"spec: {scaleTargetRef: {name: app}, triggers: []}",
          "ScaledObject doesn't have correct triggers specification: spec.triggers"},
-        {"spec: {scaleTargetRef: {name: app}, minReplicaCount: 5, maxReplicaCount: 2, triggers: [{type: cron, metadata: "
+        {"spec: {scaleTargetRef: {name: app}, minReplicaCount: 5, maxReplicaCount: 2, triggers: [{type: cron, "
+         "metadata: "
          "{}}]}",
          "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: "},
         {"spec: {scaleTargetRef: {name: app}, triggers: [{type: nosuchtype, metadata: {}}]}",
@@ -590,9 +593,10 @@ static void a_rotated_secret_touches_its_users_only(void **state)
     stage_data(p.r.stage, "shop", "passwords", "token", "one");
     stage_resource(p.r.stage, AUTH);
     put_with_auth(&p, "app");
-    stage_resource(p.r.stage, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: other, namespace: shop}\n"
-                              "spec: {scaleTargetRef: {name: other}, triggers: [{type: prometheus, metadata: "
-                              "{serverAddress: 'http://prom:9090', query: other, threshold: '10'}}]}\n");
+    stage_resource(p.r.stage,
+                   "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: other, namespace: shop}\n"
+                   "spec: {scaleTargetRef: {name: other}, triggers: [{type: prometheus, metadata: "
+                   "{serverAddress: 'http://prom:9090', query: other, threshold: '10'}}]}\n");
     pass(&p, 60);
     uint64_t told = stage_told_again(p.r.stage);
     stage_data(p.r.stage, "shop", "passwords", "token", "two");
@@ -634,9 +638,10 @@ static void an_authentication_lists_its_users(void **state)
     pass(&p, 5);
     status_text(&p, "TriggerAuthentication/shop/login", "scaledobjects", have, sizeof(have));
     assert_string_equal(have, "");
-    stage_resource(p.r.stage,
-                   "apiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: login, namespace: shop}\n"
-                   "spec: {secretTargetRef: [{parameter: bearerToken, name: passwords, key: other}]}\n");
+    stage_resource(
+        p.r.stage,
+        "apiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: login, namespace: shop}\n"
+        "spec: {secretTargetRef: [{parameter: bearerToken, name: passwords, key: other}]}\n");
     pass(&p, 5);
     assert_int_equal(stage_events(p.r.stage, NULL, "ClusterTriggerAuthenticationUpdated", "login is updated"), 1);
     stage_resource_delete(p.r.stage, "TriggerAuthentication/shop/login");
@@ -661,9 +666,10 @@ static void hpa_mode_makes_keda_s_object(void **state)
 
     (void)state;
     begin_at(&p, 0);
-    put(&p, "weir.dev/mode: hpa, team: a", "  minReplicaCount: 2\n  maxReplicaCount: 9\n"
-                                            "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
-                                            "{stabilizationWindowSeconds: 60}}}}\n");
+    put(&p, "weir.dev/mode: hpa, team: a",
+        "  minReplicaCount: 2\n  maxReplicaCount: 9\n"
+        "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+        "{stabilizationWindowSeconds: 60}}}}\n");
     pass(&p, 60);
     hpa = stage_hpa(p.r.stage, "shop", "keda-hpa-app");
     assert_in(hpa, "\"minReplicas\":2,\"maxReplicas\":9");
@@ -792,7 +798,8 @@ static void a_small_target_keeps_its_digits(void **state)
 
 #define JOB "ScaledJob/shop/work"
 #define JOB_YAML(annotations)                                                                                          \
-    "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work, namespace: shop, annotations: {" annotations \
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work, namespace: shop, annotations: "             \
+    "{" annotations                                                                                                    \
     "}}\nspec:\n  jobTargetRef: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n"       \
     "  triggers:\n  - type: prometheus\n"                                                                              \
     "    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}\n"
@@ -845,7 +852,8 @@ static void many_are_loaded_a_bounded_number_a_turn(void **state)
     begin_at(&p, 0);
     p.r.prom[0].value = 0;
     for (int i = 0; i < MANY; i++) {
-        snprintf(yaml, sizeof(yaml), "%s%d%s", "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app-", i,
+        snprintf(yaml, sizeof(yaml), "%s%d%s",
+                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app-", i,
                  ", namespace: shop}\nspec: {scaleTargetRef: {name: app}, triggers: [{type: prometheus, metadata: "
                  "{serverAddress: 'http://prom:9090', query: load, threshold: '10'}}]}\n");
         stage_resource(p.r.stage, yaml);
