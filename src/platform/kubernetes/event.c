@@ -55,6 +55,10 @@ struct saying { /* one event, and how often it was said */
     int32_t count, written_count;
 };
 
+struct subject { /* what it happened to */
+    const char *api_version, *kind, *ns, *name, *uid;
+};
+
 struct event { /* one that waits to be sent, or is */
     struct events *events;
     uint64_t series;                            /* its id */
@@ -464,11 +468,34 @@ static uint64_t identity_of(const char *const *parts, size_t count)
     return hash;
 }
 
-static void say(struct events *e, const char *const parts[4], const char *uid, bool warning, const char *reason,
-                const char *text)
+static struct event *event_new(struct events *e, const struct saying *saying, const struct subject *about, bool warning,
+                               const char *reason, const char *text)
 {
-    const char *api_version = parts[0], *kind = parts[1], *ns = parts[2], *name = parts[3];
-    const char *same[] = {kind, ns, name, uid, warning ? "Warning" : "Normal", reason, text};
+    struct event *event = mem_alloc(sizeof *event);
+    char short_reason[ACTION_MAX_BYTES + 1];
+    size_t length = cut(text, KUBE_EVENT_NOTE_MAX_BYTES);
+
+    snprintf(short_reason, sizeof short_reason, "%.*s", (int)cut(reason, ACTION_MAX_BYTES), reason);
+    *event = (struct event){.events = e,
+                            .series = saying->id,
+                            .ns = atom_ref(about->ns),
+                            .api_version = atom_ref(about->api_version),
+                            .kind = atom_ref(about->kind),
+                            .name = atom_ref(about->name),
+                            .uid = atom_ref(about->uid),
+                            .reason = atom_ref(short_reason),
+                            .warning = warning,
+                            .core = e->core,
+                            .at_ms = saying->last_at_ms};
+    event->note = mem_alloc(length + 1);
+    memcpy(event->note, text, length);
+    return event;
+}
+
+static void say(struct events *e, const struct subject *about, bool warning, const char *reason, const char *text)
+{
+    const char *same[] = {about->kind, about->ns, about->name, about->uid, warning ? "Warning" : "Normal",
+                          reason,      text};
     uint64_t id = identity_of(same, sizeof same / sizeof same[0]);
     int64_t now = loop_ticks_ms(e->k->loop);
     struct saying *saying = saying_find(e, id);
@@ -480,35 +507,15 @@ static void say(struct events *e, const char *const parts[4], const char *uid, b
         saying->last_at_ms = loop_now_ms(e->k->loop);
         return; /* the timer writes it */
     }
-    snprintf(key, sizeof key, "%s/%s/%s", ns, kind, name);
+    snprintf(key, sizeof key, "%s/%s/%s", about->ns, about->kind, about->name);
     if (!object_may_speak(e, key, now) || (saying == NULL && map_count(e->sayings) >= KUBE_EVENT_SERIES_MAX))
         return;
     if (saying == NULL)
-        saying = saying_new(e, id, ns);
+        saying = saying_new(e, id, about->ns);
     saying->count = saying->written_count = 1;
     saying->last_ticks = saying->written_ticks = now;
     saying->last_at_ms = loop_now_ms(e->k->loop);
-
-    struct event *event = mem_alloc(sizeof *event);
-    char short_reason[ACTION_MAX_BYTES + 1];
-    snprintf(short_reason, sizeof short_reason, "%.*s", (int)cut(reason, ACTION_MAX_BYTES), reason);
-    *event = (struct event){.events = e,
-                            .series = id,
-                            .ns = atom_ref(ns),
-                            .api_version = atom_ref(api_version),
-                            .kind = atom_ref(kind),
-                            .name = atom_ref(name),
-                            .uid = atom_ref(uid),
-                            .reason = atom_ref(short_reason),
-                            .warning = warning,
-                            .core = e->core,
-                            .at_ms = saying->last_at_ms};
-    size_t length = cut(text, KUBE_EVENT_NOTE_MAX_BYTES);
-    event->note = mem_alloc(length + 1);
-    memcpy(event->note, text, length);
-    saying->live = true;
-    if (!enqueue(e, event))
-        saying->live = false;
+    saying->live = enqueue(e, event_new(e, saying, about, warning, reason, text));
     if (!e->timer_on)
         set_timer(e, LOOK_EVERY_MS);
 }
@@ -516,10 +523,10 @@ static void say(struct events *e, const char *const parts[4], const char *uid, b
 void kubernetes_event_about(struct kubernetes *k, const char *api_version, const char *kind, const char *ns,
                             const char *name, const char *uid, bool warning, const char *reason, const char *text)
 {
-    const char *parts[4] = {api_version, kind, ns ? ns : "", name};
+    struct subject about = {api_version, kind, ns ? ns : "", name, uid ? uid : ""};
 
     if (k->write && kube_may_write(k->kube))
-        say(k->events, parts, uid ? uid : "", warning, reason, text ? text : "");
+        say(k->events, &about, warning, reason, text ? text : "");
 }
 
 void kubernetes_event(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,

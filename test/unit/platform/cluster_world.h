@@ -534,7 +534,7 @@ static inline void kw_platform(struct kube_world *kw, struct kubernetes_options 
         fail_msg("%s", err.text);
     options.say = kw_on_say;
     options.say_arg = kw;
-    options.identity = "me";
+    options.identity = options.identity != NULL ? options.identity : "me";
     assert_true(platform_new_kubernetes(virtual_loop(kw->world), virtual_transport(kw->world), config, &options,
                                         &kw->platform, &err));
 }

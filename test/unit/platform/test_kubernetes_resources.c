@@ -382,6 +382,146 @@ static void a_standby_lists_nothing_and_takes_over(void **state)
     kw_free(kw);
 }
 
+/* ------------------------------------------------------------------ several at once */
+
+enum { SPREAD = 40 };
+
+struct member { /* of a group, and how it stands with each object s0 ... */
+    struct platform *platform;
+    int has[SPREAD], auths;
+};
+
+static void on_spread(void *arg, const struct resource_view *view, enum resource_end ended)
+{
+    struct member *member = arg;
+    int at = 0;
+
+    if (view->kind == RESOURCE_TRIGGER_AUTH) {
+        member->auths++;
+        return;
+    }
+    assert_int_equal(sscanf(view->name, "s%d", &at), 1);
+    assert_int_equal(member->has[at], ended == RESOURCE_STAYS ? 0 : 1); /* told once, and moved once */
+    member->has[at] = ended == RESOURCE_STAYS;
+}
+
+static void join(struct kube_world *kw, struct member *member, const char *identity)
+{
+    *member = (struct member){0};
+    kw_platform(kw, (struct kubernetes_options){.write = true, .shard_group = "g", .identity = identity});
+    member->platform = kw->platform;
+    kw->platform = NULL;
+    member->platform->ops->resources_watch(member->platform, on_spread, NULL, member);
+}
+
+static int count(const struct member *member)
+{
+    int has = 0;
+
+    for (int i = 0; i < SPREAD; i++)
+        has += member->has[i];
+    return has;
+}
+
+/* Runs on for so long, and sees at every moment that no object has two writers, and nobody writes who was not told. */
+static void watch_them(struct kube_world *kw, const struct member *a, const struct member *b, int64_t for_ms)
+{
+    char name[20];
+
+    for (int64_t at = 0; at < for_ms; at += 100) {
+        kw_run(kw, 100);
+        for (int i = 0; i < SPREAD; i++) {
+            snprintf(name, sizeof name, "s%d", i);
+            bool by_a = a->platform->ops->may_write(a->platform, "shop", name);
+            bool by_b = b->platform != NULL && b->platform->ops->may_write(b->platform, "shop", name);
+            assert_false(by_a && by_b);
+        }
+    }
+}
+
+static void on_left(void *arg, const struct error *err)
+{
+    bool *left = arg;
+
+    assert_null(err);
+    *left = true;
+}
+
+static void objects_are_spread_and_move(void **state)
+{
+    struct kube_world *kw = kw_new();
+    struct member a, b = {0};
+    char path[200];
+    bool left = false;
+
+    (void)state;
+    for (int i = 0; i < SPREAD; i++) {
+        snprintf(path, sizeof path, SO("s%d"), i);
+        kw_put(kw, path, SPEC);
+    }
+    kw_put(kw, TA("t"), SPEC);
+    join(kw, &a, "a");
+    watch_them(kw, &a, &b, 10 * 1000);
+    assert_int_equal(count(&a), SPREAD);
+    join(kw, &b, "b");
+    watch_them(kw, &a, &b, 20 * 1000);
+    assert_int_equal(count(&a) + count(&b), SPREAD);
+    assert_in_range(count(&a), 5, 35);
+    assert_int_equal(b.auths, 1); /* what others refer to is told to all */
+    kw_merge_into(kw, SO("s0"), "{\"metadata\":{\"labels\":{\"l\":\"1\"}}}");
+    for (int i = 0; i < SPREAD; i++)
+        a.has[i] = i == 0 ? 0 : a.has[i], b.has[i] = i == 0 ? 0 : b.has[i]; /* it is told once more, to its owner */
+    kw_run(kw, 100);
+    assert_int_equal(a.has[0] + b.has[0], 1);
+    b.platform->ops->stop(b.platform, false, on_left, &left);
+    watch_them(kw, &a, &b, 5 * 1000);
+    assert_true(left);
+    b.platform->ops->free(b.platform);
+    b.platform = NULL;
+    watch_them(kw, &a, &b, 5 * 1000); /* at once, not after the Lease would have run out */
+    assert_int_equal(count(&a), SPREAD);
+    kw->platform = a.platform;
+    kw_free(kw);
+}
+
+static void what_waits_is_written_before_the_lease_is_given_up(void **state)
+{
+    struct kube_world *kw = kw_new();
+    bool left = false;
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    start(kw, (struct kubernetes_options){.leader_elect = true});
+    merge(kw, "a", "{\"a\":1}");
+    kw->platform->ops->event(kw->platform, "shop", "ScaledObject", "a", false, "R", "t");
+    kw->platform->ops->stop(kw->platform, false, on_left, &left);
+    assert_false(left);
+    kw_run(kw, 1000);
+    assert_true(left);
+    assert_int_equal(kw_count(kw, "PATCH " SO("a")), 1);
+    assert_int_equal(kw_count(kw, "POST /apis/events.k8s.io"), 1);
+    const json_t *lease = kw_get(kw, "/apis/coordination.k8s.io/v1/namespaces/weir/leases/weir-leader");
+    const char *holder = json_string_value(json_object_get(json_object_get(lease, "spec"), "holderIdentity"));
+    assert_true(holder == NULL || holder[0] == 0);
+    kw_free(kw);
+}
+
+static void stopping_is_not_held_up_by_a_silent_server(void **state)
+{
+    struct kube_world *kw = kw_new();
+    bool left = false;
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    start(kw, (struct kubernetes_options){.leader_elect = true});
+    merge(kw, "a", "{\"a\":1}");
+    virtual_answer(kw->world, "http://api", NULL, NULL);
+    kw->platform->ops->stop(kw->platform, false, on_left, &left);
+    kw_run(kw, 8 * 1000);
+    assert_true(left);
+    kw_free(kw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +539,9 @@ int main(void)
         cmocka_unit_test(nothing_is_written_where_all_is_observed),
         cmocka_unit_test(objects_are_merged_into),
         cmocka_unit_test(a_standby_lists_nothing_and_takes_over),
+        cmocka_unit_test(objects_are_spread_and_move),
+        cmocka_unit_test(what_waits_is_written_before_the_lease_is_given_up),
+        cmocka_unit_test(stopping_is_not_held_up_by_a_silent_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
