@@ -10,6 +10,7 @@ import pytest
 from api import path_of
 from namespace import deployment, manifest_of
 from support.waiting import free_ports, wait_for
+from support.weir import WEIR
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "deploy" / "helm" / "weir"
@@ -341,3 +342,66 @@ def test_a_secret_that_is_not_granted_is_named_with_its_rule(plane, namespace, i
     namespace.wait_ready(3, "web", limit_s=60)
     assert any(headers.get("X-Key") == "sesame" for headers in source.headers)
     namespace.kubectl("delete", "scaledobject", "web", "--timeout=30s")
+
+
+# ---- the image
+
+
+class Image:
+    """The root of the image, and programs in it as a node would run them: not root, nothing to write but the data folder."""
+
+    def __init__(self, folder):
+        self.root = folder / "root"
+        subprocess.run([str(ROOT / "tools" / "make-image-root"), str(WEIR), str(self.root)], check=True, capture_output=True)
+        (self.root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")  # the kubelet's
+        as_root = os.geteuid() == 0
+        self.words = ["chroot", "--userspec=65532:65532", self.root] if as_root else ["unshare", "-r", "chroot", self.root]
+
+    def service_account(self, plane, namespace):
+        """What a pod has of the cluster; its environment."""
+        folder = self.root / "var" / "run" / "secrets" / "kubernetes.io" / "serviceaccount"
+        folder.mkdir(parents=True)
+        (folder / "token").write_text(namespace.kubectl("create", "token", "weir").strip())
+        (folder / "namespace").write_text(namespace.name)
+        (folder / "ca.crt").write_text((plane.pki / "ca.crt").read_text())
+        folder.chmod(0o755)
+        return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(plane.ports["api"]), "XDG_STATE_HOME": "/var/lib",
+                "POD_NAMESPACE": namespace.name, "POD_NAME": "weir-0"}
+
+    def command(self, *arguments):
+        return [*map(str, self.words), "/usr/bin/weir", *arguments]
+
+    def run(self, *arguments, environment=None, **options):
+        env = {"XDG_STATE_HOME": "/var/lib", "PATH": os.environ["PATH"], **(environment or {})}
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False, env=env, **options)
+
+
+def test_the_image_holds_what_it_needs(plane, namespace, install, source, tmp_path):
+    """Shared libraries, zones, authorities, names: Weir finds its cluster as in a pod, and `weir get` finds Weir."""
+    image = Image(tmp_path)
+    assert image.run("version").stdout.startswith("weir")
+    assert (image.root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
+    cron = {"type": "cron", "metadata": {"timezone": "Asia/Tokyo", "start": "0 8 * * *", "end": "0 9 * * *", "desiredReplicas": "2"}}
+    linted = image.run("lint", "-", input=manifest_of({**scaled_object("web", cron), "metadata": {"name": "web"}}))
+    assert "Asia/Tokyo" not in linted.stdout + linted.stderr and linted.returncode == 0, linted.stdout + linted.stderr
+
+    installed = install()
+    source.value = 15
+    source.url = source.url.replace("127.0.0.1", "localhost")
+    namespace.create("deployments", deployment("web", 0))
+    namespace.apply(manifest_of(scaled_object("web", metrics_trigger(source))))
+    environment = image.service_account(plane, namespace)
+    log = tmp_path / "log"
+    with open(log, "w") as out, subprocess.Popen(
+            image.command("run", "--kubernetes", "--data-dir=/var/lib/weir", "--listen=none", *installed.flags()), stderr=out,
+            env={**environment, "PATH": os.environ["PATH"]}) as process:
+        try:
+            namespace.wait_ready(3, "web")
+            shown = image.run("get").stdout
+            assert namespace.name in shown and "web" in shown
+            namespace.kubectl("delete", "scaledobject", "web", "--timeout=30s")
+        finally:
+            process.terminate()
+            process.wait(20)
+            print(log.read_text()[-3000:])
+    assert installed.refused() == set()
