@@ -82,6 +82,7 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     bool seen_before;      /* it had a status: Weir was restarted, or another has looked after it until now */
     bool take_over;        /* what runs now is the wish of this moment, at the next decision */
     bool started;          /* its triggers were said to be built */
+    bool target_seen;      /* the scale could be read since the policy is in force */
     bool hpa_busy;         /* a write about its HPA is under way */
     bool silent;           /* observe mode: nothing of it is written */
     uint64_t problem_said; /* hash of the failed check that was said; 0: none */
@@ -123,6 +124,7 @@ struct object {
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
     bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
+    bool unreadable;  /* the target's scale, at the last decision */
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
     uint32_t late_ms; /* of the last poll */
     struct write *write; /* under way to the platform; NULL: none */

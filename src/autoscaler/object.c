@@ -127,7 +127,7 @@ static bool was_unreadable(const struct object *object)
 
     if (object->target)
         object->a->parts.platform->ops->target_view(object->target, &view);
-    return object->original_replicas < 0 && view.known;
+    return (object->unreadable || object->original_replicas < 0) && view.known;
 }
 
 static void on_changed(void *arg)

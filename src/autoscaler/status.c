@@ -235,6 +235,7 @@ void standing_renew(struct object *object, const struct policy *old)
     if (!s)
         return;
     s->version++;
+    s->target_seen = false;
     memset(s->failed_said, 0, sizeof(s->failed_said));
     if (!old)
         take_failures(object);
@@ -932,10 +933,13 @@ static void tell(struct telling *t)
         names_done(&s->old_names);
 }
 
-/* What runs has not been looked up yet: soon more will be known than that nothing is. */
+/* What runs is being looked for: soon more will be known than that nothing is. */
 static bool knows_target(const struct telling *t)
 {
-    return t->job_kind || !t->policy || t->object->problem || t->target.known || t->target.error.kind != ERROR_NONE;
+    bool looked_for = t->target.error.kind == ERROR_NONE || t->target.error.kind == ERROR_UNREACHABLE;
+
+    t->s->target_seen |= t->target.known;
+    return t->job_kind || !t->policy || t->object->problem || t->s->target_seen || !looked_for;
 }
 
 void status_tell(struct object *object, const struct decision *decision)

@@ -172,6 +172,7 @@ static void object_gather(struct object *object, int64_t now_ms, struct decide_f
                                    .samples = samples,
                                    .series = series,
                                    .good_at_ms = good};
+    object->unreadable = !target.known;
     if (object->original_replicas < 0 && target.known)
         object->original_replicas = target.replicas;
     gather_pods(object, facts, arena);
