@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "net/server.h"
@@ -81,6 +82,12 @@ static bool split_namespaces(struct run_cluster *cluster, struct error *err)
     return true;
 }
 
+static void on_said(void *arg, bool warning, const char *text)
+{
+    (void)arg;
+    (warning ? log_warning : log_info)(text, NULL);
+}
+
 static bool lease_times(struct kubernetes_options *k, struct error *err)
 {
     return duration_variable("KEDA_OPERATOR_LEADER_ELECTION_LEASE_DURATION", &k->lease_duration_ms, err) &&
@@ -100,6 +107,7 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
         .lease_name = o->lease_name,
         .shard_group = o->shards > 0 ? "weir" : NULL,
         .write = o->write,
+        .say = on_said,
     };
 
     if (!split_namespaces(cluster, err) || !lease_times(&k, err) ||
@@ -112,6 +120,7 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
     k.own_namespace = cluster->own_namespace;
     if (!platform_new_kubernetes(loop, transport, config, &k, &cluster->platform, err))
         return false;
+    serve_cluster_metrics(cluster->platform);
     *out = cluster->platform;
     return true;
 }
@@ -232,6 +241,7 @@ void run_cluster_free(struct run_cluster *cluster)
     if (!cluster)
         return;
     run_cluster_stop_serving(cluster);
+    serve_cluster_metrics_end(cluster->platform);
     free(cluster->namespace_list);
     free(cluster->own_namespace);
     free(cluster);

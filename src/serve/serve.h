@@ -23,6 +23,7 @@ struct autoscaler;
 struct error;
 struct kube;
 struct loop;
+struct platform;
 struct secret;
 struct server;
 struct server_answer;
@@ -33,6 +34,10 @@ struct text;
 void serve_routes(struct server *server, struct autoscaler *autoscaler);
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
 void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
+
+/* Adds our part in a cluster to every /metrics of this process: leader, members, what the API server is asked. */
+void serve_cluster_metrics(struct platform *kubernetes);
+void serve_cluster_metrics_end(struct platform *kubernetes);
 
 /*
  * ---- what a cluster asks over TLS: external.metrics.k8s.io, and admission ----
