@@ -219,7 +219,7 @@ static bool watch(struct running *r, const struct policy_settings *settings, con
     return true;
 }
 
-static bool start(struct running *r, const struct policy_settings *settings, const char *const *paths, size_t count,
+static bool start(struct running *r, struct policy_settings *settings, const char *const *paths, size_t count,
                   struct error *err)
 {
     struct transport_options egress = {.refuse_link_local =
@@ -229,6 +229,8 @@ static bool start(struct running *r, const struct policy_settings *settings, con
     if (!data_dir_make(data_dir, err) || !loop_new_real(&r->loop, err) ||
         !transport_new_real(r->loop, &egress, &r->transport, err) || !make_platform(r, err))
         return false;
+    if (r->cluster)
+        settings->cluster_namespace = run_cluster_namespace(r->cluster);
     snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
     if (!journal_open(journal, &r->journal, err))
         return false;

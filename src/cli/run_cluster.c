@@ -125,6 +125,11 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
     return true;
 }
 
+const char *run_cluster_namespace(const struct run_cluster *cluster)
+{
+    return cluster->own_namespace;
+}
+
 /* ------------------------------------------------------------------ what is asked over TLS */
 
 static bool make_certificates(struct run_cluster *cluster, struct loop *loop, struct error *err)

@@ -37,6 +37,7 @@ struct run_cluster;                                                             
 struct run_cluster *run_cluster_new(const struct run_cluster_options *options); /* options are borrowed for its life */
 bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct transport *transport,
                           struct platform **out, struct error *err);
+const char *run_cluster_namespace(const struct run_cluster *cluster); /* Weir's own; after run_cluster_platform */
 /* After the autoscaler was made. false: an address cannot be used. */
 bool run_cluster_serve(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
                        const struct policy_settings *settings, struct error *err);
