@@ -52,15 +52,17 @@ enum {
     WORKER_THREADS_MAX = 8,             /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
     RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */
-    HTTP_DEAD_CONNECTION_MS = 30 * 1000, /* what we sent is not acknowledged: many exchanges may share a connection that is
+    HTTP_DEAD_CONNECTION_MS =
+        30 * 1000,           /* what we sent is not acknowledged: many exchanges may share a connection that is
                                             gone, and without this the kernel would keep trying for a quarter of an hour */
-    TLS_PROFILES_KEPT = 256,            /* TLS identities kept parsed while nobody uses them: some KB each */
+    TLS_PROFILES_KEPT = 256, /* TLS identities kept parsed while nobody uses them: some KB each */
     /* ---- the server ---- */
     SERVER_CONNECTIONS_MAX = 256,
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
     SERVER_REVIEW_MAX_BYTES = 3 * 1024 * 1024 + 64 * 1024, /* of a request over TLS: an AdmissionReview has an object of
                                                               1.5 MiB, etcd's bound, as it was and as it is to be */
-    SERVER_LARGE_REQUESTS_MAX = 16, /* above SERVER_REQUEST_MAX_BYTES and being read at once: 50 MiB, whoever sends them */
+    SERVER_LARGE_REQUESTS_MAX =
+        16, /* above SERVER_REQUEST_MAX_BYTES and being read at once: 50 MiB, whoever sends them */
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
@@ -68,29 +70,30 @@ enum {
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */
     ACCESS_WAITING_MAX = 512, /* requests waiting for a review: two servers' SERVER_CONNECTIONS_MAX */
-    ACCESS_USER_MAX_BYTES = 32 * 1024,    /* name, groups and extra of one user, as they go into a review */
-    ACCESS_TOKEN_MAX_BYTES = 16 * 1024,   /* a bearer token; service accounts' have 1 KB */
-    ACCESS_CONFIG_MAX_BYTES = 512 * 1024, /* of the CAs the API server names; a ConfigMap holds 1 MiB */
-    CERTIFICATE_MAX_BYTES = 256 * 1024,   /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
-    CERTIFICATE_NAMES_MAX = 32,           /* names in one certificate */
+    ACCESS_USER_MAX_BYTES = 32 * 1024,          /* name, groups and extra of one user, as they go into a review */
+    ACCESS_TOKEN_MAX_BYTES = 16 * 1024,         /* a bearer token; service accounts' have 1 KB */
+    ACCESS_CONFIG_MAX_BYTES = 512 * 1024,       /* of the CAs the API server names; a ConfigMap holds 1 MiB */
+    CERTIFICATE_MAX_BYTES = 256 * 1024,         /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
+    CERTIFICATE_NAMES_MAX = 32,                 /* names in one certificate */
     ADMISSION_BODY_MAX_BYTES = 3 * 1024 * 1024, /* a review holds an object twice, and etcd refuses one above 1.5 MiB */
     ADMISSION_WARNINGS_MAX = 12,                /* kubectl prints each; the API drops what is beyond 4,096 characters */
     ADMISSION_WARNING_MAX_BYTES = 120,          /* what the API advises for one; beyond 256 it cuts itself */
-    ADMISSION_PENDING_MAX = 512,     /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
-    ADMISSION_WAIT_MS = 3000,        /* for those facts; the API server waits 10 s by default */
-    ADMISSION_MATCHES_MAX = 16,      /* autoscalers or objects on one target that are looked at: one is enough to refuse */
+    ADMISSION_PENDING_MAX = 512, /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
+    ADMISSION_WAIT_MS = 3000,    /* for those facts; the API server waits 10 s by default */
+    ADMISSION_MATCHES_MAX = 16,  /* autoscalers or objects on one target that are looked at: one is enough to refuse */
     ADMISSION_INDEX_MAX = 1000 * 1000, /* objects, and autoscalers, of a cluster that are known: 200 bytes each */
-    ADMISSION_NAMESPACES_MAX = 1000, /* with metrics of their own; those on top are counted together */
+    ADMISSION_NAMESPACES_MAX = 1000,   /* with metrics of their own; those on top are counted together */
     /* ---- the running system ---- */
     RESOURCES_PER_TURN_MAX = 64, /* told by a cluster and applied in one turn: some ms, so that sockets stay quick */
-    STATUS_USERS_MAX_BYTES = 256 * 1024, /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
-    DUE_PER_TURN_MAX = 128,                    /* objects decided in one turn: a few ms, so that sockets stay quick */
-    OBJECTS_MAX = 100 * 1000,                  /* of one process: some 400 MB; more is work for several */
-    NAMESPACES_MAX = 256,                      /* named one by one; each costs some watches: above that, watch all */
-    REPLICAS_MAX = 1000 * 1000,                /* of one target; above that a manifest is a mistake */
-    LOCAL_REPLICAS_MAX = 1024,                 /* processes of one target on one machine */
-    LOCAL_JOBS_MAX = 1024,                     /* unfinished job processes of one ScaledJob on one machine */
-    LOCAL_NAME_MAX_BYTES = 200,                /* a directory's name holds 255, with the kind in front */
+    STATUS_USERS_MAX_BYTES =
+        256 * 1024,             /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
+    DUE_PER_TURN_MAX = 128,     /* objects decided in one turn: a few ms, so that sockets stay quick */
+    OBJECTS_MAX = 100 * 1000,   /* of one process: some 400 MB; more is work for several */
+    NAMESPACES_MAX = 256,       /* named one by one; each costs some watches: above that, watch all */
+    REPLICAS_MAX = 1000 * 1000, /* of one target; above that a manifest is a mistake */
+    LOCAL_REPLICAS_MAX = 1024,  /* processes of one target on one machine */
+    LOCAL_JOBS_MAX = 1024,      /* unfinished job processes of one ScaledJob on one machine */
+    LOCAL_NAME_MAX_BYTES = 200, /* a directory's name holds 255, with the kind in front */
     LOCAL_ARGUMENT_MAX_BYTES = 128 * 1024 - 1, /* the kernel's bound for one argument or variable (MAX_ARG_STRLEN) */
     LOCAL_ENVIRONMENT_MAX_BYTES = 1536 * 1024, /* below the kernel's 2 MiB for arguments and variables together */
     LOCAL_EVENTS_MAX_BYTES = 1024 * 1024,      /* of the local platform's event log, twice */
@@ -120,6 +123,7 @@ enum {
     KUBE_ENVELOPE_MAX_BYTES = 64 * 1024,     /* of a list apart from its items */
     KUBE_PATH_MAX_BYTES = 16 * 1024,         /* with its query; selectors of many values are long */
     KUBE_PAGE = 500,                         /* objects a page of a list: what kubectl and client-go ask for */
+    KUBE_PAGES_MAX = 2000,                   /* of one list: a million objects; a server that never ends is ill */
     KUBE_LIST_TIMEOUT_MS = 60 * 1000,        /* of one page: the API server ends it after 60 s itself */
     KUBE_WATCH_MIN_S = 300,                  /* a watch ends after 5 to 10 minutes, not all at once */
     KUBE_WATCH_SPREAD_S = 300,

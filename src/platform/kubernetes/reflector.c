@@ -51,6 +51,7 @@ struct reflector {
     bool has_listed, has_begun, is_synced, in_trouble, has_skipped;
     int64_t backoff_ms, watch_began_ms;
     unsigned failures; /* in a row */
+    int pages;         /* of this list */
     enum watch_end end;
     struct error end_error;
     struct kube_listener listener;
@@ -276,6 +277,7 @@ static bool read_envelope(struct reflector *r)
     const char *token;
     struct text escaped;
     struct tree *root;
+    bool goes_round;
 
     if (!envelope)
         return nonsense(r, r->scan.is_nonsense ? "the answer is not JSON" : "the list was cut off",
@@ -285,14 +287,15 @@ static bool read_envelope(struct reflector *r)
         return nonsense(r, "the answer is no list: it has no metadata.resourceVersion", envelope->bytes,
                         envelope->length);
     keep_version(r, version_of(root));
-    forget_pages(r);
     token = tree_string(tree_at(root, "metadata.continue"));
-    if (!token || !token[0])
-        return true;
     text_init(&escaped, KUBE_PATH_MAX_BYTES);
-    kube_escape(&escaped, token);
-    r->continued = text_take(&escaped);
-    return true;
+    kube_escape(&escaped, token ? token : "");
+    goes_round = (r->continued && strcmp(r->continued, escaped.bytes) == 0) || ++r->pages > KUBE_PAGES_MAX;
+    forget_pages(r);
+    if (escaped.length > 0)
+        r->continued = text_take(&escaped);
+    text_done(&escaped);
+    return !goes_round || nonsense(r, "the list has no end (KUBE_PAGES_MAX)", envelope->bytes, envelope->length);
 }
 
 static void stop_scanning(struct reflector *r)
@@ -366,8 +369,10 @@ static void list(struct reflector *r)
         text_printf(&path, "&continue=%s", r->continued);
     else if (!r->has_listed && !r->options.exact)
         text_add(&path, "&resourceVersion=0");
-    if (!r->continued)
+    if (!r->continued) {
         r->has_begun = r->has_skipped = false;
+        r->pages = 0;
+    }
     start_scanning(r, false, on_listed);
     request.path = path.bytes;
     kube_count_list(r->kube);

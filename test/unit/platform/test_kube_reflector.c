@@ -151,6 +151,17 @@ static void pages_are_one_list(void **state)
     assert_int_equal(count_of("resourceVersion=0"), 0);
 }
 
+static void a_list_without_end_is_refused(void **state)
+{
+    (void)state;
+    answers(LIST, 0, 200, made_list("a", "7", ",\"continue\":\"again\""));
+    reflect(&(struct reflector_options){0});
+    run_ms(10000);
+    assert_non_null(strstr(trouble.text, "KUBE_PAGES_MAX"));
+    assert_in_range(count_of("limit="), 2, 20);
+    assert_false(reflector_is_synced(reflector));
+}
+
 static void an_empty_list_is_one(void **state)
 {
     (void)state;
@@ -395,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(list_with_selectors),
         CASE(pages_are_one_list),
+        CASE(a_list_without_end_is_refused),
         CASE(an_empty_list_is_one),
         CASE(a_watch_that_ends_goes_on_without_a_list),
         CASE(a_silent_watch_is_given_up),
