@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from external import Registration  # noqa: E402
 from namespace import Namespace  # noqa: E402
 from plane import Plane  # noqa: E402
 from proxy import Proxy  # noqa: E402
@@ -80,14 +81,14 @@ def namespace(plane, request):
 
 @pytest.fixture
 def weir(request, tmp_path):
-    """weir(*options, user=, on=): starts a Weir with that user's kubeconfig; killed or stopped ones are left alone at the end."""
+    """weir(*options, user=, on=, under=): starts a Weir with that user's kubeconfig; killed or stopped ones are left alone at the end."""
     made = []
 
-    def make(*options, user="weir-a", on=None, kubeconfig=None):
+    def make(*options, user="weir-a", on=None, kubeconfig=None, under=()):
         where = kubeconfig or (on or request.getfixturevalue("plane")).kubeconfig(user)
         folder = tmp_path / f"weir-{len(made)}"
         folder.mkdir()
-        made.append(Running(folder, "--kubeconfig", where, *options))
+        made.append(Running(folder, "--kubeconfig", where, *options, under=under))
         return made[-1].start()
 
     yield make
@@ -101,3 +102,22 @@ def source():
     s = Source()
     yield s
     s.close()
+
+
+@pytest.fixture(scope="module")
+def played(plane, request, tmp_path_factory):
+    """The rows of this file (rows.py), all under way with one Weir that serves both modes; played(name) waits for one."""
+    rows = request.module.rows
+    wanted = [item.callspec.params["name"] for item in request.session.items
+              if item.module is request.module and "played" in item.fixturenames]
+    registration = Registration(plane)
+    weir = Running(tmp_path_factory.mktemp("weir"), "--kubeconfig", plane.kubeconfig("weir-a"), *registration.options,
+                   *getattr(request.module, "OPTIONS", ())).start()
+    try:
+        registration.register(weir)
+        pool, under_way = rows.start(plane, weir, wanted)
+        yield lambda name: print(f"took {under_way[name].result():.1f} s")
+        pool.shutdown(cancel_futures=True)
+    finally:
+        registration.close()
+        weir.stop()

@@ -1,5 +1,5 @@
 """external.metrics.k8s.io through the real aggregator: what the HPA controller, kubectl and people get, who may ask, and certificates
-that change while it runs. The APIService names a Service that is a name for localhost; its caBundle is Weir's to write."""
+that change while it runs."""
 import json
 import re
 import ssl
@@ -12,12 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api import ApiError, path_of
+from external import API_SERVICE, GROUP, VERSION, Registration
 from namespace import deployment
 from support.waiting import free_port, wait_for
-
-GROUP = "/apis/external.metrics.k8s.io"
-VERSION = GROUP + "/v1beta1"
-API_SERVICE = path_of("apiservices", name="v1beta1.external.metrics.k8s.io")
 
 
 def scaled_object(url, name="web", triggers=None, **spec):
@@ -27,31 +24,13 @@ def scaled_object(url, name="web", triggers=None, **spec):
                                                "metadata": {"url": url, "valueLocation": "value", "targetValue": "5"}}], **spec}}
 
 
-class External:
+class External(Registration):
     """One Weir behind the APIService."""
 
     def __init__(self, plane, weir):
-        self.plane, self.api, self.port = plane, plane.api, free_port()
-        self.weir = weir("--mode", "hpa", "--external-metrics", f"127.0.0.1:{self.port}", "--metrics-server-service-name", "weir-metrics")
-        wait_for(lambda: "listening over TLS" in self.weir.log_text())  # an APIService that was found down is looked at again late
-        self.api.post(path_of("services", "default"), {"metadata": {"name": "weir-metrics"}, "spec": {
-            "type": "ExternalName", "externalName": "localhost", "ports": [{"port": self.port, "protocol": "TCP"}]}})
-        self.api.post(path_of("apiservices"), {"metadata": {"name": "v1beta1.external.metrics.k8s.io"}, "spec": {
-            "group": "external.metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-            "service": {"name": "weir-metrics", "namespace": "default", "port": self.port}}})
-        wait_for(self.available, 60)
-
-    def available(self):
-        conditions = self.api.get(API_SERVICE).get("status", {}).get("conditions", [])
-        return any(c["type"] == "Available" and c["status"] == "True" for c in conditions) and self.plane.served(VERSION)
-
-    def close(self):
-        """Before Weir goes: namespaces cannot be deleted while a group is registered and not served."""
-        for path in (API_SERVICE, path_of("services", "default", "weir-metrics"), path_of("secrets", "default", "weir-certs")):
-            try:
-                self.api.delete(path)
-            except ApiError as err:
-                assert err.status == 404
+        super().__init__(plane)
+        self.weir = weir("--mode", "hpa", *self.options)
+        self.register(self.weir)
 
     def metric(self, namespace, metric, name="web", **more):
         return self.api.get(f"{VERSION}/namespaces/{namespace.name}/{metric}", labelSelector=f"scaledobject.keda.sh/name={name}", **more)
