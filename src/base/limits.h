@@ -75,7 +75,6 @@ enum {
     ACCESS_CONFIG_MAX_BYTES = 512 * 1024,       /* of the CAs the API server names; a ConfigMap holds 1 MiB */
     CERTIFICATE_MAX_BYTES = 256 * 1024,         /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
     CERTIFICATE_NAMES_MAX = 32,                 /* names in one certificate */
-    ADMISSION_BODY_MAX_BYTES = 3 * 1024 * 1024, /* a review holds an object twice, and etcd refuses one above 1.5 MiB */
     ADMISSION_WARNINGS_MAX = 12,                /* kubectl prints each; the API drops what is beyond 4,096 characters */
     ADMISSION_WARNING_MAX_BYTES = 120,          /* what the API advises for one; beyond 256 it cuts itself */
     ADMISSION_PENDING_MAX = 512, /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
@@ -106,6 +105,7 @@ enum {
     /* ---- what is written into a cluster ---- */
     KUBE_PATCH_MAX_BYTES = 1024 * 1024, /* of one object that waits to be written: etcd's bound is 1.5 MiB */
     KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
+    JOB_CREATIONS_MAX = 16,             /* of one ScaledJob under way at once: half of KUBE_ASKS_MAX, others have work too */
     KUBE_EVENTS_MAX = 4,                /* under way at once: events are the least important that is written */
     KUBE_EVENTS_QUEUED_MAX = 4096,      /* half a minute of a start with many objects; what comes on top is dropped */
     KUBE_EVENT_SERIES_MAX = 8192,       /* kept to recognize what was said before: some 200 bytes each */

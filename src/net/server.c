@@ -651,11 +651,6 @@ bool server_new(struct loop *loop, struct server **out, struct error *err)
     return true;
 }
 
-void server_set_body_max(struct server *server, size_t bytes)
-{
-    evhttp_set_max_body_size(server->http, (ev_ssize_t)bytes);
-}
-
 /* Only if it is still the socket we made: another process may have replaced it. */
 static void remove_unix_socket(struct server *server)
 {

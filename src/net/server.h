@@ -61,9 +61,6 @@ void server_peer(const struct server_request *request, struct server_peer *out);
 
 bool server_new(struct loop *real, struct server **out, struct error *err);
 void server_free(struct server *server);
-/* The largest body of a request without TLS; SERVER_REQUEST_MAX_BYTES where nobody says more. What is longer gets 413. Listeners
-   with TLS take SERVER_REVIEW_MAX_BYTES in any case, and, unlike the others, only some such bodies at once. */
-void server_set_body_max(struct server *server, size_t bytes);
 /* pattern: "/api/v1/objects/@/@" with an @ for each variable segment. Unknown paths get 404, known ones with another method 405. */
 void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg);
 /* "host:port", port 0 takes a free one. The address bound first is server_address(). */

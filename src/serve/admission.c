@@ -458,7 +458,6 @@ struct serve_admission *serve_admission_new(struct server *server, const struct 
         s->scalers = cluster_watch_new(WATCH_SCALERS, options, on_watch_changed, s);
         s->objects = cluster_watch_new(WATCH_OBJECTS, options, on_watch_changed, s);
     }
-    server_set_body_max(server, ADMISSION_BODY_MAX_BYTES);
     for (int kind = 0; kind < ADMIT_KINDS; kind++) {
         s->routes[kind] = (struct route){s, (enum admission_kind)kind};
         server_route(server, "POST", admission_path((enum admission_kind)kind), on_review, &s->routes[kind]);

@@ -35,7 +35,7 @@ struct server {
     const char *paths[ADMIT_KINDS];
     server_handler *handlers[ADMIT_KINDS];
     void *args[ADMIT_KINDS];
-    size_t count, body_max;
+    size_t count;
 };
 
 void server_route(struct server *server, const char *method, const char *pattern, server_handler *handler, void *arg)
@@ -44,11 +44,6 @@ void server_route(struct server *server, const char *method, const char *pattern
     server->paths[server->count] = pattern;
     server->handlers[server->count] = handler;
     server->args[server->count++] = arg;
-}
-
-void server_set_body_max(struct server *server, size_t bytes)
-{
-    server->body_max = bytes;
 }
 
 struct server_pending *server_defer(const struct server_request *request)
@@ -279,7 +274,6 @@ static void test_at_once(void **state)
     (void)state;
     begin(&c, true);
     assert_int_equal(c.server.count, ADMIT_KINDS);
-    assert_int_equal(c.server.body_max, ADMISSION_BODY_MAX_BYTES);
     run(&c, 1000);
     post(&c.server, SO_PATH, review("CREATE", "so", "\"name\":\"app\"", CRON), &reply);
     assert_true(reply.answered && !reply.deferred);
