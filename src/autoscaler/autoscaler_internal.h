@@ -245,7 +245,6 @@ void standing_renew(struct object *object,
 /* After a decision, or when something else changed: what differs from what was told last is told. */
 void status_tell(struct object *object, const struct decision *decision);
 void status_scaled(struct object *object, const struct decision *decision, const struct error *err);
-void status_created_jobs(struct object *object, int32_t count, const struct error *err);
 void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -259,6 +258,7 @@ bool hpa_look(struct object *object);
 /* schedule.c */
 void schedule_start(struct object *object); /* its first poll: soon */
 void schedule_next(struct object *object);  /* the poll after this one */
+void schedule_sooner(struct object *object); /* what runs has changed, and with it how often it is asked */
 void schedule_remove(struct object *object);
 void schedule_on_timer(void *autoscaler);
 
@@ -278,7 +278,6 @@ struct
     char *key;
     struct policy *policy;
     struct decision *decision; /* NULL: jobs were created */
-    int32_t jobs;
     struct write *next;
 };
 struct write *write_begin(struct object *object, const struct decision *decision);

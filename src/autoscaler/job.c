@@ -144,7 +144,6 @@ void job_apply(struct object *object, int64_t now_ms)
     if (object->last_job->create > 0 && !object->write) {
         struct write *write = write_begin(object, NULL);
 
-        write->jobs = object->last_job->create;
         object->jobs_created_at_ms = now_ms;
         object->a->parts.platform->ops->jobs_create(object->jobs, object->last_job->create, write_done, write);
     }

@@ -297,17 +297,6 @@ void status_scaled(struct object *object, const struct decision *d, const struct
     arena_free(arena);
 }
 
-void status_created_jobs(struct object *object, int32_t count, const struct error *err)
-{
-    char ns[OBJECT_KEY_BYTES];
-
-    if (err)
-        status_event(object, true, "KEDAJobCreateFailed", "Failed to create job %s-: %s",
-                     place_of(object, ns, sizeof(ns)), err->text);
-    else
-        status_event(object, false, "KEDAJobsCreated", "Created %d jobs", count);
-}
-
 /* ------------------------------------------------------------------ facts */
 
 struct telling { /* one status in the making */

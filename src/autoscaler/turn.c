@@ -342,8 +342,6 @@ static void write_finish(struct write *write, const struct error *err)
         object->write = NULL;
     if (object && write->decision)
         status_scaled(object, write->decision, err);
-    else if (object)
-        status_created_jobs(object, write->jobs, err);
     if (err) {
         a->stats.scale_failures++;
         log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,

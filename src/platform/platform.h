@@ -148,7 +148,9 @@ struct platform_ops {
     /* job_view.pending is needed exactly, as a strategy counts it (accurate, eager): costs a watch of pods, where without it a job's
        own status has to do. conditions: pendingPodConditions (keda-operator/04 5), copied. NULL: it is always exact. */
     void (*jobs_want_pending)(struct job_owner *, const char *const *conditions, size_t count);
-    /* Jobs that are being created count as running at once, in jobs(). */
+    /* Jobs that are being created count as running at once, in jobs(). Each is tried; the events of it (KEDAJobsCreated,
+       KEDAJobCreateFailed) are the cluster platform's to send, for it knows how many there are. Where what was decided on is not so any
+       more, fewer are made, nothing failed, and it is decided anew. */
     void (*jobs_create)(struct job_owner *, int32_t count, platform_done *done, void *arg);
     void (*job_delete)(struct job_owner *, const char *job_name);
 

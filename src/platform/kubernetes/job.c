@@ -1,17 +1,11 @@
 /*
- * job: the Jobs of ScaledJobs.
+ * job: the Jobs of ScaledJobs that there are; job_create.c makes new ones.
  *
  *     Jobs with the label scaledjob.keda.sh/name, watched: one reflector, or one per namespace  -->  sets by "ns/scaledjob"
- *     jobs_create --> GET the ScaledJob --> POST a Job, its answer, POST the next ...            -->  counted from the call on
  *
  * Everything that carries the label is kept, slim: the list of them all is the one list there is. It is asked for exactly, not
  * from the API server's cache: a Job that a Weir before us has just made must be in it. Before it was told nobody may conclude
  * anything, and nothing is created.
- *
- * No Job twice, whatever fails: the Jobs of a ScaledJob are numbered, a Job's name comes from its number (job_body.h), and only
- * one creation of a ScaledJob is under way at a time; the next number is one more than the highest there is. So whoever does not know whether
- * the last creation landed (no answer, killed, another leader) and needs one more asks for the same name again: "already exists" means it
- * had landed, and is success. What failed does not count any more, for asking again is harmless.
  *
  * A created Job counts as running until the watch shows it; the watch may be late. So a list that lacks it does not take it away for
  * UNSEEN_MS. A Job whose deletion we have asked for is not shown any more.
@@ -29,85 +23,18 @@
 #include "base/time.h"
 #include "base/tree.h"
 #include "net/loop.h"
-#include "platform/kubernetes/job_body.h"
-#include "platform/kubernetes/pod.h"
+#include "platform/kubernetes/job_internal.h"
 
 enum {
     UNSEEN_MS = 60 * 1000, /* the longest an API server works on a request, and a watch may be behind */
     LINGER_MS = 60 * 1000, /* without any ScaledJob: one that is edited is let go and taken up again */
-    NAME_TRIES_MAX = 32,   /* names that belong to other Jobs, one after another */
 };
 
 #define FIELD_MANAGER "?fieldManager=weir"
 
-struct job_record {
-    struct job_set *set;
-    char *name;
-    bool finished, succeeded;
-    bool idle;     /* by its status no pod of it is ready or has succeeded */
-    bool seen;     /* the watch has shown it */
-    bool deleting; /* we asked for it */
-    bool has_pod;  /* while views are made */
-    int64_t created_at_ms, finished_at_ms, made_ms /* of the loop's ticks: confirmed by the API server */;
-    uint64_t generation, sequence, round;
-    struct kube_ask *deletion;
-};
-
-struct job_owner { /* who watches a set */
-    struct kube_notice notice;
-    struct job_set *set;
-    uint64_t generation;
-    struct pod_selection *pods; /* NULL: pending is not needed exactly */
-    char **conditions;
-    size_t condition_count;
-    struct job_owner *next;
-};
-
-struct job_batch { /* creations asked for by one call */
-    uint64_t generation;
-    int32_t left; /* not yet confirmed, the one under way included */
-    int tries;
-    platform_done *done;
-    void *arg;
-    struct job_batch *next;
-};
-
-struct job_set { /* the Jobs of one ScaledJob */
-    struct job_sets *sets;
-    char *ns, *name, *prefix;
-    struct map *jobs;  /* by name */
-    uint64_t sequence; /* the highest that was given */
-    struct job_owner *owners;
-    struct job_batch *batches; /* the first is under way */
-    struct job_body *body;     /* of the batch under way; or read for deletions of earlier generations */
-    uint64_t asked_sequence;   /* of the creation under way */
-    struct kube_ask *ask;      /* of the batch under way */
-    struct kube_ask *reading;  /* how earlier generations are to be deleted */
-    struct job_view *views;
-};
-
-struct job_watch {
-    struct job_sets *sets;
-    const char *ns; /* NULL: all */
-    struct reflector *reflector;
-    bool synced;
-    uint64_t round;
-    struct error trouble;
-};
-
-struct job_sets {
-    struct kubernetes *k;
-    struct map *sets; /* "ns/scaledjob" */
-    size_t owners;
-    struct job_watch *watches; /* NULL: not watched */
-    size_t watch_count;
-    uint64_t rounds;
-    struct timer *linger;
-};
-
 /* ------------------------------------------------------------------ sets and records */
 
-static void changed(struct job_set *set)
+void job_set_changed(struct job_set *set)
 {
     for (struct job_owner *o = set->owners; o != NULL; o = o->next)
         kube_notice_mark(set->sets->k, &o->notice);
@@ -153,7 +80,7 @@ static void record_drop(struct job_record *job)
     free(job);
 }
 
-static void set_release(struct job_set *set)
+void job_set_release(struct job_set *set)
 {
     char key[600];
 
@@ -172,7 +99,7 @@ static void set_release(struct job_set *set)
     free(set);
 }
 
-static struct job_record *record_get(struct job_set *set, const char *name)
+struct job_record *job_record_get(struct job_set *set, const char *name)
 {
     struct job_record *job = map_get(set->jobs, name);
 
@@ -194,7 +121,7 @@ static int64_t instant_of(const struct tree *node)
     return text != NULL && instant_parse(text, &at_ms) ? at_ms : 0;
 }
 
-static uint64_t number_of(const struct tree *node)
+uint64_t job_number(const struct tree *node)
 {
     const char *text = tree_string(node);
 
@@ -220,17 +147,16 @@ static void read_end(struct job_record *job, const struct tree *status)
     }
 }
 
-static void record_read(struct job_record *job, const struct tree *object)
+void job_record_read(struct job_record *job, const struct tree *object)
 {
     const struct tree *meta = tree_get(object, "metadata"), *status = tree_get(object, "status");
     const struct tree *annotations = tree_get(meta, "annotations");
     int64_t ready = 0, succeeded = 0;
 
     job->created_at_ms = instant_of(tree_get(meta, "creationTimestamp"));
-    job->generation = number_of(tree_get(annotations, JOB_GENERATION_ANNOTATION));
-    job->sequence = number_of(tree_get(annotations, JOB_SEQUENCE_ANNOTATION));
-    if (job->sequence > job->set->sequence && job->sequence < UINT64_MAX / 2)
-        job->set->sequence = job->sequence;
+    job->generation = job_number(tree_get(annotations, JOB_GENERATION_ANNOTATION));
+    job->sequence = job_number(tree_get(annotations, JOB_SEQUENCE_ANNOTATION));
+    job_number_seen(job->set, job->sequence);
     tree_integer(tree_get(status, "ready"), &ready);
     tree_integer(tree_get(status, "succeeded"), &succeeded);
     job->idle = ready == 0 && succeeded == 0;
@@ -264,11 +190,11 @@ static void on_item(void *arg, const struct tree *object)
 
     if (set == NULL || name == NULL)
         return;
-    struct job_record *job = record_get(set, name);
-    record_read(job, object);
+    struct job_record *job = job_record_get(set, name);
+    job_record_read(job, object);
     job->seen = true;
     job->round = w->round;
-    changed(set);
+    job_set_changed(set);
 }
 
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -281,8 +207,8 @@ static void on_gone(void *arg, const char *ns, const char *name, const struct tr
     if (job == NULL)
         return;
     record_drop(job);
-    changed(set);
-    set_release(set);
+    job_set_changed(set);
+    job_set_release(set);
 }
 
 static bool covers(const struct job_watch *w, const struct job_set *set)
@@ -316,8 +242,8 @@ static void on_synced(void *arg)
         if (!covers(w, set))
             continue;
         drop_unlisted(w, set);
-        changed(set);
-        set_release(set);
+        job_set_changed(set);
+        job_set_release(set);
     }
 }
 
@@ -329,7 +255,7 @@ static void on_trouble(void *arg, const struct error *err)
     w->trouble = err ? *err : (struct error){0};
     for (size_t at = 0; !w->synced && map_next(w->sets->sets, &at, NULL, &value);)
         if (covers(w, value))
-            changed(value);
+            job_set_changed(value);
 }
 
 static void watch(struct job_watch *w)
@@ -364,7 +290,7 @@ static void watch_jobs(struct job_sets *sets)
     }
 }
 
-static struct job_watch *watch_of(const struct job_set *set)
+struct job_watch *job_set_watch(const struct job_set *set)
 {
     for (size_t i = 0; i < set->sets->watch_count; i++)
         if (covers(&set->sets->watches[i], set))
@@ -379,7 +305,7 @@ static void forget_records(struct job_sets *sets)
     for (size_t at = 0; map_next(sets->sets, &at, NULL, &set);) {
         for (size_t i = 0; map_next(((struct job_set *)set)->jobs, &i, NULL, &job);)
             record_drop(job);
-        set_release(set);
+        job_set_release(set);
     }
 }
 
@@ -408,6 +334,8 @@ struct job_owner *kubernetes_jobs_watch(struct platform *platform, const char *n
 
     *owner = (struct job_owner){
         .notice = {.changed = changed_call, .arg = arg}, .set = set, .generation = generation, .next = set->owners};
+    if (set->owners == NULL && loop_ticks_ms(sets->k->loop) != set->left_ticks_ms)
+        set->numbered = false; /* else it only got another version; meanwhile others may have made Jobs */
     set->owners = owner;
     sets->owners++;
     loop_timer_stop(sets->linger);
@@ -447,7 +375,8 @@ void kubernetes_jobs_unwatch(struct job_owner *owner)
     struct job_sets *sets = set->sets;
 
     owner_free(owner);
-    set_release(set);
+    set->left_ticks_ms = loop_ticks_ms(sets->k->loop);
+    job_set_release(set);
     if (sets->owners == 0)
         loop_timer_set(sets->linger, LINGER_MS);
 }
@@ -478,7 +407,7 @@ void kubernetes_jobs_want_pending(struct job_owner *owner, const char *const *co
 
 enum lookup kubernetes_jobs_known(struct job_owner *owner, struct error *err)
 {
-    const struct job_watch *w = watch_of(owner->set);
+    const struct job_watch *w = job_set_watch(owner->set);
 
     if (w == NULL) {
         error_set(err, ERROR_INVALID, "namespace %s is not one of those that are watched", owner->set->ns);
@@ -597,102 +526,10 @@ size_t kubernetes_jobs(struct job_owner *owner, const struct job_view **out)
     return add_coming(set, set->views, n);
 }
 
-/* ------------------------------------------------------------------ creating */
+/* ------------------------------------------------------------------ asking */
 
-static void begin_batch(struct job_set *set);
-static void send_next(struct job_set *set);
-
-/* The caller is told last: it may end everything. */
-static void end_batch(struct job_set *set, const struct error *err)
-{
-    struct job_batch *batch = set->batches;
-    platform_done *done = batch->done;
-    void *arg = batch->arg;
-
-    set->batches = batch->next;
-    free(batch);
-    job_body_free(set->body);
-    set->body = NULL;
-    if (set->batches != NULL)
-        begin_batch(set);
-    changed(set);
-    set_release(set);
-    if (done != NULL)
-        done(arg, err);
-}
-
-static void fail_batch(struct job_set *set, const struct error *why)
-{
-    struct error err = *why;
-    struct text note;
-
-    text_init(&note, LOG_LINE_MAX_BYTES);
-    text_printf(&note, "Failed to create job %s: %s", set->prefix, why->text);
-    kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "KEDAJobCreateFailed", note.bytes);
-    text_done(&note);
-    error_add_place(&err, "ScaledJob %s/%s", set->ns, set->name);
-    end_batch(set, &err);
-}
-
-static void confirm(struct job_set *set, const char *name, const struct tree *object)
-{
-    struct job_record *job = record_get(set, name);
-
-    if (!job->seen) /* else the watch was quicker, and may know more */
-        record_read(job, object);
-    job->made_ms = loop_ticks_ms(set->sets->k->loop);
-    set->sequence = set->asked_sequence > set->sequence ? set->asked_sequence : set->sequence;
-    set->batches->left--;
-    set->batches->tries = 0;
-}
-
-static void next_or_end(struct job_set *set)
-{
-    struct error err;
-
-    if (set->batches->left == 0) {
-        end_batch(set, NULL);
-    } else if (set->owners == NULL) {
-        error_set(&err, ERROR_MISSING, "ScaledJob %s/%s is not looked after any more", set->ns, set->name);
-        end_batch(set, &err);
-    } else {
-        send_next(set);
-    }
-}
-
-static bool is_ours(const struct job_set *set, const struct tree *job)
-{
-    const char *uid = tree_string(tree_at(job, "metadata.ownerReferences.0.uid"));
-
-    return string_equal(uid, set->body->uid) && tree_get(tree_at(job, "metadata"), "deletionTimestamp") == NULL &&
-           number_of(tree_get(tree_at(job, "metadata.annotations"), JOB_SEQUENCE_ANNOTATION)) == set->asked_sequence;
-}
-
-/* Somebody has the name: we, with an answer that was lost; or another, whose Job it is. */
-static void on_namesake(void *arg, const struct kube_reply *reply)
-{
-    struct job_set *set = arg;
-    char name[JOB_NAME_BYTES];
-    struct error err;
-
-    set->ask = NULL;
-    job_body_name(set->body, set->asked_sequence, name);
-    if (reply->error.kind != ERROR_NONE && reply->status != 404) {
-        fail_batch(set, &reply->error);
-    } else if (reply->error.kind == ERROR_NONE && is_ours(set, reply->body)) {
-        confirm(set, name, reply->body);
-        next_or_end(set);
-    } else if (++set->batches->tries > NAME_TRIES_MAX) {
-        error_set(&err, ERROR_LIMIT, "%d names in a row belong to other Jobs", NAME_TRIES_MAX);
-        fail_batch(set, &err);
-    } else {
-        set->sequence = set->asked_sequence;
-        send_next(set);
-    }
-}
-
-static struct kube_ask *ask_job(struct job_set *set, const char *method, const char *name, const struct text *body,
-                                kube_done *done, void *arg)
+struct kube_ask *job_ask(struct job_set *set, const char *method, const char *name, const struct text *body,
+                         kube_done *done, void *arg)
 {
     struct text path;
     bool read = strcmp(method, "GET") == 0;
@@ -713,101 +550,17 @@ static struct kube_ask *ask_job(struct job_set *set, const char *method, const c
     return ask;
 }
 
-static void on_created(void *arg, const struct kube_reply *reply)
-{
-    struct job_set *set = arg;
-    char name[JOB_NAME_BYTES];
-
-    set->ask = NULL;
-    job_body_name(set->body, set->asked_sequence, name);
-    if (reply->error.kind == ERROR_NONE) {
-        confirm(set, name, reply->body);
-        next_or_end(set);
-    } else if (reply->status == 409 && string_equal(reply->reason, "AlreadyExists")) {
-        set->ask = ask_job(set, "GET", name, NULL, on_namesake, set);
-    } else {
-        fail_batch(set, &reply->error);
-    }
-}
-
-static void send_next(struct job_set *set)
-{
-    char name[JOB_NAME_BYTES];
-    struct text body;
-
-    set->asked_sequence = set->sequence + 1;
-    job_body_name(set->body, set->asked_sequence, name);
-    text_init(&body, MANIFEST_FILE_MAX_BYTES);
-    job_body_write(set->body, name, set->asked_sequence, &body);
-    set->ask = ask_job(set, "POST", NULL, &body, on_created, set);
-    text_done(&body);
-}
-
-static void ask_scaled_job(struct job_set *set, kube_done *done, struct kube_ask **ask)
+struct kube_ask *job_ask_scaled_job(struct job_set *set, kube_done *done)
 {
     struct text path;
 
     text_init(&path, HTTP_URL_MAX_BYTES);
     kube_path(&path, KEDA_GROUP, KEDA_VERSION, set->ns, kubernetes_plural(RESOURCE_SCALED_JOB), set->name, NULL);
-    *ask = kube_ask(set->sets->k->kube,
-                    &(struct kube_request){.method = "GET", .path = path.bytes, .priority = KUBE_WRITE}, done, set);
+    struct kube_ask *ask =
+        kube_ask(set->sets->k->kube,
+                 &(struct kube_request){.method = "GET", .path = path.bytes, .priority = KUBE_WRITE}, done, set);
     text_done(&path);
-}
-
-static void on_scaled_job(void *arg, const struct kube_reply *reply)
-{
-    struct job_set *set = arg;
-    struct job_body *body = NULL;
-    struct error err = reply->error;
-
-    set->ask = NULL;
-    if (err.kind == ERROR_NONE)
-        job_body_read(reply->body, &body, &err);
-    if (body != NULL && (uint64_t)body->generation != set->batches->generation)
-        error_set(&err, ERROR_UNREACHABLE,
-                  "conflict: it was decided for generation %" PRIu64 ", and generation %" PRId64
-                  " is in the cluster; it is decided anew",
-                  set->batches->generation, body->generation);
-    if (err.kind != ERROR_NONE) {
-        job_body_free(body);
-        fail_batch(set, &err);
-        return;
-    }
-    job_body_free(set->body);
-    set->body = body;
-    next_or_end(set);
-}
-
-static void begin_batch(struct job_set *set)
-{
-    ask_scaled_job(set, on_scaled_job, &set->ask);
-}
-
-void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_done *done, void *arg)
-{
-    struct job_set *set = owner->set;
-    struct kubernetes *k = set->sets->k;
-    const struct job_watch *w = watch_of(set);
-    struct job_batch **last = &set->batches;
-    struct error err = {0};
-
-    if (!k->write)
-        error_set(&err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
-    else if (w != NULL && !w->synced && w->trouble.kind != ERROR_NONE)
-        err = w->trouble;
-    else if (w == NULL || !w->synced)
-        error_set(&err, ERROR_UNREACHABLE, "the Jobs of ScaledJob %s/%s are not known yet; it is decided anew", set->ns,
-                  set->name);
-    if (err.kind != ERROR_NONE || count <= 0) {
-        kubernetes_answer_later(k, done, arg, err.kind != ERROR_NONE ? &err : NULL);
-        return;
-    }
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = mem_alloc(sizeof **last);
-    **last = (struct job_batch){.generation = owner->generation, .left = count, .done = done, .arg = arg};
-    if (set->batches->next == NULL)
-        begin_batch(set);
+    return ask;
 }
 
 /* ------------------------------------------------------------------ deleting */
@@ -823,7 +576,7 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
         return; /* the watch tells when it is gone */
     if (reply->status == 404) {
         record_drop(job);
-        set_release(set);
+        job_set_release(set);
         return;
     }
     job->deleting = false; /* it is shown again, and may be deleted again */
@@ -832,7 +585,7 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
     kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "ScaledJobRolloutCleanupFailed",
                      note.bytes);
     text_done(&note);
-    changed(set);
+    job_set_changed(set);
 }
 
 static void send_deletion(struct job_record *job, bool foreground)
@@ -842,7 +595,7 @@ static void send_deletion(struct job_record *job, bool foreground)
     text_init(&body, LOG_LINE_MAX_BYTES);
     text_printf(&body, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"propagationPolicy\":\"%s\"}",
                 foreground ? "Foreground" : "Background");
-    job->deletion = ask_job(job->set, "DELETE", job->name, &body, on_deleted, job);
+    job->deletion = job_ask(job->set, "DELETE", job->name, &body, on_deleted, job);
     text_done(&body);
 }
 
@@ -863,7 +616,7 @@ static void on_propagation(void *arg, const struct kube_reply *reply)
         else
             job->deleting = false;
     }
-    changed(set);
+    job_set_changed(set);
 }
 
 void kubernetes_job_delete(struct job_owner *owner, const char *job_name)
@@ -877,7 +630,7 @@ void kubernetes_job_delete(struct job_owner *owner, const char *job_name)
     if (job->generation == owner->generation)
         send_deletion(job, false); /* history goes in the background (keda-operator/04 8) */
     else if (set->reading == NULL)
-        ask_scaled_job(set, on_propagation, &set->reading); /* how, the ScaledJob says (04 7) */
+        set->reading = job_ask_scaled_job(set, on_propagation); /* how, the ScaledJob says (04 7) */
 }
 
 /* ------------------------------------------------------------------ birth and end */
@@ -894,20 +647,9 @@ struct job_sets *kubernetes_jobs_new(struct kubernetes *k)
 
 static void abandon(struct job_set *set)
 {
-    struct error err;
-
     while (set->owners != NULL)
         owner_free(set->owners);
-    if (set->ask != NULL)
-        kube_cancel(set->ask);
-    while (set->batches != NULL) {
-        struct job_batch *batch = set->batches;
-        set->batches = batch->next;
-        error_set(&err, ERROR_UNREACHABLE, "Weir stops, and whether the Jobs were created is not known");
-        if (batch->done != NULL)
-            batch->done(batch->arg, &err);
-        free(batch);
-    }
+    job_creations_abandon(set);
 }
 
 void kubernetes_jobs_free(struct job_sets *sets)

@@ -17,6 +17,7 @@
  *     usage.c        cpu and memory of pods
  *     env.c          variables of a target's container
  *     job.c          jobs of ScaledJobs
+ *     job_create.c   new ones
  *
  * Each file keeps its state in a struct of its own, made by kubernetes_X_new and ended by kubernetes_X_free (NULL is fine), which
  * stops every reflector and request of it. All writes are fenced requests (client.h) and are not begun unless kubernetes_may_write;
@@ -166,8 +167,9 @@ void kubernetes_jobs_unwatch(struct job_owner *);
 size_t kubernetes_jobs(struct job_owner *, const struct job_view **out);
 enum lookup kubernetes_jobs_known(struct job_owner *, struct error *err);
 void kubernetes_jobs_want_pending(struct job_owner *, const char *const *conditions, size_t count);
-void kubernetes_jobs_create(struct job_owner *, int32_t count, platform_done *done, void *arg);
 void kubernetes_job_delete(struct job_owner *, const char *job_name);
+/* job_create.c */
+void kubernetes_jobs_create(struct job_owner *, int32_t count, platform_done *done, void *arg);
 /* data.c */
 enum lookup kubernetes_secret_get(struct platform *, const char *ns, const char *name, const char *key,
                                   struct secret **out);

@@ -823,7 +823,6 @@ static void a_scaled_job_says_what_it_does(void **state)
     assert_job_condition(&p, "Ready", "True ScaledJobReady");
     assert_job_condition(&p, "Active", "True ScalerActive");
     assert_int_equal(stage_jobs(p.r.stage, "work", false), 3);
-    assert_int_equal(stage_events(p.r.stage, JOB, "KEDAJobsCreated", "Created 3 jobs"), 1);
     assert_int_equal(stage_events(p.r.stage, JOB, "ScaledJobReady", "ScaledJob is ready for scaling"), 1);
     assert_int_equal(stage_events(p.r.stage, JOB, "ScaledJobActive", NULL), 1);
     stage_resource(p.r.stage, JOB_YAML("autoscaling.keda.sh/paused: 'true'"));

@@ -11,7 +11,8 @@ struct kube_front {
     struct kube_world *kw;
     const char *metrics; /* body; NULL: not installed */
     const char *lose;  /* the answer of the next request that begins so gets lost, though it is carried out; or NULL */
-    const char *field; /* of spec, where the count of kinds of example.com is */
+    int64_t post_takes_ms; /* to be answered */
+    const char *field;     /* of spec, where the count of kinds of example.com is */
     char text[64 * 1024], url[2000];
 };
 
@@ -115,6 +116,8 @@ static inline void kf_answer(void *arg, const struct http_request *request, stru
         f->kw->requests[f->kw->request_count++] = mem_copy(line);
     else
         kw_answer(f->kw, &r, reply);
+    if (strcmp(r.method, "POST") == 0)
+        reply->after_ms = f->post_takes_ms;
     if (f->lose != NULL && strncmp(line, f->lose, strlen(f->lose)) == 0) {
         f->lose = NULL;
         *reply = (struct virtual_reply){.never = true};
