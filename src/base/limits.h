@@ -131,6 +131,7 @@ enum {
         150 * 1000,            /* bookmarks come about every minute: after two and a half the connection is dead */
     KUBE_BACKOFF_MIN_MS = 800, /* client-go's: 0.8 s doubling to 30 s */
     KUBE_BACKOFF_MAX_MS = 30 * 1000,
+    KUBE_AWAY_MS = 5 * 1000, /* the same while nobody answers: to be back soon after the API server is */
     KUBE_STEADY_MS = 60 * 1000,     /* a watch that held so long makes the next pause short again */
     KUBE_PAUSE_MIN_MS = 100,        /* before a request is asked again, doubling */
     KUBE_PAUSE_MAX_MS = 5 * 1000,   /* unless Retry-After says more */

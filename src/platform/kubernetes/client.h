@@ -29,7 +29,8 @@ struct tree;
 /* ---- where the API server is, and who we are ---- */
 struct kube_config; /* immutable once loaded, but for tokens that rotate */
 struct kube_config_options {
-    const char *path;    /* a kubeconfig; NULL: in-cluster if there is a service account, else $KUBECONFIG, else ~/.kube/config */
+    /* A kubeconfig; NULL: in-cluster if there is a service account, else $KUBECONFIG, else ~/.kube/config. */
+    const char *path;
     const char *context; /* NULL: current-context */
     bool in_cluster;     /* only the service account of the pod */
 };
@@ -43,7 +44,8 @@ const char *kube_config_server(const struct kube_config *config);    /* for mess
 
 /* ---- asking ---- */
 struct kube;
-struct kube *kube_new(struct loop *loop, struct transport *transport, struct kube_config *config); /* takes config over */
+/* Takes the config over. */
+struct kube *kube_new(struct loop *loop, struct transport *transport, struct kube_config *config);
 void kube_free(struct kube *kube); /* cancels what is under way; reflectors must be gone */
 struct loop *kube_loop(const struct kube *kube);
 
@@ -55,15 +57,17 @@ struct kube_request { /* copied before kube_ask returns */
     const char *body;
     size_t body_length;
     enum kube_priority priority;
-    int64_t timeout_ms; /* from when it goes out first, all attempts included; 0: KUBE_TIMEOUT_MS. Before that it waits for its turn
-                           KUBE_QUEUE_WAIT_MS at most */
+    /* From when it goes out first, all attempts included; 0: KUBE_TIMEOUT_MS. Before that it waits for its turn,
+       KUBE_QUEUE_WAIT_MS at most. */
+    int64_t timeout_ms;
     /* A write that may land only while we are the one who writes: it goes out only while kube_may_write(), with a deadline before
        the end of our lease, and is never asked again by the client itself. Refused as ERROR_DENIED otherwise, and when the fence
        falls while it is under way. Put the resourceVersion of what was decided on into it where that can be: a network may deliver
        bytes later than any deadline of ours. */
     bool fenced;
-    bool no_retry; /* one attempt; else 429, 503 and a lost connection are asked again for as long as the deadline allows (GET always;
-                      others only where the server says it did nothing: 429, 503 with Retry-After) */
+    /* One attempt; else 429, 503 and a lost connection are asked again for as long as the deadline allows (GET always; others only
+       where the server says it did nothing: 429, 503 with Retry-After). */
+    bool no_retry;
 };
 struct kube_reply {     /* valid during the callback */
     int status;         /* 0: no answer */
@@ -80,8 +84,8 @@ void kube_cancel(struct kube_ask *ask);
 
 /* "/apis/apps/v1/namespaces/shop/deployments/web/scale" from its parts, escaped. group "" or "core": /api/v1. ns NULL or "": all
    namespaces, or a cluster-wide resource; name, subresource NULL: none. */
-bool kube_path(struct text *out, const char *group, const char *version, const char *ns, const char *resource, const char *name,
-               const char *subresource);
+bool kube_path(struct text *out, const char *group, const char *version, const char *ns, const char *resource,
+               const char *name, const char *subresource);
 
 /* ---- fencing: the lease we hold (lease.h sets it) ---- */
 /* until_ticks_ms (loop_ticks_ms): writes that are fenced must have landed by then. INT64_MAX: no lease is needed; 0: not ours,
@@ -98,11 +102,12 @@ bool kube_may_write(const struct kube *kube);
  * is kept here but the newest resource version of all.
  */
 struct reflector;
-struct reflector_options { /* copied */
-    const char *path;      /* of the collection, no query */
+struct reflector_options {                       /* copied */
+    const char *path;                            /* of the collection, no query */
     const char *label_selector, *field_selector; /* or NULL */
-    bool exact; /* every list is asked for as it is now, not as the server's cache has it (no resourceVersion=0): where acting on what
-                   was just overtaken would do harm, as creating a job twice would */
+    /* Every list is asked for as it is now, not as the server's cache has it (no resourceVersion=0): where acting on what was just
+       overtaken would do harm, as creating a job twice would. */
+    bool exact;
     void (*begin)(void *arg);
     void (*item)(void *arg, const struct tree *object); /* added or modified; the object as the API gives it */
     void (*gone)(void *arg, const char *ns, const char *name, const struct tree *last);

@@ -150,7 +150,9 @@ static void failed(struct reflector *r, const struct error *err, const struct ku
 {
     int64_t ms = next_pause(r) + reply->retry_after_ms;
 
-    r->is_unanswered = reply->status == 0 && err->kind == ERROR_UNREACHABLE;
+    r->is_unanswered = err == &reply->error && reply->status == 0 && err->kind == ERROR_UNREACHABLE;
+    if (r->is_unanswered && ms > KUBE_AWAY_MS)
+        ms = kube_jitter(r->kube, KUBE_AWAY_MS); /* nobody is there whom it could burden */
     r->failures++;
     if (!r->is_synced || r->failures > 1 || err->kind != ERROR_UNREACHABLE)
         say_trouble(r, err);
