@@ -36,7 +36,8 @@ struct kube_config_options {
 };
 /* false: err names file, entry and remedy. Files named in a kubeconfig are relative to it. Supports certificate-authority(-data),
    client-certificate(-data), client-key(-data), token, tokenFile, exec (v1, v1beta1), insecure-skip-tls-verify, tls-server-name,
-   proxy-url, as (impersonation); username/password and auth-provider, which Kubernetes took out, are refused by name. */
+   as (impersonation); username/password and auth-provider, which Kubernetes took out, are refused by name, and so is proxy-url:
+   proxies come from the environment (transport.h). */
 bool kube_config_load(const struct kube_config_options *options, struct kube_config **out, struct error *err);
 void kube_config_free(struct kube_config *config);
 const char *kube_config_namespace(const struct kube_config *config); /* of the context or the pod; "default" */

@@ -70,8 +70,8 @@ struct kube_stream {
     bool (*on_body)(void *arg, const char *bytes,
                     size_t length); /* of a 2xx answer; arg is that of done. false: it is over */
     int64_t silence_ms;             /* so long without a byte ends it; 0: none */
-    bool
-        endless; /* a watch: takes no place of KUBE_ASKS_MAX once it is out, is asked once only; timeout_ms until its head is there */
+    /* A watch: takes no place of KUBE_ASKS_MAX once it is out, is asked once only; timeout_ms until its head is there. */
+    bool endless;
 };
 /* As kube_ask; reply.body is NULL where on_body had it. */
 struct kube_ask *kube_ask_stream(struct kube *kube, const struct kube_request *request,

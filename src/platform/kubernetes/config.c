@@ -284,7 +284,7 @@ static bool read_cluster(struct kube_config *config, const struct tree *cluster,
     if (!server)
         return error_set(err, ERROR_INVALID, "%s has no server; give the URL of the API server", place);
     if (proxy)
-        return error_set(err, ERROR_INVALID, "%s.proxy-url (%s) cannot be used yet; set HTTPS_PROXY=%s instead", place,
+        return error_set(err, ERROR_INVALID, "%s.proxy-url (%s) is not read; remove it and set HTTPS_PROXY=%s", place,
                          proxy, proxy);
     config->insecure = is_true(cluster, "insecure-skip-tls-verify");
     config->server_name = arena_copy(config->arena, scalar(cluster, "tls-server-name"));

@@ -255,8 +255,8 @@ static void a_lease_nobody_understands_blocks_until_it_runs_out(void **state)
                                  .holder = "x",
                                  .group = "main",
                                  .seconds = 10,
-                                 .version = ++last_version,
-                                 .uid = ++last_version};
+                                 .version = 1000001,
+                                 .uid = 1000002};
     pass(3000);
     assert_int_equal(owned(), 0);
     pass(20 * 1000);
