@@ -378,18 +378,14 @@ static void check_references(const struct tree *document, const struct tree *nod
     const char *ref = tree_string(tree_get(node, "$ref"));
 
     if (ref) {
-        const struct tree *found = document;
-        char path[64];
+        char path[64], dotted[64];
 
         snprintf(path, sizeof(path), "#/%s/", models);
+        snprintf(dotted, sizeof(dotted), "%s", models);
+        if (strchr(dotted, '/'))
+            *strchr(dotted, '/') = '.';
         assert_true(string_starts(ref, path));
-        for (const char *part = models; *part; part += strcspn(part, "/"), part += *part == '/') {
-            char name[32];
-
-            snprintf(name, sizeof(name), "%.*s", (int)strcspn(part, "/"), part);
-            found = tree_get(found, name);
-        }
-        assert_non_null(tree_get(found, ref + strlen(path)));
+        assert_non_null(tree_get(tree_at(document, dotted), ref + strlen(path)));
         ++*count;
     }
     for (const struct tree *child = node->first; child; child = child->next)
