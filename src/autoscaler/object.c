@@ -139,9 +139,13 @@ static void on_changed(void *arg)
         object_mark_due(object);
         return;
     }
+    if (!object->policy || object->policy->is_job)
+        return;
     /* Every poll looks anyway; only a target that could not be read until now is worth a poll of its own. */
-    if (object->policy && !object->policy->is_job && was_unreadable(object) && object->waiting == 0)
+    if (was_unreadable(object) && object->waiting == 0)
         schedule_start(object);
+    else
+        schedule_sooner(object);
 }
 
 static bool same_target(const struct policy *a, const struct policy *b)
@@ -162,6 +166,19 @@ static void drop_target(struct object *object)
     object->jobs = NULL;
 }
 
+/* Only these strategies count what is pending, and it costs a watch of pods (keda-operator/04 5). */
+static void watch_jobs(struct object *object)
+{
+    struct platform *platform = object->a->parts.platform;
+    const struct policy *policy = object->policy;
+    enum job_strategy strategy = policy->job_rules.strategy;
+
+    object->jobs =
+        platform->ops->jobs_watch(platform, policy->ns, policy->name, policy->job_generation, on_changed, object);
+    if (platform->ops->jobs_want_pending && (strategy == JOB_ACCURATE || strategy == JOB_EAGER))
+        platform->ops->jobs_want_pending(object->jobs, policy->pending_conditions, policy->pending_condition_count);
+}
+
 static void watch_target(struct object *object, const struct policy *old)
 {
     struct platform *platform = object->a->parts.platform;
@@ -169,8 +186,7 @@ static void watch_target(struct object *object, const struct policy *old)
 
     if (policy->is_job) {
         drop_target(object);
-        object->jobs =
-            platform->ops->jobs_watch(platform, policy->ns, policy->name, policy->job_generation, on_changed, object);
+        watch_jobs(object);
         return;
     }
     if (object->target && old && same_target(old, policy))

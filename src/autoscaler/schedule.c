@@ -133,6 +133,16 @@ void schedule_next(struct object *object)
     heap_add(object, at_phase(object, ticks + interval / 4, interval));
 }
 
+/* What runs says how often an object is asked, and that has changed: a wait from before is not longer than one of now. */
+void schedule_sooner(struct object *object)
+{
+    int64_t interval = object_interval_ms(object);
+
+    if (object->heap_index != UINT32_MAX &&
+        object->due_ticks_ms > loop_ticks_ms(object->a->parts.loop) + interval + interval / 4)
+        schedule_next(object);
+}
+
 /* A trigger with useCachedMetrics is asked less often than its object; half an interval is room for late polls. */
 static bool is_its_turn(const struct object *object, size_t i, int64_t ticks, int64_t interval)
 {

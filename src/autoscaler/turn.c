@@ -349,8 +349,11 @@ static void write_finish(struct write *write, const struct error *err)
         return;
     }
     a->stats.scales++;
-    if (object)
+    if (object) {
         object->carried_out = true;
+        if (write->decision)
+            schedule_sooner(object);
+    }
     if (object && object->policy == write->policy && write->decision)
         decide_applied(&object->policy->rules, object->memory, write->decision);
 }

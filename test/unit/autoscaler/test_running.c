@@ -62,6 +62,21 @@ static void zero_wakes_at_once_and_sleeps_after_the_cooldown(void **state)
     running_stop(&r);
 }
 
+static void what_wakes_is_asked_often_at_once(void **state)
+{
+    struct running r;
+
+    (void)state;
+    start(&r, 0, 40);
+    running_manifest(&r, "a.yaml", manifest("", "  pollingInterval: 1000\n"));
+    running_until(&r, 20);
+    assert_int_equal(stage_replicas(r.stage, "app"), 4);
+    r.prom[0].value = 90;
+    running_until(&r, 60);
+    assert_int_equal(stage_replicas(r.stage, "app"), 9);
+    running_stop(&r);
+}
+
 static void no_data_holds_for_half_an_hour(void **state)
 {
     struct running r;
@@ -252,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_scales_up_at_once_and_down_after_the_window),
         cmocka_unit_test(zero_wakes_at_once_and_sleeps_after_the_cooldown),
+        cmocka_unit_test(what_wakes_is_asked_often_at_once),
         cmocka_unit_test(no_data_holds_for_half_an_hour),
         cmocka_unit_test(a_failure_holds_for_good_or_until_fallback),
         cmocka_unit_test(an_edit_pauses_and_resumes),
