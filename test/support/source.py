@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Source:
     """Says what it is told: a number at /value (JSON), or anything else, late or never. At /metrics the same number as Prometheus
-    text, named value."""
+    text, named value. port: where it is looked for, if that is written down somewhere."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.value, self.status, self.body, self.hang, self.headers = 0, 200, None, False, []
         self.requests = 0
         outer = self
@@ -31,7 +31,7 @@ class Source:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.root = f"http://127.0.0.1:{self.server.server_port}"
         self.url = self.root + "/value"
