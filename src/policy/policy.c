@@ -337,6 +337,17 @@ static double running_ratio(struct building *b, const struct scaled_job *job)
     return NAN;
 }
 
+static void take_pending_conditions(struct building *b, const struct scaled_job *job)
+{
+    size_t count = job->pending_condition_count;
+    const char **list = arena_array(b->policy->arena, count ? count : 1, sizeof(*list));
+
+    for (size_t i = 0; i < count; i++)
+        list[i] = arena_copy(b->policy->arena, job->pending_conditions[i]);
+    b->policy->pending_conditions = list;
+    b->policy->pending_condition_count = count;
+}
+
 static void set_job_rules(struct building *b, const struct scaled_job *job, bool paused)
 {
     static const char *const strategies[] = {"default", "custom", "accurate", "eager"};
@@ -356,6 +367,8 @@ static void set_job_rules(struct building *b, const struct scaled_job *job, bool
     b->policy->successful_history = job->successful_history < 0 ? DEFAULT_JOBS_HISTORY_LIMIT : job->successful_history;
     b->policy->failed_history = job->failed_history < 0 ? DEFAULT_JOBS_HISTORY_LIMIT : job->failed_history;
     b->policy->rollout_gradual = job->rollout_strategy && strcmp(job->rollout_strategy, "gradual") == 0;
+    if (job->pending_condition_count > 0)
+        take_pending_conditions(b, job);
 }
 
 struct policy *build_job(const struct scaled_job *job, const struct policy_context *context, struct report *report)

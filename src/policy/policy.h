@@ -62,6 +62,8 @@ struct policy {
     uint64_t job_generation;
     int32_t successful_history, failed_history;
     bool rollout_gradual;
+    const char *const *pending_conditions; /* of the policy's arena: pendingPodConditions */
+    size_t pending_condition_count;
     int64_t polling_interval_ms; /* at 0 replicas, of cached triggers and of ScaledJobs */
     bool polling_interval_fixed; /* weir.dev/polling-interval: taken as it stands at any size */
     bool restore_to_original;

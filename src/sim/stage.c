@@ -69,6 +69,7 @@ static void free_platform(struct stage *stage)
             free(job);
         }
         free(o->views);
+        free(o->pending_conditions);
         free(o);
     }
 }

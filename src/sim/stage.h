@@ -95,6 +95,10 @@ void stage_data(struct stage *stage, const char *ns, const char *name, const cha
 size_t stage_jobs(struct stage *stage, const char *owner, bool finished);
 /* Jobs that are there already; before the manifest or after it. */
 void stage_put_jobs(struct stage *stage, const char *owner, int32_t running, int32_t pending);
+/* false: Jobs are being listed and targets being looked for from now on, so that nothing can be concluded from them. */
+void stage_known(struct stage *stage, bool known);
+/* Conditions of pods by which pending is counted for that owner, with commas; NULL: nobody needs it exactly. */
+const char *stage_pending_conditions(struct stage *stage, const char *owner);
 void stage_job_begin(struct stage *stage, const char *owner); /* a pending one starts to run */
 bool stage_job_finish(struct stage *stage, const char *owner, bool succeeded);
 

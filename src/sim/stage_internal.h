@@ -32,6 +32,8 @@ struct stage_target { /* one workload, watched or not */
     size_t label_count;
     bool own_nodes;         /* each pod on a node of its own */
     struct pod_view *views; /* of the last question */
+    platform_changed *changed;
+    void *changed_arg;
     struct stage_target *next;
 };
 struct stage_job {
@@ -48,6 +50,9 @@ struct stage_owner {
     struct stage_job *jobs; /* oldest first */
     struct job_view *views;
     uint32_t next_job;
+    platform_changed *changed;
+    void *arg;
+    char *pending_conditions; /* as asked for, with commas; NULL: pending is not needed exactly */
     struct stage_owner *next;
 };
 struct stage_source {
@@ -84,6 +89,7 @@ struct stage {
     struct stage_target *targets;
     struct stage_owner *owners;
     int fail_writes;
+    bool looking; /* nothing is known yet: stage_known */
     uint64_t writes;
     struct stage_source *sources;
     size_t source_count;

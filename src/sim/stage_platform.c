@@ -10,8 +10,10 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/secret.h"
 #include "base/selector.h"
+#include "base/text.h"
 #include "net/loop.h"
 
 /* ------------------------------------------------------------------ targets */
@@ -87,19 +89,25 @@ static bool pod_is_ready(const struct stage_target *target, size_t i)
 static struct target *on_watch(struct platform *platform, const struct target_key *key, platform_changed *changed,
                                void *arg)
 {
-    (void)changed, (void)arg; /* polls look often enough */
-    return (struct target *)stage_find((struct stage *)platform, key->ns, key->kind, key->name, true);
+    struct stage_target *target = stage_find((struct stage *)platform, key->ns, key->kind, key->name, true);
+
+    target->changed = changed; /* only for stage_known: polls look often enough */
+    target->changed_arg = arg;
+    return (struct target *)target;
 }
 
 static void on_unwatch(struct target *target)
 {
-    (void)target; /* workloads outlive their watchers */
+    ((struct stage_target *)target)->changed = NULL; /* workloads outlive their watchers */
 }
 
 static void on_view(struct target *opaque, struct target_view *out)
 {
     struct stage_target *target = (struct stage_target *)opaque;
 
+    *out = (struct target_view){.known = false};
+    if (target->stage->looking)
+        return;
     *out = (struct target_view){
         .known = target->exists, .replicas = target->replicas, .status_replicas = (int32_t)target->pod_count};
     if (target->exists && target->stage->cluster && strcmp(target->kind, "Deployment") == 0) {
@@ -251,7 +259,11 @@ static struct job_owner *on_jobs_watch(struct platform *platform, const char *ns
 {
     struct stage_owner *owner = stage_owner_named((struct stage *)platform, name, true);
 
-    (void)ns, (void)changed, (void)arg;
+    (void)ns;
+    owner->changed = changed;
+    owner->arg = arg;
+    free(owner->pending_conditions);
+    owner->pending_conditions = NULL;
     for (struct stage_job *job = owner->jobs; job; job = job->next)
         if (job->generation == 0) /* put there before anybody watched */
             job->generation = generation;
@@ -261,7 +273,47 @@ static struct job_owner *on_jobs_watch(struct platform *platform, const char *ns
 
 static void on_jobs_unwatch(struct job_owner *owner)
 {
-    (void)owner;
+    ((struct stage_owner *)owner)->changed = NULL;
+}
+
+static enum lookup on_jobs_known(struct job_owner *owner, struct error *err)
+{
+    if (!((struct stage_owner *)owner)->stage->looking)
+        return LOOKUP_FOUND;
+    error_set(err, ERROR_UNREACHABLE, "the Jobs are being listed");
+    return LOOKUP_PENDING;
+}
+
+static void on_jobs_want_pending(struct job_owner *opaque, const char *const *conditions, size_t count)
+{
+    struct stage_owner *owner = (struct stage_owner *)opaque;
+    struct text list;
+
+    text_init(&list, LOG_LINE_MAX_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        text_add(&list, i ? "," : "");
+        text_add(&list, conditions[i]);
+    }
+    free(owner->pending_conditions);
+    owner->pending_conditions = text_take(&list);
+}
+
+const char *stage_pending_conditions(struct stage *stage, const char *name)
+{
+    const struct stage_owner *owner = stage_owner_named(stage, name, false);
+
+    return owner ? owner->pending_conditions : NULL;
+}
+
+void stage_known(struct stage *stage, bool known)
+{
+    stage->looking = !known;
+    for (struct stage_owner *o = stage->owners; known && o; o = o->next)
+        if (o->changed)
+            o->changed(o->arg);
+    for (struct stage_target *t = stage->targets; known && t; t = t->next)
+        if (t->changed)
+            t->changed(t->changed_arg);
 }
 
 static size_t on_jobs(struct job_owner *opaque, const struct job_view **out)
@@ -390,6 +442,8 @@ const struct platform_ops stage_platform_ops = {
     .jobs_watch = on_jobs_watch,
     .jobs_unwatch = on_jobs_unwatch,
     .jobs = on_jobs,
+    .jobs_known = on_jobs_known,
+    .jobs_want_pending = on_jobs_want_pending,
     .jobs_create = on_jobs_create,
     .job_delete = on_job_delete,
     .secret_get = on_data,

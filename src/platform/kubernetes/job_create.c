@@ -372,10 +372,9 @@ void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_don
         error_set(&err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
     else if (w != NULL && !w->synced && w->trouble.kind != ERROR_NONE)
         err = w->trouble;
-    else if (w == NULL || !w->synced)
-        error_set(&err, ERROR_UNREACHABLE, "the Jobs of ScaledJob %s/%s are not known yet; it is decided anew", set->ns,
-                  set->name);
-    if (err.kind != ERROR_NONE || count <= 0) {
+    else if (w == NULL)
+        kubernetes_jobs_known(owner, &err);
+    if (err.kind != ERROR_NONE || count <= 0 || !w->synced) { /* not known yet: it is decided anew */
         kubernetes_answer_later(k, done, arg, err.kind != ERROR_NONE ? &err : NULL);
         return;
     }

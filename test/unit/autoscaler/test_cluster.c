@@ -841,6 +841,57 @@ static void a_scaled_job_says_what_it_does(void **state)
     end(&p);
 }
 
+static void a_scaled_job_waits_until_its_jobs_are_known(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_known(p.r.stage, false);
+    stage_resource(p.r.stage, JOB_YAML(""));
+    pass(&p, 70);
+    assert_int_equal(stage_jobs(p.r.stage, "work", false), 0);
+    assert_int_equal(stage_events(p.r.stage, JOB, "KEDAJobCreateFailed", NULL), 0);
+    assert_int_equal(stage_events(p.r.stage, JOB, "ScaledJobActive", NULL), 0);
+    stage_put_jobs(p.r.stage, "work", 1, 0);
+    stage_known(p.r.stage, true);
+    pass(&p, 2);
+    assert_int_equal(stage_jobs(p.r.stage, "work", false), 3); /* of which there was one */
+    end(&p);
+}
+
+#define STRATEGY(words) "  scalingStrategy: {" words "}\n"
+
+static void pods_are_looked_at_for_strategies_that_count_what_is_pending(void **state)
+{
+    static const struct {
+        const char *strategy, *conditions;
+    } rows[] = {
+        {"", NULL},
+        {STRATEGY("strategy: custom, pendingPodConditions: [Ready]"), NULL},
+        {STRATEGY("strategy: accurate"), ""},
+        {STRATEGY("strategy: eager, pendingPodConditions: [Ready, PodScheduled]"), "Ready,PodScheduled"},
+    };
+    char yaml[2000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct play p;
+        const char *have;
+
+        begin_at(&p, 1);
+        snprintf(yaml, sizeof(yaml), "%s%s", JOB_YAML(""), rows[i].strategy);
+        stage_resource(p.r.stage, yaml);
+        pass(&p, 5);
+        have = stage_pending_conditions(p.r.stage, "work");
+        if (rows[i].conditions)
+            assert_string_equal(have, rows[i].conditions);
+        else
+            assert_null(have);
+        end(&p);
+    }
+}
+
 static void many_are_loaded_a_bounded_number_a_turn(void **state)
 {
     enum { MANY = 1000 };
@@ -903,6 +954,8 @@ int main(void)
         cmocka_unit_test(from_hpa_to_direct_and_to_observe),
         cmocka_unit_test(a_small_target_keeps_its_digits),
         cmocka_unit_test(a_scaled_job_says_what_it_does),
+        cmocka_unit_test(a_scaled_job_waits_until_its_jobs_are_known),
+        cmocka_unit_test(pods_are_looked_at_for_strategies_that_count_what_is_pending),
         cmocka_unit_test(many_are_loaded_a_bounded_number_a_turn),
     };
 
