@@ -370,6 +370,13 @@ static bool never_built(const struct policy *policy)
     return policy->trigger_count > 0;
 }
 
+static bool lacks_target(const struct telling *t)
+{
+    enum error_kind kind = t->target.error.kind;
+
+    return t->policy && !t->job_kind && !t->target.known && (kind == ERROR_MISSING || kind == ERROR_INVALID);
+}
+
 /* true: a check of the object itself failed, whatever its triggers say. */
 static bool check_fails(struct telling *t)
 {
@@ -386,7 +393,7 @@ static bool check_fails(struct telling *t)
     else if (t->policy->paused_unreadable)
         fail_check(t, "failed to handle pausing of ScaledObject",
                    "annotation autoscaling.keda.sh/paused-replicas is no number");
-    else if (!t->job_kind && !t->target.known && (missing->kind == ERROR_MISSING || missing->kind == ERROR_INVALID))
+    else if (lacks_target(t))
         fail_check(t, "ScaledObject doesn't have correct scaleTargetRef specification",
                    arena_printf(t->arena, "%s%s%s", missing->where, *missing->where ? ": " : "", missing->text));
     else if (t->s->hpa_error)
@@ -511,7 +518,7 @@ static void fill_conditions(struct telling *t)
         conditions_of_job(t);
     else
         conditions_of_object(t);
-    if (!t->policy || (t->policy->trigger_count > 0 && never_built(t->policy)))
+    if (!t->policy || (t->policy->trigger_count > 0 && never_built(t->policy)) || lacks_target(t))
         set(t, CONDITION_ACTIVE, KEDA_UNKNOWN, "UnknownState", NULL);
     for (int i = 0; i < CONDITION_HPA; i++)
         if (t->conditions[i].status == KEDA_UNTOUCHED)
@@ -828,11 +835,16 @@ static bool is_poll_reason(const char *reason)
            strcmp(reason, "ErrorGettingCurrentReplicas") == 0 || string_ends(reason, "Ready");
 }
 
-/* KEDA says this in short too (keda-operator/02 4.3); the platform's own words are the same where it knows which of the two it is. */
-static bool misses_target(const struct telling *t)
+/* KEDA says this in short too (keda-operator/02 4.3): what the platform says of the target, to the first colon. NULL: it is not that. */
+static const char *what_misses(const struct telling *t)
 {
-    return !t->object->problem && !t->job_kind && t->policy && !never_built(t->policy) && !t->target.known &&
-           t->target.error.kind == ERROR_MISSING;
+    const char *text = t->target.error.text;
+
+    if (t->object->problem || t->job_kind || !t->policy || never_built(t->policy) || t->target.known)
+        return NULL;
+    if (string_starts(text, "Target resource"))
+        return arena_printf(t->arena, "%.*s", (int)strcspn(text, ":"), text);
+    return t->target.error.kind == ERROR_MISSING ? "Target resource doesn't exist" : NULL;
 }
 
 static void say_ready(struct telling *t)
@@ -844,10 +856,10 @@ static void say_ready(struct telling *t)
     if (is->status == KEDA_TRUE && was->status != KEDA_TRUE && !(was->reason && is_poll_reason(was->reason)))
         status_event(t->object, false, is->reason, "%s is ready for scaling", kind);
     if (check && t->s->problem_said != t->detail) {
-        if (misses_target(t))
-            status_event(t->object, true, is->reason, "%s",
-                         string_starts(t->target.error.text, "Target resource") ? t->target.error.text
-                                                                                : "Target resource doesn't exist");
+        const char *misses = what_misses(t);
+
+        if (misses)
+            status_event(t->object, true, is->reason, "%s", misses);
         status_event(t->object, true, is->reason, "%s", t->message[CONDITION_READY]);
     }
     t->s->problem_said = check ? t->detail : 0;
