@@ -696,6 +696,42 @@ static void do_not_wait(struct evconnlistener *listener)
     setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
+/* Both families where the machine has both. -1, and errno: it cannot be. */
+static int bind_all(const struct sockaddr *address, socklen_t length)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), why;
+    const int yes = 1, no = 0;
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) == 0 && bind(fd, address, length) == 0)
+        return fd;
+    why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static struct evconnlistener *make_listener(struct server *server, const struct sockaddr *address, socklen_t length)
+{
+    const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
+    struct event_base *base = loop_event_base(server->loop);
+    struct evconnlistener *listener;
+    int fd;
+
+    if (address->sa_family != AF_INET6 ||
+        !IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
+        return evconnlistener_new_bind(base, NULL, NULL, flags, BACKLOG, address, (int)length);
+    fd = bind_all(address, length);
+    if (fd < 0)
+        return NULL;
+    listener = evconnlistener_new(base, NULL, NULL, flags, BACKLOG, fd);
+    if (!listener)
+        close(fd);
+    return listener;
+}
+
 static bool listen_at(struct server *server, struct evhttp *http, const struct sockaddr *address, socklen_t length,
                       const char *name, struct error *err)
 {
@@ -704,9 +740,7 @@ static bool listen_at(struct server *server, struct evhttp *http, const struct s
     if (server->listener_count == LISTENERS_MAX)
         return error_set(err, ERROR_LIMIT, "%.200s: a server listens at no more than %d addresses", name,
                          LISTENERS_MAX);
-    listener = evconnlistener_new_bind(loop_event_base(server->loop), NULL, NULL,
-                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG,
-                                       address, (int)length);
+    listener = make_listener(server, address, length);
     if (!listener)
         return error_set(err, errno == EADDRINUSE || errno == EACCES ? ERROR_INVALID : ERROR_INTERNAL,
                          "cannot listen at %.200s: %s; choose another address", name, strerror(errno));
@@ -755,6 +789,19 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     return true;
 }
 
+/* No host: all addresses of both families, or all IPv4 ones where the machine knows no IPv6. */
+static bool listen_all(struct server *server, struct evhttp *http, uint16_t port, const char *name, struct error *err)
+{
+    const struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any, .sin6_port = htons(port)};
+    const struct sockaddr_in old = {.sin_family = AF_INET, .sin_addr.s_addr = INADDR_ANY, .sin_port = htons(port)};
+
+    errno = 0;
+    if (listen_at(server, http, (const struct sockaddr *)(const void *)&all, sizeof all, name, err))
+        return true;
+    return (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) &&
+           listen_at(server, http, (const struct sockaddr *)(const void *)&old, sizeof old, name, err);
+}
+
 static bool listen_tcp(struct server *server, struct evhttp *http, const char *address, struct error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -766,12 +813,15 @@ static bool listen_tcp(struct server *server, struct evhttp *http, const char *a
     if (!split_address(address, host, sizeof host, &port))
         return error_set(err, ERROR_INVALID,
                          "'%.100s' is no address to listen at; write host:port, such as 127.0.0.1:8642", address);
-    if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0)
+    if (host[0] == 0)
+        listens = listen_all(server, http, (uint16_t)strtol(port, NULL, 10), address, err);
+    else if (getaddrinfo(host, port, &hints, &found) != 0)
         return error_set(err, ERROR_INVALID, "'%.100s': this host is not known here; use an address of this machine",
                          address);
     for (const struct addrinfo *a = found; a && !listens; a = a->ai_next)
         listens = listen_at(server, http, a->ai_addr, a->ai_addrlen, address, err);
-    freeaddrinfo(found);
+    if (found)
+        freeaddrinfo(found);
     if (listens)
         note_address(server, server->listeners[server->listener_count - 1]);
     return listens;

@@ -10,6 +10,8 @@
 #include "helper.h"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -394,6 +396,46 @@ static void addresses(void **state)
     server_free(other);
 }
 
+static bool reaches(int family, const char *host, const char *port)
+{
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
+    bool connected;
+    int fd;
+
+    assert_int_equal(getaddrinfo(host, port, &hints, &found), 0);
+    fd = socket(family, SOCK_STREAM, 0);
+    connected = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return connected;
+}
+
+/* In a Pod of a cluster with IPv6 the API server and the Service come by either. */
+static void without_a_host_both_families_are_served(void **state)
+{
+    struct server *other, *taken;
+    char address[32];
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 local = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    bool has_ipv6 = fd >= 0 && bind(fd, (struct sockaddr *)(void *)&local, sizeof local) == 0;
+
+    (void)state;
+    if (fd >= 0)
+        close(fd);
+    assert_true(server_new(loop, &other, &err));
+    assert_true(server_new(loop, &taken, &err));
+    assert_true(server_listen_tcp(other, ":0", &err));
+    const char *port = strrchr(server_address(other), ':') + 1;
+    assert_true(reaches(AF_INET, "127.0.0.1", port));
+    assert_int_equal(reaches(AF_INET6, "::1", port), has_ipv6);
+    snprintf(address, sizeof address, ":%s", port);
+    assert_false(server_listen_tcp(taken, address, &err));
+    assert_non_null(strstr(err.text, "Address already in use"));
+    server_free(taken);
+    server_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(newcomers_wait_for_a_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_host_both_families_are_served, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
