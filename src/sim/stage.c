@@ -137,6 +137,12 @@ void stage_workload_remove(struct stage *stage, const char *name)
     stage_named(stage, name)->exists = false;
 }
 
+void stage_workload_without_scale(struct stage *stage, const char *name)
+{
+    stage_workload_remove(stage, name);
+    stage_named(stage, name)->without_scale = true;
+}
+
 void stage_workload_usage(struct stage *stage, const char *name, double cpu_ratio, double memory_ratio)
 {
     struct stage_target *target = stage_named(stage, name);

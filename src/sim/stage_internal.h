@@ -19,7 +19,7 @@ struct stage_pod {
 struct stage_target { /* one workload, watched or not */
     struct stage *stage;
     char ns[64], kind[64], name[128];
-    bool exists;
+    bool exists, without_scale;
     int32_t replicas;
     struct stage_pod *pods;
     size_t pod_count;

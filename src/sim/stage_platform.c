@@ -116,7 +116,9 @@ static void on_view(struct target *opaque, struct target_view *out)
         out->kind = "Deployment";
         out->resource = "deployments";
     }
-    if (!target->exists)
+    if (target->without_scale)
+        error_set(&out->error, ERROR_INVALID, "Target resource doesn't expose /scale subresource: it is a stone");
+    else if (!target->exists)
         error_set(&out->error, ERROR_MISSING, "%s %s/%s does not exist", target->kind, target->ns, target->name);
     for (size_t i = 0; i < target->pod_count; i++)
         out->ready_replicas += pod_is_ready(target, i);

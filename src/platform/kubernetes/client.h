@@ -129,6 +129,7 @@ struct kube_resource { /* borrowed until the kube is freed */
 /* Which resource a kind is ("apps/v1", "Deployment"). Deployment and StatefulSet of apps/v1 are known without asking. done is
    called with NULL and why when the group, the kind or its /scale is not there; asked again later, when a CRD may have come. Answers
    are kept some minutes. */
+#define TARGET_WITHOUT_SCALE "Target resource doesn't expose /scale subresource" /* KEDA's words; the error begins so */
 typedef void kube_resource_done(void *arg, const struct kube_resource *resource, const struct error *err);
 void kube_discover(struct kube *kube, const char *api_version, const char *kind, kube_resource_done *done, void *arg);
 void kube_discover_cancel(struct kube *kube, void *arg); /* done is not called with this arg any more */

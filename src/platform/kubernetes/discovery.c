@@ -143,7 +143,7 @@ static void answer(struct kube_discovery *d, const struct question *question)
                   question->refusal ? question->refusal : "it is not known any more; ask again");
     else if (found)
         error_set(&err, ERROR_INVALID,
-                  "%s of %s has no /scale subresource, so it cannot be scaled; add subresources.scale to its CRD",
+                  TARGET_WITHOUT_SCALE ": %s of %s has no /scale subresource; add subresources.scale to its CRD",
                   question->kind, g->name);
     else if (g->kinds)
         say_no_kind(&err, g, question->kind);

@@ -342,7 +342,7 @@ static void on_look_failed(struct scale *scale, const struct kube_reply *reply, 
         look_later(scale, LOOK_FAILED_PAUSE_MS);
     } else if (at_scale && scale->exists) {
         scale->known = scale->asked = false;
-        set_missing(scale, "Target resource doesn't expose /scale subresource");
+        set_missing(scale, TARGET_WITHOUT_SCALE);
     } else {
         now_absent(scale);
     }
@@ -563,7 +563,7 @@ static void on_discovered(void *arg, const struct kube_resource *resource, const
     void *value;
 
     kind->discovering = false;
-    if (resource != NULL && resource->has_scale) {
+    if (resource != NULL && resource->has_scale && resource->namespaced) {
         kind->resource = resource;
         kind->error = (struct error){0};
         find_counts(kind);
@@ -574,8 +574,12 @@ static void on_discovered(void *arg, const struct kube_resource *resource, const
     }
     if (err != NULL)
         kind->error = *err;
+    else if (resource->has_scale)
+        error_set(&kind->error, ERROR_INVALID,
+                  TARGET_WITHOUT_SCALE ": %s is cluster-wide, and only what is in the object's namespace can be scaled",
+                  kind->name);
     else
-        error_set(&kind->error, ERROR_MISSING, "Target resource doesn't expose /scale subresource");
+        error_set(&kind->error, ERROR_INVALID, TARGET_WITHOUT_SCALE);
     loop_timer_set(kind->again, DISCOVER_AGAIN_MS);
     for (size_t at = 0; map_next(kind->scales, &at, NULL, &value);)
         tell(value);

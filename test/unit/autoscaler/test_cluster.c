@@ -610,6 +610,33 @@ static void a_rotated_secret_touches_its_users_only(void **state)
     end(&p);
 }
 
+static void an_authentication_whose_users_are_observed_is_left_alone(void **state)
+{
+    static const char object[] = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n"
+                                 "metadata: {name: app, namespace: shop, annotations: {weir.dev/mode: %s}}\nspec:\n"
+                                 "  scaleTargetRef: {name: app}\n  triggers:\n  - type: prometheus\n"
+                                 "    authenticationRef: {name: login}\n    metadata: {serverAddress: "
+                                 "'http://prom:9090', query: load, threshold: '10', authModes: bearer}\n";
+    struct play p;
+    char yaml[1000], have[200];
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    stage_resource(p.r.stage, AUTH "status: {scaledobjects: 'app,another', scaledjobs: ''}\n");
+    snprintf(yaml, sizeof(yaml), object, "observe");
+    stage_resource(p.r.stage, yaml);
+    pass(&p, 60);
+    assert_int_equal(look(&p.r, OBJECT).after, 3);
+    assert_int_equal(stage_status_writes(p.r.stage), 0);
+    snprintf(yaml, sizeof(yaml), object, "direct");
+    stage_resource(p.r.stage, yaml);
+    pass(&p, 60);
+    status_text(&p, "TriggerAuthentication/shop/login", "scaledobjects", have, sizeof(have));
+    assert_string_equal(have, "app");
+    end(&p);
+}
+
 static void an_authentication_lists_its_users(void **state)
 {
     struct play p;
@@ -841,6 +868,24 @@ static void a_scaled_job_says_what_it_does(void **state)
     end(&p);
 }
 
+static void a_target_without_scale_is_told_in_kedas_words(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_workload_without_scale(p.r.stage, "app");
+    put(&p, "", "");
+    pass(&p, 60);
+    assert_condition(&p, "Ready", "False ScaledObjectCheckFailed",
+                     "ScaledObject doesn't have correct scaleTargetRef specification: Target resource doesn't expose "
+                     "/scale subresource: it is a stone");
+    assert_int_equal(events(&p, "ScaledObjectCheckFailed", NULL), 2); /* in short, and in full */
+    assert_int_equal(events(&p, "ScaledObjectCheckFailed", "/scale subresource"), 2);
+    assert_int_equal(events(&p, "ScaledObjectCheckFailed", "it is a stone"), 1);
+    end(&p);
+}
+
 static void a_scaled_job_waits_until_its_jobs_are_known(void **state)
 {
     struct play p;
@@ -946,6 +991,7 @@ int main(void)
         cmocka_unit_test(made_anew_under_its_name_it_is_another),
         cmocka_unit_test(data_is_waited_for),
         cmocka_unit_test(a_rotated_secret_touches_its_users_only),
+        cmocka_unit_test(an_authentication_whose_users_are_observed_is_left_alone),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
         cmocka_unit_test(pausing_takes_the_hpa_away),
@@ -954,6 +1000,7 @@ int main(void)
         cmocka_unit_test(from_hpa_to_direct_and_to_observe),
         cmocka_unit_test(a_small_target_keeps_its_digits),
         cmocka_unit_test(a_scaled_job_says_what_it_does),
+        cmocka_unit_test(a_target_without_scale_is_told_in_kedas_words),
         cmocka_unit_test(a_scaled_job_waits_until_its_jobs_are_known),
         cmocka_unit_test(pods_are_looked_at_for_strategies_that_count_what_is_pending),
         cmocka_unit_test(many_are_loaded_a_bounded_number_a_turn),

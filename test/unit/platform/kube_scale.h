@@ -76,7 +76,9 @@ static inline bool kf_special(struct kube_front *f, const struct http_request *r
         json_t *list = json_loads("{\"kind\":\"APIResourceList\",\"groupVersion\":\"example.com/v1\",\"resources\":["
                                   "{\"name\":\"widgets\",\"kind\":\"Widget\",\"namespaced\":true},"
                                   "{\"name\":\"widgets/scale\",\"kind\":\"Scale\",\"namespaced\":true},"
-                                  "{\"name\":\"stones\",\"kind\":\"Stone\",\"namespaced\":true}]}",
+                                  "{\"name\":\"stones\",\"kind\":\"Stone\",\"namespaced\":true},"
+                                  "{\"name\":\"skies\",\"kind\":\"Sky\",\"namespaced\":false},"
+                                  "{\"name\":\"skies/scale\",\"kind\":\"Scale\",\"namespaced\":false}]}",
                                   0, NULL);
         kw_say(f->kw, reply, 200, list, "");
         json_decref(list);

@@ -194,19 +194,26 @@ static void test_other_kinds_are_read_at_their_scale_when_they_change(void **sta
 
 static void test_a_kind_without_scale_is_told(void **state)
 {
-    struct kube_front *f = kf_new();
-    const struct target_key stone = {.ns = "shop", .api_version = "example.com/v1", .kind = "Stone", .name = "s"};
-    struct kf_outcome o = {0};
+    static const char *const kinds[][2] = {{"Stone", "subresources.scale"}, {"Sky", "cluster-wide"}};
 
     (void)state;
-    kf_start(f);
-    struct target *target = f->kw->platform->ops->target_watch(f->kw->platform, &stone, kf_changed, &o);
-    kw_run(f->kw, 1000);
-    assert_false(view_of(f, target).known);
-    assert_non_null(strstr(view_of(f, target).error.text, "/scale"));
-    assert_true(o.changed > 0);
-    f->kw->platform->ops->target_unwatch(target);
-    kf_free(f);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const struct target_key key = {.ns = "shop", .api_version = "example.com/v1", .kind = kinds[i][0], .name = "s"};
+        struct kube_front *f = kf_new();
+        struct kf_outcome o = {0};
+
+        kf_start(f);
+        struct target *target = f->kw->platform->ops->target_watch(f->kw->platform, &key, kf_changed, &o);
+        kw_run(f->kw, 1000);
+        assert_false(view_of(f, target).known);
+        assert_true(
+            string_starts(view_of(f, target).error.text, "Target resource doesn't expose /scale subresource: "));
+        assert_non_null(strstr(view_of(f, target).error.text, kinds[i][1]));
+        assert_true(o.changed > 0);
+        assert_int_equal(kw_count(f->kw, "GET /apis/example.com/v1/"), 0); /* nothing is looked for */
+        f->kw->platform->ops->target_unwatch(target);
+        kf_free(f);
+    }
 }
 
 /* ---- pods ---- */
