@@ -14,7 +14,9 @@
  *
  * Uncounted exchanges over TLS offer HTTP/2: where the server takes it, all of them share one connection (the others wait for
  * the first to learn that, PIPEWAIT). A connection that many share must be found out when it is dead, for each time-out would
- * leave it in place: so the kernel is told when to give up on it (TCP_USER_TIMEOUT), and to try it when nothing is said.
+ * leave it in place: so the kernel is told when to give up on it (TCP_USER_TIMEOUT), and to try it when nothing is said. And what a
+ * request whose time is over had sent must not arrive later, when the way is free again: a connection whose bytes are not
+ * acknowledged then is reset, which also throws them away.
  *
  * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
  * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
@@ -27,8 +29,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -53,6 +58,7 @@ struct socket_watch {
     bool reads, writes; /* in epoll */
     bool ours;          /* opened by us, and so closed by us too: may stay in epoll between exchanges */
     bool connected;     /* an answer was waited for */
+    bool shared;        /* of uncounted exchanges: many at once, over HTTP/2 */
 };
 
 /* ---- what is done ---- */
@@ -303,6 +309,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     wanted_write = take_over(client, fd);
     watch = watch_for(client, fd);
     watch->ours = true;
+    watch->shared = slot->exchange->call->request.uncounted;
     watch->wanted = wanted_write ? CURL_CSELECT_OUT : 0;
     turn_watch(&watch->write, &watch->writes, wanted_write);
     client->options.stats->connections_opened++;
@@ -725,6 +732,28 @@ bool http_curl_is_busy(const struct exchange *exchange)
     return exchange->client->handing_over && !exchange->starting;
 }
 
+/* Dissolving the association resets the connection; its users are told by an error of the socket. */
+static void reset_stuck(struct http_client *client)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    for (size_t fd = 0; fd < client->watch_room; fd++) {
+        const struct socket_watch *watch = client->watches[fd];
+        int unacknowledged = 0;
+
+        if (watch && watch->shared && ioctl(watch->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0)
+            connect(watch->fd, &nobody, sizeof nobody);
+    }
+}
+
+/* Nothing was heard of it. A question that changes nothing may arrive late, if it was only cancelled. */
+static bool may_be_stuck(const struct exchange *exchange)
+{
+    return exchange->call->request.uncounted && exchange->slot->status == 0 &&
+           (strcmp(exchange->call->request.method, "GET") != 0 ||
+            loop_ticks_ms(exchange->client->options.loop) >= exchange->deadline_ms);
+}
+
 void http_curl_stop(struct exchange *exchange)
 {
     CURLMcode removed;
@@ -734,6 +763,8 @@ void http_curl_stop(struct exchange *exchange)
         return;
     }
     assert(!exchange->client->handing_over);
+    if (may_be_stuck(exchange))
+        reset_stuck(exchange->client);
     removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
     assert(removed == CURLM_OK);
 }
