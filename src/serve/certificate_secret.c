@@ -8,7 +8,8 @@
  *   once in a while: less than 90 days remain --> as "not good enough"
  *
  * The PATCH carries the resource version that was looked at, so only one of several Weirs renews, and the others use
- * what it made. A Secret that may not be read or written leaves Weir with a certificate of its own, not shared and not
+ * what it made. Two that do not agree what is good enough (other names, a clock that is ahead) would answer each other for ever: each makes
+ * one in PAUSE_MS at most. A Secret that may not be read or written leaves Weir with a certificate of its own, not shared and not
  * announced to anybody, until the rights are there.
  */
 #include "serve/cluster_internal.h"
@@ -30,7 +31,11 @@
 #include "platform/kubernetes/client.h"
 #include "serve/serve_internal.h"
 
-enum { BODY_MAX_BYTES = 8 * CERTIFICATE_MAX_BYTES, RETRY_MS = 30 * 1000 };
+enum {
+    BODY_MAX_BYTES = 8 * CERTIFICATE_MAX_BYTES,
+    RETRY_MS = 30 * 1000,
+    PAUSE_MS = 10 * 1000, /* between two that are made: see the head of this file */
+};
 
 struct certificate_secret {
     struct loop *loop;
@@ -42,6 +47,7 @@ struct certificate_secret {
     struct reflector *watch;
     struct timer *retry;
     struct kube_ask *write;
+    int64_t pause_until_ticks_ms;
     struct pki_set seen;    /* what the Secret holds */
     struct pki_set offered; /* what is being written */
     struct pki_set used;
@@ -245,10 +251,16 @@ static void ask_to_write(struct certificate_secret *s)
 
 static void renew(struct certificate_secret *s, const struct error *because)
 {
+    int64_t ticks_ms = loop_ticks_ms(s->loop);
     struct error err;
 
     if (s->write)
         return;
+    if (ticks_ms < s->pause_until_ticks_ms) {
+        loop_timer_set(s->retry, s->pause_until_ticks_ms - ticks_ms);
+        return;
+    }
+    s->pause_until_ticks_ms = ticks_ms + PAUSE_MS;
     log_info("a new certificate is made", "because", because->text, NULL);
     if (pki_set_renew(&s->seen, s->names, loop_now_ms(s->loop), &s->offered, &err))
         ask_to_write(s);

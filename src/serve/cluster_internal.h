@@ -100,7 +100,7 @@ struct pki_set {
     struct secret *ca_key, *key;
 };
 void pki_set_done(struct pki_set *set);
-/* Why the set cannot go on serving these names: err. Key fits, chain, names, and more than PKI_RENEW_MS to go. */
+/* Why the set cannot go on serving these names: err. Key fits, chain, names, it has begun, and more than PKI_RENEW_MS to go. */
 bool pki_set_check(const struct pki_set *set, const struct pki_names *names, int64_t now_ms, struct error *err);
 /* A set that can. The authority of old (NULL: none) is kept where it still serves, or else stays trusted in ca. */
 bool pki_set_renew(const struct pki_set *old, const struct pki_names *names, int64_t now_ms, struct pki_set *out,

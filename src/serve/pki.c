@@ -238,13 +238,29 @@ static bool make(X509 *issuer, EVP_PKEY *issuer_key, const struct pki_names *nam
 
 /* ------------------------------------------------------------------ looking at one */
 
-static int64_t ends_at_ms(const X509 *certificate)
+static bool time_of(const ASN1_TIME *time, int64_t *at_ms)
 {
     struct tm tm;
 
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
-        return 0;
-    return civil_to_seconds(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) * 1000;
+    if (ASN1_TIME_to_tm(time, &tm) != 1)
+        return false;
+    *at_ms = civil_to_seconds(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) * 1000;
+    return true;
+}
+
+static int64_t ends_at_ms(const X509 *certificate)
+{
+    int64_t at_ms;
+
+    return time_of(X509_get0_notAfter(certificate), &at_ms) ? at_ms : 0;
+}
+
+/* One that was made while the clock was ahead would be refused by everybody until that time comes. */
+static bool has_begun(const X509 *certificate, int64_t now_ms)
+{
+    int64_t at_ms;
+
+    return time_of(X509_get0_notBefore(certificate), &at_ms) && at_ms <= now_ms;
 }
 
 bool pki_pair_read(const char *certificate_pem, const struct secret *key_pem, int64_t *expires_at_ms, struct error *err)
@@ -295,6 +311,8 @@ bool pki_set_check(const struct pki_set *set, const struct pki_names *names, int
         certificate = read_certificate(set->certificate);
         if (expires_at_ms - now_ms < PKI_RENEW_MS)
             error_set(err, ERROR_INVALID, "less than 90 days remain of it");
+        else if (!has_begun(certificate, now_ms) || !has_begun(authority, now_ms))
+            error_set(err, ERROR_INVALID, "it begins in the future: it was made while a clock was wrong");
         else if (ends_at_ms(authority) < expires_at_ms)
             error_set(err, ERROR_INVALID, "its authority ends before it");
         else if (X509_verify(certificate, authority_key) != 1)
@@ -319,7 +337,7 @@ static bool authority_serves(const struct pki_set *old, int64_t now_ms, X509 **a
     if (!pki_pair_read(old->ca, old->ca_key, &ends, NULL) || ends - now_ms < PKI_SERVER_MS + PKI_RENEW_MS)
         return false;
     read = read_certificate(old->ca);
-    if (X509_check_ca(read) != 1) {
+    if (X509_check_ca(read) != 1 || !has_begun(read, now_ms)) {
         X509_free(read);
         return false;
     }

@@ -158,6 +158,25 @@ static void two_at_once_end_with_the_winners(void **state)
     room_done(&r);
 }
 
+/* Two installations with one Secret: neither is content with what the other makes. */
+static void two_that_never_agree_do_so_slowly(void **state)
+{
+    static const char *const others[] = {"weir-two"};
+    struct certificates *second;
+    struct room r;
+
+    (void)state;
+    room_init(&r);
+    struct certificates_options options = options_of(&r);
+    r.certificates = open_with(&r, &options);
+    options.services = others;
+    second = open_with(&r, &options);
+    stage_run(&r.stage, MINUTE_MS);
+    assert_in_range(stage_writes(&r.stage, secrets), 4, 14); /* one in ten seconds each */
+    certificates_free(second);
+    room_done(&r);
+}
+
 /* As Helm makes it, so that no right to create Secrets is needed. */
 static void an_empty_secret_is_filled(void **state)
 {
@@ -207,6 +226,7 @@ static void a_deleted_secret_comes_back(void **state)
     r.certificates = open_with(&r, &options);
     first = mem_copy(view(r.certificates).certificate_pem);
     ca = mem_copy(view(r.certificates).ca_pem);
+    stage_run(&r.stage, MINUTE_MS);
     stage_put(&r.stage, secrets, "weir-certs", NULL);
     stage_run(&r.stage, 1000);
     assert_string_not_equal(view(r.certificates).certificate_pem, first);
@@ -468,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_makes_it_and_the_second_uses_it),
         cmocka_unit_test(two_at_once_end_with_the_winners),
+        cmocka_unit_test(two_that_never_agree_do_so_slowly),
         cmocka_unit_test(an_empty_secret_is_filled),
         cmocka_unit_test(it_is_renewed_without_a_restart),
         cmocka_unit_test(a_deleted_secret_comes_back),

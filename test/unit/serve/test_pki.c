@@ -131,6 +131,8 @@ static void what_is_not_good_enough(void **state)
     } rows[] = {
         {"serves", set, &names, NOW + 274 * DAY_MS, NULL},
         {"89 days remain", set, &names, NOW + 276 * DAY_MS, "90 days"},
+        {"a clock that is a little behind", set, &names, NOW - 50 * MINUTE_MS, NULL},
+        {"made while the clock was ahead", set, &names, NOW - DAY_MS, "future"},
         {"nothing", {0}, &names, NOW, "authority"},
         {"no certificate", {.ca = set.ca, .key = set.key}, &names, NOW, "no certificate"},
         {"no key", {.ca = set.ca, .certificate = set.certificate}, &names, NOW, "key cannot be read"},
