@@ -70,16 +70,19 @@ enum {
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */
     ACCESS_WAITING_MAX = 512, /* requests waiting for a review: two servers' SERVER_CONNECTIONS_MAX */
-    ACCESS_USER_MAX_BYTES = 32 * 1024,          /* name, groups and extra of one user, as they go into a review */
-    ACCESS_TOKEN_MAX_BYTES = 16 * 1024,         /* a bearer token; service accounts' have 1 KB */
-    ACCESS_CONFIG_MAX_BYTES = 512 * 1024,       /* of the CAs the API server names; a ConfigMap holds 1 MiB */
-    CERTIFICATE_MAX_BYTES = 256 * 1024,         /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
-    CERTIFICATE_NAMES_MAX = 32,                 /* names in one certificate */
-    ADMISSION_WARNINGS_MAX = 12,                /* kubectl prints each; the API drops what is beyond 4,096 characters */
-    ADMISSION_WARNING_MAX_BYTES = 120,          /* what the API advises for one; beyond 256 it cuts itself */
+    ACCESS_USER_MAX_BYTES = 32 * 1024,    /* name, groups and extra of one user, as they go into a review */
+    ACCESS_TOKEN_MAX_BYTES = 16 * 1024,   /* a bearer token; service accounts' have 1 KB */
+    ACCESS_CONFIG_MAX_BYTES = 512 * 1024, /* of the CAs the API server names; a ConfigMap holds 1 MiB */
+    CERTIFICATE_MAX_BYTES = 256 * 1024,   /* a PEM file: a chain has under 10 KB, a bundle of CAs 200 */
+    CERTIFICATE_NAMES_MAX = 32,           /* names in one certificate */
+    ADMISSION_WARNINGS_MAX = 12,          /* kubectl prints each; the API drops what is beyond 4,096 characters */
+    ADMISSION_WARNING_MAX_BYTES = 120,    /* what the API advises for one; beyond 256 it cuts itself */
     ADMISSION_PENDING_MAX = 512, /* reviews waiting for facts of the cluster; one on top is admitted with a warning */
-    ADMISSION_WAIT_MS = 3000,    /* for those facts; the API server waits 10 s by default */
-    ADMISSION_MATCHES_MAX = 16,  /* autoscalers or objects on one target that are looked at: one is enough to refuse */
+    ADMISSION_PENDING_MAX_BYTES =
+        64 * 1024 *
+        1024, /* that they hold, read: 30 KB is usual, but anybody may post 3 MiB that become twenty times that */
+    ADMISSION_WAIT_MS = 3000,   /* for those facts; the API server waits 10 s by default */
+    ADMISSION_MATCHES_MAX = 16, /* autoscalers or objects on one target that are looked at: one is enough to refuse */
     ADMISSION_INDEX_MAX = 1000 * 1000, /* objects, and autoscalers, of a cluster that are known: 200 bytes each */
     ADMISSION_NAMESPACES_MAX = 1000,   /* with metrics of their own; those on top are counted together */
     /* ---- the running system ---- */
@@ -105,11 +108,11 @@ enum {
     /* ---- what is written into a cluster ---- */
     KUBE_PATCH_MAX_BYTES = 1024 * 1024, /* of one object that waits to be written: etcd's bound is 1.5 MiB */
     KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
-    JOB_CREATIONS_MAX = 16,             /* of one ScaledJob under way at once: half of KUBE_ASKS_MAX, others have work too */
-    KUBE_EVENTS_MAX = 4,                /* under way at once: events are the least important that is written */
-    KUBE_EVENTS_QUEUED_MAX = 4096,      /* half a minute of a start with many objects; what comes on top is dropped */
-    KUBE_EVENT_SERIES_MAX = 8192,       /* kept to recognize what was said before: some 200 bytes each */
-    KUBE_EVENT_NOTE_MAX_BYTES = 1023,   /* the API's bound is 1 kB */
+    JOB_CREATIONS_MAX = 16,        /* of one ScaledJob under way at once: half of KUBE_ASKS_MAX, others have work too */
+    KUBE_EVENTS_MAX = 4,           /* under way at once: events are the least important that is written */
+    KUBE_EVENTS_QUEUED_MAX = 4096, /* half a minute of a start with many objects; what comes on top is dropped */
+    KUBE_EVENT_SERIES_MAX = 8192,  /* kept to recognize what was said before: some 200 bytes each */
+    KUBE_EVENT_NOTE_MAX_BYTES = 1023, /* the API's bound is 1 kB */
     KUBE_DATA_WATCHES_MAX = 256, /* Secrets and ConfigMaps watched, a connection each; those on top are asked for */
     KUBE_DATA_VALUES_MAX_BYTES = 4 * 1024 * 1024, /* of one Secret or ConfigMap; etcd's bound is 1.5 MiB */
     /* ---- the client of the Kubernetes API ---- */
@@ -131,7 +134,7 @@ enum {
         150 * 1000,            /* bookmarks come about every minute: after two and a half the connection is dead */
     KUBE_BACKOFF_MIN_MS = 800, /* client-go's: 0.8 s doubling to 30 s */
     KUBE_BACKOFF_MAX_MS = 30 * 1000,
-    KUBE_AWAY_MS = 5 * 1000, /* the same while nobody answers: to be back soon after the API server is */
+    KUBE_AWAY_MS = 5 * 1000,        /* the same while nobody answers: to be back soon after the API server is */
     KUBE_STEADY_MS = 60 * 1000,     /* a watch that held so long makes the next pause short again */
     KUBE_PAUSE_MIN_MS = 100,        /* before a request is asked again, doubling */
     KUBE_PAUSE_MAX_MS = 5 * 1000,   /* unless Retry-After says more */
