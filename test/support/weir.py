@@ -28,16 +28,22 @@ class UnixConnection(http.client.HTTPConnection):
 class Running:
     """weir run with the arguments that say where its objects are; folder/data and folder/log are its own."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, under=()):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.arguments = arguments
+        self.under = under  # words of a command that runs it: ("ip", "netns", "exec", "far")
         self.process = None
 
-    def start(self):
+    def spawn(self):
+        """Begins to start it; it may be killed before it is up."""
         with open(self.folder / "log", "a") as log:
-            self.process = subprocess.Popen([str(WEIR), "run", *map(str, self.arguments), "--data-dir", str(self.data),
+            self.process = subprocess.Popen([*self.under, str(WEIR), "run", *map(str, self.arguments), "--data-dir", str(self.data),
                                              "--listen", "none"], stderr=log)
+        return self
+
+    def start(self):
+        self.spawn()
         wait_for(lambda: self.process.poll() is not None or self.get("/healthz") == "ok\n")
         assert self.process.poll() is None, self.log_text()
         return self
