@@ -121,7 +121,7 @@ static void one_alone_owns_all_at_once(void **state)
     assert_true(changes[0] > 0);
     pass(60 * 1000);
     assert_int_equal(share_of(0), OBJECTS);
-    assert_in_range(writes, 28, 36);
+    assert_in_range(writes, 22, 42);
 }
 
 static void those_who_join_get_their_share(void **state)
@@ -336,7 +336,7 @@ static void what_was_asked_before_is_heard_before_another_may(void **state)
     assert_int_equal(share_of(1), 0); /* node 0 has let go of it, but has not heard of its writes */
     assert_true(share_of(0) < OBJECTS && share_of(0) > 0);
     until_all_owned(60 * 1000);
-    assert_in_range(ticks_now() - joined_ms, 5000, 10 * 1000);
+    assert_in_range(ticks_now() - joined_ms, 5000, 15 * 1000);
     assert_int_equal(in_flight, 0);
 }
 
