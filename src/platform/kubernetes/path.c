@@ -25,9 +25,13 @@ bool kube_escape(struct text *out, const char *string)
     return fits;
 }
 
+/* "." and ".." would be taken out of the path on its way, and the request be about the collection above: a DELETE of the thing "." is one of
+   all there are. No thing has such a name, nor one with a '-' in front. */
 static bool add_segment(struct text *out, const char *segment)
 {
-    return text_add_char(out, '/') && kube_escape(out, segment);
+    bool is_step = strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0;
+
+    return text_add(out, is_step ? "/-" : "/") && kube_escape(out, segment);
 }
 
 bool kube_path(struct text *out, const char *group, const char *version, const char *ns, const char *resource,

@@ -296,6 +296,9 @@ static void paths_are_escaped(void **state)
         {"apps", "v1", "", "deployments", "", "", "/apis/apps/v1/deployments"},
         {"apps", "v1", "shop", "deployments", "web", "scale", "/apis/apps/v1/namespaces/shop/deployments/web/scale"},
         {"a/b", "v1", "x y", "c", "../d?e", NULL, "/apis/a%2Fb/v1/namespaces/x%20y/c/..%2Fd%3Fe"},
+        {"apps", "v1", "shop", "deployments", ".", NULL, "/apis/apps/v1/namespaces/shop/deployments/-."},
+        {"apps", "v1", "shop", "deployments", "..", "scale", "/apis/apps/v1/namespaces/shop/deployments/-../scale"},
+        {"apps", "..", "..", "deployments", "...", NULL, "/apis/apps/-../namespaces/-../deployments/..."},
     };
     struct text out;
 
