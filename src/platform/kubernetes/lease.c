@@ -123,7 +123,8 @@ static void note(struct lease *lease, const struct lease_read *now)
     if (strcmp(lease->version, now->version) != 0 || was_blind(lease))
         lease->seen_ms = ticks(lease);
     snprintf(lease->version, sizeof lease->version, "%s", now->version);
-    lease->is_ours = strcmp(now->nonce, lease->nonce) == 0 && now->holder[0];
+    /* another kind of holder (client-go's) leaves our mark where it was, and writes itself in */
+    lease->is_ours = strcmp(now->nonce, lease->nonce) == 0 && strcmp(now->holder, lease->identity) == 0;
     lease->lasts_ms = now->holder[0] ? now->duration_ms : 0;
     lease->transitions = now->transitions;
     lease->read_ms = ticks(lease);

@@ -207,6 +207,22 @@ static void one_deleted_by_hand_is_made_again(void **state)
     assert_true(store[0].exists);
 }
 
+/* Electors of another kind write their name and leave our mark as it was. */
+static void who_writes_another_name_has_it(void **state)
+{
+    (void)state;
+    start(0, "a");
+    pass(5000);
+    snprintf(store[0].holder, sizeof store[0].holder, "another");
+    store[0].version = ++last_version;
+    pass(5000);
+    assert_false(lease_held(leases[0]));
+    assert_string_equal(store[0].holder, "another");
+    pass(15 * 1000); /* it is not renewed */
+    assert_true(lease_held(leases[0]));
+    assert_int_equal(store[0].transitions, 1);
+}
+
 static void wild_networks_make_no_two_leaders(void **state)
 {
     (void)state;
@@ -264,6 +280,7 @@ int main(void)
         TEST(an_api_server_that_is_away_takes_it),
         TEST(a_paused_one_comes_back_without_it),
         TEST(one_deleted_by_hand_is_made_again),
+        TEST(who_writes_another_name_has_it),
         TEST(wild_networks_make_no_two_leaders),
     };
 
