@@ -735,14 +735,39 @@ static bool is_used(const struct hpas *h)
     return false;
 }
 
+static bool is_needed(const struct hpa *hpa)
+{
+    char uid[KUBE_UID_BYTES];
+
+    return hpa->exists || hpa->busy || hpa->ask != NULL ||
+           (hpa->owner != NULL &&
+            kubernetes_resource_uid(hpa->hpas->k, RESOURCE_SCALED_OBJECT, hpa->ns, hpa->owner, uid));
+}
+
+/* Those of objects that are gone: names may come and go for ever. */
+static void forget_unneeded(struct hpas *h)
+{
+    const char *key;
+    void *value;
+
+    for (size_t at = 0; map_next(h->all, &at, &key, &value);) {
+        if (is_needed(value))
+            continue;
+        map_remove(h->all, key);
+        hpa_free(value);
+    }
+}
+
 static void on_look(void *arg)
 {
     struct hpas *h = arg;
 
-    if (is_used(h))
-        loop_timer_set(h->timer, LOOK_EVERY_MS);
-    else
+    if (!is_used(h)) {
         stop(h);
+        return;
+    }
+    forget_unneeded(h);
+    loop_timer_set(h->timer, LOOK_EVERY_MS);
 }
 
 /* ------------------------------------------------------------------ entries of the table */
