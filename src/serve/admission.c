@@ -41,6 +41,7 @@ struct serve_admission {
     struct arena *arena; /* of the review that is being read */
     struct job *first, **end;
     uint32_t pending;
+    size_t pending_bytes;
     struct timer *timer; /* the first job's deadline */
     struct admission_counts *counts;
     uint64_t allowed[ADMIT_KINDS], refused[ADMIT_KINDS], unchecked;
@@ -57,6 +58,7 @@ struct job { /* in its arena */
     struct kube_ask *ask;
     struct server_pending *answer; /* NULL: still inside the handler */
     int64_t deadline_ms;           /* loop_ticks_ms */
+    size_t bytes;                  /* of its arena, as it was put off */
     struct job *next, **link;
 };
 
@@ -104,6 +106,7 @@ static void unlink_job(struct job *job)
     else
         s->end = job->link;
     s->pending--;
+    s->pending_bytes -= job->bytes;
 }
 
 static void stop_asking(struct job *job)
@@ -335,6 +338,8 @@ static void put_off(struct job *job, const struct server_request *request)
     *s->end = job;
     s->end = &job->next;
     s->pending++;
+    job->bytes = arena_bytes(job->arena);
+    s->pending_bytes += job->bytes;
     if (s->first == job)
         set_timer(s);
 }
@@ -355,6 +360,8 @@ static void begin(struct job *job, const struct server_request *request, struct 
         unknown(job, job->admission->needs, "Weir does not run on a cluster here");
     else if (job->admission->needs && s->pending >= ADMISSION_PENDING_MAX)
         unknown(job, job->admission->needs, "too many reviews wait (ADMISSION_PENDING_MAX)");
+    else if (job->admission->needs && s->pending_bytes + arena_bytes(s->arena) > ADMISSION_PENDING_MAX_BYTES)
+        unknown(job, job->admission->needs, "the reviews that wait are too large (ADMISSION_PENDING_MAX_BYTES)");
     else if (job->admission->needs)
         gather(job);
     if (job->waits)

@@ -17,7 +17,11 @@ static const char *const labels[] = {
     "missing-requests",           "other-scaled-object-hpa", "scale-to-zero-requirements-not-met",
     "scaling-modifiers-fallback",
 };
-enum { LABELS = sizeof(labels) / sizeof(labels[0]), ACTIONS = 2 };
+enum {
+    LABELS = sizeof(labels) / sizeof(labels[0]),
+    ACTIONS = 2,
+    NAMESPACE_MAX_BYTES = 63, /* a DNS label; anybody may post a review that says otherwise, and names are kept */
+};
 static const char *const actions[ACTIONS] = {"create", "update"};
 
 struct counts {
@@ -56,7 +60,7 @@ static struct counts *counts_of(struct admission_counts *c, const char *ns)
 
     if (counts)
         return counts;
-    if (map_count(c->namespaces) >= ADMISSION_NAMESPACES_MAX)
+    if (map_count(c->namespaces) >= ADMISSION_NAMESPACES_MAX || strlen(ns) > NAMESPACE_MAX_BYTES)
         return &c->rest;
     counts = mem_alloc(sizeof(*counts));
     map_put(c->namespaces, ns, counts);

@@ -464,6 +464,34 @@ static void test_too_many(void **state)
     free(replies);
 }
 
+static void test_too_large(void **state)
+{
+    enum { ITEMS = 200 * 1000, POSTS = 12 };
+    struct cluster c = {.workload = WORKLOAD(""), .delay_ms = 60000};
+    static struct server_pending replies[POSTS];
+    struct serve_admission_stats stats;
+    char *body = mem_alloc(2 * ITEMS + 10 * 1000);
+    int at = snprintf(body, 100, "{\"more\":[0");
+
+    (void)state;
+    for (int i = 0; i < ITEMS; i++, at += 2)
+        memcpy(body + at, ",0", 2);
+    snprintf(body + at, 9000, "],%s", review("CREATE", "a", "\"name\":\"app\"", CPU) + 1);
+    begin(&c, true);
+    run(&c, 1000);
+    for (int i = 0; i < POSTS; i++)
+        post(&c.server, SO_PATH, body, &replies[i]);
+    serve_admission_stats(c.admission, &stats);
+    assert_in_range(stats.pending, 1, POSTS - 1);
+    assert_true(replies[POSTS - 1].answered);
+    expect(&replies[POSTS - 1], "the reviews that wait are too large");
+    run(&c, ADMISSION_WAIT_MS);
+    post(&c.server, SO_PATH, body, &replies[0]);
+    assert_true(replies[0].deferred); /* there is room again */
+    end(&c);
+    free(body);
+}
+
 /* ------------------------------------------------------------------ what cannot be read */
 
 static void test_bad_bodies(void **state)
@@ -591,11 +619,13 @@ static void test_index(void **state)
 static void test_counts(void **state)
 {
     struct admission_counts *counts = admission_counts_new();
-    char ns[32];
+    char ns[32], long_one[65];
     struct text out;
 
     (void)state;
     text_init(&out, 1024 * 1024);
+    memset(long_one, 'n', sizeof(long_one) - 1);
+    long_one[sizeof(long_one) - 1] = 0;
     admission_counts_add(counts, "shop", false, NULL);
     admission_counts_add(counts, "shop", false, "other-hpa");
     admission_counts_add(counts, "shop", true, "no such label");
@@ -608,13 +638,15 @@ static void test_counts(void **state)
     assert_non_null(strstr(out.bytes, "keda_webhook_scaled_object_validation_errors_total{namespace=\"shop\",action="
                                       "\"create\",reason=\"other-hpa\"} 1\n"));
     assert_non_null(strstr(out.bytes, "{namespace=\"ab\",action=\"update\"} 1\n"));
+    admission_counts_add(counts, long_one, false, NULL);
     for (int i = 0; i < ADMISSION_NAMESPACES_MAX + 10; i++) {
         snprintf(ns, sizeof(ns), "n%d", i);
         admission_counts_add(counts, ns, false, NULL);
     }
     text_clear(&out);
     admission_counts_write(counts, &out);
-    assert_non_null(strstr(out.bytes, "{namespace=\"\",action=\"create\"} 12\n"));
+    assert_non_null(strstr(out.bytes, "{namespace=\"\",action=\"create\"} 13\n"));
+    assert_null(strstr(out.bytes, long_one));
     admission_counts_free(counts);
     text_done(&out);
 }
@@ -622,10 +654,12 @@ static void test_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_once),       cmocka_unit_test(test_changes),    cmocka_unit_test(test_waits_for_lists),
-        cmocka_unit_test(test_refused_lists), cmocka_unit_test(test_questions),  cmocka_unit_test(test_slow_answers),
-        cmocka_unit_test(test_too_many),      cmocka_unit_test(test_bad_bodies), cmocka_unit_test(test_without_cluster),
-        cmocka_unit_test(test_index),         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_at_once),         cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_waits_for_lists), cmocka_unit_test(test_refused_lists),
+        cmocka_unit_test(test_questions),       cmocka_unit_test(test_slow_answers),
+        cmocka_unit_test(test_too_many),        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_bad_bodies),      cmocka_unit_test(test_without_cluster),
+        cmocka_unit_test(test_index),           cmocka_unit_test(test_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
