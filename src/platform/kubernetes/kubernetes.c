@@ -351,5 +351,5 @@ void platform_kubernetes_stats(struct platform *kubernetes, struct kubernetes_st
     *out = k->stats;
     out->leader = k->write && k->shards == NULL && kubernetes_is_ours(k, "", "");
     out->members = k->shards != NULL ? (uint32_t)shards_members(k->shards) : 1;
-    out->conflicts = stats.conflicts;
+    out->conflicts += stats.conflicts; /* 409; target.c counts counts that were others meanwhile, which are 422 */
 }

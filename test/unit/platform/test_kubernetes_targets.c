@@ -108,6 +108,7 @@ static void test_writes_compare_and_set(void **state)
     kf_start(f);
     const struct platform_ops *ops = f->kw->platform->ops;
     struct target *target = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    struct kubernetes_stats stats;
     kw_run(f->kw, 1000);
 
     ops->target_scale(target, 0, "deactivated", kf_done, &o);
@@ -128,6 +129,8 @@ static void test_writes_compare_and_set(void **state)
     assert_true(o.failed);
     assert_non_null(strstr(o.error.text, "conflict"));
     check_view(f, target, 9, 2, 2);
+    platform_kubernetes_stats(f->kw->platform, &stats);
+    assert_int_equal(stats.conflicts, 1);
 
     ops->target_scale(target, 1000, "proposed", kf_done, &o); /* refused for what it is */
     kw_run(f->kw, 1000);
