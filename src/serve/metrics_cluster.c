@@ -21,7 +21,7 @@ static void write_cluster(void *arg, struct text *out)
     platform_kubernetes_stats(arg, &platform);
     kube_stats(platform_kube(arg), &kube);
     number(out, "weir_leader", "gauge", "1: this one acts; 0: it stands by.", platform.leader);
-    number(out, "weir_members", "gauge", "Live members of the group that share the objects; 0: not shared.",
+    number(out, "weir_members", "gauge", "Live members of the group that share the objects; 1: not shared.",
            platform.members);
     number(out, "weir_kubernetes_requests_total", "counter", "Requests to the API server.", kube.requests);
     number(out, "weir_kubernetes_request_failures_total", "counter", "Those that failed.", kube.failures);
