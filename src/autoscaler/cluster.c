@@ -43,9 +43,10 @@ struct record {               /* one resource */
     uint64_t users_told; /* of an authentication: hash of the lists in its status */
     enum resource_end end;
     bool due, waits, observed;
-    bool again;     /* to be built even where nothing of it changed */
-    bool users_due; /* an authentication whose users changed */
-    bool applied;   /* an authentication that was kept once */
+    bool again;      /* to be built even where nothing of it changed */
+    bool users_due;  /* an authentication whose users changed */
+    bool users_ours; /* some were ours, and told */
+    bool applied;    /* an authentication that was kept once */
     struct record *next_due;
 };
 
@@ -189,10 +190,15 @@ static void on_resource(void *arg, const struct resource_view *view, enum resour
 static void on_synced(void *arg)
 {
     struct cluster *c = arg;
+    const char *key;
+    void *value;
 
     if (!c->synced)
         log_info("the objects of the cluster are known", NULL);
     c->synced = true;
+    for (size_t at = 0; map_next(c->records, &at, &key, &value);)
+        if (((struct record *)value)->users_due)
+            mark_due(value);
 }
 
 /* ------------------------------------------------------------------ built again */
@@ -342,6 +348,14 @@ static void add_user(void *arg, struct referrer *who)
     text_add(&users->lists[which], name);
 }
 
+/* Where nothing uses it that is ours to look after, the list is somebody else's: what is only observed, or not seen at all
+   (--watch-label-selector), is not in ours. */
+static bool is_ours_to_tell(struct record *r, const struct users *users)
+{
+    r->users_ours |= users->lists[0].length > 0 || users->lists[1].length > 0;
+    return r->users_ours;
+}
+
 static void tell_users(struct record *r)
 {
     struct platform *platform = r->cluster->a->parts.platform;
@@ -350,6 +364,8 @@ static void tell_users(struct record *r)
     char ns[OBJECT_KEY_BYTES];
     const char *name = split_key(r->key, ns, sizeof(ns));
 
+    if (!r->cluster->synced)
+        return; /* it would be told that nobody uses it, and be told otherwise a moment later: see on_synced */
     r->users_due = false;
     text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
     for (int i = 0; i < 2; i++) {
@@ -358,7 +374,7 @@ static void tell_users(struct record *r)
     }
     refer_each(r->cluster->index, r->key, add_user, &users);
     uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
-    if (hash != r->users_told && platform->ops->status_merge) {
+    if (is_ours_to_tell(r, &users) && hash != r->users_told && platform->ops->status_merge) {
         r->users_told = hash;
         text_add(&patch, "{\"scaledobjects\":");
         text_add_json_string(&patch, users.lists[0].bytes, users.lists[0].length);

@@ -637,6 +637,25 @@ static void an_authentication_whose_users_are_observed_is_left_alone(void **stat
     end(&p);
 }
 
+/* Also where the list was right already when we came. */
+static void the_last_user_of_an_authentication_leaves_an_empty_list(void **state)
+{
+    struct play p;
+    char have[200];
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    put_with_auth(&p, "app");
+    stage_resource(p.r.stage, AUTH "status: {scaledobjects: app, scaledjobs: ''}\n");
+    pass(&p, 60);
+    stage_resource_delete(p.r.stage, OBJECT);
+    pass(&p, 5);
+    status_text(&p, "TriggerAuthentication/shop/login", "scaledobjects", have, sizeof(have));
+    assert_string_equal(have, "");
+    end(&p);
+}
+
 static void an_authentication_lists_its_users(void **state)
 {
     struct play p;
@@ -992,6 +1011,7 @@ int main(void)
         cmocka_unit_test(data_is_waited_for),
         cmocka_unit_test(a_rotated_secret_touches_its_users_only),
         cmocka_unit_test(an_authentication_whose_users_are_observed_is_left_alone),
+        cmocka_unit_test(the_last_user_of_an_authentication_leaves_an_empty_list),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
         cmocka_unit_test(pausing_takes_the_hpa_away),
