@@ -166,6 +166,8 @@ struct platform_ops {
     /* ---- objects in a cluster (all NULL elsewhere) ---- */
     /* From now on, until platform free. `synced` is called whenever all that there is was told (first at the start). */
     void (*resources_watch)(struct platform *, resource_changed *changed, void (*synced)(void *arg), void *arg);
+    /* Can resources of this kind be read? false: err says why not, and what grants it. NULL: they can. */
+    bool (*resources_readable)(struct platform *, enum resource_kind kind, struct error *err);
     /* Tells the resource again as it is now in the cluster (it is read anew: nothing is kept of it), by resource_changed. */
     void (*resource_again)(struct platform *, enum resource_kind kind, const char *ns, const char *name);
     /* Merges into the status, soon; patches of one object that have not gone out yet become one (RFC 7396). Nothing is sent where

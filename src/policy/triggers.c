@@ -94,6 +94,20 @@ static void refer_to_data(struct building *b, const char *ns, const struct tree 
         building_refers(b, "data/%s/%s", target->ns, target->name);
 }
 
+/* Perhaps it is there, and Weir may not read it. */
+static bool refuse_missing(const struct building *b, const struct trigger_spec *spec, bool cluster, struct error *err)
+{
+    const struct platform_ops *ops = b->context->platform->ops;
+    struct error why;
+
+    if (ops->resources_readable &&
+        !ops->resources_readable(b->context->platform, cluster ? RESOURCE_CLUSTER_TRIGGER_AUTH : RESOURCE_TRIGGER_AUTH,
+                                 &why))
+        return error_set(err, why.kind, "%s %s cannot be looked up: %s", spec->auth_kind, spec->auth_name, why.text);
+    return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns,
+                     cluster ? "" : "/", spec->auth_name);
+}
+
 static const char *secrets_namespace(const struct building *b, bool cluster)
 {
     if (!cluster)
@@ -120,8 +134,7 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
     if (auth)
         refer_to_data(b, ns, auth->spec, &e->key);
     if (!auth)
-        return error_set(err, ERROR_MISSING, "there is no %s %s%s%s", spec->auth_kind, cluster ? "" : b->meta->ns,
-                         cluster ? "" : "/", spec->auth_name);
+        return refuse_missing(b, spec, cluster, err);
     found = credential_resolve(b->context->platform, ns, auth->spec, &e->key, NULL, out, err);
     if (found == LOOKUP_FOUND)
         return true;

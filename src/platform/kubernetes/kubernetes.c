@@ -230,6 +230,7 @@ static const struct platform_ops ops = {
     .config_get = kubernetes_config_get,
     .on_data_change = kubernetes_on_data_change,
     .resources_watch = kubernetes_resources_watch,
+    .resources_readable = kubernetes_resources_readable,
     .resource_again = kubernetes_resource_again,
     .status_merge = kubernetes_status_merge,
     .resource_merge = kubernetes_resource_merge,

@@ -185,6 +185,7 @@ enum lookup kubernetes_data_walk(struct kubernetes *k, bool secret, const char *
                                  kubernetes_data_each *each, void *arg);
 /* resource.c */
 void kubernetes_resources_watch(struct platform *, resource_changed *changed, void (*synced)(void *arg), void *arg);
+bool kubernetes_resources_readable(struct platform *, enum resource_kind kind, struct error *err);
 void kubernetes_resource_again(struct platform *, enum resource_kind kind, const char *ns, const char *name);
 void kubernetes_resource_merge(struct platform *, enum resource_kind kind, const char *ns, const char *name,
                                const char *patch_json, size_t length, platform_done *done, void *arg);

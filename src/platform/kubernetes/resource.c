@@ -50,9 +50,9 @@ struct feed {
     enum resource_kind kind;
     const char *ns; /* NULL: all, or the kind has none */
     struct reflector *reflector;
-    uint16_t list;   /* counts the lists */
-    bool settled;    /* listed once, or known not to be there: whoever waits need not wait for it */
-    bool in_trouble; /* said */
+    uint16_t list;         /* counts the lists */
+    bool settled;          /* listed once, or known not to be there: whoever waits need not wait for it */
+    struct error *trouble; /* NULL: none */
 };
 
 enum record_state { RECORD_UNTOLD, RECORD_TOLD, RECORD_ENDED /* its deletion was told; it waits for finalizers */ };
@@ -386,6 +386,20 @@ static bool all_settled(const struct resources *r, bool auths_only)
     return true;
 }
 
+bool kubernetes_resources_readable(struct platform *platform, enum resource_kind kind, struct error *err)
+{
+    const struct resources *r = kubernetes_of(platform)->resources;
+
+    for (size_t i = 0; i < r->feed_count; i++) {
+        if (r->feeds[i].kind != kind || r->feeds[i].trouble == NULL)
+            continue;
+        if (err != NULL)
+            *err = *r->feeds[i].trouble;
+        return false;
+    }
+    return true;
+}
+
 static void feed_start(struct feed *feed);
 
 static void settle(struct feed *feed)
@@ -412,6 +426,12 @@ static void on_synced(void *arg)
     settle(feed);
 }
 
+/* A Weir of some namespaces need not read what is cluster-wide: who refers to one of those is told (kubernetes_resources_readable). */
+static bool may_do_without(const struct feed *feed, const struct error *err)
+{
+    return !kinds[feed->kind].namespaced && feed->resources->k->namespace_count > 0 && err->kind == ERROR_DENIED;
+}
+
 static void say_trouble(const struct feed *feed, const struct error *err)
 {
     const struct kubernetes *k = feed->resources->k;
@@ -432,12 +452,17 @@ static void say_trouble(const struct feed *feed, const struct error *err)
 static void on_trouble(void *arg, const struct error *err)
 {
     struct feed *feed = arg;
-    bool in_trouble = err != NULL;
+    const struct error *known = err != NULL ? err : feed->trouble;
 
-    if (in_trouble != feed->in_trouble)
+    if ((err != NULL) != (feed->trouble != NULL) && !may_do_without(feed, known))
         say_trouble(feed, err);
-    feed->in_trouble = in_trouble;
-    if (in_trouble && !feed->settled && (err->kind == ERROR_MISSING || err->kind == ERROR_DENIED))
+    free(feed->trouble);
+    feed->trouble = NULL;
+    if (err != NULL) {
+        feed->trouble = mem_alloc(sizeof *err);
+        *feed->trouble = *err;
+    }
+    if (err != NULL && !feed->settled && (err->kind == ERROR_MISSING || err->kind == ERROR_DENIED))
         settle(feed);
 }
 
@@ -655,8 +680,10 @@ static void stop(struct resources *r, bool tell_moved)
     const char *key;
     void *value;
 
-    for (size_t i = 0; i < r->feed_count; i++)
+    for (size_t i = 0; i < r->feed_count; i++) {
         reflector_free(r->feeds[i].reflector);
+        free(r->feeds[i].trouble);
+    }
     free(r->feeds);
     r->feeds = NULL;
     r->feed_count = 0;

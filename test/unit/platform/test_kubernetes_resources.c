@@ -160,6 +160,26 @@ static void only_the_namespaces_given_are_looked_at(void **state)
     kw_free(kw);
 }
 
+/* With Roles only, what is cluster-wide cannot be read; that is as it should be until somebody refers to it. */
+static void a_weir_of_some_namespaces_may_do_without_what_is_cluster_wide(void **state)
+{
+    static const char *const namespaces[] = {"shop"};
+    struct kube_world *kw = kw_new();
+    struct error err = {0};
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_fault(kw, "GET /apis/keda.sh/v1alpha1/clustertriggerauthentications", 403, 1000);
+    struct told *told = start(kw, (struct kubernetes_options){.namespaces = namespaces, .namespace_count = 1});
+    expect(told, "SO shop/a stays. ");
+    assert_string_equal(kw->said, "");
+    const struct platform_ops *ops = kw->platform->ops;
+    assert_true(ops->resources_readable(kw->platform, RESOURCE_TRIGGER_AUTH, &err));
+    assert_false(ops->resources_readable(kw->platform, RESOURCE_CLUSTER_TRIGGER_AUTH, &err));
+    assert_int_equal(err.kind, ERROR_DENIED);
+    kw_free(kw);
+}
+
 static void one_can_be_told_again(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -530,6 +550,7 @@ int main(void)
         cmocka_unit_test(ends_are_told_once),
         cmocka_unit_test(what_is_not_installed_holds_nothing_up),
         cmocka_unit_test(only_the_namespaces_given_are_looked_at),
+        cmocka_unit_test(a_weir_of_some_namespaces_may_do_without_what_is_cluster_wide),
         cmocka_unit_test(one_can_be_told_again),
         cmocka_unit_test(status_is_written_only_where_it_differs),
         cmocka_unit_test(what_somebody_else_wrote_is_seen),
