@@ -137,13 +137,14 @@ static bool make_certificates(struct run_cluster *cluster, struct loop *loop, st
     static const char *const names[] = {"localhost", "127.0.0.1"};
     const struct run_cluster_options *o = cluster->options;
     const char *services[] = {o->service, o->webhook_service};
+    char folder[4200];
     struct certificates_options c = {
         .loop = loop,
         .directory = o->cert_dir,
         .kube = o->write ? platform_kube(cluster->platform) : NULL,
         .ns = cluster->own_namespace,
         .secret = o->cert_secret,
-        .kept_in = o->data_dir,
+        .kept_in = folder,
         .services = services,
         .service_count = 2,
         .cluster_domain = o->cluster_domain,
@@ -153,6 +154,7 @@ static bool make_certificates(struct run_cluster *cluster, struct loop *loop, st
         .webhook_configuration = o->webhook_at ? o->webhook_configuration : NULL,
     };
 
+    snprintf(folder, sizeof(folder), "%s/tls", o->data_dir);
     return certificates_new(&c, &cluster->certificates, err);
 }
 
