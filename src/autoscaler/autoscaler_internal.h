@@ -245,6 +245,7 @@ void standing_renew(struct object *object,
 /* After a decision, or when something else changed: what differs from what was told last is told. */
 void status_tell(struct object *object, const struct decision *decision);
 void status_scaled(struct object *object, const struct decision *decision, const struct error *err);
+void status_stopped(struct object *object); /* its triggers are not asked any more: it is paused, or ends */
 void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -505,6 +505,8 @@ static void end_record(struct record *r, const struct tree *document)
     const char *name = split_key(r->key, ns, sizeof(ns));
 
     if (is_auth(r->kind)) {
+        if (r->end == RESOURCE_DELETED && document && !is_observed(a, document))
+            leave_begin(a, r->kind, ns, name, NULL, document);
         if (r->end == RESOURCE_DELETED && auth_drop(a, r->key)) {
             char reason[64], text[64];
 
@@ -520,6 +522,8 @@ static void end_record(struct record *r, const struct tree *document)
     } else if (r->end == RESOURCE_MOVED && object) {
         object_forget(object);
     } else if (r->end == RESOURCE_DELETED) {
+        if (object)
+            status_stopped(object);
         if (object)
             status_event(object, true, r->kind == RESOURCE_SCALED_JOB ? "ScaledJobDeleted" : "ScaledObjectDeleted",
                          "%s was deleted", kind_names[r->kind]);

@@ -76,11 +76,8 @@ static void roll_out(struct object *object)
     if (old > 0)
         status_event(object, false, "ScaledJobRolloutCleanupStarted",
                      "Deleting %zu jobs owned by the previous version of the scaledJob", old);
-    for (size_t i = 0; i < old; i++) /* the view changes while jobs are deleted */
+    for (size_t i = 0; i < old; i++) /* the view changes while jobs are deleted; the platform says when they are */
         object->a->parts.platform->ops->job_delete(object->jobs, names[i]);
-    if (old > 0)
-        status_event(object, false, "ScaledJobRolloutCleanupCompleted",
-                     "Deleted %zu jobs owned by the previous version of the scaledJob", old);
 }
 
 void job_decide(struct object *object, int64_t now_ms)

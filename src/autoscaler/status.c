@@ -198,17 +198,35 @@ static bool had_trigger(const struct policy *old, const struct trigger *trigger)
     return false;
 }
 
+/* KEDA asks nothing for it; paused in one direction only, it goes on. */
+static bool is_stopped(const struct policy *policy)
+{
+    return policy->is_job ? policy->job_rules.paused : policy->rules.paused || policy->rules.has_paused_replicas;
+}
+
+void status_stopped(struct object *object)
+{
+    if (object->standing->started)
+        status_event(object, false, "KEDAScalersStopped", "Stopped scalers watch");
+    object->standing->started = false;
+}
+
 /* After a restart the triggers of thousands of objects are built as they were: nobody needs to read of it. */
 static void say_built(struct object *object, const struct policy *old)
 {
     struct standing *s = object->standing;
     const struct policy *policy = object->policy;
-    bool quiet = s->seen_before && !s->started;
+    const struct policy *built = s->started ? old : NULL;
+    bool quiet = s->seen_before && !old;
 
+    if (is_stopped(policy)) {
+        status_stopped(object);
+        return;
+    }
     if (!s->started && !quiet)
         status_event(object, false, "KEDAScalersStarted", "Started scalers watch");
     for (size_t i = 0; !quiet && i < policy->trigger_count; i++)
-        if (policy->triggers[i].trigger && !had_trigger(old, policy->triggers[i].trigger))
+        if (policy->triggers[i].trigger && !had_trigger(built, policy->triggers[i].trigger))
             status_event(object, false, "KEDAScalersStarted", "Scaler %s is built", policy->triggers[i].type);
     s->started = true;
 }

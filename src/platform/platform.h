@@ -152,6 +152,8 @@ struct platform_ops {
        KEDAJobCreateFailed) are the cluster platform's to send, for it knows how many there are. Where what was decided on is not so any
        more, fewer are made, nothing failed, and it is decided anew. */
     void (*jobs_create)(struct job_owner *, int32_t count, platform_done *done, void *arg);
+    /* In a cluster its events for Jobs of earlier generations are the platform's to send: ScaledJobRolloutCleanupFailed for each
+       that cannot be deleted, ScaledJobRolloutCleanupCompleted when all that were asked for have been. */
     void (*job_delete)(struct job_owner *, const char *job_name);
 
     /* ---- data ---- */

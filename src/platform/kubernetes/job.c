@@ -67,10 +67,31 @@ static struct job_set *set_get(struct job_sets *sets, const char *ns, const char
     return set;
 }
 
+/* One of the roll-out's is deleted, or cannot be; the last one says that all are. */
+static void old_done(struct job_record *job, bool good)
+{
+    struct job_set *set = job->set;
+    char note[100];
+
+    if (!job->old)
+        return;
+    job->old = false;
+    set->old_failed += !good;
+    if (--set->old_left > 0)
+        return;
+    snprintf(note, sizeof note, "Deleted %" PRIu32 " jobs owned by the previous version of the scaledJob",
+             set->old_asked);
+    if (set->old_failed == 0)
+        kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, false,
+                         "ScaledJobRolloutCleanupCompleted", note);
+    set->old_asked = set->old_failed = 0;
+}
+
 static void record_drop(struct job_record *job)
 {
     struct job_set *set = job->set;
 
+    old_done(job, true);
     if (job->deletion != NULL)
         kube_cancel(job->deletion); /* it is gone already */
     map_remove(set->jobs, job->name);
@@ -303,8 +324,10 @@ static void forget_records(struct job_sets *sets)
     void *set, *job;
 
     for (size_t at = 0; map_next(sets->sets, &at, NULL, &set);) {
-        for (size_t i = 0; map_next(((struct job_set *)set)->jobs, &i, NULL, &job);)
+        for (size_t i = 0; map_next(((struct job_set *)set)->jobs, &i, NULL, &job);) {
+            ((struct job_record *)job)->old = false; /* nobody knows */
             record_drop(job);
+        }
         job_set_release(set);
     }
 }
@@ -572,14 +595,17 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
     struct text note;
 
     job->deletion = NULL;
-    if (reply->error.kind == ERROR_NONE)
+    if (reply->error.kind == ERROR_NONE) {
+        old_done(job, true);
         return; /* the watch tells when it is gone */
+    }
     if (reply->status == 404) {
         record_drop(job);
         job_set_release(set);
         return;
     }
     job->deleting = false; /* it is shown again, and may be deleted again */
+    old_done(job, false);
     text_init(&note, LOG_LINE_MAX_BYTES);
     text_printf(&note, "Failed to delete job %s: %s", job->name, reply->error.text);
     kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "ScaledJobRolloutCleanupFailed",
@@ -611,10 +637,12 @@ static void on_propagation(void *arg, const struct kube_reply *reply)
         struct job_record *job = value;
         if (!job->deleting || job->deletion != NULL)
             continue;
-        if (reply->error.kind == ERROR_NONE)
+        if (reply->error.kind == ERROR_NONE) {
             send_deletion(job, foreground);
-        else
+        } else {
             job->deleting = false;
+            old_done(job, false);
+        }
     }
     job_set_changed(set);
 }
@@ -627,9 +655,14 @@ void kubernetes_job_delete(struct job_owner *owner, const char *job_name)
     if (job == NULL || job->deleting || !set->sets->k->write)
         return;
     job->deleting = true;
-    if (job->generation == owner->generation)
+    if (job->generation == owner->generation) {
         send_deletion(job, false); /* history goes in the background (keda-operator/04 8) */
-    else if (set->reading == NULL)
+        return;
+    }
+    job->old = true;
+    set->old_left++;
+    set->old_asked++;
+    if (set->reading == NULL)
         set->reading = job_ask_scaled_job(set, on_propagation); /* how, the ScaledJob says (04 7) */
 }
 

@@ -15,6 +15,7 @@ struct job_record {
     bool idle;     /* by its status no pod of it is ready or has succeeded */
     bool seen;     /* the watch has shown it */
     bool deleting; /* we asked for it */
+    bool old;      /* and it is one of the roll-out's */
     bool has_pod;  /* while views are made */
     int64_t created_at_ms, finished_at_ms, made_ms /* of the loop's ticks: confirmed by the API server */;
     uint64_t generation, sequence, round;
@@ -58,6 +59,7 @@ struct job_set { /* the Jobs of one ScaledJob */
     bool numbered;            /* sequence and open are right: nobody else has made Jobs of this set meanwhile */
     int64_t left_ticks_ms;    /* the last owner went */
     struct kube_ask *reading; /* how earlier generations are to be deleted */
+    uint32_t old_left, old_asked, old_failed; /* of Jobs of earlier generations that are being deleted */
     struct job_view *views;
 };
 

@@ -10,7 +10,7 @@
 struct kube_front {
     struct kube_world *kw;
     const char *metrics; /* body; NULL: not installed */
-    const char *lose;  /* the answer of the next request that begins so gets lost, though it is carried out; or NULL */
+    const char *lose; /* the answer of the next request that begins so gets lost, though it is carried out; or NULL */
     int64_t post_takes_ms; /* to be answered */
     const char *field;     /* of spec, where the count of kinds of example.com is */
     char text[64 * 1024], url[2000];

@@ -469,6 +469,13 @@ static void test_deletions(void **state)
     assert_non_null(strstr(kw_last(f->kw, "DELETE " JOBS "/new"), "\"Background\""));
     assert_int_equal(ops->jobs(owner, &views), 1); /* the refused one is there still */
     assert_string_equal(views[0].name, "old-2");
+    assert_int_equal(events_there(f, "ScaledJobRolloutCleanupFailed", "old-2"), 1);
+    assert_int_equal(events_there(f, "ScaledJobRolloutCleanupCompleted", ""), 0);
+    ops->job_delete(owner, "old-2");
+    kw_run(f->kw, 5000);
+    assert_int_equal(events_there(f, "ScaledJobRolloutCleanupCompleted",
+                                  "Deleted 1 jobs owned by the previous version of the scaledJob"),
+                     1);
     ops->jobs_unwatch(owner);
     kf_free(f);
 }
