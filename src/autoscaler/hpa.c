@@ -2,7 +2,7 @@
  * hpa: the HorizontalPodAutoscaler of an object in hpa mode, as KEDA makes it (keda-operator/02 5), and the one that has to go when
  * Weir itself decides.
  *
- *     hpa mode     put when the object says something new, or somebody changed it; deleted while paused; another name: the old goes
+ *     hpa mode     put when there is a target and the object says something new, or somebody changed it; deleted while paused; another name: the old goes
  *     direct mode  one that was there before (KEDA's, or ours of hpa mode) is deleted before anything is scaled: two would write
  *                  the same count. Only if this object owns it
  *     observe      nothing is touched
@@ -403,6 +403,19 @@ static void put_hpa(struct object *object, const struct scaled_object *so)
     text_done(&json);
 }
 
+/* KEDA looks at the target first (keda-operator/02 4.2). One that was there before is not kept waiting: after a restart a thousand
+   targets are being looked for. */
+static bool finds_target(const struct object *object)
+{
+    struct target_view view = {.known = false};
+    bool looked_for;
+
+    if (object->target)
+        object->a->parts.platform->ops->target_view(object->target, &view);
+    looked_for = view.error.kind == ERROR_NONE || view.error.kind == ERROR_UNREACHABLE;
+    return view.known || (object->standing->hpa_name && looked_for);
+}
+
 void hpa_arrange(struct object *object, const struct scaled_object *so)
 {
     const struct decide_rules *rules = &object->policy->rules;
@@ -416,7 +429,7 @@ void hpa_arrange(struct object *object, const struct scaled_object *so)
             s->hpa = HPA_LEAVING;
         return;
     }
-    if (!object_may_write(object)) {
+    if (!object_may_write(object) || !finds_target(object)) {
         s->hpa = HPA_NONE; /* later: see hpa_look */
     } else if (!rules->paused && !rules->has_paused_replicas) {
         put_hpa(object, so);
@@ -477,7 +490,7 @@ static void mend(struct object *object)
     if (s->hpa_name && s->hpa == HPA_PUT &&
         platform->ops->hpa_view(platform, object->policy->ns, s->hpa_name, &view) == LOOKUP_FOUND)
         wrong |= !view.exists || view.differs;
-    if (!wrong || !object_may_write(object))
+    if (!wrong || !object_may_write(object) || !finds_target(object))
         return;
     s->hpa_retry_ticks_ms = loop_ticks_ms(object->a->parts.loop) + HPA_RETRY_MS;
     cluster_again(object);

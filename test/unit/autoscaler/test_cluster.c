@@ -740,6 +740,29 @@ static void hpa_mode_makes_keda_s_object(void **state)
     end(&p);
 }
 
+/* An HPA may ask at any time, and values are taken from the last decision by the place of their trigger. */
+static void other_triggers_are_not_shown_with_the_decision_of_before(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    put(&p, "weir.dev/mode: hpa", "");
+    pass(&p, 60);
+    assert_true(look(&p.r, OBJECT).has_decision);
+    p.r.prom[1].mode = PROM_HANGS;
+    stage_resource(p.r.stage, HEAD "weir.dev/mode: hpa}\nspec:\n  scaleTargetRef: {name: app}\n  triggers:\n"
+                                   "  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', "
+                                   "query: other, threshold: '10'}\n");
+    pass(&p, 1);
+    assert_true(look(&p.r, OBJECT).has_policy);
+    assert_false(look(&p.r, OBJECT).has_decision);
+    p.r.prom[1].mode = PROM_VALUE;
+    pass(&p, 60);
+    assert_true(look(&p.r, OBJECT).has_decision);
+    end(&p);
+}
+
 static void pausing_takes_the_hpa_away(void **state)
 {
     struct play p;
@@ -887,6 +910,54 @@ static void a_scaled_job_says_what_it_does(void **state)
     end(&p);
 }
 
+/* KEDA looks at the target before it makes the HPA (keda-operator/02 4.2). */
+static void hpa_mode_waits_for_the_target(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_workload_remove(p.r.stage, "app");
+    put(&p, "weir.dev/mode: hpa", "");
+    pass(&p, 60);
+    assert_null(stage_hpa(p.r.stage, "shop", "keda-hpa-app"));
+    assert_condition(&p, "Ready", "False ScaledObjectCheckFailed", "scaleTargetRef");
+    stage_workload(p.r.stage, "shop", "Deployment", "app", 1);
+    pass(&p, 60);
+    assert_non_null(stage_hpa(p.r.stage, "shop", "keda-hpa-app"));
+    assert_condition(&p, "Ready", "True ScaledObjectReady", NULL);
+    stage_workload_remove(p.r.stage, "app"); /* one that is there stays */
+    put(&p, "weir.dev/mode: hpa, team: a", "");
+    pass(&p, 60);
+    assert_non_null(stage_hpa(p.r.stage, "shop", "keda-hpa-app"));
+    end(&p);
+}
+
+static void what_is_not_asked_any_more_is_said_to_be_stopped(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    put(&p, "", "");
+    pass(&p, 5);
+    assert_int_equal(events(&p, "KEDAScalersStarted", "Started scalers watch"), 1);
+    put(&p, "autoscaling.keda.sh/paused: 'true'", "");
+    pass(&p, 60);
+    assert_int_equal(events(&p, "KEDAScalersStopped", "Stopped scalers watch"), 1);
+    put(&p, "", "");
+    pass(&p, 60);
+    assert_int_equal(events(&p, "KEDAScalersStarted", "Started scalers watch"), 2);
+    assert_int_equal(events(&p, "KEDAScalersStarted", "Scaler prometheus is built"), 2);
+    put(&p, "autoscaling.keda.sh/paused-scale-in: 'true'", ""); /* it goes on in the other direction */
+    pass(&p, 60);
+    assert_int_equal(events(&p, "KEDAScalersStopped", NULL), 1);
+    stage_resource_delete(p.r.stage, OBJECT);
+    pass(&p, 5);
+    assert_int_equal(events(&p, "KEDAScalersStopped", NULL), 2);
+    end(&p);
+}
+
 static void a_target_without_scale_is_told_in_kedas_words(void **state)
 {
     struct play p;
@@ -1014,12 +1085,15 @@ int main(void)
         cmocka_unit_test(the_last_user_of_an_authentication_leaves_an_empty_list),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
+        cmocka_unit_test(other_triggers_are_not_shown_with_the_decision_of_before),
         cmocka_unit_test(pausing_takes_the_hpa_away),
         cmocka_unit_test(renamed_the_old_hpa_goes),
         cmocka_unit_test(an_hpa_that_could_not_be_put_is_put_again),
         cmocka_unit_test(from_hpa_to_direct_and_to_observe),
         cmocka_unit_test(a_small_target_keeps_its_digits),
         cmocka_unit_test(a_scaled_job_says_what_it_does),
+        cmocka_unit_test(what_is_not_asked_any_more_is_said_to_be_stopped),
+        cmocka_unit_test(hpa_mode_waits_for_the_target),
         cmocka_unit_test(a_target_without_scale_is_told_in_kedas_words),
         cmocka_unit_test(a_scaled_job_waits_until_its_jobs_are_known),
         cmocka_unit_test(pods_are_looked_at_for_strategies_that_count_what_is_pending),
