@@ -123,6 +123,8 @@ struct object {
     uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
+    bool say;         /* the decision of this turn is one to be logged, once it is known what becomes of it */
+    bool held_back;   /* the last decision wanted a write that could not be begun */
     bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
     bool unreadable;  /* the target's scale, at the last decision */
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */

@@ -45,6 +45,11 @@ static bool same_job_outcome(const struct job_decision *a, const struct job_deci
     return a->active == b->active && a->error == b->error && a->create == b->create && a->running == b->running;
 }
 
+static bool may_change_jobs(const struct object *object)
+{
+    return object->policy->rules.mode != DECIDE_OBSERVE && object_may_write(object);
+}
+
 static void log_jobs(const struct object *object, const struct job_decision *decision)
 {
     struct text summary;
@@ -53,13 +58,9 @@ static void log_jobs(const struct object *object, const struct job_decision *dec
     text_init(&summary, LOG_LINE_MAX_BYTES);
     job_decision_write_summary(decision, &summary);
     snprintf(create, sizeof(create), "%d", decision->create);
-    log_info("decided", "object", object->key, "create", create, "why", summary.bytes, NULL);
+    log_info(decision->create > 0 && !may_change_jobs(object) ? "would create jobs" : "decided", "object", object->key,
+             "create", create, "why", summary.bytes, NULL);
     text_done(&summary);
-}
-
-static bool may_change_jobs(const struct object *object)
-{
-    return object->policy->rules.mode != DECIDE_OBSERVE && object_may_write(object);
 }
 
 static void roll_out(struct object *object)

@@ -240,7 +240,17 @@ static void journal_object(struct object *object, const struct decision *decisio
 
 /* ------------------------------------------------------------------ decide */
 
-static void log_outcome(const struct object *object, const struct decision *decision)
+/* What became of a decision: begun, a write of it is under way. */
+static const char *outcome(const struct object *object, const struct decision *decision, bool begun)
+{
+    if (!decision->write)
+        return "decided";
+    if (object->policy->rules.mode == DECIDE_OBSERVE)
+        return "would scale";
+    return begun ? "scaled" : "held back";
+}
+
+static void log_outcome(const struct object *object, const struct decision *decision, const char *what)
 {
     struct decision_names names = object_names(object);
     struct text summary;
@@ -250,8 +260,8 @@ static void log_outcome(const struct object *object, const struct decision *deci
     decision_write_summary(decision, &names, &summary);
     snprintf(before, sizeof(before), "%d", decision->before);
     snprintf(after, sizeof(after), "%d", decision->after);
-    log_info(decision->write ? "scaled" : "decided", "object", object->key, "from", before, "to", after, "reason",
-             decision_reason_name(decision->reason), "why", summary.bytes, NULL);
+    log_info(what, "object", object->key, "from", before, "to", after, "reason", decision_reason_name(decision->reason),
+             "why", summary.bytes, NULL);
     text_done(&summary);
 }
 
@@ -299,10 +309,9 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
     a->stats.by_reason[decision->reason]++;
     bool tell = keep_decision(object, decision) || (decision->write && object->carried_out);
     journal_object(object, decision, tell, now_ms);
-    if (tell) {
-        log_outcome(object, decision);
+    object->say = tell;
+    if (tell)
         object->carried_out = false;
-    }
     object_count_first(object, now_ms);
 }
 
@@ -376,16 +385,29 @@ void writes_abandon(struct autoscaler *a)
         write->a = NULL;
 }
 
-static void object_apply(struct object *object, const struct decision *decision)
+/* true: it has begun to be carried out. */
+static bool begin_scaling(struct object *object, const struct decision *decision)
 {
     struct autoscaler *a = object->a;
     bool free_to_scale = hpa_look(object);
 
     if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write || !free_to_scale ||
         !object_may_write(object))
-        return;
+        return false;
     a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
                                          write_done, write_begin(object, decision));
+    return true;
+}
+
+/* What had to be held back (an HPA is on its way out, another Weir writes, a write is under way) is said again when it is done. */
+static void object_apply(struct object *object, const struct decision *decision)
+{
+    bool begun = begin_scaling(object, decision);
+
+    if (object->say || (begun && object->held_back))
+        log_outcome(object, decision, outcome(object, decision, begun));
+    object->held_back = decision->write && !begun;
+    object->say = false;
 }
 
 /* ------------------------------------------------------------------ the turn */
@@ -443,14 +465,27 @@ static void commit(struct autoscaler *a)
     a->journal_problem = "the journal cannot be written";
 }
 
-/* Jobs that are being listed are not none, and usage that is being asked for has not failed: the platform tells when it knows. Usage is
-   waited for only once, for other triggers may want more replicas meanwhile. */
+/* Nothing is known of the target yet, neither that it is there nor that it is not. */
+static bool looks_for_target(const struct object *object)
+{
+    struct target_view view = {.known = true};
+
+    if (object->target)
+        object->a->parts.platform->ops->target_view(object->target, &view);
+    return !view.known && (view.error.kind == ERROR_NONE || view.error.kind == ERROR_UNREACHABLE);
+}
+
+/* Jobs that are being listed are not none, a target that is being looked for is not unreadable, and usage that is being asked for has
+   not failed: the platform tells when it knows. Usage is waited for only once, for other triggers may want more replicas
+   meanwhile; a target for one interval, for one that cannot be read for long is worth a record. */
 static bool must_wait(const struct object *object)
 {
     const struct platform_ops *ops = object->a->parts.platform->ops;
 
     if (object->policy->is_job)
         return ops->jobs_known && object->jobs && ops->jobs_known(object->jobs, NULL) == LOOKUP_PENDING;
+    if (object->decisions == 0 && object->polls < 2 && looks_for_target(object))
+        return true;
     return object->decisions == 0 && count_resources(object->policy) > 0 && usage_known(object) == LOOKUP_PENDING;
 }
 

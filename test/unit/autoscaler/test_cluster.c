@@ -4,6 +4,8 @@
  */
 #include "running.h"
 
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/tree.h"
 
@@ -114,6 +116,43 @@ static void assert_condition(struct play *p, const char *type, const char *want,
 static size_t events(struct play *p, const char *reason, const char *text)
 {
     return stage_events(p->r.stage, OBJECT, reason, text);
+}
+
+/* ---- looking at the log ---- */
+
+static FILE *log_file;
+static int log_stderr;
+
+static void log_begin(void)
+{
+    log_file = tmpfile();
+    assert_non_null(log_file);
+    fflush(stderr);
+    log_stderr = dup(2);
+    assert_int_equal(dup2(fileno(log_file), 2), 2);
+    log_set_level(LOG_LEVEL_INFO);
+}
+
+/* How many lines have that in them so far. */
+static size_t log_lines(const char *what)
+{
+    char line[4096];
+    size_t count = 0;
+
+    fflush(stderr);
+    rewind(log_file);
+    while (fgets(line, sizeof(line), log_file))
+        count += strstr(line, what) != NULL;
+    return count;
+}
+
+static void log_end(void)
+{
+    fflush(stderr);
+    dup2(log_stderr, 2);
+    close(log_stderr);
+    fclose(log_file);
+    log_set_level(LOG_LEVEL_ERROR);
 }
 
 /* ------------------------------------------------------------------ */
@@ -910,6 +949,67 @@ static void a_scaled_job_says_what_it_does(void **state)
     end(&p);
 }
 
+/* What is only observed, or held back, was not done. */
+static void the_log_says_what_became_of_a_decision(void **state)
+{
+    static const struct {
+        const char *annotations;
+        bool may_write;
+        size_t scaled, would, held;
+    } rows[] = {
+        {"", true, 1, 0, 0},
+        {"weir.dev/mode: observe", true, 0, 1, 0},
+        {"", false, 0, 0, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct play p;
+
+        begin_at(&p, 1);
+        log_begin();
+        stage_may_write(p.r.stage, rows[i].may_write);
+        put(&p, rows[i].annotations, "");
+        pass(&p, 60);
+        assert_int_equal(log_lines("msg=scaled"), rows[i].scaled);
+        assert_int_equal(log_lines("msg=\"would scale\""), rows[i].would);
+        assert_int_equal(log_lines("msg=\"held back\""), rows[i].held);
+        stage_may_write(p.r.stage, true);
+        pass(&p, 60);
+        assert_int_equal(log_lines("msg=scaled"), rows[i].would ? 0 : 1);
+        log_end();
+        end(&p);
+    }
+}
+
+static void the_first_decision_waits_for_the_target(void **state)
+{
+    struct autoscaler_stats stats;
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_known(p.r.stage, false);
+    put(&p, "", "");
+    pass(&p, 10);
+    autoscaler_stats(stage_autoscaler(p.r.stage), &stats);
+    assert_int_equal(stats.decisions, 0);
+    stage_known(p.r.stage, true);
+    pass(&p, 2);
+    autoscaler_stats(stage_autoscaler(p.r.stage), &stats);
+    assert_in_range(stats.decisions, 1, 2);
+    assert_int_equal(stats.by_reason[REASON_UNREADABLE], 0);
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
+    end(&p);
+    begin_at(&p, 1);
+    stage_known(p.r.stage, false); /* and stays so: that is worth a record */
+    put(&p, "", "");
+    pass(&p, 60);
+    autoscaler_stats(stage_autoscaler(p.r.stage), &stats);
+    assert_true(stats.by_reason[REASON_UNREADABLE] > 0);
+    end(&p);
+}
+
 /* KEDA looks at the target before it makes the HPA (keda-operator/02 4.2). */
 static void hpa_mode_waits_for_the_target(void **state)
 {
@@ -1092,6 +1192,8 @@ int main(void)
         cmocka_unit_test(from_hpa_to_direct_and_to_observe),
         cmocka_unit_test(a_small_target_keeps_its_digits),
         cmocka_unit_test(a_scaled_job_says_what_it_does),
+        cmocka_unit_test(the_log_says_what_became_of_a_decision),
+        cmocka_unit_test(the_first_decision_waits_for_the_target),
         cmocka_unit_test(what_is_not_asked_any_more_is_said_to_be_stopped),
         cmocka_unit_test(hpa_mode_waits_for_the_target),
         cmocka_unit_test(a_target_without_scale_is_told_in_kedas_words),
