@@ -4,8 +4,8 @@
  *     kind ("apps/v1 Deployment") -- discovery --> resource -- one reflector, or one per namespace --> scales by "ns/name"
  *     scale: the counts of one object that somebody watches; any number of targets look at it
  *
- * A kind is watched from its first target to its last. Objects nobody watches are dropped as they are read; so one that is watched
- * later than the list began is asked for once. Where an object says its counts itself (Deployment, StatefulSet, ReplicaSet,
+ * A kind is watched from its first target to its last. Of objects nobody looks at only the counts are kept (sighting.h), so that
+ * one that is looked at later costs no request; their selector is read when somebody asks for pods. Where an object says its counts itself (Deployment, StatefulSet, ReplicaSet,
  * ReplicationController, Argo's Rollout) they are taken from the watch alone; any other kind keeps them where its CRD says, and
  * only /scale knows: it is read when the watch has told of a change, never by the clock.
  *
@@ -28,6 +28,7 @@
 #include "net/loop.h"
 #include "platform/kubernetes/env.h"
 #include "platform/kubernetes/pod.h"
+#include "platform/kubernetes/sighting.h"
 #include "platform/kubernetes/target.h"
 #include "platform/kubernetes/usage.h"
 
@@ -64,7 +65,8 @@ struct scale { /* the counts of one object */
     int32_t replicas, status_replicas, ready; /* ready -1: the object does not say, its pods do */
     uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
     int64_t written_until_ms;
-    char *selector; /* as text; NULL: none */
+    char *selector;       /* as text; NULL: none */
+    bool selector_unread; /* the counts are of a sighting, which has none */
     struct pod_selection *selection;
     struct error *error;   /* why it is not known; NULL: it is, or nothing has been heard */
     struct kube_ask *look; /* for the object, or its /scale */
@@ -97,6 +99,7 @@ struct scale_kind {
     bool discovering;
     struct timer *again;
     struct map *scales;
+    struct sightings *sightings; /* of those that are not among the scales, where the counts are inside */
     struct kind_watch *watches;
     size_t watch_count;
 };
@@ -228,32 +231,42 @@ static void now_known(struct scale *scale, int32_t replicas, int32_t status_repl
         tell(scale);
 }
 
-/* Counts that stand in the object itself. */
-static void take_counts(struct scale *scale, const struct tree *object)
+/* Counts that stand in the object itself. false: it has none. */
+static bool read_counts(const struct scale_kind *kind, const struct tree *object, struct sighting *out)
 {
     const struct tree *status = tree_get(object, "status");
-    bool rollout = scale->kind->counts == COUNTS_OF_ROLLOUT;
-    int32_t replicas, status_replicas = 0, ready = 0;
+    bool rollout = kind->counts == COUNTS_OF_ROLLOUT;
+
+    *out = (struct sighting){.version = version_of(object)};
+    if (!count_of(tree_at(object, "spec.replicas"), &out->replicas))
+        return false;
+    count_of(tree_get(status, rollout ? "HPAReplicas" : "replicas"), &out->status_replicas);
+    count_of(tree_get(status, "readyReplicas"), &out->ready);
+    return true;
+}
+
+static void take_counts(struct scale *scale, const struct tree *object)
+{
+    struct sighting counts;
     struct text selector;
 
-    if (!count_of(tree_at(object, "spec.replicas"), &replicas)) {
+    if (!read_counts(scale->kind, object, &counts)) {
         scale->exists = true;
         scale->known = scale->asked = false;
         set_missing(scale, "the target has no spec.replicas; give it a number");
         tell(scale);
         return;
     }
-    count_of(tree_get(status, rollout ? "HPAReplicas" : "replicas"), &status_replicas);
-    count_of(tree_get(status, "readyReplicas"), &ready);
     text_init(&selector, SELECTOR_MAX_BYTES);
-    if (rollout)
-        text_add(&selector, tree_string(tree_get(status, "selector")));
+    if (scale->kind->counts == COUNTS_OF_ROLLOUT)
+        text_add(&selector, tree_string(tree_at(object, "status.selector")));
     else
         selector_to_text(tree_at(object, "spec.selector"), &selector);
     if (!selector.overflowed)
         set_selector(scale, selector.bytes);
     text_done(&selector);
-    now_known(scale, replicas, status_replicas, ready);
+    scale->selector_unread = false;
+    now_known(scale, counts.replicas, counts.status_replicas, counts.ready);
 }
 
 /* A Scale of autoscaling/v1: counts of 0 are left out. */
@@ -362,7 +375,10 @@ static void on_object(void *arg, const struct kube_reply *reply)
         return;
     }
     scale->round = w ? w->round : 0;
+    bool was_unread = scale->selector_unread;
     take_object(scale, reply->body);
+    if (was_unread && !scale->selector_unread)
+        tell(scale); /* its pods can be looked for */
 }
 
 static void on_scale(void *arg, const struct kube_reply *reply)
@@ -427,13 +443,28 @@ static void on_begin(void *arg)
     w->round = ++w->kind->targets->rounds;
 }
 
+/* An object that nobody looks at. */
+static void keep_sighting(struct kind_watch *w, const struct tree *object)
+{
+    const char *ns = tree_string(tree_at(object, "metadata.namespace")),
+               *name = tree_string(tree_at(object, "metadata.name"));
+    struct sighting seen;
+
+    if (w->kind->counts == COUNTS_ELSEWHERE || ns == NULL || name == NULL || !read_counts(w->kind, object, &seen))
+        return;
+    seen.round = w->round;
+    sightings_put(w->kind->sightings, ns, name, &seen);
+}
+
 static void on_item(void *arg, const struct tree *object)
 {
     struct kind_watch *w = arg;
     struct scale *scale = find_of(w->kind, object);
 
-    if (scale == NULL)
+    if (scale == NULL) {
+        keep_sighting(w, object);
         return;
+    }
     scale->round = w->round;
     take_object(scale, object);
 }
@@ -442,10 +473,13 @@ static void on_gone(void *arg, const char *ns, const char *name, const struct tr
 {
     struct kind_watch *w = arg;
     struct scale *scale = find(w->kind, ns ? ns : "", name);
+    struct sighting seen;
 
     (void)last;
     if (scale != NULL)
         now_absent(scale);
+    else
+        sightings_take(w->kind->sightings, ns ? ns : "", name, &seen);
 }
 
 static void on_synced(void *arg)
@@ -455,6 +489,7 @@ static void on_synced(void *arg)
 
     w->synced = true;
     w->trouble = (struct error){0};
+    sightings_sweep(w->kind->sightings, w->ns, w->round);
     for (size_t at = 0; map_next(w->kind->scales, &at, NULL, &value);) {
         struct scale *scale = value;
         if (!covers(w, scale) || scale->round == w->round)
@@ -473,6 +508,7 @@ static void forget_watches(struct scale_kind *kind)
     free(kind->watches);
     kind->watches = NULL;
     kind->watch_count = 0;
+    sightings_clear(kind->sightings);
 }
 
 /* The kind itself has gone: its CRD was deleted. */
@@ -605,7 +641,9 @@ static struct scale_kind *kind_get(struct targets *targets, const char *api_vers
         return kind;
     kind = mem_alloc(sizeof *kind);
     *kind = (struct scale_kind){
-        .targets = targets, .api_version = mem_copy(api_version), .name = mem_copy(name), .scales = map_new()};
+        .targets = targets, .api_version = mem_copy(api_version), .name = mem_copy(name)};
+    kind->scales = map_new();
+    kind->sightings = sightings_new();
     kind->again = loop_timer_new(targets->k->loop, discover, kind);
     map_put(targets->kinds, key, kind);
     discover(kind);
@@ -623,12 +661,36 @@ static void kind_free(struct scale_kind *kind)
     map_remove(kind->targets->kinds, key);
     loop_timer_free(kind->again);
     map_free(kind->scales);
+    sightings_free(kind->sightings);
     free(kind->api_version);
     free(kind->name);
     free(kind);
 }
 
 /* ------------------------------------------------------------------ scales */
+
+/* What the watch told of it before anybody looked. */
+static bool take_sighting(struct scale *scale)
+{
+    struct sighting seen;
+
+    if (!sightings_take(scale->kind->sightings, scale->ns, scale->name, &seen))
+        return false;
+    scale->version = seen.version;
+    scale->round = seen.round;
+    scale->selector_unread = true;
+    now_known(scale, seen.replicas, seen.status_replicas, seen.ready);
+    return true;
+}
+
+/* The last who looked goes, and the watch goes on. */
+static void leave_sighting(const struct scale *scale)
+{
+    const struct sighting seen = {scale->replicas, scale->status_replicas, scale->ready, scale->version, scale->round};
+
+    if (scale->known && scale->kind->counts != COUNTS_ELSEWHERE && scale->kind->watches != NULL)
+        sightings_put(scale->kind->sightings, scale->ns, scale->name, &seen);
+}
 
 static struct scale *scale_get(struct scale_kind *kind, const char *ns, const char *name)
 {
@@ -642,8 +704,8 @@ static struct scale *scale_get(struct scale_kind *kind, const char *ns, const ch
     snprintf(key, sizeof key, "%.253s/%.253s", ns, name);
     map_put(kind->scales, key, scale);
     const struct kind_watch *w = watch_of(scale);
-    if (w != NULL && w->synced)
-        look(scale, false); /* its news before this were dropped */
+    if (!take_sighting(scale) && w != NULL && w->synced)
+        look(scale, false); /* it is not there, or is not told yet, or is one too many */
     return scale;
 }
 
@@ -675,6 +737,7 @@ static void release_if_unused(struct scale *scale)
 
     if (scale->targets != NULL || scale->writing || scale->is_waiting)
         return;
+    leave_sighting(scale);
     scale_free(scale);
     if (map_count(kind->scales) == 0)
         kind_free(kind);
@@ -916,6 +979,10 @@ static void on_pods_known(void *arg)
 
 static struct pod_selection *selection_of(struct scale *scale)
 {
+    if (scale->selector_unread && scale->look == NULL) {
+        scale->asked = true;
+        look(scale, false);
+    }
     if (scale->selection == NULL && scale->selector != NULL)
         scale->selection = pod_selection_new(scale->kind->targets->k, scale->ns, scale->selector, on_pods_known, scale);
     return scale->selection;
@@ -989,6 +1056,8 @@ enum lookup kubernetes_target_usage(struct target *target, struct error *err)
             *err = why;
         return why.kind == ERROR_UNREACHABLE ? LOOKUP_PENDING : LOOKUP_ABSENT;
     }
+    if (selection == NULL && scale->selector_unread)
+        return LOOKUP_PENDING;
     if (selection == NULL) {
         error_set(err, ERROR_MISSING, "%s %s/%s names no pods: its /scale has no selector", scale->kind->name,
                   scale->ns, scale->name);

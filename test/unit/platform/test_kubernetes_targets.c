@@ -73,7 +73,70 @@ static void test_counts_come_from_the_watch(void **state)
     kf_free(f);
 }
 
-static void test_one_that_is_watched_later_is_asked_for(void **state)
+/* What a watch told before somebody looked is known at once; only pods need the selector, which is read then. */
+static void test_one_that_is_watched_later_costs_no_request(void **state)
+{
+    struct kube_front *f = kf_new();
+    const struct target_key other = {.ns = "shop", .kind = "Deployment", .api_version = "apps/v1", .name = "other"};
+    struct kf_outcome o = {0};
+
+    (void)state;
+    put_web(f, 2, 2);
+    kf_start(f);
+    f->metrics = "{\"items\":[]}";
+    const struct platform_ops *ops = f->kw->platform->ops;
+    struct target *first = ops->target_watch(f->kw->platform, &other, kf_changed, &o);
+    kw_run(f->kw, 1000);
+    assert_string_equal(view_of(f, first).error.text, "Target resource doesn't exist");
+    put_web(f, 3, 2);
+    kw_run(f->kw, 1000);
+    struct target *second = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    check_view(f, second, 3, 3, 2);
+    ops->target_unwatch(second);
+    second = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    struct target *third = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    check_view(f, second, 3, 3, 2);
+    check_view(f, third, 3, 3, 2);
+    put_web(f, 4, 2);
+    kw_run(f->kw, 1000);
+    check_view(f, third, 4, 4, 2);
+    assert_int_equal(kw_count(f->kw, "GET " WEB), 0);
+    ops->target_unwatch(first);
+    ops->target_unwatch(second);
+    ops->target_unwatch(third);
+    kf_free(f);
+}
+
+static void test_the_selector_of_one_watched_later_is_read_for_its_pods(void **state)
+{
+    struct kube_front *f = kf_new();
+    const struct target_key other = {.ns = "shop", .kind = "Deployment", .api_version = "apps/v1", .name = "other"};
+    struct kf_outcome o = {0};
+    struct error err;
+
+    (void)state;
+    put_web(f, 2, 2);
+    kf_start(f);
+    f->metrics = "{\"items\":[]}";
+    const struct platform_ops *ops = f->kw->platform->ops;
+    struct target *first = ops->target_watch(f->kw->platform, &other, kf_changed, &o);
+    kw_run(f->kw, 1000);
+    struct target *second = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    int told = o.changed;
+    assert_int_equal(ops->target_usage(second, &err), LOOKUP_PENDING);
+    assert_int_equal(ops->target_usage(second, &err), LOOKUP_PENDING);
+    kw_run(f->kw, 1000);
+    assert_true(o.changed > told);
+    ops->target_usage(second, &err);
+    kw_run(f->kw, 2000);
+    assert_int_equal(ops->target_usage(second, &err), LOOKUP_FOUND);
+    assert_int_equal(kw_count(f->kw, "GET " WEB), 1);
+    ops->target_unwatch(first);
+    ops->target_unwatch(second);
+    kf_free(f);
+}
+
+static void test_one_that_went_before_it_was_watched_is_not_known(void **state)
 {
     struct kube_front *f = kf_new();
     const struct target_key other = {.ns = "shop", .kind = "Deployment", .api_version = "apps/v1", .name = "other"};
@@ -85,16 +148,14 @@ static void test_one_that_is_watched_later_is_asked_for(void **state)
     const struct platform_ops *ops = f->kw->platform->ops;
     struct target *first = ops->target_watch(f->kw->platform, &other, kf_changed, &o);
     kw_run(f->kw, 1000);
-    assert_string_equal(view_of(f, first).error.text, "Target resource doesn't exist");
-    struct target *second = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
-    struct target *third = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    kw_delete(f->kw, WEB);
     kw_run(f->kw, 1000);
-    check_view(f, second, 2, 2, 2);
-    check_view(f, third, 2, 2, 2);
-    assert_int_equal(kw_count(f->kw, "GET " WEB), 1);
+    struct target *second = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    assert_false(view_of(f, second).known);
+    kw_run(f->kw, 1000);
+    assert_string_equal(view_of(f, second).error.text, "Target resource doesn't exist");
     ops->target_unwatch(first);
     ops->target_unwatch(second);
-    ops->target_unwatch(third);
     kf_free(f);
 }
 
@@ -506,7 +567,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_come_from_the_watch),
-        cmocka_unit_test(test_one_that_is_watched_later_is_asked_for),
+        cmocka_unit_test(test_one_that_is_watched_later_costs_no_request),
+        cmocka_unit_test(test_the_selector_of_one_watched_later_is_read_for_its_pods),
+        cmocka_unit_test(test_one_that_went_before_it_was_watched_is_not_known),
         cmocka_unit_test(test_writes_compare_and_set),
         cmocka_unit_test(test_a_target_that_is_not_there_is_not_written),
         cmocka_unit_test(test_other_kinds_are_read_at_their_scale_when_they_change),
