@@ -10,7 +10,7 @@
  *     ask.c       questions shared by objects; answers stored, objects marked due
  *     turn.c      the thinking: what is due is decided, journaled, applied
  *     job.c       the same for ScaledJobs
- *     status.c    what is said of an object in the cluster: its status and events, on change only
+ *     status.c    what is said of an object in the cluster: its status and events, on change only (standing.c, status_*.c)
  *     hpa.c       its HorizontalPodAutoscaler in hpa mode, and the one KEDA left
  *     leave.c     the end of an object in a cluster
  *     view.c      what is shown
@@ -239,7 +239,8 @@ void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, 
                  const struct object *object, const struct tree *document); /* both may be NULL */
 void leavings_abandon(struct autoscaler *a);
 
-/* status.c: all do nothing for objects that do not come from a cluster, and write nothing where that is not allowed */
+/* standing.c, status.c, status_event.c: all do nothing for objects that do not come from a cluster, and write nothing where that is
+   not allowed */
 struct standing *standing_new(enum resource_kind kind, const struct tree *document);
 void standing_free(struct standing *standing);
 void standing_renew(struct object *object,
