@@ -303,6 +303,10 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     policy_unref(old);
     free(object->last_job);
     object->last_job = NULL;
+    free(
+        object
+            ->last); /* its inputs are those of other triggers: an HPA that asks now would be given one's value for another's */
+    object->last = NULL;
     log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
     due_remove(object);
     schedule_start(object);
