@@ -260,8 +260,8 @@ void hpa_writes_abandon(struct autoscaler *a);
 bool hpa_look(struct object *object);
 
 /* schedule.c */
-void schedule_start(struct object *object); /* its first poll: soon */
-void schedule_next(struct object *object);  /* the poll after this one */
+void schedule_start(struct object *object);  /* its first poll: soon */
+void schedule_next(struct object *object);   /* the poll after this one */
 void schedule_sooner(struct object *object); /* what runs has changed, and with it how often it is asked */
 void schedule_remove(struct object *object);
 void schedule_on_timer(void *autoscaler);

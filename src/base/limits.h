@@ -113,7 +113,7 @@ enum {
     KUBE_EVENTS_QUEUED_MAX = 4096, /* half a minute of a start with many objects; what comes on top is dropped */
     KUBE_EVENT_SERIES_MAX = 8192,  /* kept to recognize what was said before: some 200 bytes each */
     KUBE_EVENT_NOTE_MAX_BYTES = 1023, /* the API's bound is 1 kB */
-    SIGHTINGS_MAX = 100 * 1000, /* counts of objects of a kind nobody looks at: OBJECTS_MAX, some 130 bytes each */
+    SIGHTINGS_MAX = 100 * 1000,  /* counts of objects of a kind nobody looks at: OBJECTS_MAX, some 130 bytes each */
     KUBE_DATA_WATCHES_MAX = 256, /* Secrets and ConfigMaps watched, a connection each; those on top are asked for */
     KUBE_DATA_VALUES_MAX_BYTES = 4 * 1024 * 1024, /* of one Secret or ConfigMap; etcd's bound is 1.5 MiB */
     /* ---- the client of the Kubernetes API ---- */

@@ -369,7 +369,7 @@ void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_don
     struct error err = {0};
 
     if (!k->write)
-        error_set(&err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
+        error_set(&err, ERROR_DENIED, "nothing is written into this cluster (--read-only)");
     else if (w != NULL && !w->synced && w->trouble.kind != ERROR_NONE)
         err = w->trouble;
     else if (w == NULL)

@@ -640,8 +640,7 @@ static struct scale_kind *kind_get(struct targets *targets, const char *api_vers
     if (kind != NULL)
         return kind;
     kind = mem_alloc(sizeof *kind);
-    *kind = (struct scale_kind){
-        .targets = targets, .api_version = mem_copy(api_version), .name = mem_copy(name)};
+    *kind = (struct scale_kind){.targets = targets, .api_version = mem_copy(api_version), .name = mem_copy(name)};
     kind->scales = map_new();
     kind->sightings = sightings_new();
     kind->again = loop_timer_new(targets->k->loop, discover, kind);
@@ -890,7 +889,7 @@ static void send_write(struct scale *scale)
 static bool may_write(const struct scale *scale, const struct scale_write *write, struct error *err)
 {
     if (!scale->kind->targets->k->write)
-        return error_set(err, ERROR_DENIED, "nothing in the cluster is written in mode observe");
+        return error_set(err, ERROR_DENIED, "nothing is written into this cluster (--read-only)");
     if (!scale->known || scale->kind->resource == NULL) {
         explain(scale, err);
         return false;
