@@ -75,7 +75,7 @@ bool kube_base64_decode(const char *string, size_t length, struct text *out)
     EVP_DecodeInit(context);
     fine = fine && EVP_DecodeUpdate(context, bytes, &first, (const unsigned char *)string, (int)length) >= 0 &&
            EVP_DecodeFinal(context, bytes + first, &last) == 1 &&
-           text_append(out, (char *)bytes, (size_t)(first + last));
+           text_append(out, (char *)bytes, (size_t)first + (size_t)last);
     EVP_ENCODE_CTX_free(context);
     free(bytes);
     return fine;
