@@ -219,7 +219,7 @@ static void read_resources(struct group_version *g, const struct tree *resources
     for (const struct tree *e = resources->first; e; e = e->next) {
         const char *name = tree_string(tree_get(e, "name"));
 
-        if (string_ends(name ? name : "", "/scale"))
+        if (name && string_ends(name, "/scale"))
             mark_scalable(kinds, name, strlen(name) - strlen("/scale"));
     }
     map_free(g->kinds);
