@@ -294,6 +294,12 @@ static int run_run(const struct command *self, int argc, char **argv)
         return usage_error(self, "with --kubernetes the objects are those of the cluster: name no files");
     if (!in_kubernetes && first == argc)
         return usage_error(self, "name the files or folders with your manifests");
+    if (in_cluster.shards > 0 && in_cluster.leader_elect)
+        return usage_error(self, "--shards and --leader-elect are two ways to be several: choose one");
+    if (in_cluster.shards > 0 && in_cluster.external_at)
+        return usage_error(self,
+                           "--external-metrics needs the one Weir that decides for all: use --leader-elect instead "
+                           "of --shards");
     if (!in_kubernetes && settings.mode == DECIDE_HPA)
         return usage_error(self, "--mode hpa needs a cluster: add --kubernetes");
     log_set_json(strcmp(log_format, "json") == 0);
