@@ -110,7 +110,7 @@ enum {
     KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
     JOB_CREATIONS_MAX = 16,        /* of one ScaledJob under way at once: half of KUBE_ASKS_MAX, others have work too */
     KUBE_EVENTS_MAX = 4,           /* under way at once: events are the least important that is written */
-    KUBE_EVENTS_QUEUED_MAX = 4096, /* half a minute of a start with many objects; what comes on top is dropped */
+    KUBE_EVENTS_QUEUED_MAX = 4096, /* warnings of three minutes; what comes on top is dropped */
     KUBE_EVENT_SERIES_MAX = 8192,  /* kept to recognize what was said before: some 200 bytes each */
     KUBE_EVENT_NOTE_MAX_BYTES = 1023, /* the API's bound is 1 kB */
     SIGHTINGS_MAX = 100 * 1000,  /* counts of objects of a kind nobody looks at: OBJECTS_MAX, some 130 bytes each */

@@ -5,6 +5,10 @@
  *                      │ no
  *                      └──> object and all have something left in their buckets? ──> queue ──> POST
  *
+ * A thousand objects that are installed at once would say three thousand times that all is well, each a write as expensive as
+ * the status it tells of. So what is normal is left out where the bucket of all would run dry, and the last of it is for warnings,
+ * which wait in the queue instead; and while there is a jam of statuses, events go one at a time.
+ *
  * Events are events.k8s.io/v1, or core v1 where that group is refused. Reasons, types and notes are KEDA's (keda-operator/07 5);
  * the reporting controller is Weir itself. action is the reason, always short enough: KEDA puts the note there, and the API refuses
  * those over 128 characters, the most interesting ones (09-quirks B18). So equal means equal in type, reason, note and object.
@@ -34,8 +38,9 @@ enum {
     LOOK_EVERY_MS = 10 * 1000,
     OBJECT_BURST = 20, /* of one object; the library's own filter allows 25 */
     OBJECT_REFILL_MS = 30 * 1000,
-    ALL_BURST = 1000, /* a start with many objects */
-    ALL_REFILL_MS = 20,
+    ALL_BURST = 500,   /* all there is to say of a hundred new objects, and half of it of a thousand */
+    ALL_RESERVE = 100, /* of it for warnings */
+    ALL_REFILL_MS = 40,
     NAME_MAX_BYTES = 253,
     ACTION_MAX_BYTES = 128,
 };
@@ -80,25 +85,42 @@ struct events {
     struct event *queue, **queue_end, *sent;
     size_t queued, under_way;
     uint64_t serial;
-    bool core, dropped_said;
+    bool core, dropped_said, left_out_said;
     struct timer *timer;
     bool timer_on;
 };
 
 /* ------------------------------------------------------------------ buckets */
 
-static bool bucket_take(struct bucket *bucket, int64_t now, int burst, int64_t refill_ms)
+static void bucket_fill(struct bucket *bucket, int64_t now, int burst, int64_t refill_ms)
 {
     int64_t more = (now - bucket->filled_ticks) / refill_ms;
 
-    if (more > 0) {
-        bucket->left = more > burst - bucket->left ? burst : bucket->left + (int)more;
-        bucket->filled_ticks += more * refill_ms;
-    }
+    if (more <= 0)
+        return;
+    bucket->left = more > burst - bucket->left ? burst : bucket->left + (int)more;
+    bucket->filled_ticks += more * refill_ms;
+}
+
+static bool bucket_take(struct bucket *bucket, int64_t now, int burst, int64_t refill_ms)
+{
+    bucket_fill(bucket, now, burst, refill_ms);
     if (bucket->left == 0)
         return false;
     bucket->left--;
     return true;
+}
+
+/* Something normal, which is nothing that somebody has to see: only where it would not wait. */
+static bool has_room(struct events *e, int64_t now)
+{
+    bucket_fill(&e->all, now, ALL_BURST, ALL_REFILL_MS);
+    if (e->all.left > ALL_RESERVE + (int)e->queued)
+        return true;
+    if (!e->left_out_said)
+        kubernetes_say(e->k, false, "more happens than events can tell: some that are not warnings are left out");
+    e->left_out_said = true;
+    return false;
 }
 
 static bool object_may_speak(struct events *e, const char *key, int64_t now)
@@ -267,6 +289,8 @@ static void on_sent(void *arg, const struct kube_reply *reply)
         e->queue = event;
         e->queued++;
     } else {
+        if (reply->error.kind == ERROR_NONE)
+            e->k->stats.events++;
         if (reply->error.kind == ERROR_NONE && event->core)
             e->core = true;
         if (reply->error.kind != ERROR_NONE && saying != NULL && !event->is_update) {
@@ -338,9 +362,14 @@ static bool is_moot(const struct event *event)
     return event->is_update && (saying == NULL || !saying->live);
 }
 
+static size_t ways(const struct events *e)
+{
+    return kubernetes_statuses_jammed(e->k->statuses) ? 1 : KUBE_EVENTS_MAX;
+}
+
 static void go_on(struct events *e)
 {
-    while (e->queue != NULL && e->under_way < KUBE_EVENTS_MAX) {
+    while (e->queue != NULL && e->under_way < ways(e)) {
         struct event *event = e->queue;
         bool moot = is_moot(event) || !kube_may_write(e->k->kube);
         if (!moot && !bucket_take(&e->all, loop_ticks_ms(e->k->loop), ALL_BURST, ALL_REFILL_MS)) {
@@ -507,6 +536,8 @@ static void say(struct events *e, const struct subject *about, bool warning, con
         saying->last_at_ms = loop_now_ms(e->k->loop);
         return; /* the timer writes it */
     }
+    if (!warning && !has_room(e, now))
+        return;
     snprintf(key, sizeof key, "%s/%s/%s", about->ns, about->kind, about->name);
     if (!object_may_speak(e, key, now) || (saying == NULL && map_count(e->sayings) >= KUBE_EVENT_SERIES_MAX))
         return;

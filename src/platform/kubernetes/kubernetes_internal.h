@@ -3,6 +3,7 @@
  *
  *     kubernetes.c   the platform's table, who may write, start and stop of the whole
  *     notice.c       telling those who watch, in a later turn
+ *     leader_label.c the label of the leader's Pod
  *
  *   what is asked for
  *     resource.c     KEDA's objects: told to the autoscaler, each only while it is ours
@@ -35,6 +36,7 @@
 #include "platform/kubernetes/kubernetes.h"
 #include "platform/platform.h"
 
+struct leader_label;
 struct lease;
 struct loop;
 struct shards;
@@ -51,6 +53,7 @@ struct kubernetes {
     bool write;                                       /* false: nothing in the cluster is ever written */
     struct lease *lease;                              /* NULL: no election */
     struct shards *shards;                            /* NULL: no shards */
+    struct leader_label *leader_label;                /* NULL: none is set */
     struct notices *notices;
     void (*say)(void *arg, bool warning, const char *text); /* or NULL; see kubernetes_say */
     void *say_arg;
@@ -197,6 +200,7 @@ struct status **kubernetes_resource_status(const struct kubernetes *k, enum reso
 void kubernetes_status_seen(struct statuses *statuses, struct status **status, const struct tree *object);
 void kubernetes_status_gone(struct statuses *statuses, struct status *status); /* the object is; NULL is fine */
 bool kubernetes_statuses_busy(const struct statuses *statuses);                /* something is about to be written */
+bool kubernetes_statuses_jammed(const struct statuses *statuses);              /* as many as may be are under way */
 bool kubernetes_events_busy(const struct events *events);
 /* uid of one of KEDA's objects that was told; false: it is not known, and out is as it was. out holds 64 bytes. */
 enum { KUBE_UID_BYTES = 64 };
@@ -208,7 +212,8 @@ void kubernetes_status_merge(struct platform *, enum resource_kind kind, const c
 /* hpa.c */
 void kubernetes_hpa_put(struct platform *, const char *ns, const char *name, const char *json, size_t length,
                         platform_done *done, void *arg);
-void kubernetes_hpa_delete(struct platform *, const char *ns, const char *name, platform_done *done, void *arg);
+void kubernetes_hpa_delete(struct platform *, const char *ns, const char *name, const char *owner_uid,
+                           platform_done *done, void *arg);
 enum lookup kubernetes_hpa_view(struct platform *, const char *ns, const char *name, struct hpa_view *out);
 /* event.c */
 void kubernetes_event(struct platform *, const char *ns, const char *kind, const char *name, bool warning,

@@ -377,6 +377,11 @@ bool kubernetes_statuses_busy(const struct statuses *s)
     return s->fresh.first != NULL || s->sent.first != NULL;
 }
 
+bool kubernetes_statuses_jammed(const struct statuses *s)
+{
+    return s->under_way >= KUBE_STATUS_WRITES_MAX;
+}
+
 /* ------------------------------------------------------------------ its life */
 
 struct statuses *kubernetes_statuses_new(struct kubernetes *k)
