@@ -348,11 +348,14 @@ void hpa_writes_abandon(struct autoscaler *a)
     a->hpa_writes = NULL;
 }
 
+/* Only one that this object owns goes. KEDA deletes whatever has the name (keda-operator/02 4.1); but the name comes from the
+   status, and whoever may write that might not delete HPAs. */
 static void delete_hpa(struct object *object, const char *name)
 {
     struct platform *platform = object->a->parts.platform;
 
-    platform->ops->hpa_delete(platform, object->policy->ns, name, on_written, hpa_write_begin(object, name, true));
+    platform->ops->hpa_delete(platform, object->policy->ns, name, object->standing->uid, on_written,
+                              hpa_write_begin(object, name, true));
 }
 
 /* ------------------------------------------------------------------ hpa mode */

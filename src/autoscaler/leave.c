@@ -24,7 +24,7 @@ struct leaving {
     enum leaving_step step;
     enum resource_kind kind;
     char *ns, *name;
-    char *hpa_name;        /* to be deleted first; NULL: none */
+    char *hpa_name, *uid;  /* to be deleted first if the object of the uid owns it; NULL: none */
     struct target *target; /* to be restored; NULL: nothing is */
     int32_t replicas;
     char *patch; /* takes the finalizer off; NULL: there is none of ours */
@@ -56,6 +56,7 @@ static void leaving_free(struct leaving *l)
     free(l->ns);
     free(l->name);
     free(l->hpa_name);
+    free(l->uid);
     free(l->patch);
     free(l);
 }
@@ -87,7 +88,7 @@ static void go_on(struct leaving *l)
 
     for (; l->step < LEAVING_DONE && (!ops->may_write || ops->may_write(platform, l->ns, l->name)); l->step++) {
         if (l->step == LEAVING_HPA && l->hpa_name && ops->hpa_delete) {
-            ops->hpa_delete(platform, l->ns, l->hpa_name, on_step, l);
+            ops->hpa_delete(platform, l->ns, l->hpa_name, l->uid, on_step, l);
             return;
         }
         if (l->step == LEAVING_REPLICAS && l->target) {
@@ -145,8 +146,10 @@ void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, 
     if (wants_restore(object)) {
         l->target = a->parts.platform->ops->target_watch(a->parts.platform, &object->policy->target, on_nothing, l);
         l->replicas = object->original_replicas;
-        if (object->standing && object->standing->hpa_name && object->policy->rules.mode == DECIDE_HPA)
+        if (object->standing && object->standing->hpa_name && object->policy->rules.mode == DECIDE_HPA) {
             l->hpa_name = mem_copy(object->standing->hpa_name);
+            l->uid = mem_copy(object->standing->uid);
+        }
     }
     go_on(l);
 }

@@ -185,7 +185,10 @@ struct platform_ops {
        differs (keda-operator/02 5.3). */
     void (*hpa_put)(struct platform *, const char *ns, const char *name, const char *json, size_t length,
                     platform_done *done, void *arg);
-    void (*hpa_delete)(struct platform *, const char *ns, const char *name, platform_done *done, void *arg);
+    /* Deletes it if its controller is the object of this uid; any other is left alone, and that is no error: a name in a status may
+       have been written there by anybody. */
+    void (*hpa_delete)(struct platform *, const char *ns, const char *name, const char *owner_uid, platform_done *done,
+                       void *arg);
     enum lookup (*hpa_view)(struct platform *, const char *ns, const char *name, struct hpa_view *out);
 
     /* ---- events ---- */

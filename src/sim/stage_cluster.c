@@ -543,9 +543,13 @@ void stage_on_hpa_put(struct platform *platform, const char *ns, const char *nam
     loop_post(stage->loop, on_done, later);
 }
 
-void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, platform_done *done, void *arg)
+void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, const char *owner_uid,
+                         platform_done *done, void *arg)
 {
-    hpa_remove(cluster_of(platform), ns, name);
+    const struct stage_hpa *hpa = hpa_find(cluster_of(platform), ns, name);
+
+    if (hpa && strcmp(hpa->owner, owner_uid) == 0)
+        hpa_remove(cluster_of(platform), ns, name);
     loop_post(((struct stage *)platform)->loop, on_done, later_new(platform, ns, name, done, arg));
 }
 

@@ -119,7 +119,8 @@ void stage_on_resource_merge(struct platform *platform, enum resource_kind kind,
 bool stage_on_may_write(struct platform *platform, const char *ns, const char *name);
 void stage_on_hpa_put(struct platform *platform, const char *ns, const char *name, const char *json, size_t length,
                       platform_done *done, void *arg);
-void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, platform_done *done, void *arg);
+void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, const char *owner_uid,
+                         platform_done *done, void *arg);
 enum lookup stage_on_hpa_view(struct platform *platform, const char *ns, const char *name, struct hpa_view *out);
 void stage_on_event(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,
                     const char *reason, const char *text);

@@ -66,6 +66,7 @@ struct hpa {
     struct hpas *hpas;
     const char *ns, *name; /* atoms */
     const char *owner;     /* atom: the ScaledObject it was put for; NULL: nobody put it */
+    const char *owner_uid; /* atom: likewise, or of the one that wants it deleted */
     bool exists, deleted /* by us: it is known that none is there, labelled or not */;
     uint32_t list; /* it was last seen in */
     uint64_t version;
@@ -276,6 +277,7 @@ static void hpa_free(struct hpa *hpa)
     atom_unref(hpa->ns);
     atom_unref(hpa->name);
     atom_unref(hpa->owner);
+    atom_unref(hpa->owner_uid);
     free(hpa->json);
     free(hpa->waiting);
     free(hpa);
@@ -342,7 +344,7 @@ static void ask(struct hpa *hpa, const char *method, const char *name, const str
     hpa->sent_wish = hpa->wish;
     text_init(&path, HTTP_URL_MAX_BYTES);
     kube_path(&path, GROUP, VERSION, hpa->ns, PLURAL, name, NULL);
-    if (body != NULL)
+    if (body != NULL && strcmp(method, "DELETE") != 0)
         text_add(&path, "?fieldManager=weir");
     hpa->ask = kube_ask(hpa->hpas->k->kube,
                         &(struct kube_request){.method = method,
@@ -487,29 +489,15 @@ static void update(struct hpa *hpa, const struct tree *current)
     arena_free(arena);
 }
 
-static void on_read(void *arg, const struct kube_reply *reply)
-{
-    struct hpa *hpa = arg;
-
-    hpa->ask = NULL;
-    if (hpa->deleting) {
-        go_on(hpa);
-    } else if (reply->error.kind == ERROR_MISSING) {
-        see_gone(hpa);
-        go_on(hpa);
-    } else if (reply->error.kind != ERROR_NONE || reply->body == NULL) {
-        finish(hpa, &reply->error);
-    } else {
-        see(hpa, reply->body);
-        update(hpa, reply->body);
-    }
-}
-
 static void on_deleted(void *arg, const struct kube_reply *reply)
 {
     struct hpa *hpa = arg;
 
     hpa->ask = NULL;
+    if (reply->conflict && hpa->tries < TRIES_MAX) { /* another one has the name now */
+        go_on(hpa);
+        return;
+    }
     if (reply->error.kind != ERROR_NONE && reply->error.kind != ERROR_MISSING) {
         finish(hpa, &reply->error);
         return;
@@ -517,6 +505,51 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
     see_gone(hpa);
     hpa->deleted = true;
     go_on(hpa);
+}
+
+/* The one that was read, and no other that came to the name since. */
+static void delete(struct hpa *hpa, const struct tree *current)
+{
+    const char *uid = tree_string(tree_at(current, "metadata.uid"));
+    struct text body;
+
+    if (!string_equal(hpa->controller, hpa->owner_uid)) {
+        kubernetes_say(hpa->hpas->k, true,
+                       "the HorizontalPodAutoscaler %s/%s is not deleted: it is not controlled by the ScaledObject whose "
+                       "status names it; delete it by hand if nobody needs it",
+                       hpa->ns, hpa->name);
+        finish(hpa, NULL);
+        return;
+    }
+    text_init(&body, KUBE_PATCH_MAX_BYTES);
+    text_add(&body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"preconditions\":{\"uid\":");
+    text_add_json_string(&body, uid ? uid : "", uid ? strlen(uid) : 0);
+    text_add(&body, "}}");
+    hpa->tries++;
+    ask(hpa, "DELETE", hpa->name, &body, on_deleted);
+    text_done(&body);
+}
+
+static void on_read(void *arg, const struct kube_reply *reply)
+{
+    struct hpa *hpa = arg;
+
+    hpa->ask = NULL;
+    if (hpa->sent_wish != hpa->wish && hpa->deleting) {
+        go_on(hpa);
+    } else if (reply->error.kind == ERROR_MISSING) {
+        see_gone(hpa);
+        hpa->deleted = hpa->deleting;
+        go_on(hpa);
+    } else if (reply->error.kind != ERROR_NONE || reply->body == NULL) {
+        finish(hpa, &reply->error);
+    } else {
+        see(hpa, reply->body);
+        if (hpa->deleting)
+            delete(hpa, reply->body);
+        else
+            update(hpa, reply->body);
+    }
 }
 
 static void create(struct hpa *hpa)
@@ -560,7 +593,7 @@ static void go_on(struct hpa *hpa)
     } else if (hpa->deleting && hpa->deleted) {
         finish(hpa, NULL);
     } else if (hpa->deleting) {
-        ask(hpa, "DELETE", hpa->name, NULL, on_deleted);
+        ask(hpa, "GET", hpa->name, NULL, on_read);
     } else if (feed != NULL && !feed->settled) {
         return; /* on_synced goes on */
     } else if ((feed == NULL || !feed->blind) && is_right_already(hpa)) {
@@ -783,16 +816,16 @@ static void begin(struct hpa *hpa, bool deleting, platform_done *done, void *arg
     go_on(hpa);
 }
 
-static const char *owner_of(const char *json, size_t length)
+static void set_owner(struct hpa *hpa, const char *json, size_t length)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
-    struct tree *wanted;
-    const char *owner = NULL;
+    struct tree *wanted = NULL;
 
-    if (tree_read_json(json, length, false, arena, &wanted, NULL))
-        owner = atom_ref(tree_string(tree_at(wanted, "metadata.ownerReferences.0.name")));
+    if (!tree_read_json(json, length, false, arena, &wanted, NULL))
+        wanted = NULL;
+    set_atom(&hpa->owner, tree_string(tree_at(wanted, "metadata.ownerReferences.0.name")));
+    set_atom(&hpa->owner_uid, tree_string(tree_at(wanted, "metadata.ownerReferences.0.uid")));
     arena_free(arena);
-    return owner;
 }
 
 void kubernetes_hpa_put(struct platform *platform, const char *ns, const char *name, const char *json, size_t length,
@@ -808,8 +841,7 @@ void kubernetes_hpa_put(struct platform *platform, const char *ns, const char *n
         return;
     }
     use(k->hpas);
-    atom_unref(hpa->owner);
-    hpa->owner = owner_of(json, length);
+    set_owner(hpa, json, length);
     free(hpa->json);
     hpa->json = mem_alloc(length + 1);
     memcpy(hpa->json, json, length);
@@ -817,16 +849,19 @@ void kubernetes_hpa_put(struct platform *platform, const char *ns, const char *n
     begin(hpa, false, done, arg);
 }
 
-void kubernetes_hpa_delete(struct platform *platform, const char *ns, const char *name, platform_done *done, void *arg)
+void kubernetes_hpa_delete(struct platform *platform, const char *ns, const char *name, const char *owner_uid,
+                           platform_done *done, void *arg)
 {
     struct kubernetes *k = kubernetes_of(platform);
     struct hpa *hpa = hpa_of(k->hpas, ns, name);
 
-    if (hpa == NULL) { /* no such name can be */
+    /* No such name can be; or it was put for another, who goes on keeping it. */
+    if (hpa == NULL || (hpa->owner != NULL && !string_equal(hpa->owner_uid, owner_uid))) {
         kubernetes_answer_later(k, done, arg, NULL);
         return;
     }
     set_atom(&hpa->owner, NULL);
+    set_atom(&hpa->owner_uid, owner_uid);
     begin(hpa, true, done, arg);
 }
 

@@ -836,6 +836,33 @@ static void renamed_the_old_hpa_goes(void **state)
     end(&p);
 }
 
+/* Paused, renamed, deleted: the name in the status is no proof of whose it is. */
+static void in_hpa_mode_too_an_hpa_of_somebody_else_stays(void **state)
+{
+    static const char *const annotations[] = {"weir.dev/mode: hpa",
+                                              "weir.dev/mode: hpa, autoscaling.keda.sh/paused: 'true'"};
+    char yaml[2000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(annotations) / sizeof(annotations[0]); i++) {
+        struct play p;
+
+        begin_at(&p, 1);
+        stage_put_hpa(p.r.stage, "shop", "victim", "uid-of-another");
+        snprintf(yaml, sizeof(yaml), "%s%s}\nspec:\n  scaleTargetRef: {name: app}\n  advanced: {restoreToOriginalReplicaCount: "
+                 "true}\n  triggers:\n  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: load, "
+                 "threshold: '10'}}\nstatus: {hpaName: victim, originalReplicaCount: 1}\n",
+                 HEAD, annotations[i]);
+        stage_resource(p.r.stage, yaml);
+        pass(&p, 60);
+        assert_non_null(stage_hpa(p.r.stage, "shop", "victim"));
+        stage_resource_delete(p.r.stage, OBJECT);
+        pass(&p, 60);
+        assert_non_null(stage_hpa(p.r.stage, "shop", "victim"));
+        end(&p);
+    }
+}
+
 static void an_hpa_that_could_not_be_put_is_put_again(void **state)
 {
     struct play p;
@@ -1188,6 +1215,7 @@ int main(void)
         cmocka_unit_test(other_triggers_are_not_shown_with_the_decision_of_before),
         cmocka_unit_test(pausing_takes_the_hpa_away),
         cmocka_unit_test(renamed_the_old_hpa_goes),
+        cmocka_unit_test(in_hpa_mode_too_an_hpa_of_somebody_else_stays),
         cmocka_unit_test(an_hpa_that_could_not_be_put_is_put_again),
         cmocka_unit_test(from_hpa_to_direct_and_to_observe),
         cmocka_unit_test(a_small_target_keeps_its_digits),

@@ -261,7 +261,7 @@ static void a_later_put_replaces_an_earlier_one(void **state)
     assert_int_equal(first.done + second.done, 2);
     assert_int_equal(json_integer_value(at(kw, "spec", "maxReplicas")), 20);
     kw->platform->ops->hpa_put(kw->platform, "shop", "h", plain, strlen(plain), on_put, &first);
-    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", on_put, &third);
+    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "u", on_put, &third);
     kw_run(kw, 5000);
     assert_int_equal(first.done, 2);
     assert_int_equal(third.done, 1);
@@ -276,16 +276,60 @@ static void deleting_is_done_when_it_is_gone(void **state)
     struct put result = {0};
 
     (void)state;
-    kw_put(kw, HPA, "{\"spec\":{}}");
+    kw_put(kw, HPA, "{\"metadata\":{\"uid\":\"its-own\",\"ownerReferences\":[{\"uid\":\"u\",\"controller\":true}]}}");
     run(kw);
     for (int i = 0; i < 2; i++) {
-        kw->platform->ops->hpa_delete(kw->platform, "shop", "h", on_put, &result);
+        kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "u", on_put, &result);
         kw_run(kw, 1000);
     }
     assert_int_equal(result.done, 2);
     assert_int_equal(result.failed, 0);
     assert_null(kw_get(kw, HPA));
     assert_int_equal(kw_count(kw, "DELETE"), 1); /* the second time it is known that there is none */
+    assert_non_null(strstr(kw_last(kw, "DELETE"), "\"preconditions\":{\"uid\":\"its-own\"}"));
+    kw_free(kw);
+}
+
+/* The name comes from a status, which others may write. */
+static void one_of_somebody_else_is_not_deleted(void **state)
+{
+    static const char *const owners[] = {"", ",\"ownerReferences\":[{\"uid\":\"other\",\"controller\":true}]",
+                                         ",\"ownerReferences\":[{\"uid\":\"u\"}]"};
+    char json[300];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++) {
+        struct kube_world *kw = start();
+        struct put result = {0};
+        snprintf(json, sizeof json, "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"keda-operator\"}%s}}",
+                 owners[i]);
+        kw_put(kw, HPA, json);
+        run(kw);
+        kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "u", on_put, &result);
+        kw_run(kw, 1000);
+        assert_int_equal(result.done, 1);
+        assert_int_equal(result.failed, 0);
+        assert_int_equal(kw_count(kw, "DELETE"), 0);
+        assert_non_null(strstr(kw->said, "shop/h is not deleted"));
+        kw_free(kw);
+    }
+}
+
+static void one_that_was_put_for_another_is_not_touched(void **state)
+{
+    struct kube_world *kw = start();
+    struct put result = {0};
+
+    (void)state;
+    run(kw);
+    put(kw, plain);
+    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "other", on_put, &result);
+    kw_run(kw, 1000);
+    assert_int_equal(result.done, 1);
+    assert_int_equal(writes(kw), 1);
+    kw_merge_into(kw, HPA, "{\"spec\":{\"maxReplicas\":99}}");
+    kw_run(kw, 1000);
+    assert_int_equal(told, 2); /* it still belongs to whom it was put for */
     kw_free(kw);
 }
 
@@ -346,6 +390,8 @@ int main(void)
         cmocka_unit_test(conflicts_are_read_and_tried_again),
         cmocka_unit_test(a_later_put_replaces_an_earlier_one),
         cmocka_unit_test(deleting_is_done_when_it_is_gone),
+        cmocka_unit_test(one_of_somebody_else_is_not_deleted),
+        cmocka_unit_test(one_that_was_put_for_another_is_not_touched),
         cmocka_unit_test(its_condition_is_shown),
         cmocka_unit_test(without_the_right_to_list_they_are_read_one_by_one),
     };
