@@ -63,6 +63,8 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
     struct object_trigger *t = &object->triggers[index];
 
     t->sample = *sample;
+    if (object->policy && object->policy->is_job && t->question) /* what was created meanwhile may not be in the answer */
+        t->sample.at_ms -= question_took_ms(t->question);
     t->failures += sample->state == SAMPLE_FAILED;
     if (sample->state == SAMPLE_OK)
         t->good_at_ms = sample->at_ms;
@@ -351,6 +353,8 @@ static void write_finish(struct write *write, const struct error *err)
         object->write = NULL;
     if (object && write->decision)
         status_scaled(object, write->decision, err);
+    else if (object) /* they were created until now, also where one failed */
+        object->jobs_created_at_ms = loop_now_ms(a->parts.loop);
     if (err) {
         a->stats.scale_failures++;
         log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,

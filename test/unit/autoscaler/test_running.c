@@ -262,6 +262,42 @@ static void jobs_are_created_once_per_poll(void **state)
     running_stop(&r);
 }
 
+/* Four messages; each job has taken one. */
+static void say_what_is_left(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    static char body[128];
+    struct stage *stage = *(struct stage **)arg;
+
+    (void)request;
+    snprintf(body, sizeof(body), "{\"status\":\"success\",\"data\":{\"result\":[{\"value\":[0,\"%d\"]}]}}",
+             4 - (int)stage_jobs(stage, "work", false));
+    reply->content_type = "application/json";
+    reply->body = body;
+    reply->after_ms = 1500;
+}
+
+/* Asked before the jobs were there, answered after: the same messages, not more of them. */
+static void a_late_answer_creates_no_job_again(void **state)
+{
+    static const char job[] =
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work}\nspec:\n"
+        "  jobTargetRef: {template: {spec: {restartPolicy: Never, containers: [{name: w, image: w}]}}}\n"
+        "  pollingInterval: 1\n  maxReplicaCount: 50\n  scalingStrategy: {strategy: eager}\n  triggers:\n"
+        "  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '1'}}\n";
+    struct stage_options options = {.seed = 1, .start_at_ms = START_MS};
+    struct running r = {.prom_count = 0};
+
+    (void)state;
+    for (options.write_takes_ms = 100; options.write_takes_ms <= 2500; options.write_takes_ms += 300) {
+        running_start(&r, &options);
+        virtual_answer(stage_world(r.stage), "http://prom", say_what_is_left, &r.stage);
+        running_manifest(&r, "j.yaml", job);
+        running_until(&r, 60);
+        assert_int_equal(stage_jobs(r.stage, "work", false), 4);
+        running_stop(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_restart_remembers_from_the_journal),
         cmocka_unit_test(cached_metrics_are_asked_at_the_polling_interval_only),
         cmocka_unit_test(jobs_are_created_once_per_poll),
+        cmocka_unit_test(a_late_answer_creates_no_job_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
