@@ -105,6 +105,8 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
         .identity = variable("POD_NAME"),
         .leader_elect = o->leader_elect,
         .lease_name = o->lease_name,
+        /* Who stands by cannot answer for metrics: the Service must find the leader. */
+        .leader_pod = o->external_at && variable("POD_NAMESPACE") ? variable("POD_NAME") : NULL,
         .shard_group = o->shards > 0 ? "weir" : NULL,
         .write = o->write,
         .say = on_said,

@@ -23,6 +23,7 @@ SETS = {
     "observe": ["mode=observe", "readOnly=true"],
     "namespaced": ["watchNamespace={ns}", "crds.install=false"],
     "namespaced-hpa": ["watchNamespace={ns}", "mode=hpa", "externalMetrics.enabled=true", "webhooks.enabled=true"],
+    "hpa-standby": ["mode=hpa", "replicaCount=2"],
     "standby": ["replicaCount=2", "podDisruptionBudget.minAvailable=1", "leaderElection.leaseDuration=10s",
                 "leaderElection.renewDeadline=5s", "leaderElection.retryPeriod=1s"],
     "shards": ["sharding.enabled=true", "replicaCount=3", "watchLabelSelector=team in (a\\, b)"],
@@ -42,7 +43,7 @@ REFUSED = {
     "a word that is none": (["replicas=2"], "'replicas' not allowed"),
     "a mode that is none": (["mode=Direct"], "'direct', 'hpa', 'observe'"),
     "two that both scale": (["replicaCount=2", "leaderElection.enabled=false"], "leaderElection.enabled or sharding.enabled"),
-    "a standby that is asked for metrics": (["replicaCount=2", "mode=hpa"], "replicaCount 1"),
+    "a share that is asked for all metrics": (["replicaCount=2", "mode=hpa", "sharding.enabled=true"], "leaderElection.enabled"),
     "hpa mode without metrics": (["mode=hpa", "watchNamespace=shop"], "externalMetrics.enabled"),
     "a certificate that may not be kept": (["readOnly=true", "webhooks.enabled=true"], "certificates.source"),
 }
@@ -179,8 +180,10 @@ class Installed:
                 kept[i] = f"{arg.split('=')[0]}=127.0.0.1:{port}"
         return kept
 
-    def run(self):
-        return self.start(*self.flags(), kubeconfig=self.kubeconfig())
+    def run(self, pod=None):
+        """pod: the one it is to take itself for."""
+        under = ("env", f"POD_NAME={pod}", f"POD_NAMESPACE={self.namespace.name}") if pod else ()
+        return self.start(*self.flags(), kubeconfig=self.kubeconfig(), under=under)
 
     def asked(self, **wanted):
         return self.plane.audit(self.mark, user=self.user, **wanted)
@@ -279,8 +282,8 @@ def test_roles_are_enough_for_a_namespaced_install(plane, namespace, install, so
 
 def lead_to(plane, namespace, port):
     """The Service of a release that leads to this machine, as there are no pods behind it that answer."""
-    plane.api.delete(namespace.path("services", "weir"))
-    namespace.create("services", {"metadata": {"name": "weir"}, "spec": {"type": "ExternalName", "externalName": "localhost",
+    plane.api.delete(namespace.path("services", "weir-metrics-api"))
+    namespace.create("services", {"metadata": {"name": "weir-metrics-api"}, "spec": {"type": "ExternalName", "externalName": "localhost",
                                                                        "ports": [{"port": port}]}})
     plane.api.patch(path_of("apiservices", name="v1beta1.external.metrics.k8s.io"), {"spec": {"service": {"port": port}}})
 
@@ -298,6 +301,30 @@ def test_its_rights_are_enough_for_hpa_mode(plane, namespace, install, source):
     assert namespace.list("horizontalpodautoscalers")[0]["metadata"]["name"] == "keda-hpa-web"
     namespace.kubectl("delete", "scaledobject", "web", "--timeout=30s")
     assert installed.refused() == set(), weir.log_text()
+
+
+def test_the_service_of_metrics_finds_the_leader(namespace, install):
+    """Two Pods of the Deployment: the Service selects the one that leads, and the other one when it has taken over."""
+    installed = install("mode=hpa", "replicaCount=2", "leaderElection.retryPeriod=1s")
+    selector = namespace.get("services", "weir-metrics-api")["spec"]["selector"]
+    selected = lambda: [p["metadata"]["name"] for p in namespace.list(  # noqa: E731
+        "pods", labelSelector=",".join(f"{key}={value}" for key, value in selector.items()))]
+    wait_for(lambda: len(namespace.list("pods")) == 2, 30)
+    pods = [p["metadata"]["name"] for p in namespace.list("pods")]
+    first = installed.run(pods[0])
+    wait_for(lambda: selected() == pods[:1], 30)
+    second = installed.run(pods[1])
+    assert selected() == pods[:1]
+    first.stop()
+    wait_for(lambda: selected() == pods[1:], 30)
+    second.kill()
+    assert selected() == pods[1:]
+    third = installed.run(pods[1])  # a container that starts anew in a Pod that has the label still
+    wait_for(lambda: "weir_leader 1\n" in third.get("/metrics"), 40)
+    wait_for(lambda: selected() == pods[1:], 10)
+    third.stop()
+    assert selected() == []
+    assert installed.refused() == set(), first.log_text() + third.log_text()
 
 
 def test_rights_of_several(namespace, install, source):

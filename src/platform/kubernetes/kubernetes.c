@@ -3,7 +3,7 @@
  *
  * Who looks after an object, and who may write it now, are two questions. With a lease, the leader looks after all; with shards,
  * each member after those it owns; else this Weir after all. To write, the fence of the client must stand besides: the lease must
- * hold for as long as the request may take. Where nothing may be written at all (--mode observe) there is neither lease nor shard,
+ * hold for as long as the request may take. Where nothing may be written at all (--read-only) there is neither lease nor shard,
  * and every Weir looks after everything.
  */
 #include "platform/kubernetes/kubernetes.h"
@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "net/loop.h"
 #include "platform/kubernetes/kubernetes_internal.h"
+#include "platform/kubernetes/leader_label.h"
 #include "platform/kubernetes/lease.h"
 
 enum {
@@ -46,7 +47,7 @@ bool kubernetes_not_ours(const struct kubernetes *k, const char *ns, const char 
 {
     if (!k->write)
         return error_set(err, ERROR_DENIED,
-                         "%s/%s is only observed: nothing is written into this cluster (--mode observe)", ns, name);
+                         "%s/%s is only observed: nothing is written into this cluster (--read-only)", ns, name);
     if (k->shards != NULL)
         return error_set(err, ERROR_DENIED, "%s/%s is another Weir's, or its owner is just changing", ns, name);
     return error_set(err, ERROR_DENIED, "%s/%s may not be written: the lease is not held by this Weir, but by %s", ns,
@@ -76,6 +77,7 @@ static void on_leadership(void *arg, bool held)
     struct kubernetes *k = arg;
 
     k->stats.leader = held;
+    leader_label_set(k->leader_label, held && !k->stopping);
     if (!k->stopping)
         kubernetes_resources_reassign(k->resources);
 }
@@ -149,7 +151,8 @@ static void on_stopping(void *arg)
     if (s->releasing) {
         let_run_out(k);
         stopped(s);
-    } else if (!late && (kubernetes_statuses_busy(k->statuses) || kubernetes_events_busy(k->events))) {
+    } else if (!late && (kubernetes_statuses_busy(k->statuses) || kubernetes_events_busy(k->events) ||
+                         leader_label_busy(k->leader_label))) {
         loop_timer_set(s->timer, FLUSH_LOOK_MS);
     } else if (release(s)) {
         s->releasing = true;
@@ -168,6 +171,7 @@ static void stop(struct platform *platform, bool leave_running, platform_done *d
 
     (void)leave_running;
     k->stopping = true;
+    leader_label_set(k->leader_label, false);
     *s = (struct stopping){.k = k, .until_ticks = loop_ticks_ms(k->loop) + FLUSH_MAX_MS, .done = done, .arg = arg};
     s->timer = loop_timer_new(k->loop, on_stopping, s);
     k->stop = s;
@@ -194,6 +198,7 @@ static void kubernetes_free(struct platform *platform)
     kubernetes_events_free(k->events);
     shards_free(k->shards);
     lease_free(k->lease);
+    leader_label_free(k->leader_label);
     kube_free(k->kube);
     notices_free(k->notices);
     for (size_t i = 0; i < k->namespace_count; i++)
@@ -285,7 +290,8 @@ static void start_election(struct kubernetes *k, const struct kubernetes_options
                                                                  .retry_ms = o->lease_retry_ms,
                                                                  .changed = on_members,
                                                                  .arg = k});
-    else if (o->leader_elect)
+    else if (o->leader_elect) {
+        k->leader_label = o->leader_pod != NULL ? leader_label_new(k, o->leader_pod) : NULL;
         k->lease = lease_new(k->kube, &(struct lease_options){.ns = k->own_namespace,
                                                               .name = o->lease_name ? o->lease_name : "weir-leader",
                                                               .identity = k->identity,
@@ -294,7 +300,7 @@ static void start_election(struct kubernetes *k, const struct kubernetes_options
                                                               .retry_ms = o->lease_retry_ms,
                                                               .changed = on_leadership,
                                                               .arg = k});
-    else
+    } else
         kube_set_fence(k->kube, INT64_MAX);
 }
 

@@ -26,10 +26,11 @@ struct kubernetes_options { /* copied */
     const char *identity;      /* NULL: host name and a random part */
     bool leader_elect;         /* else this is the only one */
     const char *lease_name;    /* NULL: "weir-leader" */
+    const char *leader_pod;    /* our Pod in own_namespace: labelled weir.dev/leader while we lead. NULL: none is */
     int64_t lease_duration_ms, lease_renew_deadline_ms, lease_retry_ms; /* 0: 15, 10 and 2 s */
     const char
         *shard_group; /* objects are spread over all with the same group; then no leader is elected. NULL: none */
-    bool write; /* false (mode observe for all): nothing in the cluster is ever written, not even Leases or events */
+    bool write;       /* false (--read-only): nothing in the cluster is ever written, not even Leases or events */
     /* For the log: what does not work (a kind that is not installed, a right that is missing), said once when it begins, and when it
        works again. NULL: nobody wants to know. */
     void (*say)(void *arg, bool warning, const char *text);

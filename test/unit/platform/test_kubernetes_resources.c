@@ -122,6 +122,93 @@ static void ends_are_told_once(void **state)
     kw_free(kw);
 }
 
+/* Its HPA is collected as garbage, and the object is asked for once more while its finalizer is taken off. */
+static void read_again_it_has_not_ended_twice(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), "{\"metadata\":{" FINALIZED "}}");
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    kw_merge_into(kw, SO("a"), "{\"metadata\":{" DELETED_AT "}}");
+    kw_run(kw, 10);
+    expect(told, "SO shop/a stays. SO shop/a deleted with tree. ");
+    kw->platform->ops->resource_again(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a");
+    kw_run(kw, 1000);
+    expect(told, "");
+    assert_int_equal(kw_count(kw, "GET " SO("a")), 1);
+    kw_free(kw);
+}
+
+static void nest(char *out, size_t size, const char *before, const char *after)
+{
+    size_t at = (size_t)snprintf(out, size, "%s", before);
+
+    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
+        at += (size_t)snprintf(out + at, size - at, "[");
+    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
+        at += (size_t)snprintf(out + at, size - at, "]");
+    snprintf(out + at, size - at, "%s", after);
+}
+
+static void list_anew(struct kube_world *kw)
+{
+    static const char too_old[] = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n";
+
+    for (size_t i = 0; i < kw->watch_count; i++)
+        if (kw->watches[i].body != NULL && strcmp(kw->watches[i].place.plural, "scaledobjects") == 0)
+            virtual_body_say(kw->watches[i].body, too_old, strlen(too_old), 0);
+    kw_run(kw, 60 * 1000);
+}
+
+static void what_cannot_be_read_any_more_is_not_gone(void **state)
+{
+    struct kube_world *kw = kw_new();
+    char deep[1000];
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, SO("b"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. SO shop/b stays. ");
+    nest(deep, sizeof deep, "{\"spec\":{\"x\":", "}}");
+    kw_put(kw, SO("a"), deep);
+    kw_run(kw, 1000);
+    assert_non_null(strstr(kw->said, "shop/a is passed over"));
+    list_anew(kw);
+    assert_int_equal(kw_count(kw, "GET /apis/keda.sh/v1alpha1/scaledobjects"), 2);
+    expect(told, "");
+    assert_null(strstr(kw->said, "can be watched again"));
+    kw_put(kw, SO("a"), "{\"spec\":{\"x\":2}}"); /* mended */
+    kw_run(kw, 1000);
+    expect(told, "SO shop/a stays. ");
+    kw_put(kw, SO("a"), deep);
+    kw_delete(kw, SO("a"));
+    kw_run(kw, 1000);
+    expect(told, "SO shop/a deleted. "); /* that it is deleted can be read of any */
+    kw_free(kw);
+}
+
+/* Of which object it is, is not known either: then none is gone. */
+static void a_list_with_something_unknown_ends_nothing(void **state)
+{
+    struct kube_world *kw = kw_new();
+    char deep[1000];
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){0});
+    expect(told, "SO shop/a stays. ");
+    nest(deep, sizeof deep, "{\"metadata\":{\"x\":", "}}");
+    kw_put(kw, SO("a"), deep);
+    list_anew(kw);
+    expect(told, "");
+    kw_delete(kw, SO("a"));
+    list_anew(kw);
+    expect(told, "SO shop/a deleted. ");
+    kw_free(kw);
+}
+
 static void what_is_not_installed_holds_nothing_up(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -347,7 +434,7 @@ static void nothing_is_written_where_all_is_observed(void **state)
     kw->platform->ops->resource_merge(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a", patch, sizeof patch - 1,
                                       on_merged, said);
     kw->platform->ops->hpa_put(kw->platform, "shop", "h", "{}", 2, NULL, NULL);
-    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", NULL, NULL);
+    kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "u", NULL, NULL);
     assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
     kw_run(kw, 30 * 1000);
     assert_non_null(strstr(said, "only observed"));
@@ -526,6 +613,61 @@ static void what_waits_is_written_before_the_lease_is_given_up(void **state)
     kw_free(kw);
 }
 
+#define POD_OF_WEIR "/api/v1/namespaces/weir/pods/weir-1"
+
+static const char *leader_label(struct kube_world *kw)
+{
+    const json_t *meta = json_object_get(kw_get(kw, POD_OF_WEIR), "metadata");
+    const char *value = json_string_value(json_object_get(json_object_get(meta, "labels"), "weir.dev/leader"));
+
+    return value ? value : "none";
+}
+
+/* A Service that wants metrics has to find the leader; a process before this one, in the same Pod, may have been it. */
+static void the_pod_of_the_leader_is_labelled(void **state)
+{
+    struct kube_world *kw = kw_new();
+    bool left = false;
+
+    (void)state;
+    kw_put(kw, POD_OF_WEIR, "{\"metadata\":{\"labels\":{\"app\":\"weir\",\"weir.dev/leader\":\"true\"}}}");
+    kw_put(kw, "/apis/coordination.k8s.io/v1/namespaces/weir/leases/weir-leader",
+           "{\"spec\":{\"holderIdentity\":\"other\",\"leaseDurationSeconds\":15,\"leaseTransitions\":1}}");
+    start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
+    kw_run(kw, 1000);
+    assert_string_equal(leader_label(kw), "none");
+    kw_fault(kw, "PATCH " POD_OF_WEIR, 500, 2);
+    kw_run(kw, 30 * 1000); /* the other is silent */
+    assert_string_equal(leader_label(kw), "true");
+    size_t patches = kw_count(kw, "PATCH " POD_OF_WEIR);
+    kw_run(kw, 600 * 1000);
+    assert_int_equal(kw_count(kw, "PATCH " POD_OF_WEIR), patches);
+    kw->platform->ops->stop(kw->platform, false, on_left, &left);
+    kw_run(kw, 1000);
+    assert_true(left);
+    assert_string_equal(leader_label(kw), "none");
+    kw_free(kw);
+}
+
+/* Somebody else has taken the Lease: the label goes although nothing of objects may be written any more. */
+static void the_label_goes_with_the_lease(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, POD_OF_WEIR, "{\"metadata\":{\"labels\":{\"app\":\"weir\"}}}");
+    start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
+    kw_run(kw, 5000);
+    assert_string_equal(leader_label(kw), "true");
+    kw_merge_into(
+        kw, "/apis/coordination.k8s.io/v1/namespaces/weir/leases/weir-leader",
+        "{\"spec\":{\"holderIdentity\":\"other\"},\"metadata\":{\"annotations\":{\"weir.dev/holder\":\"x\"}}}");
+    kw_run(kw, 8 * 1000);
+    assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    assert_string_equal(leader_label(kw), "none");
+    kw_free(kw);
+}
+
 static void stopping_is_not_held_up_by_a_silent_server(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -548,6 +690,9 @@ int main(void)
         cmocka_unit_test(what_others_refer_to_comes_first),
         cmocka_unit_test(only_what_matters_is_told),
         cmocka_unit_test(ends_are_told_once),
+        cmocka_unit_test(read_again_it_has_not_ended_twice),
+        cmocka_unit_test(what_cannot_be_read_any_more_is_not_gone),
+        cmocka_unit_test(a_list_with_something_unknown_ends_nothing),
         cmocka_unit_test(what_is_not_installed_holds_nothing_up),
         cmocka_unit_test(only_the_namespaces_given_are_looked_at),
         cmocka_unit_test(a_weir_of_some_namespaces_may_do_without_what_is_cluster_wide),
@@ -562,6 +707,8 @@ int main(void)
         cmocka_unit_test(a_standby_lists_nothing_and_takes_over),
         cmocka_unit_test(objects_are_spread_and_move),
         cmocka_unit_test(what_waits_is_written_before_the_lease_is_given_up),
+        cmocka_unit_test(the_pod_of_the_leader_is_labelled),
+        cmocka_unit_test(the_label_goes_with_the_lease),
         cmocka_unit_test(stopping_is_not_held_up_by_a_silent_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "weir.metricsService" -}}{{ include "weir.fullname" . }}-metrics-api{{- end -}}
 {{- define "weir.webhookService" -}}{{ include "weir.fullname" . }}-webhook{{- end -}}
 {{- define "weir.webhookConfiguration" -}}
 {{- default (printf "%s-admission" (include "weir.fullname" .)) .Values.webhooks.name -}}
@@ -88,6 +89,11 @@ metadata:
 {{- if and .Values.leaderElection.enabled (not .Values.sharding.enabled) (not .Values.readOnly) -}}true{{- end -}}
 {{- end -}}
 
+{{/* A Weir that stands by cannot answer for metrics: the leader labels its Pod, for a Service to find it. */}}
+{{- define "weir.leaderLabel" -}}
+{{- if and (include "weir.externalMetrics" .) (include "weir.leaderElection" .) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Where cert-manager is to put the authority. */}}
 {{- define "weir.caAnnotations" -}}
 {{- if eq .Values.certificates.source "certManager" -}}
@@ -104,8 +110,11 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "weir.fullna
 {{- if and (gt $replicas 1) (not .Values.sharding.enabled) (not .Values.leaderElection.enabled) (not .Values.readOnly) -}}
 {{- fail "replicaCount > 1: several Weirs need leaderElection.enabled or sharding.enabled, or they would all scale the same objects" -}}
 {{- end -}}
-{{- if and (gt $replicas 1) (include "weir.externalMetrics" .) -}}
-{{- fail "externalMetrics with replicaCount > 1: a Weir that stands by, or has another share, cannot answer for all objects; use replicaCount 1 with hpa mode" -}}
+{{- if and (gt $replicas 1) (include "weir.externalMetrics" .) .Values.sharding.enabled -}}
+{{- fail "externalMetrics with sharding.enabled: a Weir that has a share cannot answer for all objects; use leaderElection.enabled with hpa mode" -}}
+{{- end -}}
+{{- if and (gt $replicas 1) (include "weir.externalMetrics" .) .Values.readOnly -}}
+{{- fail "externalMetrics with readOnly and replicaCount > 1: nobody leads, and a Service cannot know whom to ask; use replicaCount 1" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "hpa") (not (include "weir.externalMetrics" .)) -}}
 {{- fail "mode hpa needs external metrics: set externalMetrics.enabled (it needs an APIService and ClusterRoleBindings)" -}}
