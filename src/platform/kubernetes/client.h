@@ -112,6 +112,9 @@ struct reflector_options {                       /* copied */
     void (*begin)(void *arg);
     void (*item)(void *arg, const struct tree *object); /* added or modified; the object as the API gives it */
     void (*gone)(void *arg, const char *ns, const char *name, const struct tree *last);
+    /* Or NULL. An object of the list is there, but too deep or too large to be read (trouble says so): what is known of it stands.
+       metadata: an object of nothing else; NULL: not even that can be read, so it may be any. */
+    void (*kept)(void *arg, const struct tree *metadata);
     void (*synced)(void *arg);
     /* Said once each time it cannot be listed or watched any more, with the rule to add where RBAC refuses; NULL err: it can again. */
     void (*trouble)(void *arg, const struct error *err);

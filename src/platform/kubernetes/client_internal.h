@@ -136,5 +136,7 @@ enum kube_scan_end kube_scan_feed(struct kube_scan *scan, const char *bytes, siz
 const struct text *kube_scan_envelope(const struct kube_scan *scan);
 /* At the end of a watch: a last line without its end is handed over. */
 enum kube_scan_end kube_scan_finish(struct kube_scan *scan);
+/* The bytes of a member of a JSON object that itself may be too large to be read; NULL: it has none. */
+const char *kube_scan_member(const char *json, size_t length, const char *key, size_t *value_length);
 
 #endif

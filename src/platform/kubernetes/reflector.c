@@ -110,7 +110,8 @@ static void go_on(void *arg)
 
     if (r->ask) { /* a watch after trouble, and it holds */
         enter(r);
-        say_trouble(r, NULL);
+        if (!r->has_skipped)
+            say_trouble(r, NULL);
         leave(r);
     } else if (r->state == LISTING) {
         list(r);
@@ -219,14 +220,63 @@ static bool nonsense(struct reflector *r, const char *what, const char *bytes, s
                      kube_config_url(kube_config_of(r->kube)), r->path, what, start);
 }
 
-/* One object that is too deep or too large to be read must not keep all others away: it is passed over, and that is said. */
-static bool pass_over(struct reflector *r, const struct error *why, const char *json, size_t length)
+/* Of an object that cannot be read as a whole. NULL: not even that can. */
+static const struct tree *read_metadata(struct reflector *r, const char *json, size_t length)
 {
-    nonsense(r, why->text, json, length);
-    r->end = WATCH_GOES_ON;
-    r->end_error.kind = ERROR_LIMIT;
+    size_t metadata_length = 0;
+    const char *metadata = json ? kube_scan_member(json, length, "metadata", &metadata_length) : NULL;
+    struct tree *object;
+    struct text text;
+    bool good;
+
+    text_init(&text, KUBE_OBJECT_MAX_BYTES);
+    text_add(&text, "{\"metadata\":");
+    good = metadata && text_append(&text, metadata, metadata_length) && text_add_char(&text, '}');
+    arena_reset(r->arena);
+    good = good && tree_read_json(text.bytes, text.length, false, r->arena, &object, NULL) &&
+           tree_string(tree_at(object, "metadata.name"));
+    text_done(&text);
+    return good ? object : NULL;
+}
+
+/* One object that is too deep or too large to be read must not keep all others away: it is passed over, and that is said. */
+static void say_passed_over(struct reflector *r, const struct error *why, const struct tree *object)
+{
+    const char *ns = tree_string(tree_at(object, "metadata.namespace"));
+    const char *name = tree_string(tree_at(object, "metadata.name"));
+    struct error err;
+
+    error_set(&err, ERROR_LIMIT, "%s%s: %s%s%s is passed over, and what was known of it stands: %s",
+              kube_config_url(kube_config_of(r->kube)), r->path, ns ? ns : "", ns ? "/" : "", name ? name : "an object",
+              why->text);
     r->has_skipped = true;
-    say_trouble(r, &r->end_error);
+    say_trouble(r, &err);
+}
+
+static bool pass_over_item(struct reflector *r, const struct error *why, const char *json, size_t length)
+{
+    const struct tree *object = read_metadata(r, json, length);
+
+    say_passed_over(r, why, object);
+    if (!r->freed && r->options.kept)
+        r->options.kept(r->options.arg, object);
+    return !r->freed;
+}
+
+/* That it is gone can be told of any. */
+static bool pass_over_event(struct reflector *r, const struct error *why, const char *json, size_t length)
+{
+    static const char deleted[] = "\"DELETED\"";
+    size_t type_length = 0, object_length = 0;
+    const char *type = kube_scan_member(json, length, "type", &type_length);
+    const char *bytes = kube_scan_member(json, length, "object", &object_length);
+    const struct tree *object = read_metadata(r, bytes, object_length);
+
+    keep_version(r, version_of(object));
+    if (object && type_length == strlen(deleted) && memcmp(type, deleted, type_length) == 0)
+        say_gone(r, object);
+    else
+        say_passed_over(r, why, object);
     return !r->freed;
 }
 
@@ -239,7 +289,7 @@ static bool on_listed(void *arg, const char *json, size_t length)
 
     arena_reset(r->arena);
     if (!tree_read_json(json, length, false, r->arena, &object, &why))
-        return why.kind == ERROR_LIMIT ? pass_over(r, &why, json, length) : nonsense(r, why.text, json, length);
+        return why.kind == ERROR_LIMIT ? pass_over_item(r, &why, json, length) : nonsense(r, why.text, json, length);
     if (!tree_string(tree_at(object, "metadata.name")))
         return nonsense(r, "an item of the list has no metadata.name", json, length);
     say_item(r, object);
@@ -417,7 +467,7 @@ static bool on_event(void *arg, const char *json, size_t length)
 
     arena_reset(r->arena);
     if (!tree_read_json(json, length, false, r->arena, &event, &why))
-        return why.kind == ERROR_LIMIT ? pass_over(r, &why, json, length) : nonsense(r, why.text, json, length);
+        return why.kind == ERROR_LIMIT ? pass_over_event(r, &why, json, length) : nonsense(r, why.text, json, length);
     type = tree_string(tree_get(event, "type"));
     object = tree_get(event, "object");
     if (string_equal(type, "ERROR"))

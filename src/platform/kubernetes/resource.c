@@ -51,6 +51,7 @@ struct feed {
     const char *ns; /* NULL: all, or the kind has none */
     struct reflector *reflector;
     uint16_t list;         /* counts the lists */
+    bool unsure;           /* something of the list could not be read: what is not in it may be there */
     bool settled;          /* listed once, or known not to be there: whoever waits need not wait for it */
     struct error *trouble; /* NULL: none */
 };
@@ -297,7 +298,7 @@ static void take(struct resources *r, enum resource_kind kind, struct record *re
             return;
         record->state = RECORD_TOLD;
         tell(r, kind, meta, object, RESOURCE_STAYS);
-    } else if (anyway || record->state == RECORD_TOLD || (record->state == RECORD_UNTOLD && has_finalizer(object))) {
+    } else if (record->state == RECORD_TOLD || (record->state == RECORD_UNTOLD && (anyway || has_finalizer(object)))) {
         record->state = RECORD_ENDED;
         tell(r, kind, meta, object, RESOURCE_DELETED);
     }
@@ -333,6 +334,7 @@ static void on_begin(void *arg)
     struct feed *feed = arg;
 
     feed->list++;
+    feed->unsure = false;
 }
 
 static void on_item(void *arg, const struct tree *object)
@@ -349,6 +351,23 @@ static void on_item(void *arg, const struct tree *object)
     record->feed = (uint16_t)(feed - r->feeds);
     record->list = feed->list;
     take(r, feed->kind, record, &meta, object, false);
+}
+
+/* An object that has grown too large is not gone: it is looked after as it was, as one whose manifest became wrong is. */
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct feed *feed = arg;
+    struct kube_meta meta;
+    struct record *record;
+
+    if (metadata == NULL) {
+        feed->unsure = true;
+        return;
+    }
+    kube_meta_read(metadata, &meta);
+    record = record_find(feed->resources, feed->kind, meta.ns, meta.name);
+    if (record != NULL && strcmp(record->uid, meta.uid) == 0)
+        record->list = feed->list;
 }
 
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -422,7 +441,8 @@ static void on_synced(void *arg)
 {
     struct feed *feed = arg;
 
-    drop_unlisted(feed);
+    if (!feed->unsure)
+        drop_unlisted(feed);
     settle(feed);
 }
 
@@ -480,6 +500,7 @@ static void feed_start(struct feed *feed)
                                                  .begin = on_begin,
                                                  .item = on_item,
                                                  .gone = on_gone,
+                                                 .kept = on_kept,
                                                  .synced = on_synced,
                                                  .trouble = on_trouble,
                                                  .arg = feed,

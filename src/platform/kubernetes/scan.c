@@ -248,3 +248,40 @@ enum kube_scan_end kube_scan_feed(struct kube_scan *scan, const char *bytes, siz
 {
     return scan->lines ? feed_lines(scan, bytes, length) : feed_list(scan, bytes, length);
 }
+
+/* ---- a part of what is too large as a whole ---- */
+const char *kube_scan_member(const char *json, size_t length, const char *key, size_t *value_length)
+{
+    const char *value = NULL;
+    size_t begin = 0, key_length = strlen(key);
+    bool in_string = false, in_key = false, found = false;
+    int depth = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        char c = json[i];
+
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            in_string = c != '"';
+            if (!in_string && depth == 1 && in_key)
+                found = i - begin == key_length && memcmp(json + begin, key, key_length) == 0;
+        } else if (c == '"') {
+            in_string = true;
+            begin = i + 1;
+        } else if (c == '{' || c == '[') {
+            in_key = ++depth == 1;
+        } else if (depth == 1 && c == ':') {
+            in_key = false;
+            value = found ? json + i + 1 : NULL;
+        } else if (depth == 1 && value && (c == ',' || c == '}')) {
+            *value_length = (size_t)(json + i - value);
+            return value;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        } else if (depth == 1 && c == ',') {
+            in_key = true;
+        }
+    }
+    return NULL;
+}

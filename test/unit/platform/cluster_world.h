@@ -24,6 +24,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "net/loop.h"
 #include "platform/kubernetes/client.h"
