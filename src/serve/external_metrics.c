@@ -63,7 +63,7 @@ static void format_exponent(int64_t milli, char *out, size_t size)
 }
 
 /* The last decision in the unit in which the HPA counts: where a target is so small that milli would lose its digits, both are
-   multiplied by keda_metric_scale (DESIGN.md 3.4). Copies only then. */
+   multiplied by keda_metric_scale (DESIGN.md 3.4). Copies only where something differs. */
 struct scaled {
     const struct decide_rules *rules;
     const struct decision *decision;
@@ -85,18 +85,41 @@ static void scale_triggers(struct scaled *scaled, const struct decide_rules *rul
     scaled->rules = &scaled->own_rules;
 }
 
-static void scale_decision(struct scaled *scaled, const struct decision *decision, double by)
+static bool any_fallback(const struct decision *decision)
 {
-    struct decision *own = mem_alloc(sizeof(*own));
+    for (uint16_t i = 0; i < decision->input_count; i++)
+        if (decision->inputs[i].fallback)
+            return true;
+    return false;
+}
 
-    *own = *decision;
+static struct decision *own_decision(struct scaled *scaled)
+{
+    if (!scaled->own_decision) {
+        scaled->own_decision = mem_alloc(sizeof(*scaled->own_decision));
+        *scaled->own_decision = *scaled->decision;
+        scaled->decision = scaled->own_decision;
+    }
+    return scaled->own_decision;
+}
+
+static void scale_decision(struct scaled *scaled, double by)
+{
+    struct decision *own = own_decision(scaled);
+
     for (uint16_t i = 0; i < own->input_count; i++)
         own->inputs[i].value *= by;
     if (own->formula.type == FORMULA_INT)
         own->formula = (struct formula_value){.type = FORMULA_NUMBER, .number = (double)own->formula.integer};
     own->formula.number *= by;
-    scaled->own_decision = own;
-    scaled->decision = own;
+}
+
+/* A fallback per ready replica is for those that are ready when the HPA asks, for it counts them then: divided by how many they were
+   at the last poll, it would ask for fewer than the fallback says. */
+static void count_ready(struct scaled *scaled, const struct object_status *s)
+{
+    if (s->target.known && s->target.ready_replicas != s->decision->ready && any_fallback(s->decision))
+        own_decision(scaled)->ready = s->target.ready_replicas;
 }
 
 static void scaled_init(struct scaled *scaled, const struct object_status *s, double target)
@@ -106,10 +129,11 @@ static void scaled_init(struct scaled *scaled, const struct object_status *s, do
     scaled->rules = &s->policy->rules;
     scaled->decision = s->decision;
     scaled->own_decision = NULL;
+    count_ready(scaled, s);
     if (by == 1)
         return;
     scale_triggers(scaled, &s->policy->rules, by);
-    scale_decision(scaled, s->decision, by);
+    scale_decision(scaled, by);
 }
 
 static void scaled_done(struct scaled *scaled)
@@ -223,14 +247,6 @@ static void answer_trigger(const struct metric_question *q, const struct object_
 }
 
 /* ------------------------------------------------------------------ the composite */
-
-static bool any_fallback(const struct decision *decision)
-{
-    for (uint16_t i = 0; i < decision->input_count; i++)
-        if (decision->inputs[i].fallback)
-            return true;
-    return false;
-}
 
 /* A formula that could not be computed from good values leaves the list empty, in KEDA's way (keda-operator/03 7); a
    result that is no number the HPA could use is an error, and so is a trigger without value. */

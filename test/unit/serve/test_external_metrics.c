@@ -197,6 +197,28 @@ static void fallback(void **state)
     stage_done(&s);
 }
 
+/* Per ready replica, of those that are ready when it is asked. */
+static void fallback_per_ready_replica(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s, 1);
+    s.world.rules.has_fallback = true;
+    s.world.rules.fallback_replicas = 6;
+    s.world.triggers[0].target_type = TARGET_VALUE;
+    world_lose(&s.world, 0, SAMPLE_FAILED);
+    decide_now(&s);
+    for (int32_t ready = 1; ready <= 3; ready++) {
+        char part[32];
+
+        status.target = (struct target_view){.known = true, .ready_replicas = ready};
+        snprintf(part, sizeof(part), "\"value\":\"%d\"", 60 / ready);
+        assert_answer(&s, METRICS "s0-prometheus" OF_WEB, 200, part);
+    }
+    stage_done(&s);
+}
+
 /* ------------------------------------------------------------------ formulas */
 
 static const char *const formula_names[] = {"a", "b"};
@@ -432,6 +454,7 @@ int main(void)
         cmocka_unit_test(names_of_metrics),
         cmocka_unit_test(no_value),
         cmocka_unit_test(fallback),
+        cmocka_unit_test(fallback_per_ready_replica),
         cmocka_unit_test(the_composite),
         cmocka_unit_test(a_formula_without_result),
         cmocka_unit_test(the_fallback_of_a_formula_is_no_formula),
