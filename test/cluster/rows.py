@@ -110,13 +110,20 @@ class Row(Namespace):
             assert self.replicas(name, resource) == count, f"{resource} {name} did not stay at {count}"
             time.sleep(LOOK_EVERY_S)
 
-    def wait_condition(self, kind, status, reason, name="web", resource="scaledobjects", limit_s=LIMIT_S):
-        """Waits for status and reason; gives the message."""
+    def wait_condition(self, kind, status, reason, name="web", resource="scaledobjects", message="", limit_s=LIMIT_S):
+        """Waits for status, reason and what the message begins with; gives the message."""
+        seen = None
+
+        def is_so():
+            nonlocal seen
+            seen = self.condition(resource, name, kind) or ("", "", "")
+            return seen[:2] == (status, reason) and seen[2].startswith(message)
+
         try:
-            self.wait(lambda: (self.condition(resource, name, kind) or ("", ""))[:2] == (status, reason), limit_s)
+            self.wait(is_so, limit_s)
         except AssertionError:
-            raise AssertionError(f"{kind}: not {status} {reason} but {self.condition(resource, name, kind)}") from None
-        return self.condition(resource, name, kind)[2]
+            raise AssertionError(f"{kind}: not {status} {reason} {message} but {seen}") from None
+        return seen[2]
 
     def wait_event(self, reason, text, name="web", kind="Normal"):
         self.wait(lambda: any(e[0] == kind and e[1] == reason and text in e[2] for e in self.events(name)))

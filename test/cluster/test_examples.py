@@ -7,6 +7,7 @@ the files name fixed ports on loopback for their metrics.
     token latency         1 ->     1 ->  16 -> 16 ->          1 the formula runs away when idle and collapses under load
 """
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def hold(check):
         wait_for(lambda: not check(), POLLS_S, 0.3)
 
 
-def test_the_traffic_of_a_day(stages, traffic):
+def traffic_of_a_day(stages, traffic):
     """Model rebalancing and token latency, each in both modes: what their formulas say, step by step."""
     def become(rebalancing, latency, limit_s=90):
         wanted = {(mode, name): count for mode in stages for name, count in ((REBALANCING, rebalancing), (LATENCY, latency))}
@@ -127,13 +128,7 @@ def test_the_traffic_of_a_day(stages, traffic):
     become(0, 1, 120)
 
 
-def test_what_the_hpa_was_given(stages):
-    """In hpa mode value and target of 0.001 go together times a power of ten, for milli would lose all digits."""
-    metric = stages["hpa"].get("horizontalpodautoscalers", "keda-hpa-" + LATENCY)["spec"]["metrics"][0]["external"]
-    assert metric["metric"]["name"] == "composite-metric" and metric["target"]["averageValue"] != "1m"
-
-
-def test_retraining(stages, traffic):
+def retraining(stages, traffic):
     """A trainer while the model has drifted, two GPUs are free and the queue is short; as written, without a target."""
     namespace = stages["direct"]
     for drift, gpus, queue in (0.05, 4, 10), (0.2, 1, 10), (0.2, 4, 1000):
@@ -145,3 +140,24 @@ def test_retraining(stages, traffic):
     assert "validation_drift > 0.1" in namespace.weir.cli("explain", RETRAINING, "--namespace", namespace.name).stdout
     traffic.say(DRIFT, drift=0.02)
     wait_for(lambda: namespace.replicas(RETRAINING) == 0, 60, 0.3)  # after the 15 s of its cooldown
+
+
+@pytest.fixture(scope="module")
+def under_way(stages, traffic):
+    """Both at the same time."""
+    with ThreadPoolExecutor() as pool:
+        yield [pool.submit(story, stages, traffic) for story in (traffic_of_a_day, retraining)]
+
+
+def test_the_traffic_of_a_day(under_way):
+    under_way[0].result()
+
+
+def test_retraining(under_way):
+    under_way[1].result()
+
+
+def test_what_the_hpa_was_given(stages):
+    """In hpa mode value and target of 0.001 go together times a power of ten, for milli would lose all digits."""
+    metric = stages["hpa"].get("horizontalpodautoscalers", "keda-hpa-" + LATENCY)["spec"]["metrics"][0]["external"]
+    assert metric["metric"]["name"] == "composite-metric" and metric["target"]["averageValue"] != "1m"

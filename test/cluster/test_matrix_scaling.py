@@ -21,8 +21,9 @@ def annotate(row, **annotations):
     row.annotate("scaledobjects", "web", **{f"autoscaling.keda.sh/{key.replace('_', '-')}": value for key, value in annotations.items()})
 
 
-def wait_paused(row):
+def wait_paused(row, in_full=True):
     assert row.wait_condition("Paused", "True", "ScaledObjectPaused") == "ScaledObject is paused"
+    row.wait_condition("Ready", "True", "ScaledObjectReady", message="ScaledObject is paused" if in_full else "ScaledObject is defined")
 
 
 def wait_unpaused(row):
@@ -39,7 +40,7 @@ def pause_scale_in(row):
     source = row.source(4)
     row.start(metrics_api(source, 2), annotations={PAUSED_IN: "true"})
     row.wait_replicas(2)
-    wait_paused(row)
+    wait_paused(row, in_full=False)
     source.value = 0
     row.polled(source)
     row.hold(2)
@@ -53,7 +54,7 @@ def pause_scale_in(row):
 def pause_scale_out(row):
     source = row.source(0)
     row.start(metrics_api(source), annotations={PAUSED_OUT: "true"})
-    wait_paused(row)
+    wait_paused(row, in_full=False)
     source.value = 4
     row.polled(source)
     row.hold(0)
@@ -61,7 +62,7 @@ def pause_scale_out(row):
     annotate(row, paused_scale_out=None)
     row.wait_replicas(4)
     annotate(row, paused_scale_out="true")
-    wait_paused(row)
+    wait_paused(row, in_full=False)
     source.value = 8
     row.polled(source)
     row.hold(4)
@@ -308,7 +309,7 @@ def restore_original(row):
     source = row.source(4)
     row.start(metrics_api(source), replicas=2, advanced={"restoreToOriginalReplicaCount": True})
     row.wait_replicas(4)
-    assert row.status()["originalReplicaCount"] == 2
+    row.wait(lambda: row.status().get("originalReplicaCount") == 2)
     row.delete("scaledobjects", "web")
     row.wait_replicas(2)
     row.hold(2, 2)

@@ -180,6 +180,7 @@ def cpu(row):
 def cpu_with_workload(row):
     """cpu alone never goes to zero; with another trigger that one says when."""
     row.create("deployments", deployment("load", 1))
+    row.wait_ready(1, "load")
     row.start(usage("cpu", 50), workload("app=load"), replicas=1, container=REQUESTS, maxReplicaCount=2)
     row.use("web", cpu="1m")
     row.hold(1)
