@@ -45,7 +45,7 @@
 #include "net/http_internal.h"
 
 enum {
-    SLOTS_KEPT = 128,                        /* easy handles that wait for work; each about 10 KB */
+    SLOTS_KEPT = 24,                         /* easy handles that wait for work; each about 10 KB */
     BODY_KEPT_BYTES = 16 * 1024,             /* a larger answer's buffer is given back */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };

@@ -2,8 +2,8 @@
  * tls: a TLS identity as OpenSSL wants it. PEM is parsed once for each different identity and kept while it is in use, because
  * reading a key costs more than a whole poll.
  *
- * A profile trusts the system's pool, what lies in the --ca-dir folders, and its own CA in addition (_common.md 7). Profiles
- * without a CA of their own share one store. Two profiles never share a connection: each has a number that no other ever
+ * A profile trusts the system's pool, what lies in the --ca-dir folders, and its own CA in addition (_common.md 7); or its own CA
+ * only, as clients of the Kubernetes API do. Profiles without a CA of their own share one store. Two profiles never share a connection: each has a number that no other ever
  * gets, and the HTTP client makes it part of what connections are told apart by.
  */
 #include <assert.h>
@@ -32,7 +32,7 @@ struct tls_profile {
     unsigned references;
     const struct tls_identity *seen_at; /* where the identity stood last time: only a hint of where to compare first */
     struct tls_identity identity;       /* a copy */
-    X509_STORE *store;
+    X509_STORE *store; /* NULL: the pool's */
     X509 *certificate;
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
@@ -45,7 +45,7 @@ struct tls_pool {
     uint64_t last_number;
     int min_version;
     STACK_OF(X509) * extra; /* from the --ca-dir folders */
-    X509_STORE *store;      /* the system's and extra */
+    X509_STORE *store;      /* the system's and extra; read when it is needed first: it takes half a MiB */
 };
 
 /* ---- PEM ---- */
@@ -138,15 +138,28 @@ static void add_all(X509_STORE *store, const STACK_OF(X509) * certificates)
         X509_STORE_add_cert(store, sk_X509_value(certificates, i));
 }
 
-static X509_STORE *new_store(const struct tls_pool *pool)
+static X509_STORE *new_store(const struct tls_pool *pool, bool empty)
 {
     X509_STORE *store = X509_STORE_new();
 
     assert(store);
-    X509_STORE_set_default_paths(store); /* SSL_CERT_FILE and SSL_CERT_DIR are honoured; read when needed */
+    if (empty)
+        return store;
+    X509_STORE_set_default_paths(store); /* SSL_CERT_FILE and SSL_CERT_DIR are honoured */
     add_all(store, pool->extra);
     ERR_clear_error();
     return store;
+}
+
+static X509_STORE *store_of(const struct tls_profile *profile)
+{
+    struct tls_pool *pool = profile->pool;
+
+    if (profile->store)
+        return profile->store;
+    if (!pool->store)
+        pool->store = new_store(pool, false);
+    return pool->store;
 }
 
 /* An unknown value is the default, as in KEDA; `lint` of the environment is the command line's business. */
@@ -173,7 +186,6 @@ struct tls_pool *tls_pool_new(const char *const *ca_directories)
     pool->extra = sk_X509_new_null();
     for (; ca_directories && *ca_directories; ca_directories++)
         read_ca_directory(*ca_directories, pool->extra);
-    pool->store = new_store(pool);
     return pool;
 }
 
@@ -216,7 +228,7 @@ static bool same_secret(const struct secret *a, const struct secret *b)
 
 static bool same_identity(const struct tls_identity *a, const struct tls_identity *b)
 {
-    return a->insecure == b->insecure && string_equal(a->ca_pem, b->ca_pem) &&
+    return a->insecure == b->insecure && a->only_ca == b->only_ca && string_equal(a->ca_pem, b->ca_pem) &&
            string_equal(a->certificate_pem, b->certificate_pem) && string_equal(a->server_name, b->server_name) &&
            same_secret(a->key_pem, b->key_pem) && same_secret(a->key_password, b->key_password);
 }
@@ -267,14 +279,11 @@ static bool load_trust(struct tls_profile *profile, struct error *err)
     STACK_OF(X509) * certificates;
     const char *pem = profile->identity.ca_pem;
 
-    if (!pem || !*pem) {
-        X509_STORE_up_ref(profile->pool->store);
-        profile->store = profile->pool->store;
-        return true;
-    }
+    if (!pem || !*pem)
+        return true; /* the pool's */
     certificates = sk_X509_new_null();
     if (tls_read_certificates(pem, strlen(pem), certificates) > 0) {
-        profile->store = new_store(profile->pool);
+        profile->store = new_store(profile->pool, profile->identity.only_ca);
         add_all(profile->store, certificates);
         ERR_clear_error(); /* the same certificate twice is no mistake */
     }
@@ -297,6 +306,7 @@ static bool load_profile(struct tls_pool *pool, const struct tls_identity *ident
     profile->pool = pool;
     profile->number = ++pool->last_number;
     profile->identity.insecure = identity->insecure;
+    profile->identity.only_ca = identity->only_ca;
     profile->identity.ca_pem = copy_or_null(identity->ca_pem);
     profile->identity.certificate_pem = copy_or_null(identity->certificate_pem);
     profile->identity.server_name = copy_or_null(identity->server_name);
@@ -377,7 +387,7 @@ const char *tls_profile_server_name(const struct tls_profile *profile)
 /* ---- contexts and connections ---- */
 bool tls_profile_apply(const struct tls_profile *profile, SSL_CTX *context)
 {
-    SSL_CTX_set1_cert_store(context, profile->store);
+    SSL_CTX_set1_cert_store(context, store_of(profile));
     if (SSL_CTX_set_min_proto_version(context, profile->pool->min_version) != 1)
         return false;
     if (!profile->certificate)

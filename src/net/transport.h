@@ -29,7 +29,8 @@ struct transport;
 /* ---- TLS ---- */
 struct tls_identity {   /* NULL where nothing is special. Immutable, counted by its owner, compared by content */
     bool insecure;      /* unsafeSsl: skips chain and host verification */
-    const char *ca_pem; /* added to the system's pool, or NULL */
+    bool only_ca;       /* ca_pem alone is trusted; else it is added to the system's pool */
+    const char *ca_pem; /* or NULL */
     const char *certificate_pem; /* client certificate, or NULL */
     const struct secret *key_pem, *key_password;
     const char *server_name; /* instead of the host, or NULL */

@@ -586,6 +586,7 @@ enum kube_login_state kube_config_login(struct kube_config *config, struct kube_
             return state;
     }
     config->tls = (struct tls_identity){.insecure = config->insecure,
+                                        .only_ca = true,
                                         .ca_pem = secret_reveal(config->ca.bytes),
                                         .certificate_pem = secret_reveal(certificate),
                                         .key_pem = key,
