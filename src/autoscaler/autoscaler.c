@@ -26,12 +26,13 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
     a->objects = map_new();
     a->auths = map_new();
     a->turn = arena_new(ARENA_USUAL);
-    a->decisions = mem_array(DUE_PER_TURN_MAX, sizeof(struct decision));
+    a->decisions = mem_array(DUE_PER_TURN_MAX + 1, sizeof(struct decision));
     a->turn_timer = loop_timer_new(parts->loop, turn_serve, a);
     a->poll_timer = loop_timer_new(parts->loop, schedule_on_timer, a);
     a->report = report_new();
     a->files = files_new(a);
     if (parts->journal) {
+        a->commit_timer = loop_timer_new(parts->loop, turn_commit, a);
         a->prune_timer = loop_timer_new(parts->loop, on_prune, a);
         loop_timer_set(a->prune_timer, PRUNE_MS);
     }
@@ -77,6 +78,7 @@ void autoscaler_abandon(struct autoscaler *a)
     loop_timer_free(a->poll_timer);
     loop_timer_free(a->file_timer);
     loop_timer_free(a->prune_timer);
+    loop_timer_free(a->commit_timer);
     map_free(a->objects);
     auths_free(a);
     arena_free(a->turn);

@@ -36,6 +36,7 @@ enum {
     FIRST_POLL_STEP_MS = 2,        /* apart, so that thousands of new objects do not ask at once */
     SAMPLE_JOURNAL_MS = 60 * 1000, /* one sample a minute is kept for history */
     STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
+    COMMIT_LATER_MS = 1000, /* samples and the like, which nothing is done for: a commit costs more than a poll */
     PRUNE_MS = 60 * 1000,
     PRUNE_MORE_MS = 1000,         /* thousands of rows a second, where OBJECTS_MAX objects write under two thousand */
     LEAVING_POLL_MS = 1000,       /* while an autoscaler of before is on its way out */
@@ -155,10 +156,11 @@ struct autoscaler {
     bool turn_set, stopping;
     struct write *writes; /* under way to the platform */
     struct arena *turn;
-    struct decision *decisions; /* DUE_PER_TURN_MAX of them, for one turn */
+    struct decision *decisions; /* DUE_PER_TURN_MAX of them, for one turn, and one to compare with */
+    struct timer *commit_timer; /* of what is written down, but nobody waits for */
+    bool commit_set, commit_now;
     size_t first_pending;       /* objects loaded that have not decided yet */
-    int64_t first_burst_ticks_ms;
-    uint32_t first_burst_count;
+    int64_t first_poll_ticks_ms; /* when the next new object may be asked for the first time */
     struct autoscaler_stats stats;
     struct files *files;
     struct map *auths;       /* "Kind/ns/name" -> auth_entry (apply.c) */
@@ -288,6 +290,8 @@ struct write *write_begin(struct object *object, const struct decision *decision
 void write_done(void *write, const struct error *err); /* a platform_done */
 void writes_abandon(struct autoscaler *a);
 void turn_serve(void *autoscaler);
+void turn_commit(void *autoscaler);
+void commit_later(struct autoscaler *a); /* what was written down, within COMMIT_LATER_MS */
 void object_mark_due(struct object *object);
 void object_answered(struct object *object, uint16_t index, const struct sample *sample); /* from ask.c */
 void due_remove(struct object *object);

@@ -28,7 +28,8 @@
 
 enum {
     WAIT_RETRY_MS = 5 * 1000, /* data that is looked up is told when it comes; this is for what was told too early */
-    MANY = 500, /* after so many what reading them took is given back: it is much more than what is kept */
+    MANY = 100, /* after so many what reading and writing them took is given back: it is much more than what is kept */
+    QUIET_MS = 10 * 1000, /* once it is over */
 };
 
 #define PLACE "the cluster" /* where its objects stand, as others stand in a file */
@@ -55,7 +56,7 @@ struct cluster {
     struct map *records; /* by key */
     struct map *index;   /* refer.c */
     struct record *first, *last;
-    struct timer *timer, *wait_timer;
+    struct timer *timer, *wait_timer, *quiet_timer;
     const char *place; /* an atom */
     size_t waiting, applied;
     bool timer_set, synced;
@@ -576,6 +577,14 @@ static void apply(struct record *r)
     arena_free(arena);
 }
 
+static void on_quiet(void *arg)
+{
+    struct cluster *c = arg;
+
+    c->applied = 0;
+    malloc_trim(0);
+}
+
 static void on_turn(void *arg)
 {
     struct cluster *c = arg;
@@ -591,10 +600,8 @@ static void on_turn(void *arg)
         apply(r);
         c->applied++;
     }
-    if (!c->first && c->applied >= MANY) {
-        c->applied = 0;
-        malloc_trim(0);
-    }
+    if (!c->first && c->applied >= MANY)
+        loop_timer_set(c->quiet_timer, QUIET_MS);
     if (c->first && !c->timer_set) {
         c->timer_set = true;
         loop_timer_set(c->timer, 0);
@@ -618,6 +625,7 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->started_at_ms = loop_now_ms(a->parts.loop);
     c->timer = loop_timer_new(a->parts.loop, on_turn, c);
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
+    c->quiet_timer = loop_timer_new(a->parts.loop, on_quiet, c);
     a->cluster = c;
     platform->ops->on_data_change(platform, on_data, c);
     platform->ops->resources_watch(platform, on_resource, on_synced, c);
@@ -641,6 +649,7 @@ void cluster_free(struct cluster *c)
     map_free(c->index);
     loop_timer_free(c->timer);
     loop_timer_free(c->wait_timer);
+    loop_timer_free(c->quiet_timer);
     atom_unref(c->place);
     free(c);
 }

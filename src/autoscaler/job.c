@@ -102,6 +102,7 @@ void job_decide(struct object *object, int64_t now_ms)
         return;
     object->changed_at_ms = now_ms;
     log_jobs(object, decision);
+    a->commit_now = true;
     if (a->parts.journal) {
         struct decision_names names = object_names(object);
 

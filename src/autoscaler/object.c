@@ -381,6 +381,7 @@ void object_remove(struct object *object)
             restore_replicas(object);
         if (a->parts.journal)
             journal_delete_state(a->parts.journal, object->key);
+        commit_later(a);
         log_info("removed", "object", object->key, NULL);
     }
     object_free(object);

@@ -112,13 +112,10 @@ void schedule_start(struct object *object)
 {
     struct autoscaler *a = object->a;
     int64_t ticks = loop_ticks_ms(a->parts.loop);
-    int64_t spread, phase;
+    int64_t spread = a->first_poll_ticks_ms > ticks ? a->first_poll_ticks_ms : ticks;
+    int64_t phase = at_phase(object, ticks, object_interval_ms(object));
 
-    if (ticks - a->first_burst_ticks_ms > SECOND_MS)
-        a->first_burst_count = 0;
-    a->first_burst_ticks_ms = ticks;
-    spread = ticks + (int64_t)a->first_burst_count++ * FIRST_POLL_STEP_MS;
-    phase = at_phase(object, ticks, object_interval_ms(object));
+    a->first_poll_ticks_ms = spread + FIRST_POLL_STEP_MS;
     heap_add(object, spread < phase ? spread : phase);
 }
 

@@ -222,6 +222,7 @@ static void journal_object(struct object *object, const struct decision *decisio
         journal_sample(journal, object->key, object->policy->names[i], &t->sample);
         t->journaled_at_ms = now_ms;
     }
+    a->commit_now |= changed;
     if (changed) {
         struct decision_names names = object_names(object);
 
@@ -269,7 +270,7 @@ static void log_outcome(const struct object *object, const struct decision *deci
 
 static bool keep_decision(struct object *object, const struct decision *decision)
 {
-    struct decision *last = arena_alloc(object->a->turn, sizeof(*last));
+    struct decision *last = &object->a->decisions[DUE_PER_TURN_MAX];
     bool changed = !object->last || !decision_unpack(object->last, object->last_bytes, last) ||
                    !decision_same_outcome(last, decision);
 
@@ -452,10 +453,12 @@ static void checkpoint_if_due(struct autoscaler *a)
                                       mem_copy(path));
 }
 
-static void commit(struct autoscaler *a)
+void turn_commit(void *arg)
 {
+    struct autoscaler *a = arg;
     struct error err;
 
+    a->commit_set = a->commit_now = false;
     if (!a->parts.journal)
         return;
     if (journal_commit(a->parts.journal, &err)) {
@@ -477,6 +480,14 @@ static bool looks_for_target(const struct object *object)
     if (object->target)
         object->a->parts.platform->ops->target_view(object->target, &view);
     return !view.known && (view.error.kind == ERROR_NONE || view.error.kind == ERROR_UNREACHABLE);
+}
+
+void commit_later(struct autoscaler *a)
+{
+    if (!a->commit_timer || a->commit_set)
+        return;
+    a->commit_set = true;
+    loop_timer_set(a->commit_timer, COMMIT_LATER_MS);
 }
 
 /* Jobs that are being listed are not none, a target that is being looked for is not unreadable, and usage that is being asked for has
@@ -526,7 +537,10 @@ void turn_serve(void *arg)
         else
             object_decide(due[i], now_ms, &a->decisions[i]);
     }
-    commit(a); /* one transaction, before anything is touched */
+    if (a->commit_now)
+        turn_commit(a); /* one transaction, before anything is touched */
+    else
+        commit_later(a); /* it can share one with others */
     for (int i = 0; i < count; i++) {
         if (due[i]->policy->is_job)
             job_apply(due[i], now_ms);

@@ -89,7 +89,7 @@ enum {
     RESOURCES_PER_TURN_MAX = 64, /* told by a cluster and applied in one turn: some ms, so that sockets stay quick */
     STATUS_USERS_MAX_BYTES =
         256 * 1024,             /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
-    DUE_PER_TURN_MAX = 128,     /* objects decided in one turn: a few ms, so that sockets stay quick */
+    DUE_PER_TURN_MAX = 32,      /* objects decided in one turn: a ms or two, and 7 KB each; sockets stay quick */
     OBJECTS_MAX = 100 * 1000,   /* of one process: some 400 MB; more is work for several */
     NAMESPACES_MAX = 256,       /* named one by one; each costs some watches: above that, watch all */
     REPLICAS_MAX = 1000 * 1000, /* of one target; above that a manifest is a mistake */
