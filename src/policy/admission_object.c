@@ -294,9 +294,15 @@ static bool needs_request(const struct admission_object *o, const struct admissi
            (o->mode == DECIDE_HPA || strcmp(trigger->metric_type, "Utilization") == 0);
 }
 
+/* More than TRIGGERS_MAX do not work in Weir, as lint says: they are not compared with any number of containers. */
+static size_t looked_at(const struct admission_object *o)
+{
+    return o->trigger_count < TRIGGERS_MAX ? o->trigger_count : TRIGGERS_MAX;
+}
+
 static bool any_needs_request(const struct admission_object *o)
 {
-    for (size_t i = 0; i < o->trigger_count; i++) {
+    for (size_t i = 0; i < looked_at(o); i++) {
         if (needs_request(o, &o->triggers[i]))
             return true;
     }
@@ -324,7 +330,7 @@ bool admission_needs_limits(const struct admission *a, const struct admission_fa
 
     if (!(a->needs & ADMISSION_WORKLOAD) || (facts->unknown & ADMISSION_WORKLOAD) || facts->workload_missing)
         return false;
-    for (size_t i = 0; i < o->trigger_count; i++) {
+    for (size_t i = 0; i < looked_at(o); i++) {
         if (needs_request(o, &o->triggers[i]) && without_request(facts, &o->triggers[i]))
             return true;
     }
@@ -350,7 +356,7 @@ static bool check_requests(struct judge *j)
         return true;
     if (facts->workload_missing)
         return refuse_missing(j);
-    for (size_t i = 0; i < j->o->trigger_count; i++) {
+    for (size_t i = 0; i < looked_at(j->o); i++) {
         const struct admission_trigger *trigger = &j->o->triggers[i];
         const struct admission_container *c = needs_request(j->o, trigger) ? without_request(facts, trigger) : NULL;
         bool defaulted = strcmp(trigger->type, "cpu") == 0 ? facts->default_cpu : facts->default_memory;

@@ -283,6 +283,36 @@ static void check_answer(const struct row *row, const struct admission_answer *a
     }
 }
 
+/* A million comparisons would be one request's. */
+static void test_triggers_beyond_the_bound(void **state)
+{
+    static const struct {
+        int before;
+        bool refused;
+    } cases[] = {{TRIGGERS_MAX - 1, true}, {TRIGGERS_MAX, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena *arena = arena_new(ARENA_USUAL);
+        struct policy_settings settings = check_settings(AS_HPA);
+        struct admission_facts facts = {CONTAINERS(bare)};
+        struct admission_answer answer;
+        struct text yaml;
+
+        text_init(&yaml, 1024 * 1024);
+        text_add(&yaml, "metadata: {name: so, namespace: ns}\nspec: {scaleTargetRef: {name: app}, triggers: [");
+        for (int k = 0; k < cases[i].before; k++)
+            text_add(&yaml, "{type: kafka, metadata: {}}, ");
+        text_add(&yaml, "{type: cpu, metricType: Utilization, metadata: {value: '50'}}]}");
+        struct admission_review review = {.kind = ADMIT_SCALED_OBJECT,
+                                          .object = read(arena, "ScaledObject", yaml.bytes)};
+        admission_decide(admission_begin(arena, &review, &settings), &facts, &answer);
+        assert_int_equal(answer.allowed, !cases[i].refused);
+        text_done(&yaml);
+        arena_free(arena);
+    }
+}
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -416,8 +446,12 @@ static void test_many_triggers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_needs),         cmocka_unit_test(test_workloads),
-        cmocka_unit_test(test_many_findings), cmocka_unit_test(test_many_triggers),
+        cmocka_unit_test(test_triggers_beyond_the_bound),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_workloads),
+        cmocka_unit_test(test_many_findings),
+        cmocka_unit_test(test_many_triggers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
