@@ -158,6 +158,7 @@ static int64_t ticks(const struct kube *kube)
 /* ---- the end of an ask ---- */
 static void free_ask(struct kube_ask *ask)
 {
+    explicit_bzero(ask->body, ask->body_length); /* a TokenReview has somebody's token */
     loop_timer_free(ask->timer);
     free(ask);
 }
