@@ -28,7 +28,8 @@ enum {
     RETRY_FIRST_MS = 1000,
     RETRY_MAX_MS = 60 * 1000,
     DENIED_RETRY_MS = 5 * 60 * 1000, /* RBAC is mended by people */
-    LATER_MS = 1000,                 /* ours, but not certainly enough to write: renewed by then, or lost */
+    SAID_MAX = 20,   /* objects of each trouble: one that has it must not hide others, nor a thousand fill the log */
+    LATER_MS = 1000, /* ours, but not certainly enough to write: renewed by then, or lost */
 };
 
 struct write { /* an object with something to be written; exists only so long */
@@ -50,9 +51,12 @@ struct write_list {
     struct write *first, **tail;
 };
 
+enum trouble { DENIED, INVALID, TROUBLES };
+
 struct status { /* of one object, while it is looked after */
     struct leaves *leaves;
     uint64_t version; /* resourceVersion they were seen in */
+    bool said[TROUBLES];
     struct write *write;
 };
 
@@ -64,7 +68,7 @@ struct statuses {
     struct write_list late;  /* put off for longer, in no order */
     struct write_list sent;
     size_t under_way;
-    bool denied_said, invalid_said;
+    int said_count[TROUBLES];
 };
 
 /* ------------------------------------------------------------------ what is there */
@@ -215,12 +219,19 @@ static int64_t backoff_ms(int failures)
     return wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS;
 }
 
-static void say_once(bool *said, const struct write *write, const char *what, const struct kube_reply *reply)
+static void say_once(const struct write *write, enum trouble trouble, const struct kube_reply *reply)
 {
-    if (!*said)
-        kubernetes_say(write->statuses->k, true, "the status of %s %s/%s %s: %s", kubernetes_kind(write->kind),
-                       write->ns, write->name, what, reply->error.text);
+    static const char *const what[TROUBLES] = {"may not be written", "is refused by the CRD that is installed"};
+    bool *said = &write->status->said[trouble];
+    int *count = &write->statuses->said_count[trouble];
+
+    if (*said || *count == SAID_MAX)
+        return;
     *said = true;
+    ++*count;
+    kubernetes_say(write->statuses->k, true, "the status of %s %s/%s %s%s: %s", kubernetes_kind(write->kind), write->ns,
+                   write->name, what[trouble], *count == SAID_MAX ? " (of others it is not said any more)" : "",
+                   reply->error.text);
 }
 
 /* What was sent did not land. */
@@ -238,7 +249,7 @@ static void again(struct write *write, const struct kube_reply *reply)
     }
     write->failures++;
     if (reply->status == 403) {
-        say_once(&write->statuses->denied_said, write, "may not be written", reply);
+        say_once(write, DENIED, reply);
         put_off(write, DENIED_RETRY_MS);
     } else {
         put_off(write, backoff_ms(write->failures));
@@ -258,7 +269,7 @@ static void on_written(void *arg, const struct kube_reply *reply)
             kubernetes_status_seen(s, &write->status, reply->body);
         write->failures = 0;
     } else if (reply->status == 400 || reply->status == 422) {
-        say_once(&s->invalid_said, write, "is refused by the CRD that is installed", reply);
+        say_once(write, INVALID, reply);
     } else if (reply->error.kind == ERROR_MISSING) {
         write_free(write);
         write = NULL;

@@ -70,7 +70,7 @@ struct kube_world {
     struct kw_fault faults[FAULTS];
     size_t fault_count;
     int version;
-    char said[2000];
+    char said[16 * 1024];
     char reply[4 * 1024 * 1024];
 };
 

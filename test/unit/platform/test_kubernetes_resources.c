@@ -385,6 +385,34 @@ static void statuses_of_the_gone_and_the_invalid_are_dropped(void **state)
     kw_free(kw);
 }
 
+/* One object in trouble does not hide others, and a thousand do not fill the log. */
+static void refused_statuses_are_said_of_some_objects(void **state)
+{
+    struct kube_world *kw = kw_new();
+    char path[200], name[20];
+    int said = 0;
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof path, SO("o%d"), i);
+        kw_put(kw, path, SPEC);
+    }
+    start(kw, (struct kubernetes_options){0});
+    kw_fault(kw, "PATCH ", 422, 1000);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 30; i++) {
+            snprintf(name, sizeof name, "o%d", i);
+            merge(kw, name, round ? "{\"a\":2}" : "{\"a\":1}");
+        }
+        kw_run(kw, 5000);
+        said = 0;
+        for (const char *at = kw->said; (at = strstr(at, "the status of ")) != NULL; at++)
+            said++;
+        assert_int_equal(said, 20);
+    }
+    kw_free(kw);
+}
+
 static void many_statuses_are_written_in_bounded_parallel(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -701,6 +729,7 @@ int main(void)
         cmocka_unit_test(what_somebody_else_wrote_is_seen),
         cmocka_unit_test(failed_writes_are_tried_again_with_the_newest),
         cmocka_unit_test(statuses_of_the_gone_and_the_invalid_are_dropped),
+        cmocka_unit_test(refused_statuses_are_said_of_some_objects),
         cmocka_unit_test(many_statuses_are_written_in_bounded_parallel),
         cmocka_unit_test(nothing_is_written_where_all_is_observed),
         cmocka_unit_test(objects_are_merged_into),
