@@ -5,7 +5,8 @@
  *     HPA of hpa mode is deleted --> replicas as they were (restoreToOriginalReplicaCount) --> KEDA's finalizer is taken off
  *
  * A step that fails is logged, and the next is made: a deletion never waits for us (keda-operator/02 3). Weir sets no finalizer;
- * one that KEDA left would keep the object, and its namespace, for ever.
+ * one that KEDA left would keep the object, and its namespace, for ever. While it may not be written (the lease is being renewed) it
+ * waits, but not for ever: whoever is the leader then is told of what still has a finalizer.
  */
 #include "autoscaler/autoscaler_internal.h"
 
@@ -14,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/tree.h"
+
+enum { WAIT_MS = 1000, WAITS_MAX = 60 /* four times as long as a lease lasts */ };
 
 #define KEDA_FINALIZER "finalizer.keda.sh"
 
@@ -27,7 +30,9 @@ struct leaving {
     char *hpa_name, *uid;  /* to be deleted first if the object of the uid owns it; NULL: none */
     struct target *target; /* to be restored; NULL: nothing is */
     int32_t replicas;
-    char *patch; /* takes the finalizer off; NULL: there is none of ours */
+    char *patch;         /* takes the finalizer off; NULL: there is none of ours */
+    struct timer *timer; /* it waits; NULL: it does not */
+    int waits;
     struct leaving *next;
 };
 
@@ -53,6 +58,7 @@ static void leaving_free(struct leaving *l)
             }
         drop_target(l);
     }
+    loop_timer_free(l->timer);
     free(l->ns);
     free(l->name);
     free(l->hpa_name);
@@ -63,10 +69,11 @@ static void leaving_free(struct leaving *l)
 
 static void go_on(struct leaving *l);
 
+static const char *const what[] = {"deleting its HorizontalPodAutoscaler", "restoring the original replica count",
+                                   "taking the finalizer off", ""};
+
 static void on_step(void *arg, const struct error *err)
 {
-    static const char *const what[] = {"deleting its HorizontalPodAutoscaler", "restoring the original replica count",
-                                       "taking the finalizer off", ""};
     struct leaving *l = arg;
 
     if (err && l->a)
@@ -80,27 +87,62 @@ static void on_step(void *arg, const struct error *err)
     go_on(l);
 }
 
+static bool is_needed(const struct leaving *l)
+{
+    const struct platform_ops *ops = l->a->parts.platform->ops;
+
+    switch (l->step) {
+    case LEAVING_HPA:
+        return l->hpa_name && ops->hpa_delete;
+    case LEAVING_REPLICAS:
+        return l->target;
+    case LEAVING_FINALIZER:
+        return l->patch && ops->resource_merge;
+    case LEAVING_DONE:
+        break;
+    }
+    return false;
+}
+
+static void on_wait(void *arg)
+{
+    struct leaving *l = arg;
+
+    loop_timer_free(l->timer);
+    l->timer = NULL;
+    go_on(l);
+}
+
+static void wait_a_little(struct leaving *l)
+{
+    if (l->waits++ == WAITS_MAX) {
+        log_warning("the end of an object", "namespace", l->ns, "name", l->name, "left out", what[l->step], "error",
+                    "this Weir may not write; if no other does it, do it by hand", NULL);
+        leaving_free(l);
+        return;
+    }
+    l->timer = loop_timer_new(l->a->parts.loop, on_wait, l);
+    loop_timer_set(l->timer, WAIT_MS);
+}
+
 /* Steps call each other only by way of the platform, which completes nothing inside a call. */
 static void go_on(struct leaving *l)
 {
     struct platform *platform = l->a->parts.platform;
     const struct platform_ops *ops = platform->ops;
 
-    for (; l->step < LEAVING_DONE && (!ops->may_write || ops->may_write(platform, l->ns, l->name)); l->step++) {
-        if (l->step == LEAVING_HPA && l->hpa_name && ops->hpa_delete) {
-            ops->hpa_delete(platform, l->ns, l->hpa_name, l->uid, on_step, l);
-            return;
-        }
-        if (l->step == LEAVING_REPLICAS && l->target) {
-            ops->target_scale(l->target, l->replicas, "restore-original", on_step, l);
-            return;
-        }
-        if (l->step == LEAVING_FINALIZER && l->patch && ops->resource_merge) {
-            ops->resource_merge(platform, l->kind, l->ns, l->name, l->patch, strlen(l->patch), on_step, l);
-            return;
-        }
-    }
-    leaving_free(l);
+    while (l->step < LEAVING_DONE && !is_needed(l))
+        l->step++;
+    if (l->step == LEAVING_DONE)
+        leaving_free(l);
+    else if (ops->may_write && !ops->may_write(platform, l->ns, l->name))
+        wait_a_little(l);
+    else if (l->step == LEAVING_HPA)
+        ops->hpa_delete(platform, l->ns, l->hpa_name, l->uid, on_step, l);
+    else if (l->step == LEAVING_REPLICAS)
+        ops->target_scale(l->target, l->replicas, "restore-original", on_step, l);
+    else
+        ops->resource_merge(platform, l->kind, l->ns, l->name, l->patch, strlen(l->patch), on_step, l);
 }
 
 /* The finalizers without KEDA's, as a patch; NULL: it is not among them. */
@@ -156,9 +198,12 @@ void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, 
 
 void leavings_abandon(struct autoscaler *a)
 {
-    for (struct leaving *l = a->leavings; l; l = l->next) {
+    for (struct leaving *l = a->leavings, *next; l; l = next) {
+        next = l->next;
         drop_target(l);
         l->a = NULL;
+        if (l->timer)
+            leaving_free(l); /* nobody comes back to it */
     }
     a->leavings = NULL;
 }
