@@ -178,6 +178,9 @@ static void on_resource(void *arg, const struct resource_view *view, enum resour
     struct cluster *c = arg;
     struct record *r = record_get(c, view->kind, view->ns ? view->ns : "", view->name);
 
+    if (end == RESOURCE_MOVED && is_auth(view->kind))
+        c->synced =
+            false; /* they are everybody's, so all is lost: the lease is; they are told again, and synced, when it is back */
     free(r->json);
     r->json = NULL;
     r->end = end;
@@ -368,6 +371,8 @@ static void tell_users(struct record *r)
     if (!r->cluster->synced)
         return; /* it would be told that nobody uses it, and be told otherwise a moment later: see on_synced */
     r->users_due = false;
+    if (platform->ops->is_alone && !platform->ops->is_alone(platform))
+        return; /* who of the other Weirs' objects uses it is not known here, and their names must not go */
     text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
     for (int i = 0; i < 2; i++) {
         text_init(&users.lists[i], STATUS_USERS_MAX_BYTES);

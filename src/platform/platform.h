@@ -181,6 +181,8 @@ struct platform_ops {
                            const char *patch_json, size_t length, platform_done *done, void *arg);
     /* May what was decided for this object be written now? false: this Weir is not (or not certainly) the one who writes. */
     bool (*may_write)(struct platform *, const char *ns, const char *name);
+    /* false: other Weirs look after some of the objects at the same time (shards). NULL: there are none. */
+    bool (*is_alone)(struct platform *);
     /* HorizontalPodAutoscalers of hpa mode. json: all of it, as it should be; it is created, taken over or replaced where it
        differs (keda-operator/02 5.3). */
     void (*hpa_put)(struct platform *, const char *ns, const char *name, const char *json, size_t length,

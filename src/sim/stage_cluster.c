@@ -56,7 +56,7 @@ struct stage_cluster {
     struct stage_hpa *hpas;
     struct stage_datum *data;
     uint64_t next_uid, status_writes, told_again;
-    bool may_not_write;
+    bool may_not_write, shared;
 };
 
 static const char *const kinds[RESOURCE_KINDS] = {"TriggerAuthentication", "ClusterTriggerAuthentication",
@@ -473,6 +473,19 @@ bool stage_on_may_write(struct platform *platform, const char *ns, const char *n
 
     (void)ns, (void)name;
     return !c || !c->may_not_write;
+}
+
+bool stage_on_is_alone(struct platform *platform)
+{
+    const struct stage_cluster *c = cluster_of(platform);
+
+    return !c || !c->shared;
+}
+
+void stage_shared(struct stage *stage, bool shared)
+{
+    stage_cluster(stage);
+    stage->cluster->shared = shared;
 }
 
 void stage_may_write(struct stage *stage, bool may)

@@ -563,6 +563,55 @@ static void a_deleted_object_gives_back_and_lets_go(void **state)
     end(&p);
 }
 
+static const char finalized[] =
+    "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\n"
+    "metadata: {name: app, namespace: shop, finalizers: [finalizer.keda.sh]}\nspec:\n"
+    "  scaleTargetRef: {name: app}\n  advanced: {restoreToOriginalReplicaCount: true}\n  triggers:\n"
+    "  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}\n";
+
+/* The lease is being renewed, and then it is not. */
+static void an_end_waits_until_it_may_be_written(void **state)
+{
+    static const int64_t waits_s[] = {10, 120};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(waits_s) / sizeof(waits_s[0]); i++) {
+        bool in_time = i == 0;
+        struct play p;
+
+        begin_at(&p, 1);
+        stage_resource(p.r.stage, finalized);
+        pass(&p, 60);
+        assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
+        log_begin();
+        stage_may_write(p.r.stage, false);
+        stage_resource_delete(p.r.stage, OBJECT);
+        pass(&p, waits_s[i]);
+        assert_true(stage_resource_exists(p.r.stage, OBJECT));
+        stage_may_write(p.r.stage, true);
+        pass(&p, 5);
+        assert_int_equal(stage_replicas(p.r.stage, "app"), in_time ? 1 : 3);
+        assert_int_equal(stage_resource_exists(p.r.stage, OBJECT), !in_time);
+        assert_int_equal(log_lines("left out"), in_time ? 0 : 1);
+        log_end();
+        end(&p);
+    }
+}
+
+static void an_end_that_waits_does_not_outlive_us(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_resource(p.r.stage, finalized);
+    pass(&p, 60);
+    stage_may_write(p.r.stage, false);
+    stage_resource_delete(p.r.stage, OBJECT);
+    pass(&p, 5);
+    end(&p);
+}
+
 static void made_anew_under_its_name_it_is_another(void **state)
 {
     struct play p;
@@ -692,6 +741,57 @@ static void the_last_user_of_an_authentication_leaves_an_empty_list(void **state
     pass(&p, 5);
     status_text(&p, "TriggerAuthentication/shop/login", "scaledobjects", have, sizeof(have));
     assert_string_equal(have, "");
+    end(&p);
+}
+
+static void assert_users(struct play *p, const char *names)
+{
+    char have[200];
+
+    status_text(p, "TriggerAuthentication/shop/login", "scaledobjects", have, sizeof(have));
+    assert_string_equal(have, names);
+}
+
+/* They are told one after the other when the lease is back: those not told yet use it all the same. */
+static void while_not_all_users_are_known_again_their_list_stays(void **state)
+{
+    static const char *const all[] = {"ScaledObject/shop/b", "ScaledObject/shop/a", "TriggerAuthentication/shop/login"};
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    stage_resource(p.r.stage, AUTH);
+    put_with_auth(&p, "a");
+    put_with_auth(&p, "b");
+    pass(&p, 5);
+    assert_users(&p, "a,b");
+    for (int i = 0; i < 3; i++)
+        stage_resource_move(p.r.stage, all[i], true);
+    pass(&p, 5);
+    stage_resource_move(p.r.stage, all[2], false);
+    stage_resource_move(p.r.stage, all[1], false);
+    pass(&p, 5);
+    assert_users(&p, "a,b");
+    end(&p);
+}
+
+static void names_that_other_weirs_look_after_do_not_go(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_shared(p.r.stage, true);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    stage_resource(p.r.stage, AUTH "status: {scaledobjects: 'theirs,a', scaledjobs: ''}\n");
+    put_with_auth(&p, "a");
+    pass(&p, 5);
+    assert_users(&p, "theirs,a");
+    stage_shared(p.r.stage, false);
+    put_with_auth(&p, "b");
+    pass(&p, 5);
+    assert_users(&p, "a,b");
     end(&p);
 }
 
@@ -849,10 +949,12 @@ static void in_hpa_mode_too_an_hpa_of_somebody_else_stays(void **state)
 
         begin_at(&p, 1);
         stage_put_hpa(p.r.stage, "shop", "victim", "uid-of-another");
-        snprintf(yaml, sizeof(yaml), "%s%s}\nspec:\n  scaleTargetRef: {name: app}\n  advanced: {restoreToOriginalReplicaCount: "
-                 "true}\n  triggers:\n  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: load, "
-                 "threshold: '10'}}\nstatus: {hpaName: victim, originalReplicaCount: 1}\n",
-                 HEAD, annotations[i]);
+        snprintf(
+            yaml, sizeof(yaml),
+            "%s%s}\nspec:\n  scaleTargetRef: {name: app}\n  advanced: {restoreToOriginalReplicaCount: "
+            "true}\n  triggers:\n  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: load, "
+            "threshold: '10'}}\nstatus: {hpaName: victim, originalReplicaCount: 1}\n",
+            HEAD, annotations[i]);
         stage_resource(p.r.stage, yaml);
         pass(&p, 60);
         assert_non_null(stage_hpa(p.r.stage, "shop", "victim"));
@@ -1205,11 +1307,15 @@ int main(void)
         cmocka_unit_test(only_who_may_write_does),
         cmocka_unit_test(what_moves_away_is_not_touched),
         cmocka_unit_test(a_deleted_object_gives_back_and_lets_go),
+        cmocka_unit_test(an_end_waits_until_it_may_be_written),
+        cmocka_unit_test(an_end_that_waits_does_not_outlive_us),
         cmocka_unit_test(made_anew_under_its_name_it_is_another),
         cmocka_unit_test(data_is_waited_for),
         cmocka_unit_test(a_rotated_secret_touches_its_users_only),
         cmocka_unit_test(an_authentication_whose_users_are_observed_is_left_alone),
         cmocka_unit_test(the_last_user_of_an_authentication_leaves_an_empty_list),
+        cmocka_unit_test(while_not_all_users_are_known_again_their_list_stays),
+        cmocka_unit_test(names_that_other_weirs_look_after_do_not_go),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
         cmocka_unit_test(other_triggers_are_not_shown_with_the_decision_of_before),
