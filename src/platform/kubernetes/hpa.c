@@ -508,16 +508,17 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
 }
 
 /* The one that was read, and no other that came to the name since. */
-static void delete(struct hpa *hpa, const struct tree *current)
+static void delete (struct hpa *hpa, const struct tree *current)
 {
     const char *uid = tree_string(tree_at(current, "metadata.uid"));
     struct text body;
 
     if (!string_equal(hpa->controller, hpa->owner_uid)) {
-        kubernetes_say(hpa->hpas->k, true,
-                       "the HorizontalPodAutoscaler %s/%s is not deleted: it is not controlled by the ScaledObject whose "
-                       "status names it; delete it by hand if nobody needs it",
-                       hpa->ns, hpa->name);
+        kubernetes_say(
+            hpa->hpas->k, true,
+            "the HorizontalPodAutoscaler %s/%s is not deleted: it is not controlled by the ScaledObject whose "
+            "status names it; delete it by hand if nobody needs it",
+            hpa->ns, hpa->name);
         finish(hpa, NULL);
         return;
     }
@@ -546,7 +547,7 @@ static void on_read(void *arg, const struct kube_reply *reply)
     } else {
         see(hpa, reply->body);
         if (hpa->deleting)
-            delete(hpa, reply->body);
+            delete (hpa, reply->body);
         else
             update(hpa, reply->body);
     }

@@ -301,8 +301,8 @@ static void one_of_somebody_else_is_not_deleted(void **state)
     for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++) {
         struct kube_world *kw = start();
         struct put result = {0};
-        snprintf(json, sizeof json, "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"keda-operator\"}%s}}",
-                 owners[i]);
+        snprintf(json, sizeof json,
+                 "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"keda-operator\"}%s}}", owners[i]);
         kw_put(kw, HPA, json);
         run(kw);
         kw->platform->ops->hpa_delete(kw->platform, "shop", "h", "u", on_put, &result);
