@@ -178,9 +178,9 @@ static void on_resource(void *arg, const struct resource_view *view, enum resour
     struct cluster *c = arg;
     struct record *r = record_get(c, view->kind, view->ns ? view->ns : "", view->name);
 
+    /* Authentications are everybody's: they move only when the lease is lost, and all are told again when it is back. */
     if (end == RESOURCE_MOVED && is_auth(view->kind))
-        c->synced =
-            false; /* they are everybody's, so all is lost: the lease is; they are told again, and synced, when it is back */
+        c->synced = false;
     free(r->json);
     r->json = NULL;
     r->end = end;
