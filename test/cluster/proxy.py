@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pki
 
-PASSED = ("content-type", "content-length", "retry-after", "audit-id", "warning")
+PASSED = ("content-type", "content-encoding", "content-length", "retry-after", "audit-id", "warning")
 
 
 @dataclass
