@@ -26,12 +26,16 @@ bool kube_escape(struct text *out, const char *string)
 }
 
 /* "." and ".." would be taken out of the path on its way, and the request be about the collection above: a DELETE of the thing "." is one of
-   all there are. No thing has such a name, nor one with a '-' in front. */
+   all there are. A slash is one again once the API server has decoded it, so "web/scale" would be a part of web. No thing has such a name,
+   nor one with a '-' in front. */
 static bool add_segment(struct text *out, const char *segment)
 {
-    bool is_step = strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0;
+    bool is_no_name = strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0 || strchr(segment, '/');
+    bool fits = text_add(out, is_no_name ? "/-" : "/");
 
-    return text_add(out, is_step ? "/-" : "/") && kube_escape(out, segment);
+    for (const char *c = segment; *c && fits; c++)
+        fits = kube_escape(out, *c == '/' ? "-" : (char[]){*c, 0});
+    return fits;
 }
 
 bool kube_path(struct text *out, const char *group, const char *version, const char *ns, const char *resource,
