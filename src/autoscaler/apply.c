@@ -218,13 +218,14 @@ static bool build(struct autoscaler *a, const char *key, const struct applicatio
     struct report *report = report_new();
     struct policy *policy = on->scaled_object ? policy_build_object(on->scaled_object, &context, report)
                                               : policy_build_job(on->scaled_job, &context, report);
-    bool waits = policy && on->built && waits_for_data(policy);
+    const char *refused = policy && on->built ? on->built(on->arg, policy, arena) : NULL;
+    bool waits = policy && !refused && on->built && waits_for_data(policy);
 
-    if (policy && on->built)
-        on->built(on->arg, policy);
-    if (waits)
+    if (waits || refused)
         policy_unref(policy);
-    else
+    if (refused)
+        object_set_problem(a, key, on->file, refused);
+    else if (!waits)
         put(a, key, on, policy, first_error(report, -1, arena), context.now_ms);
     for (size_t i = 0; i < report_count(report); i++)
         report_copy(on->report, report_at(report, i));

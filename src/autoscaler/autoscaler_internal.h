@@ -159,7 +159,7 @@ struct autoscaler {
     struct decision *decisions; /* DUE_PER_TURN_MAX of them, for one turn, and one to compare with */
     struct timer *commit_timer; /* of what is written down, but nobody waits for */
     bool commit_set, commit_now;
-    size_t first_pending;       /* objects loaded that have not decided yet */
+    size_t first_pending;        /* objects loaded that have not decided yet */
     int64_t first_poll_ticks_ms; /* when the next new object may be asked for the first time */
     struct autoscaler_stats stats;
     struct files *files;
@@ -216,7 +216,8 @@ struct application {  /* one object of a manifest; one of scaled_object and scal
     struct report *report; /* has the findings of its manifest, gets those of its policy */
     /* In a cluster: */
     uint64_t job_generation;
-    void (*built)(void *arg, const struct policy *policy); /* before it is put; NULL: nobody wants to know */
+    /* Before it is put: NULL, or why it may not be, in words of the arena. NULL itself: nobody wants to know. */
+    const char *(*built)(void *arg, const struct policy *policy, struct arena *arena);
     void *arg;
 };
 /* false: it waits for data that is being looked up, and nothing has changed. */

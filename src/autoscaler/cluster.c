@@ -398,6 +398,17 @@ static void tell_users(struct record *r)
 
 /* ------------------------------------------------------------------ objects */
 
+/* It was r's, or might have been: others who want to scale it may now. */
+static void target_is_free(struct cluster *c, const char *name, const char *const *names, size_t count)
+{
+    if (!string_starts(name, "target/"))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return;
+    refer_each(c->index, name, each_again, NULL);
+}
+
 static void set_references(struct record *r, const char *const *names, size_t count)
 {
     struct cluster *c = r->cluster;
@@ -409,6 +420,7 @@ static void set_references(struct record *r, const char *const *names, size_t co
     refer_set(c->index, &r->referrer, names, count);
     for (size_t i = 0; i < before; i++) {
         users_changed(c, old[i]);
+        target_is_free(c, old[i], names, count);
         atom_unref(old[i]);
     }
     for (size_t i = 0; i < count; i++)
@@ -416,12 +428,90 @@ static void set_references(struct record *r, const char *const *names, size_t co
     free(old);
 }
 
-static void on_built(void *arg, const struct policy *policy)
+/* ---- one target, one owner ---- */
+
+/* "target/shop/apps/Deployment/web"; NULL: it scales none. A version of the API is another way to the same thing. */
+static const char *target_name(struct arena *arena, const struct policy *policy)
+{
+    const char *version = policy->is_job ? "" : policy->target.api_version, *slash = strchr(version, '/');
+
+    if (policy->is_job || policy->rules.mode == DECIDE_OBSERVE)
+        return NULL;
+    return arena_printf(arena, "target/%s/%.*s/%s/%s", policy->target.ns, slash ? (int)(slash - version) : 0, version,
+                        policy->target.kind, policy->target.name);
+}
+
+struct finding_owner {
+    const struct record *asks;
+    const char *target;
+    struct arena *arena;
+    struct object *found;
+};
+
+/* Who only wants to scale it does not count. */
+static void find_owner(void *arg, struct referrer *who)
+{
+    struct finding_owner *on = arg;
+    const struct record *r = (const struct record *)who;
+    struct object *object = object_find(r->cluster->a, r->key);
+
+    if (r != on->asks && object && object->policy && string_equal(target_name(on->arena, object->policy), on->target))
+        on->found = object;
+}
+
+/* The webhook refuses who comes second; where it was not there, that is the younger one, whatever the order we are told in. */
+static bool comes_first(const struct object *a, const struct object *b)
+{
+    int64_t a_ms = a->standing->created_at_ms, b_ms = b->standing ? b->standing->created_at_ms : 0;
+
+    return b->standing && (a_ms != b_ms ? a_ms < b_ms : strcmp(a->key, b->key) < 0);
+}
+
+/* Who scales the target instead of r, in words; NULL: nobody. One that came later than r gives way, and is told so in its own turn. */
+static const char *other_owner(const struct record *r, const char *target, const struct policy *policy,
+                               struct arena *arena)
+{
+    struct finding_owner on = {.asks = r, .target = target, .arena = arena};
+    const struct object *object = object_find(r->cluster->a, r->key);
+    char ns[OBJECT_KEY_BYTES];
+
+    refer_each(r->cluster->index, target, find_owner, &on);
+    if (!on.found)
+        return NULL;
+    if (comes_first(object, on.found)) {
+        struct record *other = map_get(r->cluster->records, on.found->key);
+
+        object_forget(on.found);
+        again(other);
+        return NULL;
+    }
+    return arena_printf(arena,
+                        "spec.scaleTargetRef.name: the workload '%s' of type '%s.%s' is already managed by the "
+                        "ScaledObject '%s'; put the triggers of both into one",
+                        policy->target.name, policy->target.api_version, policy->target.kind,
+                        split_key(on.found->key, ns, sizeof(ns)));
+}
+
+static const char *on_built(void *arg, const struct policy *policy, struct arena *arena)
 {
     struct record *r = arg;
+    const struct object *object = object_find(r->cluster->a, r->key);
+    const char *target = target_name(arena, policy);
+    const char *refused = target ? other_owner(r, target, policy, arena) : NULL;
+    /* Refused, the version before stays in force, and what that scales is its own. */
+    const char *kept = refused && object->policy ? target_name(arena, object->policy) : NULL;
+    const char **names = arena_alloc(arena, (policy->reference_count + 2) * sizeof(*names));
+    size_t count = policy->reference_count;
 
+    for (size_t i = 0; i < count; i++)
+        names[i] = policy->references_to[i];
+    if (target)
+        names[count++] = target;
+    if (kept)
+        names[count++] = kept;
     r->observed = policy->rules.mode == DECIDE_OBSERVE;
-    set_references(r, policy->references_to, policy->reference_count);
+    set_references(r, names, count);
+    return refused;
 }
 
 /* Its first sight: what its status remembers. NULL: there are too many objects. */

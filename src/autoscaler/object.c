@@ -316,10 +316,8 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
 {
     struct object *object = object_get(a, key, file);
 
-    if (object->counted_first && !object->policy) { /* it will not decide: do not wait for it */
-        object->counted_first = false;
-        a->first_pending--;
-    }
+    if (object->counted_first && !object->policy) /* it will not decide: do not wait for it */
+        object_count_first(object, loop_now_ms(a->parts.loop));
     if (!string_equal(object->problem, problem))
         log_warning(object->policy ? "bad manifest; the last good version stays in force" : "bad manifest", "object",
                     key, "file", file, "problem", problem, NULL);

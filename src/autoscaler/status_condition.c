@@ -42,7 +42,18 @@ static void fail_check(struct telling *t, const char *context, const char *why)
     t->detail = hash_string(1, message);
 }
 
-/* The first trigger without a value, as ": queue: nobody answers"; "" where no reason is known. Its kind counts, not its words. */
+/* ": the formula failed: not-finite"; "" where it did not. */
+static const char *formula_failure(struct telling *t)
+{
+    if (!t->decision || !t->decision->has_formula || t->decision->formula.type != FORMULA_FAILED)
+        return "";
+    t->detail = hash_string(4, formula_fault_name(t->decision->formula_fault));
+    return arena_printf(t->arena, ": the formula failed: %s; see weir explain",
+                        formula_fault_name(t->decision->formula_fault));
+}
+
+/* The first trigger without a value, as ": queue: nobody answers", else why the formula has none; "" where no reason is known. Its kind
+   counts, not its words. */
 static const char *first_failure(struct telling *t)
 {
     for (size_t i = 0; i < t->policy->trigger_count; i++) {
@@ -55,7 +66,7 @@ static const char *first_failure(struct telling *t)
         t->detail = 2 + i * 16 + (uint64_t)why->kind;
         return arena_printf(t->arena, ": %s: %.*s", t->policy->names[i], MESSAGE_ERROR_BYTES, why->text);
     }
-    return "";
+    return formula_failure(t);
 }
 
 bool status_never_built(const struct policy *policy)

@@ -331,13 +331,13 @@ static void what_no_webhook_saw_is_said_and_harms_nobody(void **state)
         const char *spec, *message;
     } cases[] = {
         {"spec: {}", ""},
-        {"spec: {scaleTargetRef: {name: app}, triggers: []}",
+        {"spec: {scaleTargetRef: {name: bad}, triggers: []}",
          "ScaledObject doesn't have correct triggers specification: spec.triggers"},
-        {"spec: {scaleTargetRef: {name: app}, minReplicaCount: 5, maxReplicaCount: 2, triggers: [{type: cron, "
+        {"spec: {scaleTargetRef: {name: bad}, minReplicaCount: 5, maxReplicaCount: 2, triggers: [{type: cron, "
          "metadata: "
          "{}}]}",
          "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: "},
-        {"spec: {scaleTargetRef: {name: app}, triggers: [{type: nosuchtype, metadata: {}}]}",
+        {"spec: {scaleTargetRef: {name: bad}, triggers: [{type: nosuchtype, metadata: {}}]}",
          "failed to ensure HPA is correctly created for ScaledObject: "},
         {"spec: 17", ""},
     };
@@ -348,6 +348,7 @@ static void what_no_webhook_saw_is_said_and_harms_nobody(void **state)
         struct play p;
 
         begin_at(&p, 1);
+        stage_workload(p.r.stage, "shop", "Deployment", "bad", 1);
         snprintf(yaml, sizeof(yaml),
                  "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: bad, namespace: shop}\n%s\n",
                  cases[i].spec);
@@ -365,6 +366,108 @@ static void what_no_webhook_saw_is_said_and_harms_nobody(void **state)
         assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
         end(&p);
     }
+}
+
+static void a_formula_that_fails_says_why(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 2);
+    put(&p, "", "    name: load\n  advanced: {scalingModifiers: {formula: load / 0, target: '10'}}\n");
+    pass(&p, 60);
+    assert_condition(&p, "Ready", "False TriggerError", "the formula failed: not-finite");
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 2);
+    end(&p);
+}
+
+static void put_owner(struct play *p, const char *name, const char *query, const char *annotations)
+{
+    char yaml[2000];
+
+    snprintf(
+        yaml, sizeof(yaml),
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: %s, namespace: shop, annotations: {%s}}\n"
+        "spec:\n  scaleTargetRef: {name: app}\n  triggers:\n"
+        "  - {type: prometheus, metadata: {serverAddress: 'http://prom:9090', query: %s, threshold: '10'}}\n",
+        name, annotations, query);
+    stage_resource(p->r.stage, yaml);
+}
+
+static void assert_ready_of(struct play *p, const char *name, const char *want, const char *says)
+{
+    char key[100], have[200], message[600] = "";
+
+    snprintf(key, sizeof(key), "ScaledObject/shop/%s", name);
+    condition(p, key, "Ready", have, sizeof(have), message);
+    if (strcmp(have, want) != 0 || !strstr(message, says))
+        fail_msg("%s: %s \"%s\" instead of %s \"%s\"", name, have, message, want, says);
+}
+
+/* load asks for 3, other for 1: whoever writes is seen. */
+static void a_target_has_one_owner_the_one_that_was_there_first(void **state)
+{
+    static const char refused[] = "the workload 'app' of type 'apps/v1.Deployment' is already managed by the "
+                                  "ScaledObject 'b'";
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    put_owner(&p, "c", "other", ""); /* told first, but of two made at once the name decides */
+    put_owner(&p, "b", "load", "");
+    put_owner(&p, "o", "other", "weir.dev/mode: observe");
+    pass(&p, 60);
+    put_owner(&p, "a", "other", "");
+    pass(&p, 600);
+    assert_ready_of(&p, "b", "True ScaledObjectReady", "");
+    assert_ready_of(&p, "a", "False ScaledObjectCheckFailed", refused);
+    assert_ready_of(&p, "c", "False ScaledObjectCheckFailed", refused);
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
+
+    stage_restart(p.r.stage);
+    pass(&p, 600);
+    assert_ready_of(&p, "b", "True ScaledObjectReady", "");
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
+
+    stage_resource_delete(p.r.stage, "ScaledObject/shop/b");
+    pass(&p, 600);
+    assert_ready_of(&p, "c", "True ScaledObjectReady", "");
+    assert_ready_of(&p, "a", "False ScaledObjectCheckFailed", "ScaledObject 'c'");
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 1);
+    end(&p);
+}
+
+/* Refused, it goes on with what it scaled before, and nobody else gets that. */
+static void who_turns_to_the_target_of_another_keeps_its_own(void **state)
+{
+    char have[200], message[600];
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_workload(p.r.stage, "shop", "Deployment", "mine", 1);
+    put_owner(&p, "b", "load", "");
+    stage_resource(p.r.stage, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: m, namespace: shop}\n"
+                              "spec: {scaleTargetRef: {name: mine}, triggers: [{type: prometheus, metadata: "
+                              "{serverAddress: 'http://prom:9090', query: load, threshold: '10'}}]}\n");
+    pass(&p, 60);
+    put_owner(&p, "m", "other", "");
+    stage_resource(p.r.stage, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: w, namespace: shop}\n"
+                              "spec: {scaleTargetRef: {name: mine}, triggers: [{type: prometheus, metadata: "
+                              "{serverAddress: 'http://prom:9090', query: other, threshold: '10'}}]}\n");
+    pass(&p, 600);
+    assert_ready_of(&p, "m", "False ScaledObjectCheckFailed", "already managed by the ScaledObject 'b'");
+    assert_ready_of(&p, "w", "False ScaledObjectCheckFailed", "already managed by the ScaledObject 'm'");
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 3);
+    assert_int_equal(stage_replicas(p.r.stage, "mine"), 3);
+
+    stage_resource_delete(p.r.stage, "ScaledObject/shop/b");
+    pass(&p, 600);
+    condition(&p, "ScaledObject/shop/w", "Ready", have, sizeof(have), message);
+    assert_ready_of(&p, "m", "True ScaledObjectReady", "");
+    assert_string_equal(have, "True ScaledObjectReady"); /* m has let go of it */
+    assert_int_equal(stage_replicas(p.r.stage, "app"), 1);
+    end(&p);
 }
 
 static void a_missing_target_is_said_and_found_later(void **state)
@@ -1266,10 +1369,11 @@ static void many_are_loaded_a_bounded_number_a_turn(void **state)
     begin_at(&p, 0);
     p.r.prom[0].value = 0;
     for (int i = 0; i < MANY; i++) {
-        snprintf(yaml, sizeof(yaml), "%s%d%s",
-                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app-", i,
-                 ", namespace: shop}\nspec: {scaleTargetRef: {name: app}, triggers: [{type: prometheus, metadata: "
-                 "{serverAddress: 'http://prom:9090', query: load, threshold: '10'}}]}\n");
+        snprintf(yaml, sizeof(yaml),
+                 "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app-%d, namespace: shop}\n"
+                 "spec: {scaleTargetRef: {name: app-%d}, triggers: [{type: prometheus, metadata: "
+                 "{serverAddress: 'http://prom:9090', query: load, threshold: '10'}}]}\n",
+                 i, i);
         stage_resource(p.r.stage, yaml);
     }
     struct autoscaler_stats stats;
@@ -1298,6 +1402,9 @@ int main(void)
         cmocka_unit_test(every_kind_of_pause),
         cmocka_unit_test(a_pause_that_is_no_number_is_one_and_is_not_right),
         cmocka_unit_test(what_no_webhook_saw_is_said_and_harms_nobody),
+        cmocka_unit_test(a_formula_that_fails_says_why),
+        cmocka_unit_test(a_target_has_one_owner_the_one_that_was_there_first),
+        cmocka_unit_test(who_turns_to_the_target_of_another_keeps_its_own),
         cmocka_unit_test(a_missing_target_is_said_and_found_later),
         cmocka_unit_test(a_restart_knows_from_the_status),
         cmocka_unit_test(the_failures_of_before_count),
