@@ -63,7 +63,8 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
     struct object_trigger *t = &object->triggers[index];
 
     t->sample = *sample;
-    if (object->policy && object->policy->is_job && t->question) /* what was created meanwhile may not be in the answer */
+    if (object->policy && object->policy->is_job &&
+        t->question) /* what was created meanwhile may not be in the answer */
         t->sample.at_ms -= question_took_ms(t->question);
     t->failures += sample->state == SAMPLE_FAILED;
     if (sample->state == SAMPLE_OK)

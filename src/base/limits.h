@@ -66,6 +66,7 @@ enum {
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
     SERVER_IDLE_TIMEOUT_S = 60,
+    SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
     ACCESS_CACHE_MS =
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */

@@ -15,12 +15,16 @@
  * until one is not; newcomers wait in the kernel's queue meanwhile. (Holding a reference to their bufferevents would keep the
  * events of a closed descriptor alive, and its successor would never be heard.) The same when the process has no descriptor left:
  * the kernel would tell us of the waiting newcomer again at once, and again.
+ *
+ * Anybody may connect and say nothing, or a byte a minute. So while newcomers wait, those who have asked nothing for SERVER_PATIENCE_MS
+ * give way: first who never asked anything, then the one that was quiet longest; nobody whose answer is being made.
  */
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +53,7 @@ enum {
     BACKLOG = 128,
     SEGMENTS_MAX = 16,             /* of a path; the deepest route has 10 */
     RECOUNT_MS = 100,              /* while full: how often we look whether a connection ended */
+    SENT_AWAY_MAX = 16,            /* so many then: as many newcomers may come in */
     BODY_KEPT_BYTES = 1024 * 1024, /* of an answer, for the next one */
 };
 
@@ -64,6 +69,8 @@ struct route {
 struct connection {
     int fd;
     ino_t inode;
+    int64_t heard_ticks_ms; /* of its last whole request; before the first, of its beginning */
+    bool has_asked, sent_away;
 };
 
 struct server_pending {
@@ -138,6 +145,69 @@ static void forget_ended(struct server *server)
     server->connection_count = kept;
 }
 
+static int fd_of(struct evhttp_request *request)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
+
+    return connection ? bufferevent_getfd(evhttp_connection_get_bufferevent(connection)) : -1;
+}
+
+static void note_request(struct server *server, struct evhttp_request *request)
+{
+    int fd = fd_of(request);
+
+    for (size_t i = 0; fd >= 0 && i < server->connection_count; i++) {
+        if (server->connections[i].fd == fd) {
+            server->connections[i].heard_ticks_ms = loop_ticks_ms(server->loop);
+            server->connections[i].has_asked = true;
+        }
+    }
+}
+
+static bool is_being_answered(const struct server *server, const struct connection *connection)
+{
+    for (const struct server_pending *p = server->pending; p; p = p->next)
+        if (fd_of(p->request) == connection->fd)
+            return true;
+    return false;
+}
+
+static bool newcomers_wait(const struct server *server)
+{
+    struct pollfd listeners[LISTENERS_MAX];
+
+    for (size_t i = 0; i < server->listener_count; i++)
+        listeners[i] = (struct pollfd){.fd = evconnlistener_get_fd(server->listeners[i]), .events = POLLIN};
+    return poll(listeners, server->listener_count, 0) > 0;
+}
+
+static struct connection *quietest(struct server *server)
+{
+    int64_t patience_ends = loop_ticks_ms(server->loop) - SERVER_PATIENCE_MS;
+    struct connection *found = NULL;
+
+    for (size_t i = 0; i < server->connection_count; i++) {
+        struct connection *c = &server->connections[i];
+
+        if (c->sent_away || c->heard_ticks_ms > patience_ends || is_being_answered(server, c))
+            continue;
+        if (!found || (c->has_asked != found->has_asked ? found->has_asked : c->heard_ticks_ms < found->heard_ticks_ms))
+            found = c;
+    }
+    return found;
+}
+
+/* To evhttp they ended themselves. They are known to be what they were: forget_ended has just looked. */
+static void make_room(struct server *server)
+{
+    struct connection *c;
+
+    for (int i = 0; i < SENT_AWAY_MAX && newcomers_wait(server) && (c = quietest(server)); i++) {
+        c->sent_away = true;
+        shutdown(c->fd, SHUT_RDWR);
+    }
+}
+
 static bool is_full(const struct server *server)
 {
     return server->starved || server->connection_count + server->newcomer_count >= SERVER_CONNECTIONS_MAX;
@@ -147,8 +217,10 @@ static void accept_or_wait(struct server *server)
 {
     if (is_full(server))
         forget_ended(server);
-    if (is_full(server))
+    if (is_full(server)) {
+        make_room(server);
         loop_timer_set(server->recount, RECOUNT_MS);
+    }
     if (is_full(server) == server->full)
         return;
     server->full = is_full(server);
@@ -186,7 +258,8 @@ static void on_newcomers(evutil_socket_t none, short what, void *arg)
 
     (void)none, (void)what;
     for (size_t i = 0; i < server->newcomer_count; i++) {
-        struct connection connection = {.fd = bufferevent_getfd(server->newcomers[i])};
+        struct connection connection = {.fd = bufferevent_getfd(server->newcomers[i]),
+                                        .heard_ticks_ms = loop_ticks_ms(server->loop)};
 
         if (inode_of(connection.fd, &connection.inode))
             server->connections[server->connection_count++] = connection;
@@ -536,6 +609,7 @@ static void on_request(struct evhttp_request *request, void *arg)
     const char *method = method_name(evhttp_request_get_command(request));
 
     in.is_head = strcmp(method, "HEAD") == 0;
+    note_request(server, request);
     if (ssl_of(&in))
         server_tls_request_read(ssl_of(&in));
     text_clear(&server->body);

@@ -32,7 +32,7 @@ struct tls_profile {
     unsigned references;
     const struct tls_identity *seen_at; /* where the identity stood last time: only a hint of where to compare first */
     struct tls_identity identity;       /* a copy */
-    X509_STORE *store; /* NULL: the pool's */
+    X509_STORE *store;                  /* NULL: the pool's */
     X509 *certificate;
     STACK_OF(X509) * chain;
     EVP_PKEY *key;

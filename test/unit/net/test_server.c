@@ -300,6 +300,33 @@ static void connections_are_bounded(void **state)
     assert_true(count_fds() <= before + 2);
 }
 
+/* Who takes all places and says nothing, or no whole request, keeps nobody out; who asked before stays. */
+static void the_quiet_give_way_to_newcomers(void **state)
+{
+    static const char request[] = "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n";
+    static int fds[SERVER_CONNECTIONS_MAX + 20];
+    const int all = SERVER_CONNECTIONS_MAX + 20;
+    char answer[512];
+
+    (void)state;
+    for (int i = 0; i < all; i++) {
+        fds[i] = connect_to_server(NULL);
+        assert_true(fds[i] >= 0);
+        assert_true(send(fds[i], request, i == 0 ? sizeof request - 1 : 20, MSG_NOSIGNAL) > 0);
+        if (i % 32 == 0)
+            run_for(20);
+    }
+    assert_true(recv(fds[0], answer, sizeof answer, MSG_DONTWAIT) > 0);
+    run_for(SERVER_PATIENCE_MS + 4 * 100);
+    assert_true(string_starts(ask("GET /objects"), "HTTP/1.1 200 OK"));
+    assert_true(send(fds[0], request, sizeof request - 1, MSG_NOSIGNAL) > 0);
+    run_for(50);
+    assert_true(recv(fds[0], answer, sizeof answer, MSG_DONTWAIT) > 0);
+    for (int i = 0; i < all; i++)
+        close(fds[i]);
+    run_for(300);
+}
+
 static int warnings;
 
 static void count_warnings(int severity, const char *message)
