@@ -38,7 +38,7 @@ def test_stop_stops_replicas_and_leave_running_keeps_them(weir, source):
     w.wait_ready(2)
     before = w.pids()
     w.stop()
-    w.options = ()
+    w.arguments = (w.manifests,)
     w.start()
     w.wait_ready(2)
     assert w.pids() == before
