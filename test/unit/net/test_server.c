@@ -471,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_nobody_should_send, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_kept_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_quiet_give_way_to_newcomers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(newcomers_wait_for_a_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses, set_up, tear_down),
