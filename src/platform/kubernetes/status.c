@@ -32,6 +32,9 @@ enum {
     LATER_MS = 1000, /* ours, but not certainly enough to write: renewed by then, or lost */
 };
 
+/* The API server need not look for members that its CRD does not know: it would only warn of them, and nobody reads that. */
+#define UNSEEN "?fieldValidation=Ignore"
+
 struct write { /* an object with something to be written; exists only so long */
     struct statuses *statuses;
     struct status *status;
@@ -298,6 +301,7 @@ static void send(struct write *write)
     text_init(&path, HTTP_URL_MAX_BYTES);
     text_init(&body, KUBE_PATCH_MAX_BYTES + 64);
     kubernetes_resource_path(&path, write->kind, write->ns, write->name, "status");
+    text_add(&path, UNSEEN);
     text_printf(&body, "{\"status\":");
     text_append(&body, write->sent, write->sent_length);
     text_add_char(&body, '}');
