@@ -399,6 +399,11 @@ void kubernetes_on_data_change(struct platform *platform, void (*changed)(void *
     data->watchers[data->watcher_count++] = (struct data_watcher){changed, arg};
 }
 
+void kubernetes_data_stop(struct data *data)
+{
+    data->watcher_count = 0;
+}
+
 /* ------------------------------------------------------------------ its life */
 
 static bool is_unused(struct datum *d, int64_t now)

@@ -169,8 +169,8 @@ static void on_stopping(void *arg)
     }
 }
 
-/* What waits to be written is, for a moment; then the lease is given up, so that the next Weir need not wait for its end. Replicas
-   stay as they are: they are the cluster's. */
+/* Who was told of objects and data may be gone already, so nobody is any more. What waits to be written is, for a moment; then the lease
+   is given up, so that the next Weir need not wait for its end. Replicas stay as they are: they are the cluster's. */
 static void stop(struct platform *platform, bool leave_running, platform_done *done, void *arg)
 {
     struct kubernetes *k = kubernetes_of(platform);
@@ -178,6 +178,8 @@ static void stop(struct platform *platform, bool leave_running, platform_done *d
 
     (void)leave_running;
     k->stopping = true;
+    kubernetes_resources_stop(k->resources);
+    kubernetes_data_stop(k->data);
     leader_label_set(k->leader_label, false);
     *s = (struct stopping){.k = k, .until_ticks = loop_ticks_ms(k->loop) + FLUSH_MAX_MS, .done = done, .arg = arg};
     s->timer = loop_timer_new(k->loop, on_stopping, s);

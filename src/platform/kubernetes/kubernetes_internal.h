@@ -127,6 +127,7 @@ struct events *kubernetes_events_new(struct kubernetes *k);
 void kubernetes_events_free(struct events *events);
 struct data *kubernetes_data_new(struct kubernetes *k);
 void kubernetes_data_free(struct data *data);
+void kubernetes_data_stop(struct data *data); /* nobody is told any more; what is asked for is still found */
 struct pod_watches *kubernetes_pods_new(struct kubernetes *k);
 void kubernetes_pods_free(struct pod_watches *pods);
 struct usages *kubernetes_usages_new(struct kubernetes *k);
@@ -143,6 +144,7 @@ struct statuses *kubernetes_statuses_new(struct kubernetes *k);
 void kubernetes_statuses_free(struct statuses *statuses);
 struct resources *kubernetes_resources_new(struct kubernetes *k);
 void kubernetes_resources_free(struct resources *resources);
+void kubernetes_resources_stop(struct resources *resources); /* likewise; what waits to be written of them still is */
 
 /* ---- entries of the platform's table (platform.h says what they promise) ---- */
 /* target.c */

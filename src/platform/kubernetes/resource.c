@@ -696,7 +696,7 @@ static void read_gained(struct resources *r)
     }
 }
 
-static void stop(struct resources *r, bool tell_moved)
+static void stop_reading(struct resources *r)
 {
     const char *key;
     void *value;
@@ -713,7 +713,18 @@ static void stop(struct resources *r, bool tell_moved)
         map_remove(r->again, key);
         again_free(value);
     }
+}
+
+static void stop(struct resources *r, bool tell_moved)
+{
+    stop_reading(r);
     forget_all(r, tell_moved);
+}
+
+void kubernetes_resources_stop(struct resources *r)
+{
+    r->watching = false;
+    stop_reading(r);
 }
 
 void kubernetes_resources_reassign(struct resources *r)

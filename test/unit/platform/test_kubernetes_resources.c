@@ -712,6 +712,27 @@ static void stopping_is_not_held_up_by_a_silent_server(void **state)
     kw_free(kw);
 }
 
+/* Who listened is gone by then: not by a watch, not by what was asked for once more, not by a Secret. */
+static void who_stops_is_told_nothing_more(void **state)
+{
+    struct kube_world *kw = kw_new();
+    bool left = false;
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){.leader_elect = true});
+    told->text[0] = 0;
+    kw_fault(kw, "PATCH ", 503, 2); /* so that stopping takes a while */
+    merge(kw, "a", "{\"a\":1}");
+    kw->platform->ops->resource_again(kw->platform, RESOURCE_SCALED_OBJECT, "shop", "a");
+    kw->platform->ops->stop(kw->platform, false, on_left, &left);
+    kw_put(kw, SO("b"), SPEC);
+    kw_run(kw, 10 * 1000);
+    assert_true(left);
+    expect(told, "");
+    kw_free(kw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -739,6 +760,7 @@ int main(void)
         cmocka_unit_test(the_pod_of_the_leader_is_labelled),
         cmocka_unit_test(the_label_goes_with_the_lease),
         cmocka_unit_test(stopping_is_not_held_up_by_a_silent_server),
+        cmocka_unit_test(who_stops_is_told_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
