@@ -33,7 +33,9 @@
 #include "trigger/trigger.h"
 
 enum {
-    FIRST_POLL_STEP_MS = 2,        /* apart, so that thousands of new objects do not ask at once */
+    FIRST_POLL_STEP_MS = 1,        /* apart, so that thousands of new objects do not ask at once */
+    POLL_GRID_MS = 100,            /* polls are due at multiples of it */
+    POLL_GRID_FROM_MS = 10 * 1000, /* where the interval is so long: a hundredth of it at most */
     SAMPLE_JOURNAL_MS = 60 * 1000, /* one sample a minute is kept for history */
     STATE_JOURNAL_MS = 60 * 1000,  /* memory is written down at each change of outcome, and at least this often */
     COMMIT_LATER_MS = 1000, /* samples and the like, which nothing is done for: a commit costs more than a poll */

@@ -3,7 +3,8 @@
  *
  * Polls are spread evenly and stay where they are: an object is asked whenever ticks = phase (mod interval), the phase being a
  * hash of its first question. Objects that ask the same thing share a phase, so their question is asked once; halving or
- * doubling the interval keeps the phase. A new object is asked at once, a crowd of them FIRST_POLL_STEP_MS apart.
+ * doubling the interval keeps the phase. Where nobody can tell, phases are whole steps of POLL_GRID_MS: polls that are due together cost
+ * half as much as polls that each wake the process. A new object is asked at once, a crowd of them FIRST_POLL_STEP_MS apart.
  */
 #include "autoscaler/autoscaler_internal.h"
 
@@ -103,6 +104,9 @@ static int64_t object_interval_ms(const struct object *object)
 static int64_t at_phase(const struct object *object, int64_t after_ms, int64_t interval_ms)
 {
     int64_t phase = (int64_t)(object->phase % (uint64_t)interval_ms);
+
+    if (interval_ms >= POLL_GRID_FROM_MS)
+        phase -= phase % POLL_GRID_MS;
     int64_t due = after_ms - after_ms % interval_ms + phase;
 
     return due > after_ms ? due : due + interval_ms;
