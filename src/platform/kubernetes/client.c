@@ -291,7 +291,11 @@ static void say_status(struct error *err, const struct kube_ask *ask, const stru
     } else if (message) {
         error_set(err, kind_of(http->status), "%s (%d)", message, http->status);
     } else {
-        error_set(err, kind_of(http->status), "status %d: \"%s\"", http->status,
+        error_set(err, kind_of(http->status), "%s answers with status %d%s: \"%s\"",
+                  kube_config_server(ask->kube->config), http->status,
+                  http->status >= 300 && http->status < 400
+                      ? ", a redirect, which is not followed; name the API server itself"
+                      : "",
                   snippet(http->body, http->body_length, start));
     }
 }

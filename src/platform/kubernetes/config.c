@@ -264,6 +264,9 @@ static bool set_server(struct kube_config *config, const char *server, const cha
 
     while (length > 0 && server[length - 1] == '/')
         length--;
+    if (strchr(server, '@')) /* not shown, here or in later errors: there may be a password in front of it */
+        return error_set(err, ERROR_INVALID,
+                         "%s.server has a user name in it; leave it out and use a token, a certificate or exec", place);
     if (strpbrk(server, " \t\r\n?#") || (!has_scheme && strstr(server, "://")) || length < 4)
         return error_set(err, ERROR_INVALID, "%s.server is \"%s\"; give a URL such as https://10.0.0.1:6443", place,
                          server);

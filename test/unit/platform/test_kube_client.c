@@ -258,7 +258,8 @@ static void errors_say_what_to_do(void **state)
         {"GET", "/x", 200, "{\"a\":", ERROR_NONSENSE, "it begins \"{\"a\":\""},
         {"GET", "/x", 404, "{\"message\":\"pods \\\"p\\\" not found\"}", ERROR_MISSING, "pods \"p\" not found (404)"},
         {"PUT", "/x", 422, "{\"message\":\"spec.x: Invalid\"}", ERROR_INVALID, "spec.x: Invalid (422)"},
-        {"GET", "/x", 301, NULL, ERROR_NONSENSE, "status 301"},
+        {"GET", "/x", 301, NULL, ERROR_NONSENSE,
+         "http://api:6443 answers with status 301, a redirect, which is not followed"},
         {"PUT", "/x", 500, "oops", ERROR_UNREACHABLE, "status 500: \"oops\""},
         {"PUT", "/x", 401, NULL, ERROR_DENIED, "credentials"},
     };

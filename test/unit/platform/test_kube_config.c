@@ -116,6 +116,8 @@ static void bad_ones(void **state)
         {CLUSTER CONTEXT, "names the user \"u\""},
         {"clusters: [{name: c, cluster: {}}]\n" USER CONTEXT, "clusters[c] has no server"},
         {"clusters: [{name: c, cluster: {server: 'ftp://h'}}]\n" USER CONTEXT, "give a URL"},
+        {"clusters: [{name: c, cluster: {server: 'https://u:secret@h?x'}}]\n" USER CONTEXT,
+         "clusters[c].server has a user name in it; leave"},
         {"clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: nope.pem}}]\n" USER CONTEXT,
          "nope.pem"},
         {"clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: empty}}]\n" USER CONTEXT,
