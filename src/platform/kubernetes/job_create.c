@@ -346,7 +346,7 @@ static void on_scaled_job(void *arg, const struct kube_reply *reply)
         job_body_read(reply->body, &body, &err);
     if (err.kind != ERROR_NONE)
         fail_rest(set->batches, &err);
-    else if ((uint64_t)body->generation != set->batches->generation)
+    else if (body != NULL && (uint64_t)body->generation != set->batches->generation)
         drop_rest(set->batches);
     job_body_free(set->body);
     set->body = body;
@@ -374,7 +374,7 @@ void kubernetes_jobs_create(struct job_owner *owner, int32_t count, platform_don
         err = w->trouble;
     else if (w == NULL)
         kubernetes_jobs_known(owner, &err);
-    if (err.kind != ERROR_NONE || count <= 0 || !w->synced) { /* not known yet: it is decided anew */
+    if (err.kind != ERROR_NONE || count <= 0 || w == NULL || !w->synced) { /* not known yet: it is decided anew */
         kubernetes_answer_later(k, done, arg, err.kind != ERROR_NONE ? &err : NULL);
         return;
     }
