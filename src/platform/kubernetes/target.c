@@ -304,6 +304,7 @@ static void path_of(const struct scale *scale, const char *subresource, struct t
 {
     const struct kube_resource *r = scale->kind->resource;
 
+    assert(r != NULL); /* nothing is asked for before the kind was found */
     kube_path(out, r->group, r->version, r->namespaced ? scale->ns : NULL, r->plural, scale->name, subresource);
 }
 
@@ -610,7 +611,7 @@ static void on_discovered(void *arg, const struct kube_resource *resource, const
     }
     if (err != NULL)
         kind->error = *err;
-    else if (resource->has_scale)
+    else if (resource != NULL && resource->has_scale)
         error_set(&kind->error, ERROR_INVALID,
                   TARGET_WITHOUT_SCALE ": %s is cluster-wide, and only what is in the object's namespace can be scaled",
                   kind->name);
