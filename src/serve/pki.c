@@ -367,7 +367,7 @@ static char *with_old_authority(const char *pem, const struct pki_set *old)
 static bool renew_authority(const struct pki_set *old, int64_t now_ms, struct pki_set *out, X509 **authority,
                             EVP_PKEY **key, struct error *err)
 {
-    char *pem;
+    char *pem = NULL;
 
     if (old && authority_serves(old, now_ms, authority, key)) {
         out->ca = mem_copy(old->ca);
