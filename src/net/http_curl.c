@@ -742,7 +742,7 @@ static void reset_stuck(struct http_client *client)
         int unacknowledged = 0;
 
         if (watch && watch->shared && ioctl(watch->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0)
-            connect(watch->fd, &nobody, sizeof nobody);
+            (void)connect(watch->fd, &nobody, sizeof nobody); /* a socket that is gone already is as good */
     }
 }
 
