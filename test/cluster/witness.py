@@ -86,7 +86,7 @@ class Write:
     namespace: str
     name: str
     replicas: int
-    before: int  # what it was decided from
+    before: int  # what it was decided from; 0 is left out of a Scale
 
     def __str__(self):
         return f"{self.at:.3f}-{self.done_at:.3f} {self.user}: {self.name} {self.before} -> {self.replicas}"
@@ -105,7 +105,7 @@ def scale_writes(plane, since=0, **wanted):
         steps = {step["op"]: step["value"] for step in event["requestObject"]}
         ref = event["objectRef"]
         writes.append(Write(moment(event["requestReceivedTimestamp"]), moment(event["stageTimestamp"]), event["user"]["username"],
-                            ref["namespace"], ref["name"], steps.get("replace", steps.get("add")), steps.get("test")))
+                            ref["namespace"], ref["name"], steps.get("replace", steps.get("add")), steps.get("test") or 0))
     return sorted(writes, key=lambda w: w.at)
 
 
