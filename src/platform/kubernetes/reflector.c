@@ -9,7 +9,9 @@
  *
  * Pauses grow from KUBE_BACKOFF_MIN_MS to KUBE_BACKOFF_MAX_MS, spread by half, and become short again only after a watch has held for
  * KUBE_STEADY_MS: a server that answers every watch with 410 gets a list every half a minute and no storm (failure-modes K2).
- * A watch that ended by itself, as it does every few minutes, or that was cut, goes on at once the first time.
+ * A watch that ended by itself, as it does every few minutes, or that was cut, goes on at once the first time. And whenever it has
+ * brought something new: an API server with much to do ends the watches of those it cannot serve quickly enough, again and
+ * again, and each pause would be added to what it is late already.
  *
  * Items of lists come one by one out of the stream (scan.c), each read into the one arena and forgotten. Callbacks may free the reflector:
  * while one runs `busy` stands, and the memory goes when it is back.
@@ -49,6 +51,7 @@ struct reflector {
     char version[VERSION_BYTES]; /* the newest of all items; "": none yet */
     char *continued;             /* the rest of the list, escaped; NULL: from the start */
     bool has_listed, has_begun, is_synced, in_trouble, has_skipped;
+    bool has_advanced; /* this watch has brought a version that was not known */
     int64_t backoff_ms, watch_began_ms;
     unsigned failures; /* in a row */
     int pages;         /* of this list */
@@ -188,8 +191,10 @@ static const char *version_of(const struct tree *object)
 
 static void keep_version(struct reflector *r, const char *version)
 {
-    if (version && version[0] && strlen(version) < sizeof r->version)
-        snprintf(r->version, sizeof r->version, "%s", version);
+    if (!version || !version[0] || strlen(version) >= sizeof r->version || strcmp(version, r->version) == 0)
+        return;
+    snprintf(r->version, sizeof r->version, "%s", version);
+    r->has_advanced = true;
 }
 
 static void say_item(struct reflector *r, const struct tree *object)
@@ -509,6 +514,8 @@ static void watch_ended(struct reflector *r, const struct kube_reply *reply)
         failed(r, &r->end_error, reply);
     } else if (is_answer && reply->error.kind == ERROR_NONE && has_held(r)) {
         watch(r);
+    } else if (is_answer && reply->error.kind == ERROR_NONE && r->has_advanced) {
+        go_on_after(r, kube_jitter(r->kube, KUBE_PAUSE_MIN_MS));
     } else if (reply->error.kind == ERROR_NONE) {
         go_on_after(r, next_pause(r)); /* short, but nothing is wrong */
     } else {
@@ -537,6 +544,7 @@ static void watch(struct reflector *r)
                 KUBE_WATCH_MIN_S + (int)(kube_random(r->kube) % KUBE_WATCH_SPREAD_S));
     add_query(&path, "resourceVersion", r->version);
     start_scanning(r, true, on_event);
+    r->has_advanced = false;
     request.path = path.bytes;
     r->watch_began_ms = loop_ticks_ms(kube_loop(r->kube));
     kube_count_watch(r->kube);

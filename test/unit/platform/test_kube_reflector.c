@@ -215,6 +215,38 @@ static void short_watches_are_no_storm(void **state)
     assert_in_range(count_of("watch=1"), 10, 45);
 }
 
+/* As an API server under load ends them. One that brings the same again and again is no progress. */
+static void a_short_watch_with_news_goes_on_at_once(void **state)
+{
+    static const struct {
+        bool news;
+        int least, most;
+    } rows[] = {{true, 15, 80}, {false, 2, 6}};
+    char event[200];
+
+    (void)state;
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        script_count = 0;
+        text_clear(&asked);
+        answers(LIST, 0, 200, made_list("a", "7", ""));
+        open_watch();
+        reflect(&(struct reflector_options){0});
+        for (int i = 0; i < 30; i++) {
+            run_ms(200);
+            if (!body)
+                continue;
+            snprintf(event, sizeof event, EVENT("ADDED", "b", "%d"), rows[row].news ? 8 + i : 8);
+            say(event);
+            virtual_body_end(body, 0);
+            body = NULL;
+        }
+        assert_in_range(count_of("watch=1"), rows[row].least, rows[row].most);
+        assert_int_equal(count_of("limit="), 1);
+        reflector_free(reflector);
+        reflector = NULL;
+    }
+}
+
 /* What makes a list anew, and that it is no storm. */
 static void some_ends_list_anew(void **state)
 {
@@ -411,6 +443,7 @@ int main(void)
         CASE(a_watch_that_ends_goes_on_without_a_list),
         CASE(a_silent_watch_is_given_up),
         CASE(short_watches_are_no_storm),
+        CASE(a_short_watch_with_news_goes_on_at_once),
         CASE(some_ends_list_anew),
         CASE(trouble_names_place_and_first_bytes),
         CASE(a_huge_line_is_refused),
