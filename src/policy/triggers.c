@@ -194,6 +194,22 @@ static void take_metric(struct building *b, struct policy_trigger *slot, struct 
     trigger_metric_done(metric);
 }
 
+/* KEDA lets it be, and the HPA it makes of it is refused; no number of replicas could ever answer it. */
+static void refuse_negative(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot,
+                            struct decide_trigger *rule)
+{
+    struct error err;
+
+    error_set(&err, ERROR_INVALID, "the target has to be more than 0, not %g", rule->target);
+    find_at(b, FINDING_ERROR, "negative-target", spec, "metadata", "write the value one replica should carry",
+            err.text);
+    error_add_place(&err, "%s", trigger_field(b, spec));
+    fail_trigger(slot, &err);
+    trigger_unref(slot->trigger);
+    slot->trigger = NULL;
+    rule->target = 0;
+}
+
 static struct trigger_input input_of(struct building *b, const struct trigger_spec *spec, size_t slot,
                                      struct environment *e, bool as_metric_source)
 {
@@ -246,6 +262,8 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
     input.credential = credential;
     if (trigger_build(b->context->engine, &input, b->report, &slot->trigger, &metric)) {
         take_metric(b, slot, rule, &metric);
+        if (rule->target < 0 && !as_metric_source && !b->policy->is_job)
+            refuse_negative(b, spec, slot, rule);
     } else {
         error_from_report(b, before, &err);
         slot->waits = e.pending;

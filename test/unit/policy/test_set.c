@@ -40,6 +40,8 @@ static const struct check_row rows[] = {
      CPU "---\n" DEPLOYMENT("app", "{name: c}") "---\napiVersion: v1\nkind: LimitRange\nmetadata: {name: l}\nspec: "
                                                 "{limits: [{type: Container, defaultRequest: {cpu: 1}}]}\n",
      ""},
+    {"a target nothing could reach", OTHER("metrics-api", "url: 'http://h/', valueLocation: v, targetValue: \"-10\""),
+     "error negative-target spec.triggers[0].metadata\n", "more than 0, not -10"},
     {"a type that is not there", OTHER("http", "host: x"), "error unknown-trigger-type spec.triggers[0].type\n"},
     {"a type that is not built in", OTHER("kafka", "bootstrapServers: k, consumerGroup: g, anything: x"),
      "advice parameters-not-checked spec.triggers[0].type\n", "kafka"},
