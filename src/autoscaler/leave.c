@@ -141,7 +141,7 @@ static void go_on(struct leaving *l)
         ops->hpa_delete(platform, l->ns, l->hpa_name, l->uid, on_step, l);
     else if (l->step == LEAVING_REPLICAS)
         ops->target_scale(l->target, l->replicas, "restore-original", on_step, l);
-    else
+    else if (l->patch) /* is_needed saw to it */
         ops->resource_merge(platform, l->kind, l->ns, l->name, l->patch, strlen(l->patch), on_step, l);
 }
 
