@@ -77,6 +77,19 @@ static void keep_why(struct question *question, const struct sample *sample, con
     *question->why = *why;
 }
 
+/* Somebody who knows stands in for the source. */
+static bool is_known(struct question *question, const struct object *object, uint16_t index, struct sample *sample)
+{
+    const struct autoscaler_hooks *hooks = question->a->parts.hooks;
+    struct error why = {.kind = ERROR_NONE};
+
+    *sample = (struct sample){.at_ms = loop_now_ms(question->a->parts.loop)};
+    if (!hooks || !hooks->sample || !hooks->sample(hooks->arg, object->key, object->policy, index, sample, &why))
+        return false;
+    keep_why(question, sample, why.kind == ERROR_NONE ? NULL : &why);
+    return true;
+}
+
 static void on_answer(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
 {
     struct question *question = arg;
@@ -113,7 +126,12 @@ bool question_ask(struct question *question, struct object *object, uint16_t ind
 {
     struct autoscaler *a = question->a;
     int64_t ticks = loop_ticks_ms(a->parts.loop);
+    struct sample known;
 
+    if (is_known(question, object, index, &known)) {
+        object_answered(object, index, &known);
+        return false;
+    }
     if (question->poll) {
         a->stats.polls_shared++;
     } else if (question->sample.state != SAMPLE_NONE && question->users > 1 &&

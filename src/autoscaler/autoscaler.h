@@ -30,13 +30,46 @@ struct manifest;
 struct transport;
 struct trigger_engine;
 
-/* Borrowed for the autoscaler's life; journal may be NULL (nothing is written down). */
+/* What was decided of, and what came of it; valid during the call. */
+struct autoscaler_decided {
+    const char *key; /* "ScaledObject/shop/checkout" */
+    const struct policy *policy;
+    int64_t at_ms;
+    /* of an object; NULL of a job */
+    const struct decide_facts *facts;
+    const struct decide_memory *memory; /* after the decision */
+    const struct decision *decision;
+    /* of a job; NULL of an object */
+    const struct job_facts *job_facts;
+    const struct job_decision *job_decision;
+};
+struct autoscaler_loaded { /* what an object begins with; valid during the call */
+    const char *key, *file;
+    const struct policy *policy;
+    int64_t created_at_ms;
+    const struct decide_memory *memory; /* NULL: of a job */
+    struct series *const *series;       /* one per trigger; NULL where the formula needs no history */
+};
+/* Who looks on while it decides, and may stand in for the sources: recordings and simulation. Each function may be NULL. */
+struct autoscaler_hooks {
+    void *arg;
+    /* Instead of asking the source. false: it is asked. sample->at_ms is set already; why is to be filled for what is missing or failed. */
+    bool (*sample)(void *arg, const char *key, const struct policy *policy, uint16_t trigger, struct sample *sample,
+                   struct error *why);
+    /* In how many ms the object is polled next; negative: as its intervals say. */
+    int64_t (*next_poll_ms)(void *arg, const char *key, const struct policy *policy);
+    void (*loaded)(void *arg, const struct autoscaler_loaded *loaded); /* an object was made or has a new policy */
+    void (*decided)(void *arg, const struct autoscaler_decided *decided); /* before anything is written */
+};
+
+/* Borrowed for the autoscaler's life; journal may be NULL (nothing is written down), hooks too. */
 struct autoscaler_parts {
     struct loop *loop;
     struct transport *transport;
     struct platform *platform;
     struct trigger_engine *engine;
     struct journal *journal;
+    const struct autoscaler_hooks *hooks;
 };
 
 struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const struct policy_settings *settings);

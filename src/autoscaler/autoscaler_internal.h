@@ -237,6 +237,8 @@ void refer_each(struct map *index, const char *name, void (*each)(void *arg, str
 
 /* cluster.c */
 void cluster_again(struct object *object);  /* what it says is needed once more: it is read again, and applied */
+/* Its objects were never known yet, and cannot be read. */
+bool cluster_is_unread(const struct cluster *cluster);
 void cluster_free(struct cluster *cluster); /* NULL is fine */
 
 /* leave.c: not for what is only observed */
@@ -299,6 +301,7 @@ void object_mark_due(struct object *object);
 void object_answered(struct object *object, uint16_t index, const struct sample *sample); /* from ask.c */
 void due_remove(struct object *object);
 void object_count_first(struct object *object, int64_t now_ms);
+void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided); /* to whom looks on */
 const char **object_notes(const struct object *object, struct arena *arena);
 
 /* job.c */

@@ -59,7 +59,7 @@ struct cluster {
     struct timer *timer, *wait_timer, *quiet_timer;
     const char *place; /* an atom */
     size_t waiting, applied;
-    bool timer_set, synced;
+    bool timer_set, synced, was_synced;
     int64_t started_at_ms;
 };
 
@@ -199,10 +199,19 @@ static void on_synced(void *arg)
 
     if (!c->synced)
         log_info("the objects of the cluster are known", NULL);
-    c->synced = true;
+    c->synced = c->was_synced = true;
     for (size_t at = 0; map_next(c->records, &at, &key, &value);)
         if (((struct record *)value)->users_due)
             mark_due(value);
+}
+
+bool cluster_is_unread(const struct cluster *cluster)
+{
+    struct platform *platform = cluster->a->parts.platform;
+    const struct platform_ops *ops = platform->ops;
+
+    return !cluster->was_synced && ops->resources_readable &&
+           !ops->resources_readable(platform, RESOURCE_SCALED_OBJECT, NULL);
 }
 
 /* ------------------------------------------------------------------ built again */

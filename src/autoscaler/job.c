@@ -91,6 +91,11 @@ void job_decide(struct object *object, int64_t now_ms)
         roll_out(object);
     gather_jobs(object, &facts, a->turn, now_ms);
     decide_jobs(&object->policy->job_rules, &facts, decision);
+    tell_decided(a, &(struct autoscaler_decided){.key = object->key,
+                                                 .policy = object->policy,
+                                                 .at_ms = now_ms,
+                                                 .job_facts = &facts,
+                                                 .job_decision = decision});
     bool changed = !object->last_job || !same_job_outcome(object->last_job, decision);
     free(object->last_job);
     object->last_job = decision;

@@ -281,6 +281,25 @@ static void preload_history(struct object *object, int64_t now_ms)
         journal_samples(object->a->parts.journal, object->key, now_ms - longest, preload_sample, object);
 }
 
+static void tell_loaded(struct object *object, const char *file)
+{
+    struct autoscaler *a = object->a;
+    const struct autoscaler_hooks *hooks = a->parts.hooks;
+    size_t count = object->policy->trigger_count;
+
+    if (!hooks || !hooks->loaded)
+        return;
+    struct series **series = arena_array(a->turn, count, sizeof(*series));
+    for (size_t i = 0; i < count; i++)
+        series[i] = object->triggers[i].series;
+    hooks->loaded(hooks->arg, &(struct autoscaler_loaded){.key = object->key,
+                                                          .file = file,
+                                                          .policy = object->policy,
+                                                          .created_at_ms = object->created_at_ms,
+                                                          .memory = object->memory,
+                                                          .series = series});
+}
+
 void object_put(struct autoscaler *a, const char *key, const char *file, struct policy *policy, int64_t now_ms)
 {
     struct object *object = object_get(a, key, file);
@@ -308,6 +327,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
             ->last); /* its inputs are those of other triggers: an HPA that asks now would be given one's value for another's */
     object->last = NULL;
     log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
+    tell_loaded(object, file);
     due_remove(object);
     schedule_start(object);
 }

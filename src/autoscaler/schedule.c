@@ -125,9 +125,15 @@ void schedule_start(struct object *object)
 
 void schedule_next(struct object *object)
 {
+    const struct autoscaler_hooks *hooks = object->a->parts.hooks;
     int64_t interval = object_interval_ms(object);
     int64_t ticks = loop_ticks_ms(object->a->parts.loop);
+    int64_t in_ms = hooks && hooks->next_poll_ms ? hooks->next_poll_ms(hooks->arg, object->key, object->policy) : -1;
 
+    if (in_ms >= 0) {
+        heap_add(object, ticks + in_ms);
+        return;
+    }
     if (object->standing && object->standing->hpa == HPA_LEAVING && interval > LEAVING_POLL_MS)
         interval = LEAVING_POLL_MS; /* nothing is scaled before it is gone */
     /* Not before a quarter of the interval is over: the first poll is wherever the object was loaded. */

@@ -294,6 +294,14 @@ void object_count_first(struct object *object, int64_t now_ms)
         a->stats.first_decisions_done_at_ms = now_ms;
 }
 
+void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided)
+{
+    const struct autoscaler_hooks *hooks = a->parts.hooks;
+
+    if (hooks && hooks->decided)
+        hooks->decided(hooks->arg, decided);
+}
+
 static void object_decide(struct object *object, int64_t now_ms, struct decision *decision)
 {
     struct autoscaler *a = object->a;
@@ -307,6 +315,12 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
     }
     decide(&object->policy->rules, &facts, object->memory, object->policy->formula != NULL, decision);
     assert(decision_is_closed(decision));
+    tell_decided(a, &(struct autoscaler_decided){.key = object->key,
+                                                 .policy = object->policy,
+                                                 .at_ms = now_ms,
+                                                 .facts = &facts,
+                                                 .memory = object->memory,
+                                                 .decision = decision});
     object->decisions++;
     object->errors += decision->error;
     a->stats.decisions++;

@@ -15,8 +15,8 @@
  * Uncounted exchanges over TLS offer HTTP/2: where the server takes it, all of them share one connection (the others wait for
  * the first to learn that, PIPEWAIT). A connection that many share must be found out when it is dead, for each time-out would
  * leave it in place: so the kernel is told when to give up on it (TCP_USER_TIMEOUT), and to try it when nothing is said. And what a
- * request whose time is over had sent must not arrive later, when the way is free again: a connection whose bytes are not
- * acknowledged then is reset, which also throws them away.
+ * request whose time is over had sent must not arrive later, when the way is free again: a connection on which bytes are sent
+ * again and again then is reset, which also throws them away.
  *
  * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
  * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
@@ -47,6 +47,7 @@
 enum {
     SLOTS_KEPT = 24,                         /* easy handles that wait for work; each about 10 KB */
     BODY_KEPT_BYTES = 16 * 1024,             /* a larger answer's buffer is given back */
+    STUCK_LOOK_MS = 500,                     /* the kernel sends again after 200 ms at the latest, on most networks */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
 
@@ -732,16 +733,28 @@ bool http_curl_is_busy(const struct exchange *exchange)
     return exchange->client->handing_over && !exchange->starting;
 }
 
-/* Dissolving the association resets the connection; its users are told by an error of the socket. */
-static void reset_stuck(struct http_client *client)
+/* Bytes of ours that the peer did not acknowledge even when they, or a probe, were sent again. */
+static bool is_stuck(int fd)
 {
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    int unacknowledged = 0;
+
+    return ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0 &&
+           getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           (info.tcpi_retransmits > 0 || info.tcpi_probes > 0);
+}
+
+/* Dissolving the association resets the connection; its users are told by an error of the socket. */
+static void reset_stuck(void *arg)
+{
+    const struct http_client *client = arg;
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
     for (size_t fd = 0; fd < client->watch_room; fd++) {
         const struct socket_watch *watch = client->watches[fd];
-        int unacknowledged = 0;
 
-        if (watch && watch->shared && ioctl(watch->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0)
+        if (watch && watch->shared && is_stuck(watch->fd))
             (void)connect(watch->fd, &nobody, sizeof nobody); /* a socket that is gone already is as good */
     }
 }
@@ -763,8 +776,10 @@ void http_curl_stop(struct exchange *exchange)
         return;
     }
     assert(!exchange->client->handing_over);
-    if (may_be_stuck(exchange))
+    if (may_be_stuck(exchange)) { /* and what was sent just now is not sent again yet */
         reset_stuck(exchange->client);
+        loop_timer_set(exchange->client->stuck, STUCK_LOOK_MS);
+    }
     removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
     assert(removed == CURLM_OK);
 }
@@ -801,6 +816,7 @@ bool http_curl_open(struct http_client *client, struct error *err)
     client->user_agent = mem_copy(client->options.user_agent ? client->options.user_agent : "weir/" WEIR_VERSION);
     read_environment(client);
     client->timer = loop_timer_new(client->options.loop, on_timer, client);
+    client->stuck = loop_timer_new(client->options.loop, reset_stuck, client);
     client->kick = event_new(loop_event_base(client->options.loop), -1, 0, on_kick, client);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(client->multi = curl_multi_init()) || !client->kick)
         return error_set(err, ERROR_INTERNAL, "libcurl cannot be started");
@@ -824,6 +840,7 @@ void http_curl_close(struct http_client *client)
     if (client->multi)
         curl_multi_cleanup(client->multi); /* closes the connections kept */
     loop_timer_free(client->timer);
+    loop_timer_free(client->stuck);
     if (client->kick)
         event_free(client->kick);
     for (size_t fd = 0; fd < client->watch_room; fd++)

@@ -76,6 +76,7 @@ struct http_client {
     struct event *kick; /* runs what was started in this turn, and tells of what is known to fail */
     bool kicked, curl_is_due;
     struct timer *timer;           /* the library's */
+    struct timer *stuck;           /* looks for connections to reset */
     struct socket_watch **watches; /* by descriptor */
     size_t watch_room;
     char *http_proxy, *https_proxy, *no_proxy, *user_agent;

@@ -1,0 +1,58 @@
+/*
+ * input: what sources said over time: one column per trigger, each a list of moments at which it began to say something else. Read from
+ * CSV, JSON lines, answers of Prometheus' query_range, recordings, or written in the notation of policy tests.
+ *
+ *     struct input *input = input_new();
+ *     if (!input_read_file(input, "trace.csv", &options, &err)) ...     -- err->where: file and line
+ *     uint16_t column = input_column(input, "queue");                   -- INPUT_NONE: there is none
+ *     input_at(input, column, at_ms, &sample);
+ *
+ * A value holds until the next one of its column (a step function). What each row may say: a number; `_`, an empty cell or null: the source
+ * answered without a value; `failed`: it did not answer; `stale`: it goes on saying what it said last, and its age grows. NaN and infinities
+ * stand as the source would write them, and mean what the trigger makes of them. Times go up; one that goes back is an error, two rows of one
+ * time too. Nothing is guessed: an unknown column, a gap, a row too short is an error with file, line and remedy. Memory is bounded
+ * (SIM_INPUT_VALUES_MAX). Not for threads while it is read; from then on it is only looked at.
+ */
+#ifndef WEIR_SIM_INPUT_H
+#define WEIR_SIM_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "series/series.h"
+
+struct error;
+struct input;
+
+#define INPUT_NONE UINT16_MAX
+
+enum input_kind { INPUT_OK, INPUT_MISSING, INPUT_FAILED, INPUT_STALE };
+struct input_value {
+    int64_t at_ms; /* since the start of the input */
+    double value;
+    enum input_kind kind;
+};
+
+struct input *input_new(void);
+void input_free(struct input *input);
+
+/* The form is told by what stands in the file, not by its name. Times in seconds since the epoch, milliseconds, or RFC 3339; the first is the start.
+   column: of a query_range answer with one series and no name, else NULL. false: err says where and why. */
+bool input_read_file(struct input *input, const char *path, const char *column, struct error *err);
+bool input_read(struct input *input, const char *name, const char *bytes, size_t length, const char *column,
+                struct error *err);
+/* "0x10 5+1x20 _x3 failed stale", as promtool has it: a+bxn is a, a+b, ... a+b*n; one value every step_ms. */
+bool input_read_notation(struct input *input, const char *column, const char *values, int64_t step_ms, struct error *err);
+void input_add(struct input *input, const char *column, const struct input_value *value);
+
+size_t input_columns(const struct input *input);
+const char *input_name(const struct input *input, uint16_t column);
+uint16_t input_column(const struct input *input, const char *name);
+size_t input_values(const struct input *input, uint16_t column, const struct input_value **out);
+int64_t input_start_ms(const struct input *input); /* wall clock; 0: its times are relative */
+int64_t input_end_ms(const struct input *input);   /* since the start: the last value's time plus its step */
+/* What a source says at that moment. false: nothing yet. */
+bool input_at(const struct input *input, uint16_t column, int64_t at_ms, struct input_value *out);
+
+#endif
