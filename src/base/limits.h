@@ -156,6 +156,14 @@ enum {
     SHARDS_MEMBERS_MAX = 64,     /* of a group: each reads the Leases of all every two seconds */
     /* ---- the serving model ---- */
     SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
+    /* ---- the page of simulate and compare ---- */
+    SIM_REPORT_RUNS_MAX = 8,       /* side by side on one page: a chart with more lines tells nothing */
+    SIM_REPORT_ROWS_MAX = 8192,    /* of a run's grid of values: a week in rows of 128 s, twice what a screen has pixels */
+    SIM_REPORT_EVENTS_MAX = 50000, /* scale events of a run: more than a week has ticks of 15 s */
+    SIM_REPORT_RECORDS_MAX = 4096, /* decisions of a run with their steps, some 300 bytes each on the page */
+    SIM_REPORT_MEASURES_MAX = 32,  /* of a run: the model has some ten */
+    SIM_REPORT_LINES_MAX = 256,    /* facts and findings of a run, partings of a page: nobody reads more */
+    SIM_REPORT_PAGE_MAX_BYTES = 64 * 1024 * 1024, /* eight runs at all their bounds; a usual page has a tenth of one MB */
 };
 
 #endif
