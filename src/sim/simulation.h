@@ -49,6 +49,10 @@ struct simulation_tick { /* one decision; valid during the call */
 };
 typedef void simulation_on_tick(void *arg, const struct simulation_tick *tick);
 
+/* What an input says may depend on the pods there are (a mean per replica): called with what the column of that trigger says at this moment,
+   before it becomes a sample. */
+typedef void simulation_adjust(void *arg, uint16_t trigger, int32_t replicas, int32_t ready, struct input_value *value);
+
 struct simulation_options {
     /* what is tried */
     const char *manifest_name, *manifest; /* the bytes of the file */
@@ -69,6 +73,7 @@ struct simulation_options {
     int64_t ready_after_ms; /* of new pods, without a model */
     uint64_t seed;
     simulation_on_tick *on_tick; /* NULL: nobody */
+    simulation_adjust *adjust;   /* NULL: as they stand */
     void *arg;
     const bool *stop; /* looked at after every tick: true ends the run with what there is; NULL */
     bool quick;       /* nobody looks at derivations: formulas are evaluated once, without their trace */
