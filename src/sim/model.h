@@ -43,7 +43,7 @@ struct model_options {
     /* or sums; borrowed. bucket_count > 0 chooses the fluid model */
     const struct model_bucket *buckets;
     size_t bucket_count;
-    int64_t bucket_ns, step_ns; /* step: 15 s */
+    int64_t bucket_ns, step_ns; /* step 0: 15 s */
     double noise;               /* 0: none */
     uint64_t seed;
 };
@@ -54,8 +54,10 @@ struct model;
 struct model *model_new(const struct model_options *options, struct error *err);
 void model_free(struct model *model);
 
-int64_t model_duration_ns(const struct model *model);
-void model_until(struct model *model, int64_t now_ns);
+int64_t model_duration_ns(const struct model *model); /* of the fluid model: in whole steps */
+/* What happens up to and at that instant. false: the run is over before it: the duration has passed, and every request is served or an
+   hour more went by (serving-model.md 2.8). Nobody looks or writes then. */
+bool model_until(struct model *model, int64_t now_ns);
 void model_finish(struct model *model);
 
 struct model_counts {
@@ -69,21 +71,40 @@ void model_snapshot(struct model *model);
 /* A signal as a gateway reports it. false: missing. */
 bool model_read(const struct model *model, const struct signal_query *query, double *value);
 
-/* What the trigger `inference` sees (docs/triggers/inference.md): ready replicas only, missing without any. */
+/* What the trigger `inference` sees (docs/triggers/inference.md): ready replicas only, missing without any; windows between two snapshots,
+   missing before there are two. Names as the trigger has them. */
+/* clang-format off */
+#define MODEL_INFERENCE(SIGNAL)                                                                                        \
+    SIGNAL(WAITING, "waiting")                                                                                         \
+    SIGNAL(RUNNING, "running")                                                                                         \
+    SIGNAL(KV_USAGE, "kv_usage")                                                                                       \
+    SIGNAL(REQUESTS_PER_S, "requests_per_s") /* finished ones */                                                       \
+    SIGNAL(FINISHED_PER_S, "finished_per_s")                                                                           \
+    SIGNAL(PREEMPTED_PER_S, "preempted_per_s") /* 0: nothing ever is */                                                \
+    SIGNAL(TOKENS_PER_MIN, "tokens_per_min")                                                                           \
+    SIGNAL(PROMPT_TOKENS_PER_MIN, "prompt_tokens_per_min")                                                             \
+    SIGNAL(GENERATED_TOKENS_PER_MIN, "generated_tokens_per_min")                                                       \
+    SIGNAL(MEAN_PROMPT_TOKENS, "mean_prompt_tokens")                                                                   \
+    SIGNAL(TTFT, "ttft")                                                                                               \
+    SIGNAL(ITL, "itl")                                                                                                 \
+    SIGNAL(E2E, "e2e")                                                                                                 \
+    SIGNAL(QUEUE_TIME, "queue_time")                                                                                   \
+    SIGNAL(GOODPUT, "goodput")
+/* clang-format on */
 enum model_inference {
-    MODEL_WAITING,
-    MODEL_RUNNING,
-    MODEL_KV_USAGE,
-    MODEL_TOKENS_PER_S,
-    MODEL_PROMPT_TOKENS_PER_S,
-    MODEL_GENERATED_TOKENS_PER_S,
-    MODEL_REQUESTS_PER_S, /* finished ones */
-    MODEL_TTFT,
-    MODEL_ITL,
-    MODEL_PREEMPTED_PER_S, /* 0 */
+#define SIGNAL(id, name) MODEL_##id,
+    MODEL_INFERENCE(SIGNAL)
+#undef SIGNAL
+        MODEL_INFERENCE_COUNT
 };
-bool model_inference(const struct model *model, enum model_inference signal, int64_t window_ns, double quantile_0_to_1,
-                     double *value);
+enum model_inference model_inference_named(const char *name); /* MODEL_INFERENCE_COUNT: there is none of that name */
+struct model_inference_query {
+    enum model_inference signal;
+    int64_t window_ns;
+    double quantile;         /* 0..1; of ttft, itl, e2e, queue_time */
+    int64_t ttft_ns, itl_ns; /* limits of goodput; 0: that one is not looked at */
+};
+bool model_inference(const struct model *model, const struct model_inference_query *query, double *value);
 
 /* After model_finish. Of the fluid model only what it knows (serving-model.md 5). */
 void model_score(const struct model *model, const struct score_goals *goals, struct score *out);

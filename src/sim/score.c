@@ -69,7 +69,7 @@ static void score_shares(struct score *out, const struct serving *model, const s
         t.in_slo += ttft && itl;
         t.attainable += attainable(q, goals, serving_profile_of(model));
     }
-    out->requests = t.requests;
+    out->requests = (double)t.requests;
     out->in_slo = share(t.in_slo, t.requests);
     out->ttft_ok = share(t.ttft_ok, t.requests);
     out->itl_ok = share(t.itl_ok, t.requests);
@@ -151,7 +151,7 @@ static void score_recovery(struct score *out, const struct serving *model, const
         w->requests++;
         w->in_slo += score_ttft_ok(&requests[i], goals) && score_itl_ok(&requests[i], goals);
     }
-    out->recovery_s = longest_bad(windows, count) * WINDOW_S;
+    out->recovery_s = (double)(longest_bad(windows, count) * WINDOW_S);
     free(windows);
 }
 
@@ -207,10 +207,10 @@ void score_watch(struct score_peaks *peaks, const struct serving *model)
     int64_t requests, tokens;
 
     serving_backlog(model, &requests, &tokens);
-    if (requests > peaks->waiting)
-        peaks->waiting = requests;
-    if (tokens > peaks->waiting_tokens)
-        peaks->waiting_tokens = tokens;
+    if ((double)requests > peaks->waiting)
+        peaks->waiting = (double)requests;
+    if ((double)tokens > peaks->waiting_tokens)
+        peaks->waiting_tokens = (double)tokens;
 }
 
 void score_run(struct score *out, const struct serving *model, const struct score_goals *goals,

@@ -24,19 +24,20 @@ struct score_goals {
 struct score_span {
     int64_t warmup_ns, duration_ns; /* [warm-up, duration) is scored */
 };
-struct score_peaks { /* the largest backlog at the end of an instant, see score_watch */
-    int64_t waiting, waiting_tokens;
+struct score_peaks { /* the largest backlog at the end of an instant, see score_watch; amounts, in the fluid model */
+    double waiting, waiting_tokens;
 };
 struct score_moves { /* scale events, and replicas moved and moved back within ten minutes */
     int64_t events, ups, downs, oscillation;
 };
 struct score {
-    int64_t requests;
-    double in_slo, ttft_ok, itl_ok, attainable; /* shares of all requests; 1 without any */
+    double requests;                /* a whole number; an amount, in the fluid model */
+    double in_slo, ttft_ok, itl_ok; /* shares of all requests; 1 without any */
+    double attainable;              /* likewise; -1: not known, in the fluid model */
     double replica_hours;
     struct score_moves moves;
     struct score_peaks worst;
-    int64_t recovery_s;               /* the longest stretch with under 99 % in SLO */
+    double recovery_s;                /* the longest stretch with under 99 % in SLO */
     int64_t ttft_p50_ns, ttft_p99_ns; /* -1: no request had a first token */
 };
 
