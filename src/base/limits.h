@@ -156,6 +156,18 @@ enum {
     SHARDS_MEMBERS_MAX = 64,     /* of a group: each reads the Leases of all every two seconds */
     /* ---- the serving model ---- */
     SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
+    SIM_STEPS_MAX = 2200 * 1000,               /* of the fluid model: a year in steps of 15 s, 250 bytes each */
+    SIM_TRACE_BUCKETS_MAX = 1000 * 1000,       /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
+    /* ---- tests of policies ---- */
+    CASE_ITEMS_MAX = 1000,           /* tests in a file, expectations in a test ...: nobody reads more in one place */
+    CASE_INVARIANT_MAX_BYTES = 1000, /* of a sentence */
+    CASE_FAILURES_MAX = 16,          /* of one test that are shown: what comes after follows from them, mostly */
+    CASE_DURATION_MAX_S = 400 * 24 * 3600, /* of one test: a year, which takes minutes */
+    CASE_FOLDERS_MAX = 16,           /* in each other, where test files are looked for */
+    /* ---- inputs of simulations ---- */
+    SIM_INPUT_VALUES_MAX = 20 * 1000 * 1000, /* of all columns, 0.5 GB: 20 triggers every second for 11 days */
+    SIM_INPUT_COLUMNS_MAX = 1000,            /* ten objects with TRIGGERS_MAX triggers each */
+    LINE_MAX_BYTES = 64 * 1024 * 1024, /* of a file read by lines: an answer of query_range is one, and has 11,000 values a series */
     /* ---- the page of simulate and compare ---- */
     SIM_REPORT_RUNS_MAX = 8,       /* side by side on one page: a chart with more lines tells nothing */
     SIM_REPORT_ROWS_MAX = 8192,    /* of a run's grid of values: a week in rows of 128 s, twice what a screen has pixels */
