@@ -210,7 +210,7 @@ static bool build(struct autoscaler *a, const char *key, const struct applicatio
     struct finding_auth finding = {a, arena};
     struct policy_context context = {.settings = &a->settings,
                                      .engine = a->parts.engine,
-                                     .platform = a->parts.platform,
+                                     .platform = is_rehearsal(a) ? NULL : a->parts.platform,
                                      .find_auth = find_auth,
                                      .find_auth_arg = &finding,
                                      .now_ms = loop_now_ms(a->parts.loop),

@@ -53,6 +53,10 @@ struct autoscaler_loaded { /* what an object begins with; valid during the call 
 /* Who looks on while it decides, and may stand in for the sources: recordings and simulation. Each function may be NULL. */
 struct autoscaler_hooks {
     void *arg;
+    /* Nothing is real: no source is asked, so credentials and environments are not looked up, and a trigger that could not be built is
+       asked by `sample` like the others; observe mode is carried out. */
+    bool rehearsal;
+    bool untraced; /* nobody looks at what the sub-expressions of a formula were: it is evaluated once */
     /* Instead of asking the source. false: it is asked. sample->at_ms is set already; why is to be filled for what is missing or failed. */
     bool (*sample)(void *arg, const char *key, const struct policy *policy, uint16_t trigger, struct sample *sample,
                    struct error *why);

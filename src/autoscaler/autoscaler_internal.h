@@ -91,6 +91,8 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     uint64_t problem_said; /* hash of the failed check that was said; 0: none */
     char *hpa_error;       /* why its HPA could not be put; NULL */
     int64_t hpa_retry_ticks_ms;
+    uint32_t others_seen;                           /* writes of somebody else to the target's replicas */
+    int64_t others_ticks_ms, others_said_ticks_ms;  /* the last of them; when it was said, 0: never */
     uint8_t failed_said[(TRIGGERS_MAX + 7) / 8]; /* triggers whose failure was said */
 };
 
@@ -191,6 +193,11 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
 void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
 
+static inline bool is_rehearsal(const struct autoscaler *a)
+{
+    return a->parts.hooks && a->parts.hooks->rehearsal;
+}
+
 static inline bool object_may_write(const struct object *object)
 {
     struct platform *platform = object->a->parts.platform;
@@ -279,6 +286,8 @@ void question_put(struct question *question, struct object *object);
 bool question_ask(struct question *question, struct object *object, uint16_t index,
                   int64_t interval_ms);                                       /* false: answered at once */
 void question_forget(struct question *question, const struct object *object); /* does not wait any longer */
+/* The same of a trigger that could not be built: true, if somebody stands in for its source. */
+bool question_stand_in(struct object *object, uint16_t index);
 const struct error *question_why(const struct question *question);
 int64_t question_took_ms(const struct question *question);
 

@@ -268,8 +268,10 @@ struct reading { /* a file in the middle of its two passes */
     bool known; /* unreadable as it was before: said already */
 };
 
-static void log_findings(const struct file *file)
+static void log_findings(const struct files *files, const struct file *file)
 {
+    if (is_rehearsal(files->a))
+        return;
     for (size_t i = 0; i < report_count(file->report); i++) {
         const struct finding *f = report_at(file->report, i);
         char place[300];
@@ -381,7 +383,7 @@ static void apply_all_objects(struct files *files, struct reading *readings, siz
         if (!readings[i].unreadable)
             file->owner = !names_what_another_has(file);
         if (!readings[i].known)
-            log_findings(file);
+            log_findings(files, file);
         manifest_free(readings[i].manifest);
     }
 }

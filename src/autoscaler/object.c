@@ -326,7 +326,8 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
         object
             ->last); /* its inputs are those of other triggers: an HPA that asks now would be given one's value for another's */
     object->last = NULL;
-    log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
+    if (!is_rehearsal(a))
+        log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
     tell_loaded(object, file);
     due_remove(object);
     schedule_start(object);
@@ -338,7 +339,7 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
 
     if (object->counted_first && !object->policy) /* it will not decide: do not wait for it */
         object_count_first(object, loop_now_ms(a->parts.loop));
-    if (!string_equal(object->problem, problem))
+    if (!string_equal(object->problem, problem) && !is_rehearsal(a))
         log_warning(object->policy ? "bad manifest; the last good version stays in force" : "bad manifest", "object",
                     key, "file", file, "problem", problem, NULL);
     free((char *)object->problem);

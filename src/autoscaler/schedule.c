@@ -187,11 +187,12 @@ static void start_poll(struct object *object, int64_t ticks)
     for (size_t i = 0; i < p->trigger_count; i++) {
         struct object_trigger *t = &object->triggers[i];
 
-        if (!t->question || (p->is_job ? p->job_rules.paused : p->rules.paused) ||
-            !is_its_turn(object, i, ticks, interval))
+        if ((p->is_job ? p->job_rules.paused : p->rules.paused) || !is_its_turn(object, i, ticks, interval))
+            continue;
+        if (!t->question && (!p->triggers[i].error || !question_stand_in(object, (uint16_t)i)))
             continue;
         t->asked_ticks_ms = ticks;
-        if (question_ask(t->question, object, (uint16_t)i, interval)) {
+        if (t->question && question_ask(t->question, object, (uint16_t)i, interval)) {
             t->waiting = true;
             object->waiting++;
         }

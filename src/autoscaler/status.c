@@ -122,6 +122,7 @@ void status_tell(struct object *object, const struct decision *decision)
     if (!knows_target(&t))
         return;
     status_say_failures(&t);
+    status_say_contest(&t);
     status_conditions(&t);
     fill_last_active(&t);
     uint64_t hash = hash_of(&t);

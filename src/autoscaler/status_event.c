@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
+enum { CONTEST_MS = 10 * 60 * 1000 /* by hand one scales now and then */ };
+
 const char *status_kind(const struct standing *s)
 {
     return s->kind == RESOURCE_SCALED_JOB ? "ScaledJob" : "ScaledObject";
@@ -229,4 +233,36 @@ void status_say_failures(struct telling *t)
         else if (state->sample.state == SAMPLE_OK || state->sample.state == SAMPLE_MISSING)
             *said &= (uint8_t)~bit;
     }
+}
+
+static const char *remedy_for(const char *other)
+{
+    if (strcmp(other, "kube-controller-manager") == 0)
+        return "likely by a HorizontalPodAutoscaler on it; delete that (kubectl get hpa)";
+    if (strstr(other, "argo") != NULL)
+        return "leave spec.replicas out of what Argo CD applies (ignoreDifferences)";
+    if (strstr(other, "keda") != NULL)
+        return "let only one of KEDA and Weir look after this object (annotation weir.dev/mode: observe)";
+    return "only one may scale it; pause this object (autoscaling.keda.sh/paused) or stop the other";
+}
+
+/* Once somebody else scales by hand, twice within minutes it is a contest. */
+void status_say_contest(struct telling *t)
+{
+    struct standing *s = t->s;
+    int64_t ticks = loop_ticks_ms(t->object->a->parts.loop);
+    uint32_t news = t->target.others_writes - s->others_seen;
+    bool again = news > 1 || (s->others_ticks_ms > 0 && ticks - s->others_ticks_ms < CONTEST_MS);
+
+    if (news == 0 || !t->target.other || !t->policy || t->policy->rules.mode != DECIDE_DIRECT)
+        return;
+    s->others_seen = t->target.others_writes;
+    s->others_ticks_ms = ticks;
+    if (!again || (s->others_said_ticks_ms > 0 && ticks - s->others_said_ticks_ms < CONTEST_MS))
+        return;
+    s->others_said_ticks_ms = ticks;
+    log_warning("the target is scaled by somebody else, too", "object", t->object->key, "by", t->target.other, "remedy",
+                remedy_for(t->target.other), NULL);
+    status_event(t->object, true, "KEDAScaleTargetContested", "the replicas of the target are also changed by %s: %s",
+                 t->target.other, remedy_for(t->target.other));
 }

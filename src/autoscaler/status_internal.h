@@ -49,5 +49,6 @@ const char *status_active_metrics(const struct object *object, const struct deci
 void status_say_ready(struct telling *t);
 void status_say_others(struct telling *t);
 void status_say_failures(struct telling *t);
+void status_say_contest(struct telling *t);
 
 #endif

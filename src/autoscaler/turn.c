@@ -149,7 +149,7 @@ static void gather_pods(struct object *object, struct decide_facts *facts, struc
 /* A trigger that could not be built counts as failed: it makes none of the others useless (09-quirks 2.2). */
 static struct sample trigger_sample(const struct object *object, size_t i, int64_t now_ms)
 {
-    if (object->policy->triggers[i].error)
+    if (object->policy->triggers[i].error && object->triggers[i].sample.state == SAMPLE_NONE)
         return (struct sample){.state = SAMPLE_FAILED, .at_ms = now_ms};
     return object->triggers[i].sample;
 }
@@ -260,6 +260,8 @@ static void log_outcome(const struct object *object, const struct decision *deci
     struct text summary;
     char before[16], after[16];
 
+    if (is_rehearsal(object->a) || !log_enabled(LOG_LEVEL_INFO))
+        return;
     text_init(&summary, LOG_LINE_MAX_BYTES);
     decision_write_summary(decision, &names, &summary);
     snprintf(before, sizeof(before), "%d", decision->before);
@@ -302,6 +304,13 @@ void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *d
         hooks->decided(hooks->arg, decided);
 }
 
+static bool is_traced(const struct object *object)
+{
+    const struct autoscaler_hooks *hooks = object->a->parts.hooks;
+
+    return object->policy->formula && !(hooks && hooks->untraced);
+}
+
 static void object_decide(struct object *object, int64_t now_ms, struct decision *decision)
 {
     struct autoscaler *a = object->a;
@@ -313,7 +322,7 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
         if (object->policy->rules.mode == DECIDE_DIRECT)
             decide_memory_take_over(&object->policy->rules, object->memory, now_ms, facts.replicas);
     }
-    decide(&object->policy->rules, &facts, object->memory, object->policy->formula != NULL, decision);
+    decide(&object->policy->rules, &facts, object->memory, is_traced(object), decision);
     assert(decision_is_closed(decision));
     tell_decided(a, &(struct autoscaler_decided){.key = object->key,
                                                  .policy = object->policy,
@@ -411,8 +420,8 @@ static bool begin_scaling(struct object *object, const struct decision *decision
     struct autoscaler *a = object->a;
     bool free_to_scale = hpa_look(object);
 
-    if (!decision->write || object->policy->rules.mode == DECIDE_OBSERVE || object->write || !free_to_scale ||
-        !object_may_write(object))
+    if (!decision->write || (object->policy->rules.mode == DECIDE_OBSERVE && !is_rehearsal(a)) || object->write ||
+        !free_to_scale || !object_may_write(object))
         return false;
     a->parts.platform->ops->target_scale(object->target, decision->after, decision_reason_name(decision->reason),
                                          write_done, write_begin(object, decision));

@@ -53,6 +53,10 @@ struct target_view {
     int32_t replicas, status_replicas, ready_replicas;
     /* In a cluster; else NULL. What the target is, as discovery says: "apps", "v1", "Deployment", "deployments". */
     const char *group, *version, *kind, *resource;
+    /* How often somebody else changed spec.replicas since it is watched, and who did last: the field manager's name. Only where
+       the target itself tells (metadata.managedFields of a Deployment and its like). */
+    uint32_t others_writes;
+    const char *other;
 };
 
 struct target; /* one scale target that somebody watches */

@@ -301,7 +301,9 @@ class Plane:
         a set of values. A write has its requestObject where the policy above keeps it."""
         found = []
         with open(self.audit_log) as log:
-            log.seek(since)
+            log.seek(max(since - 1, 0))
+            if since:
+                log.readline()  # the rest of an event that was being written when the mark was made, and belongs before it
             for line in log:
                 if not line.endswith("\n"):
                     break  # still being written

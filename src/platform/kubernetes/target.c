@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/atom.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/text.h"
@@ -42,7 +43,7 @@ enum {
     SELECTOR_MAX_BYTES = 16 * 1024, /* as text */
 };
 
-#define FIELD_MANAGER "?fieldManager=weir"
+#define FIELD_MANAGER "weir"
 
 struct target { /* one who looks */
     struct kube_notice notice;
@@ -64,6 +65,8 @@ struct scale { /* the counts of one object */
     bool asked;  /* whether it exists is being asked, or the list that says it has not ended */
     int32_t replicas, status_replicas, ready; /* ready -1: the object does not say, its pods do */
     uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
+    uint32_t others_writes; /* counts of replicas that did not come from a Weir */
+    const char *other;      /* atom: the manager who wrote the last of them; NULL: nobody did */
     int64_t written_until_ms;
     char *selector;       /* as text; NULL: none */
     bool selector_unread; /* the counts are of a sighting, which has none */
@@ -245,6 +248,42 @@ static bool read_counts(const struct scale_kind *kind, const struct tree *object
     return true;
 }
 
+static const char *const replicas_path[] = {"fieldsV1", "f:spec", "f:replicas"};
+
+/* Who set spec.replicas to what it is; NULL: a Weir did, or nobody says. */
+static const char *other_writer(const struct tree *object)
+{
+    const struct tree *managers = tree_at(object, "metadata.managedFields");
+    const char *other = NULL;
+
+    for (const struct tree *one = managers ? managers->first : NULL; one != NULL; one = one->next) {
+        const char *name = tree_string(tree_get(one, "manager"));
+        const struct tree *field = one;
+
+        for (size_t i = 0; i < sizeof replicas_path / sizeof replicas_path[0]; i++)
+            field = tree_get(field, replicas_path[i]);
+        if (field == NULL || name == NULL)
+            continue;
+        if (string_equal(name, FIELD_MANAGER))
+            return NULL;
+        other = name;
+    }
+    return other;
+}
+
+/* Two who scale one target undo each other's work; it must be said who the other is (failure-modes T4). */
+static void see_writer(struct scale *scale, const struct tree *object, int32_t replicas)
+{
+    const char *other = scale->known && scale->replicas != replicas ? other_writer(object) : NULL;
+    const char *before = scale->other;
+
+    if (other == NULL)
+        return;
+    scale->others_writes++;
+    scale->other = atom_ref(other);
+    atom_unref(before);
+}
+
 static void take_counts(struct scale *scale, const struct tree *object)
 {
     struct sighting counts;
@@ -266,6 +305,7 @@ static void take_counts(struct scale *scale, const struct tree *object)
         set_selector(scale, selector.bytes);
     text_done(&selector);
     scale->selector_unread = false;
+    see_writer(scale, object, counts.replicas);
     now_known(scale, counts.replicas, counts.status_replicas, counts.ready);
 }
 
@@ -723,6 +763,7 @@ static void scale_free(struct scale *scale)
     pod_selection_free(scale->selection);
     snprintf(key, sizeof key, "%.253s/%.253s", scale->ns, scale->name);
     map_remove(scale->kind->scales, key);
+    atom_unref(scale->other);
     free(scale->selector);
     free(scale->error);
     free(scale->ns);
@@ -872,7 +913,7 @@ static void send_write(struct scale *scale)
     text_init(&path, HTTP_URL_MAX_BYTES);
     text_init(&body, PATCH_MAX_BYTES);
     path_of(scale, "scale", &path);
-    text_add(&path, FIELD_MANAGER);
+    text_add(&path, "?fieldManager=" FIELD_MANAGER);
     write_patch(&scale->write, &body);
     scale->ask = kube_ask(scale->kind->targets->k->kube,
                           &(struct kube_request){.method = "PATCH",
@@ -1042,6 +1083,8 @@ void kubernetes_target_view(struct target *target, struct target_view *out)
     out->replicas = scale->replicas;
     out->status_replicas = scale->status_replicas;
     out->ready_replicas = scale->ready >= 0 ? scale->ready : count_ready(scale);
+    out->others_writes = scale->others_writes;
+    out->other = scale->other;
 }
 
 enum lookup kubernetes_target_usage(struct target *target, struct error *err)
