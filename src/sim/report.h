@@ -42,10 +42,10 @@ struct sim_report *sim_report_new(const char *title, const char *subtitle);
 void sim_report_free(struct sim_report *report);
 
 struct sim_report_run_options {
-    const char *name;        /* what tells it from others: "old.yaml", "checkout.yaml as keda-hpa" */
-    int64_t start_at_ms;     /* wall clock at time 0; 0: only the time since the start is shown */
-    double price_per_hour;   /* of a replica; 0: none */
-    const char *currency;    /* "$"; NULL: none */
+    const char *name;      /* what tells it from others: "old.yaml", "checkout.yaml as keda-hpa" */
+    int64_t start_at_ms;   /* wall clock at time 0; 0: only the time since the start is shown */
+    double price_per_hour; /* of a replica; 0: none */
+    const char *currency;  /* "$"; NULL: none */
 };
 /* At most SIM_REPORT_RUNS_MAX; NULL from then on. Owned by the report. */
 struct sim_report_run *sim_report_run(struct sim_report *report, const struct sim_report_run_options *options);
