@@ -619,7 +619,7 @@ static bool same_others(const struct tree *a, const struct tree *a_child, const 
 static bool is_wanted(const struct edit *edit, const struct tree *node)
 {
     if (node->type == TREE_BOOL && edit->type == TREE_BOOL)
-        return node->boolean == (strcmp(edit->value, "true") == 0);
+        return strcmp(edit->value, node->boolean ? "true" : "false") == 0;
     return node->type == edit->type && node->text && strlen(edit->value) == node->length &&
            memcmp(node->text, edit->value, node->length) == 0;
 }

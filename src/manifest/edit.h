@@ -26,7 +26,7 @@ struct edit {
     const char
         *path; /* as findings name fields: spec.triggers[0].metadata.threshold, metadata.annotations[weir.dev/mode] */
     const char *value;
-    enum tree_type type; /* what it must be read as: TREE_NUMBER, TREE_STRING or TREE_BOOL */
+    enum tree_type type; /* what it must be read as: TREE_NUMBER, TREE_STRING or TREE_BOOL (true, false) */
 };
 
 /* Appends the edited file to out. INVALID: not YAML, no such document, a path through a scalar or past a list's end, or not to be changed
