@@ -1,0 +1,129 @@
+/* What the files of a simulation share (simulation.h has the story). */
+#ifndef WEIR_SIM_SIMULATION_INTERNAL_H
+#define WEIR_SIM_SIMULATION_INTERNAL_H
+
+#include "autoscaler/autoscaler.h"
+#include "base/selector.h"
+#include "manifest/manifest.h"
+#include "net/loop.h"
+#include "platform/platform.h"
+#include "sim/simulation.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+struct text;
+struct virtual_world;
+
+#pragma weak model_new
+#pragma weak model_free
+#pragma weak model_until
+#pragma weak model_counts
+#pragma weak model_scale
+#pragma weak model_snapshot
+#pragma weak model_read
+#pragma weak model_inference
+#pragma weak model_inference_named
+#pragma weak model_finish
+#pragma weak model_score
+#pragma weak model_events
+#pragma weak model_duration_ns
+#pragma weak input_column
+#pragma weak input_columns
+#pragma weak input_name
+#pragma weak input_at
+#pragma weak input_end_ms
+
+enum feed_kind {
+    FEED_NOTHING,
+    FEED_COLUMN,    /* of the input */
+    FEED_SIGNAL,    /* of the model, as a gateway reports it */
+    FEED_INFERENCE, /* of the model, as the trigger `inference` reads it */
+    FEED_PODS,      /* how many there are of the target */
+    FEED_CLOCK,     /* the trigger itself: it looks at the clock alone */
+};
+enum feed_nothing { NOTHING_IS_MISSING, NOTHING_IS_ZERO, NOTHING_IS_FAILURE }; /* what a source without a value means */
+enum feed_share { SHARE_AS_IS, SHARE_PER_READY, SHARE_TIMES_READY };
+struct feed { /* where one trigger's values come from */
+    enum feed_kind kind;
+    uint16_t column;
+    bool resource; /* cpu, memory: the column is the utilization of its pods */
+    bool not_finite_is_nothing;
+    enum feed_nothing nothing;
+    struct signal_query query;
+    struct model_inference_query inference;
+    enum feed_share share;
+    struct sample last; /* what `stale` goes on saying */
+};
+
+struct sim_pods { /* of the target, without a model; by age */
+    int64_t *created_ms;
+    size_t count, size;
+};
+
+struct simulation {
+    struct platform platform; /* first: the platform is the simulation */
+    struct simulation_options options;
+    struct virtual_world *world;
+    struct loop *loop;
+    struct trigger_engine *engine;
+    struct autoscaler *autoscaler;
+    struct autoscaler_hooks hooks;
+    struct policy_settings settings;
+    struct manifest *manifest;
+    const struct scaled_object *object;
+    char *key;
+    struct policy *policy;
+    struct feed *feeds; /* one per trigger */
+    int64_t start_ticks_ms, duration_ms, interval_ms[2]; /* between polls: at 0 replicas, and above */
+
+    /* what runs */
+    struct model *model; /* NULL: the pods below */
+    int64_t model_at_ms;
+    struct model_counts counts; /* of model_at_ms */
+    bool counts_known, snapshot_taken;
+    int32_t spec;
+    struct sim_pods pods;
+    const struct workload *workload; /* of the manifest; NULL */
+    struct label *labels;            /* of its pods */
+    size_t label_count;
+    struct pod_view *views;
+    struct timer *landing; /* of a write */
+    platform_done *landed;
+    void *landed_arg;
+
+    /* what came of it */
+    struct simulation_result result;
+    struct serving_event *events; /* without a model */
+    size_t event_count, event_size;
+    int64_t counted_until_ms; /* replica seconds */
+    bool finished; /* nobody looks or writes any more */
+};
+
+static inline int64_t simulation_now_ms(const struct simulation *s)
+{
+    return loop_ticks_ms(s->loop) - s->start_ticks_ms;
+}
+
+/* simulation_manifest.c */
+const struct scaled_object *simulation_choose(const struct manifest *manifest, const char *name, struct error *err);
+const struct workload *simulation_workload(const struct manifest *manifest, const struct scaled_object *object);
+void simulation_write_one(const struct manifest *manifest, const struct object_meta *meta, const char *bytes,
+                          size_t length, struct text *out);
+
+/* simulation_platform.c */
+extern const struct platform_ops simulation_platform_ops;
+void simulation_start_pods(struct simulation *s, int32_t replicas);
+void simulation_look(struct simulation *s); /* lets the model catch up with the clock; counts are of this moment then */
+void simulation_count_time(struct simulation *s, int64_t until_ms); /* what ran until then, in replica seconds */
+void simulation_landed(void *simulation); /* the timer of a write */
+void simulation_scale(struct simulation *s, int32_t replicas);
+
+/* simulation_feed.c */
+/* false: a trigger is fed by nothing. */
+bool simulation_find_feeds(struct simulation *s, struct error *err);
+/* false: it answers itself. */
+bool simulation_sample(struct simulation *s, uint16_t trigger, struct sample *sample, struct error *why);
+/* The utilization of all pods as a share of their request; false: there are no metrics. */
+bool simulation_usage(struct simulation *s, bool cpu, double *ratio);
+
+#endif
