@@ -116,19 +116,33 @@ static void on_decided(void *arg, const struct autoscaler_decided *decided)
 
 /* ------------------------------------------------------------------ making one */
 
+/* The first error of the object, in words. */
+static bool refuse_object(const struct report *report, struct error *err)
+{
+    for (size_t i = 0; i < report_count(report); i++) {
+        const struct finding *f = report_at(report, i);
+
+        if (f->severity != FINDING_ERROR)
+            continue;
+        error_set(err, ERROR_INVALID, "%s%s%s%s%s", f->field, *f->field ? ": " : "", f->text, f->remedy ? "; " : "",
+                  f->remedy ? f->remedy : "");
+        return error_add_place(err, "%s:%d", f->place.file ? f->place.file : "", f->place.line);
+    }
+    return error_set(err, ERROR_INVALID, "no policy can be made of it");
+}
+
 static bool read_manifest(struct simulation *s, struct report *report, struct error *err)
 {
     const struct simulation_options *o = &s->options;
     struct report *mine = report ? report : report_new();
-    bool good = false;
+    bool good;
 
     manifest_read(o->manifest_name, o->manifest, o->manifest_length, &(struct manifest_options){.local = false}, mine,
                   &s->manifest);
-    if (!s->manifest->documents)
-        error_set(err, ERROR_INVALID, "it cannot be read: %s",
-                  report_count(mine) ? report_at(mine, 0)->text : "it is no YAML");
-    else
+    if (s->manifest->documents)
         s->object = simulation_choose(s->manifest, o->object, err);
+    else
+        refuse_object(mine, err);
     good = s->object != NULL;
     if (!report)
         report_free(mine);
@@ -213,21 +227,6 @@ static void start_world(struct simulation *s)
                                                               .engine = s->engine,
                                                               .hooks = &s->hooks},
                                    &s->settings);
-}
-
-/* The first error of the object, in words. */
-static bool refuse_object(const struct report *report, struct error *err)
-{
-    for (size_t i = 0; i < report_count(report); i++) {
-        const struct finding *f = report_at(report, i);
-
-        if (f->severity != FINDING_ERROR)
-            continue;
-        error_set(err, ERROR_INVALID, "%s%s%s%s%s", f->field, *f->field ? ": " : "", f->text, f->remedy ? "; " : "",
-                  f->remedy ? f->remedy : "");
-        return error_add_place(err, "%s:%d", f->place.file ? f->place.file : "", f->place.line);
-    }
-    return error_set(err, ERROR_INVALID, "no policy can be made of it");
 }
 
 static void copy_findings(const struct report *from, struct report *to)

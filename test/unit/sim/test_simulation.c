@@ -271,7 +271,7 @@ static void cron_reads_the_virtual_clock(void **state)
 
     (void)state;
     run(manifest_of(manifest, sizeof(manifest), "", triggers), NULL, 1200 * S, &seen, &result);
-    assert_string_equal(seen.log, "60:1>4 75:4>5 900:5>1 ");
+    assert_string_equal(seen.log, "60:1>4 65:4>5 900:5>1 ");
 }
 
 int main(void)
