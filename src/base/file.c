@@ -33,7 +33,13 @@ bool file_read(const char *path, struct text *out, struct error *err)
     return fine;
 }
 
+bool file_is_test(const char *name)
+{
+    return name[0] != '.' && (string_ends(name, ".test.yaml") || string_ends(name, ".test.yml"));
+}
+
 bool file_is_manifest(const char *name)
 {
-    return name[0] != '.' && (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
+    return name[0] != '.' && !file_is_test(name) &&
+           (string_ends(name, ".yaml") || string_ends(name, ".yml") || string_ends(name, ".json"));
 }

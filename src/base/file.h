@@ -21,7 +21,9 @@ struct error;
 /* Appends the bytes of the file, "-" standing for standard input. MISSING: it cannot be opened. LIMIT: it is larger than `out` may be,
    which is MANIFEST_FILE_MAX_BYTES. INTERNAL: it cannot be read. Then `out` has what was read so far. */
 bool file_read(const char *path, struct text *out, struct error *err);
-/* Whether a folder's entry of this name is a manifest: *.yaml, *.yml, *.json, and not hidden. */
+/* Whether a folder's entry of this name is a test of policies: *.test.yaml, *.test.yml, and not hidden. */
+bool file_is_test(const char *name);
+/* Whether a folder's entry of this name is a manifest: *.yaml, *.yml, *.json, not hidden and no test. */
 bool file_is_manifest(const char *name);
 
 #endif

@@ -48,8 +48,8 @@ static void names_of_manifests(void **state)
     static const struct {
         const char *name;
         bool is;
-    } cases[] = {{"a.yaml", true},   {"a.yml", true}, {"a.json", true},  {".a.yaml", false},
-                 {"a.yaml~", false}, {"yaml", false}, {"..data", false}, {"a.txt", false}};
+    } cases[] = {{"a.yaml", true}, {"a.yml", true},   {"a.json", true}, {".a.yaml", false},     {"a.yaml~", false},
+                 {"yaml", false},  {"..data", false}, {"a.txt", false}, {"a.test.yaml", false}, {"test.yaml", true}};
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -57,11 +57,22 @@ static void names_of_manifests(void **state)
             fail_msg("%s", cases[i].name);
 }
 
+static void names_of_tests(void **state)
+{
+    (void)state;
+    assert_true(file_is_test("shop.test.yaml"));
+    assert_true(file_is_test("shop.test.yml"));
+    assert_false(file_is_test("test.yaml"));
+    assert_false(file_is_test(".shop.test.yaml"));
+    assert_false(file_is_test("shop.test.json"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_whole_or_refused),
         cmocka_unit_test(names_of_manifests),
+        cmocka_unit_test(names_of_tests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
