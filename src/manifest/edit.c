@@ -701,7 +701,6 @@ static bool make_and_prove(struct editing *e, struct text *out)
     if (fine && text.overflowed)
         fine = error_set(e->err, ERROR_LIMIT, "the file would have more than %d bytes (MANIFEST_FILE_MAX_BYTES)",
                          MANIFEST_FILE_MAX_BYTES);
-        fputs(text.bytes, stderr);
     if (fine && !(tree_read_yaml(e->file, text.bytes, text.length, e->arena, &is, NULL) && prove(e, was, is)))
         fine = error_set(e->err, ERROR_INVALID,
                          "%s cannot be set to %s without changing something else (is its value shared by an anchor?); "
