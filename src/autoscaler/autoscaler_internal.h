@@ -244,7 +244,7 @@ void refer_each(struct map *index, const char *name, void (*each)(void *arg, str
 
 /* cluster.c */
 void cluster_again(struct object *object);  /* what it says is needed once more: it is read again, and applied */
-/* Its objects were never known yet, and cannot be read. */
+/* Its objects are not known yet, or none is known and they cannot be read. */
 bool cluster_is_unread(const struct cluster *cluster);
 void cluster_free(struct cluster *cluster); /* NULL is fine */
 

@@ -210,7 +210,9 @@ bool cluster_is_unread(const struct cluster *cluster)
     struct platform *platform = cluster->a->parts.platform;
     const struct platform_ops *ops = platform->ops;
 
-    return !cluster->was_synced && ops->resources_readable &&
+    if (!cluster->was_synced)
+        return true;
+    return map_count(cluster->records) == 0 && ops->resources_readable &&
            !ops->resources_readable(platform, RESOURCE_SCALED_OBJECT, NULL);
 }
 

@@ -205,7 +205,8 @@ class Plane:
 
     def expected(self):
         """Paths that answer once everything is there."""
-        paths = ["/apis/keda.sh/v1alpha1", "/apis/eventing.keda.sh/v1alpha1"] if self.crds and any(CRDS.glob("*.yaml")) else []
+        paths = ["/apis/keda.sh/v1alpha1/scaledobjects?limit=1", "/apis/keda.sh/v1alpha1/scaledjobs?limit=1",
+                 "/apis/keda.sh/v1alpha1/triggerauthentications?limit=1", "/apis/eventing.keda.sh/v1alpha1"] if self.crds and any(CRDS.glob("*.yaml")) else []
         return paths + (["/apis/metrics.k8s.io/v1beta1/pods"] if self.metrics else [])
 
     def start(self):

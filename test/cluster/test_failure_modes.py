@@ -59,8 +59,9 @@ def test_status_makes_no_work(plane, namespace, weir, ledger):
 
 
 def test_long_names(namespace, weir, ledger):
-    """K11. The 63 letters of a label are what a name may have; one more is said, and harms no other. The target's name may have 253."""
-    fits, longer = "n" * 63, "n" * 64
+    """K11. The 63 letters of a label are what a name may have, an autoscaler's too; one more is said, and harms no other. The target's
+    name may have 253."""
+    fits, longer = "n" * (63 - len("keda-hpa-")), "n" * 64
     for name, goes_to in ((fits, "t" * 200), (longer, "other")):
         body = replica_set(goes_to)
         body["spec"]["selector"]["matchLabels"] = body["spec"]["template"]["metadata"]["labels"] = {"app": "long"}
@@ -208,7 +209,7 @@ def test_not_ready_while_nothing_is_known(namespace, weir, ledger, bad_way):
     way = bad_way()
     way.fault = lambda _, path: Fault(status=503) if "/scaledobjects" in path else None
     w = weir(kubeconfig=way.kubeconfig)
-    wait_for(lambda: "ScaledObjects of the cluster cannot be read" in w.get("/readyz"))
+    wait_for(lambda: "ScaledObjects of the cluster are not known" in w.get("/readyz"))
     assert w.get("/healthz") == "ok\n"
     way.fault = None
     wait_for(lambda: w.get("/readyz") == "ok\n")
