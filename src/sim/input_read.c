@@ -11,78 +11,8 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "sim/cells.h"
 #include "sim/input_internal.h"
-
-/* ------------------------------------------------------------------ the cells of a line */
-
-struct cells {
-    const char *start, *at, *end;
-    struct text text;      /* of a cell in quotes */
-    const char *cell;      /* the one last taken */
-    size_t length, column; /* 1-based byte of the line */
-    bool more;
-};
-
-static void cells_begin(struct cells *cells, const char *line, size_t length)
-{
-    cells->start = cells->at = line;
-    cells->end = line + length;
-    cells->more = true;
-}
-
-static void skip_blanks(struct cells *cells)
-{
-    while (cells->at < cells->end && (*cells->at == ' ' || *cells->at == '\t'))
-        cells->at++;
-}
-
-static bool take_quoted(struct cells *cells, struct error *err)
-{
-    text_clear(&cells->text);
-    for (cells->at++; cells->at < cells->end; cells->at++) {
-        if (*cells->at != '"')
-            text_add_char(&cells->text, *cells->at);
-        else if (cells->at + 1 < cells->end && cells->at[1] == '"')
-            text_add_char(&cells->text, *cells->at++);
-        else
-            break;
-    }
-    if (cells->at == cells->end)
-        return error_set(err, ERROR_INVALID, "the quote that begins here has no end in this line: close it");
-    cells->at++;
-    cells->cell = cells->text.bytes;
-    cells->length = cells->text.length;
-    return true;
-}
-
-static void take_plain(struct cells *cells)
-{
-    cells->cell = cells->at;
-    while (cells->at < cells->end && *cells->at != ',')
-        cells->at++;
-    cells->length = (size_t)(cells->at - cells->cell);
-    while (cells->length > 0 && (cells->cell[cells->length - 1] == ' ' || cells->cell[cells->length - 1] == '\t'))
-        cells->length--;
-}
-
-/* The next cell; only if there are more. */
-static bool take_cell(struct cells *cells, struct error *err)
-{
-    skip_blanks(cells);
-    cells->column = (size_t)(cells->at - cells->start) + 1;
-    if (cells->at < cells->end && *cells->at == '"') {
-        if (!take_quoted(cells, err))
-            return false;
-        skip_blanks(cells);
-        if (cells->at < cells->end && *cells->at != ',')
-            return error_set(err, ERROR_INVALID, "after a cell in quotes comes a comma or the end of the line");
-    } else {
-        take_plain(cells);
-    }
-    cells->more = cells->at < cells->end;
-    cells->at += cells->more;
-    return true;
-}
 
 /* ------------------------------------------------------------------ CSV */
 
@@ -123,7 +53,7 @@ static bool read_heading(struct csv *csv, struct error *err)
     bool has_time = false;
 
     for (csv->width = 0; csv->cells.more; csv->width++)
-        if (!take_cell(&csv->cells, err) || !take_heading_cell(csv, &has_time, err))
+        if (!cells_next(&csv->cells, err) || !take_heading_cell(csv, &has_time, err))
             return false;
     if (csv->width == 1 && !has_time && (strchr(csv->cells.start, ';') || strchr(csv->cells.start, '\t')))
         return error_set(err, ERROR_INVALID, "columns are separated by commas here, not by semicolons or tabs");
@@ -140,11 +70,11 @@ static bool find_time(struct csv *csv, const char *line, size_t length, size_t n
 {
     struct cells *cells = &csv->cells;
 
-    cells_begin(cells, line, length);
+    cells_of_line(cells, line, length);
     for (size_t i = 0; i <= csv->time; i++) {
         if (!cells->more)
             return error_set(err, ERROR_INVALID, "the row ends before its time");
-        if (!take_cell(cells, err))
+        if (!cells_next(cells, err))
             return false;
     }
     return table_begin_row(&csv->table, number, cells->cell, cells->length, err);
@@ -159,9 +89,9 @@ static bool read_row(struct csv *csv, const char *line, size_t length, size_t nu
 
     if (!find_time(csv, line, length, number, err))
         return false;
-    cells_begin(cells, line, length);
+    cells_of_line(cells, line, length);
     for (; cells->more; count++) {
-        if (!take_cell(cells, err))
+        if (!cells_next(cells, err))
             return false;
         if (count == csv->time)
             continue;
@@ -186,7 +116,7 @@ static bool read_rows(struct csv *csv, struct lines *in, const char *line, size_
 {
     struct error ended = {.kind = ERROR_NONE};
 
-    cells_begin(&csv->cells, line, length);
+    cells_of_line(&csv->cells, line, length);
     if (!read_heading(csv, err))
         return error_add_place(err, "%s:%zu:%zu", csv->table.name, lines_number(in), csv->cells.column);
     while (lines_next(in, &line, &length, &ended))
@@ -204,9 +134,9 @@ bool input_read_csv(struct input *part, const char *name, struct lines *in, cons
 {
     struct csv csv = {.table = {.part = part, .name = name}};
 
-    text_init(&csv.cells.text, LINE_MAX_BYTES);
+    cells_init(&csv.cells);
     bool fine = read_rows(&csv, in, line, length, err);
-    text_done(&csv.cells.text);
+    cells_done(&csv.cells);
     table_done(&csv.table);
     return fine;
 }

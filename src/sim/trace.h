@@ -8,7 +8,14 @@
  *
  * Three forms, told apart line by line: Azure's CSV (TIMESTAMP,ContextTokens,GeneratedTokens), Mooncake's JSON lines (timestamp in ms,
  * input_length, output_length), and CSV of 10-second sums (t_s,requests,prompt_tokens,generated_tokens). Rules: serving-model.md 8.
- * Times are nanoseconds. Pure. Not for threads.
+ * Whole files may also hold rates per bucket of some minutes, for the fluid model:
+ *
+ *     struct trace_file file;
+ *     if (!trace_read_file("week.csv", &(struct trace_shape){2048, 28}, &file, &err)) ...   -- err->where: file, line, column
+ *     ... file.requests, or file.buckets ...
+ *     trace_file_free(&file);
+ *
+ * Times are nanoseconds. Only whole files do input. Not for threads.
  */
 #ifndef WEIR_SIM_TRACE_H
 #define WEIR_SIM_TRACE_H
@@ -37,5 +44,26 @@ void trace_add_bucket(struct trace *trace, int64_t at_ns, int64_t requests, int6
 /* Every request `copies` times, copy j later by floor(j * spread / copies): the same shape in a larger fleet. */
 void trace_amplify(struct trace *trace, int64_t copies, int64_t spread_ns);
 void trace_free(struct trace *trace);
+
+/* ---- whole files, gzip or plain ---- */
+struct model_bucket; /* sim/model.h */
+
+struct
+    trace_shape { /* tokens of a mean request, for files that only count requests (serving-model.md 8); 0: not known */
+    double prompt, generated;
+};
+struct trace_file {        /* either requests or buckets */
+    struct trace requests; /* sorted, from 0 */
+    struct model_bucket *buckets;
+    size_t bucket_count;
+    int64_t bucket_ns;
+};
+/* Whether the file's first line is one of a trace; else it may be columns over time (input.h). A file that cannot be read is none. */
+bool trace_is_file(const char *path);
+/* Besides the three forms: sums of other buckets than 10 s (t_s,requests,prompt_tokens,generated_tokens), and rates (t_s, then req_per_s,
+   req_per_min or req_per_min_mid, then prompt_tokens_per_s and generated_tokens_per_s or none). Where there are no tokens, those of shape;
+   NULL: then it is an error. Columns about rates that need no reading are known by name, others are refused. */
+bool trace_read_file(const char *path, const struct trace_shape *shape, struct trace_file *out, struct error *err);
+void trace_file_free(struct trace_file *file);
 
 #endif
