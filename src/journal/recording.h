@@ -2,16 +2,17 @@
  * recording: what a running Weir was told and decided, tick by tick, in compact files that `simulate`, `test`, `compare` and `tune` read.
  *
  *     struct recorder *r = recorder_open("/var/lib/weir/recording", &options, &err);   -- a folder, made if it is not there
- *     recorder_object(r, ...);   recorder_tick(r, ...);
+ *     recorder_object(r, ...);   recorder_tick(r, ...);   recorder_applied(r, ...);   recorder_flush(r, &err);
  *     recorder_close(r);
  *
  *     struct recording *in = recording_open(path, &err);                -- a folder or one file
- *     while (recording_next(in, &entry, &err)) ...                      -- by time
+ *     while (recording_next(in, &entry, &err)) ...                      -- as it was written, by time
  *     recording_close(in);
  *
  * Files are JSON lines in gzip (zcat shows them), a new one at each start and whenever one is full; the oldest go when the folder has reached its
- * bound. A file that ends in the middle, after a kill -9, is read to where it goes. No text of a secret can be in them: values, counts and names
- * of triggers only. docs/recording.md is the format. Not for threads.
+ * bound. A file that ends in the middle, after a kill -9, is read to where it goes. What the facts of a tick have in common with those of the
+ * tick before is not written again. No text of a secret can be in them: values, counts and names of triggers only. docs/recording.md is the
+ * format. Neither reads a clock: time is that of the entries. Not for threads.
  */
 #ifndef WEIR_JOURNAL_RECORDING_H
 #define WEIR_JOURNAL_RECORDING_H
@@ -38,14 +39,17 @@ struct recorded_object { /* what an object began with, or was changed to */
     bool is_job;
     const char *const *triggers; /* names */
     size_t trigger_count;
-    const char *memory; /* decide_memory_write, or NULL */
+    size_t resource_count; /* how many of them are cpu or memory: the usages of a pod */
+    const char *memory;    /* decide_memory_write, or NULL */
     size_t memory_length;
-    struct series *const *series; /* writing only: what formulas look back at; NULL: none */
+    struct series *const *series; /* writing only: what formulas look back at, one per trigger; NULL: none */
 };
 struct recorded_tick { /* one decision */
     const char *key;
     int64_t at_ms;
-    const struct decide_facts *facts; /* samples of triggers, counts, pods where a trigger is cpu or memory */
+    const struct decide_facts
+        *facts; /* samples of triggers, counts, pods where a trigger is cpu or memory; when read without series */
+    const struct decide_memory *memory; /* writing only: after the decision. A later file may begin with it */
     int32_t before, after;
     bool write, active;
     enum decision_reason reason;
@@ -60,24 +64,38 @@ struct recorded_job_tick {
 };
 
 struct recorder *recorder_open(const char *folder, const struct recorder_options *options, struct error *err);
-/* false once, when a file cannot be written; from then on nothing is, until a file can be opened again. */
+/* recorder_object comes before the first tick of an object, and when it changes: its triggers are those from then on.
+   false once, when a file cannot be written; from then on nothing is, until a file can be opened again, some time later. */
 bool recorder_object(struct recorder *recorder, const struct recorded_object *object, struct error *err);
 bool recorder_tick(struct recorder *recorder, const struct recorded_tick *tick, struct error *err);
 bool recorder_job_tick(struct recorder *recorder, const struct recorded_job_tick *tick, struct error *err);
-void recorder_close(struct recorder *recorder);
+/* The write its last decision asked for was carried out: decide_applied was called. */
+bool recorder_applied(struct recorder *recorder, const char *key, int64_t at_ms, struct error *err);
+/* Hands everything to the system, so that the death of the process loses nothing of it. To be called within seconds of an entry. */
+bool recorder_flush(struct recorder *recorder, struct error *err);
+void recorder_close(struct recorder *recorder); /* NULL is fine */
 
-enum recording_entry_kind { RECORDING_OBJECT, RECORDING_SAMPLE /* of a series at the start */, RECORDING_TICK, RECORDING_JOB_TICK };
+enum recording_entry_kind {
+    RECORDING_OBJECT,
+    RECORDING_SAMPLE, /* of a series, that no tick has: at the start, or between two ticks */
+    RECORDING_TICK,
+    RECORDING_JOB_TICK,
+    RECORDING_APPLIED,
+};
 struct recording_entry { /* valid until the next call */
     enum recording_entry_kind kind;
     struct recorded_object object;
     struct recorded_tick tick;
     struct recorded_job_tick job_tick;
-    const char *key, *trigger; /* of RECORDING_SAMPLE */
+    const char *key, *trigger; /* of RECORDING_SAMPLE; key of RECORDING_APPLIED too */
     struct sample sample;
+    int64_t applied_at_ms;
 };
 struct recording *recording_open(const char *path, struct error *err);
 /* false: the end, with err->kind ERROR_NONE, or a line that cannot be read. */
 bool recording_next(struct recording *recording, struct recording_entry *entry, struct error *err);
-void recording_close(struct recording *recording);
+void recording_close(struct recording *recording); /* NULL is fine */
+/* Whether a path is a folder, or a file that begins as a recording does. */
+bool recording_is(const char *path);
 
 #endif
