@@ -359,6 +359,17 @@ static void fail_in_hpa_mode(struct making *m)
     say(m, STEP_HELD_FAILED, CAUSE_FORMULA, 0, 0);
 }
 
+static void hand_on_as_keda(struct formula_result *result)
+{
+    int64_t milli;
+
+    if (!is_number(&result->value))
+        return;
+    if (!keda_cut_milli(number_of(&result->value), &milli))
+        milli = 0;
+    result->value = (struct formula_value){.type = FORMULA_NUMBER, .number = (double)milli / 1000};
+}
+
 static void evaluate_in_hpa_mode(struct evaluation *e)
 {
     struct making *m = e->m;
@@ -366,6 +377,8 @@ static void evaluate_in_hpa_mode(struct evaluation *e)
     int64_t milli;
 
     run(e, &result);
+    if (m->rules->formula_as_keda)
+        hand_on_as_keda(&result);
     if (is_number(&result.value) && !keda_cut_milli(number_of(&result.value), &milli))
         explain_infinite(e, &result);
     record(m->out, &result);

@@ -26,6 +26,7 @@
 #include "sim/trace.h"
 
 struct error;
+struct fluid;
 
 struct model_bucket { /* the mean over bucket_ns */
     double requests_per_s, prompt_tokens_per_s, generated_tokens_per_s;
@@ -104,10 +105,13 @@ struct model_inference_query {
     double quantile;         /* 0..1; of ttft, itl, e2e, queue_time */
     int64_t ttft_ns, itl_ns; /* limits of goodput; 0: that one is not looked at */
 };
-bool model_inference(const struct model *model, const struct model_inference_query *query, double *value);
+bool model_inference(struct model *model, const struct model_inference_query *query, double *value);
 
 /* After model_finish. Of the fluid model only what it knows (serving-model.md 5). */
 void model_score(const struct model *model, const struct score_goals *goals, struct score *out);
 size_t model_events(const struct model *model, const struct serving_event **out);
+/* What is inside, to look at; the other one is NULL. */
+const struct serving *model_serving(const struct model *model);
+const struct fluid *model_fluid(const struct model *model);
 
 #endif

@@ -1,36 +1,27 @@
 /*
- * run: the next instant is the earliest of what the model does by itself, arrivals, probes and writes.
+ * run: the next instant is the earliest at which anybody outside the model looks or acts.
  */
 #include "sim/run.h"
 
 #include <stdbool.h>
 
-#define MINUTE_NS INT64_C(60000000000)
+#include "sim/engine.h"
+
+#define NS_PER_MS INT64_C(1000000)
 
 struct place { /* how far the lists have been worked off */
-    size_t request, probe, write;
+    size_t probe, write;
 };
-
-int64_t run_duration_ns(const struct run *run)
-{
-    if (run->duration_ns >= 0)
-        return run->duration_ns;
-    if (run->request_count == 0)
-        return 0;
-    return (run->requests[run->request_count - 1].at_ns + 1 + MINUTE_NS - 1) / MINUTE_NS * MINUTE_NS;
-}
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int64_t next_instant(const struct run *run, const struct serving *model, const struct place *p)
+static int64_t next_instant(const struct run *run, const struct place *p)
 {
-    int64_t next = serving_next_ns(model);
+    int64_t next = run->engine ? sim_engine_next_ms(run->engine) * NS_PER_MS : SERVING_NEVER;
 
-    if (p->request < run->request_count)
-        next = least(next, run->requests[p->request].at_ns);
     if (p->probe < run->probe_count)
         next = least(next, run->probes_ns[p->probe]);
     if (p->write < run->plan_count)
@@ -38,42 +29,27 @@ static int64_t next_instant(const struct run *run, const struct serving *model, 
     return next;
 }
 
-static void play_instant(const struct run *run, struct serving *model, struct place *p, int64_t now_ns)
+static void play_instant(const struct run *run, struct model *model, struct place *p, int64_t now_ns)
 {
-    serving_begin(model, now_ns);
-    for (; p->request < run->request_count && run->requests[p->request].at_ns <= now_ns; p->request++)
-        serving_arrive(model, run->requests[p->request].prompt, run->requests[p->request].generated);
+    bool engine = run->engine && now_ns % NS_PER_MS == 0;
+
     for (; p->probe < run->probe_count && run->probes_ns[p->probe] <= now_ns; p->probe++)
         run->on_probe(run->arg, model);
+    if (engine)
+        sim_engine_scrape(run->engine, now_ns / NS_PER_MS);
     for (; p->write < run->plan_count && run->plan[p->write].at_ns <= now_ns; p->write++)
-        serving_scale(model, run->plan[p->write].replicas);
-    serving_end(model);
-}
-
-/* Nothing but overtime is left, and nobody waits for it. */
-static bool is_over(const struct run *run, const struct serving *model, const struct place *p, int64_t next_ns,
-                    int64_t end_ns)
-{
-    if (next_ns == SERVING_NEVER || next_ns > end_ns + RUN_OVERTIME_NS)
-        return true;
-    return next_ns > end_ns && serving_open_requests(model) == 0 && p->request == run->request_count;
-}
-
-void run_until_served(const struct run *run, struct serving *model, struct score_peaks *peaks)
-{
-    int64_t end_ns = run_duration_ns(run);
-    struct place place = {0};
-    bool warm = run->warmup_ns <= 0;
-
-    *peaks = (struct score_peaks){0};
-    for (int64_t next; !is_over(run, model, &place, next = next_instant(run, model, &place), end_ns);) {
-        /* The backlog counts from the first step boundary of the scored span on, were it in the middle of a leap. */
-        if (!warm && next >= run->warmup_ns) {
-            next = least(next, serving_boundary_ns(model, run->warmup_ns));
-            warm = true;
-        }
-        play_instant(run, model, &place, next);
-        if (warm)
-            score_watch(peaks, model);
+        model_scale(model, run->plan[p->write].replicas);
+    if (engine) {
+        sim_engine_poll(run->engine, now_ns / NS_PER_MS);
+        sim_engine_sync(run->engine, now_ns / NS_PER_MS);
     }
+}
+
+void run_model(const struct run *run, struct model *model)
+{
+    struct place place = {0};
+
+    for (int64_t next; (next = next_instant(run, &place)) != SERVING_NEVER && model_until(model, next);)
+        play_instant(run, model, &place, next);
+    model_finish(model);
 }

@@ -83,6 +83,7 @@ struct replica {
     struct list prefilling; /* admitted, prompt not finished */
     struct list decoding;
     int64_t kv, outstanding;
+    int64_t prompt, generated, finished; /* its share of the counters */
     /* the step under way, or leap of equal steps */
     bool stepping;
     int64_t step_from_ns, step_ns, steps; /* start, length of one, how many */
@@ -231,6 +232,7 @@ static void finish_request(struct serving *s, struct replica *r, size_t request)
     r->kv -= size_of(s, request);
     r->outstanding -= size_of(s, request);
     s->counters.finished++;
+    r->finished++;
     s->open--;
     list_push(&s->finishes, request);
 }
@@ -252,6 +254,7 @@ static void decode(struct serving *s, struct replica *r, int64_t steps)
             r->decoding.items[r->decoding.first + kept++] = request;
     }
     s->counters.generated += (int64_t)r->decoding.count * steps;
+    r->generated += (int64_t)r->decoding.count * steps;
     r->decoding.count = kept;
 }
 
@@ -261,6 +264,7 @@ static void first_token(struct serving *s, struct replica *r, size_t request)
     s->requests[request].first_ns = s->now_ns;
     s->progress[request].generated_done = 1;
     s->counters.generated++;
+    r->generated++;
     list_push(&s->firsts, request);
     if (s->requests[request].generated > 1)
         list_push(&r->decoding, request);
@@ -274,6 +278,7 @@ static void prefill(struct serving *s, struct replica *r)
     size_t done = 0;
 
     s->counters.prompt += r->chunk;
+    r->prompt += r->chunk;
     for (size_t i = 0; i < r->prefilling.count && left > 0; i++) {
         size_t request = list_at(&r->prefilling, i);
         int64_t lacking = s->requests[request].prompt - s->progress[request].prompt_done;
@@ -571,9 +576,22 @@ int64_t serving_generated(const struct serving *s, size_t request)
     return done;
 }
 
+size_t serving_first_live(const struct serving *s)
+{
+    return s->first_live;
+}
+
 size_t serving_replica_count(const struct serving *s)
 {
     return s->replica_count;
+}
+
+/* Tokens of whole steps of a leap that are done by now but not yet counted. */
+static int64_t leap_tokens(const struct serving *s, const struct replica *r)
+{
+    if (!r->stepping || r->steps <= 1)
+        return 0;
+    return (s->now_ns - r->step_from_ns) / r->step_ns * (int64_t)r->decoding.count;
 }
 
 struct serving_replica serving_replica(const struct serving *s, size_t id)
@@ -588,7 +606,10 @@ struct serving_replica serving_replica(const struct serving *s, size_t id)
                                     .waiting = (int64_t)r->queue.count,
                                     .running = (int64_t)(r->prefilling.count + r->decoding.count),
                                     .kv = r->kv,
-                                    .outstanding = r->outstanding};
+                                    .outstanding = r->outstanding,
+                                    .prompt = r->prompt,
+                                    .generated = r->generated + leap_tokens(s, r),
+                                    .finished = r->finished};
 }
 
 size_t serving_events(const struct serving *s, const struct serving_event **out)
@@ -623,14 +644,6 @@ int64_t serving_boundary_ns(const struct serving *s, int64_t from_ns)
             first = at_ns;
     }
     return first;
-}
-
-/* Tokens of whole steps of a leap that are done by now but not yet counted. */
-static int64_t leap_tokens(const struct serving *s, const struct replica *r)
-{
-    if (!r->stepping || r->steps <= 1)
-        return 0;
-    return (s->now_ns - r->step_from_ns) / r->step_ns * (int64_t)r->decoding.count;
 }
 
 void serving_signals(const struct serving *s, struct serving_signals *out)
@@ -683,34 +696,91 @@ static bool nearest_rank(double *values, size_t count, double quantile, double *
     return true;
 }
 
-/* The list is in order of time, so the window is its tail. */
-static bool quantile_of(const struct serving *s, const struct list *list, bool itl, int64_t window_ns, double quantile,
-                        double *out)
+struct measuring {
+    enum serving_span span;
+    bool by_servers; /* else by the gateway */
+    int64_t window_ns;
+};
+
+static int64_t ends_ns(const struct serving_request *q, enum serving_span span)
 {
-    double *values = mem_array(list->count ? list->count : 1, sizeof(double));
-    size_t count = 0;
+    return span == SERVING_TTFT || span == SERVING_QUEUED ? q->first_ns : q->finished_ns;
+}
 
-    for (size_t i = list->count; i-- > 0;) {
-        const struct serving_request *q = &s->requests[list_at(list, i)];
+/* Whether this request tells, and what. */
+static bool measure(const struct serving *s, const struct serving_request *q, const struct measuring *m, double *out)
+{
+    int64_t begins_ns = m->by_servers ? q->assigned_ns : q->arrival_ns;
 
-        if ((itl ? q->finished_ns : q->first_ns) <= s->now_ns - window_ns)
-            break;
-        if (!itl)
-            values[count++] = (double)(q->first_ns - q->arrival_ns);
-        else if (q->generated > 1)
-            values[count++] = (double)(q->finished_ns - q->first_ns) / (double)(q->generated - 1);
+    if (m->by_servers && s->replicas[q->replica].state != REPLICA_READY)
+        return false;
+    switch (m->span) {
+    case SERVING_TTFT:
+        *out = (double)(q->first_ns - begins_ns);
+        return true;
+    case SERVING_ITL:
+        *out = q->generated > 1 ? (double)(q->finished_ns - q->first_ns) / (double)(q->generated - 1) : 0;
+        return q->generated > 1;
+    case SERVING_E2E:
+        *out = (double)(q->finished_ns - begins_ns);
+        return true;
+    case SERVING_QUEUED:
+        *out = (double)(q->admitted_ns - begins_ns);
+        return true;
     }
+    return false;
+}
+
+/* What the requests of the window tell; malloc'ed. The list is in order of time, so the window is its tail. */
+static double *measured(const struct serving *s, const struct measuring *m, size_t *count)
+{
+    const struct list *list = m->span == SERVING_TTFT || m->span == SERVING_QUEUED ? &s->firsts : &s->finishes;
+    size_t first = list->count;
+
+    while (first > 0 && ends_ns(&s->requests[list_at(list, first - 1)], m->span) > s->now_ns - m->window_ns)
+        first--;
+    double *values = mem_array(list->count - first + 1, sizeof(double));
+    *count = 0;
+    for (size_t i = first; i < list->count; i++)
+        *count += measure(s, &s->requests[list_at(list, i)], m, &values[*count]);
+    return values;
+}
+
+static bool quantile_of(const struct serving *s, const struct measuring *m, double quantile, double *out)
+{
+    size_t count;
+    double *values = measured(s, m, &count);
     bool found = nearest_rank(values, count, quantile, out);
+
     free(values);
     return found;
 }
 
 bool serving_ttft_ns(const struct serving *s, int64_t window_ns, double quantile, double *out)
 {
-    return quantile_of(s, &s->firsts, false, window_ns, quantile, out);
+    return quantile_of(s, &(struct measuring){SERVING_TTFT, false, window_ns}, quantile, out);
 }
 
 bool serving_itl_ns(const struct serving *s, int64_t window_ns, double quantile, double *out)
 {
-    return quantile_of(s, &s->finishes, true, window_ns, quantile, out);
+    return quantile_of(s, &(struct measuring){SERVING_ITL, false, window_ns}, quantile, out);
+}
+
+bool serving_span_ns(const struct serving *s, enum serving_span span, int64_t window_ns, double quantile, double *out)
+{
+    return quantile_of(s, &(struct measuring){span, true, window_ns}, quantile, out);
+}
+
+bool serving_share_within(const struct serving *s, enum serving_span span, int64_t window_ns, int64_t limit_ns,
+                          double *out)
+{
+    size_t count, within = 0;
+    double *values = measured(s, &(struct measuring){span, true, window_ns}, &count);
+
+    for (size_t i = 0; i < count; i++)
+        within += values[i] <= (double)limit_ns;
+    free(values);
+    if (count > 0)
+        *out = (double)within / (double)count;
+    return count > 0;
 }

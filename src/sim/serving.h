@@ -52,6 +52,7 @@ struct serving_replica {
     enum replica_state state;
     int64_t created_ns, ready_ns, draining_ns, gone_ns; /* ready: the planned time; draining, gone: -1 */
     int64_t waiting, running, kv, outstanding;
+    int64_t prompt, generated, finished; /* tokens and requests so far; those within a leap too */
 };
 struct serving_event {
     int64_t at_ns;
@@ -86,6 +87,7 @@ size_t serving_requests(const struct serving *serving, const struct serving_requ
 int64_t serving_generated(const struct serving *serving,
                           size_t request);                   /* tokens made by now, those within a leap too */
 size_t serving_replica_count(const struct serving *serving); /* all there ever were */
+size_t serving_first_live(const struct serving *serving);    /* all before it are gone */
 struct serving_replica serving_replica(const struct serving *serving, size_t id);
 size_t serving_events(const struct serving *serving, const struct serving_event **out);
 size_t serving_open_requests(const struct serving *serving); /* neither finished nor rejected */
@@ -106,5 +108,17 @@ void serving_signals(const struct serving *serving, struct serving_signals *out)
 /* Quantile q (percent) over requests with a first token (itl: finished) in (now - window, now]; false: there is none. */
 bool serving_ttft_ns(const struct serving *serving, int64_t window_ns, double quantile, double *out_ns);
 bool serving_itl_ns(const struct serving *serving, int64_t window_ns, double quantile, double *out_ns);
+
+/* The same as the servers see it: a request begins when it is given to a replica, and only replicas that are ready now tell. */
+enum serving_span {
+    SERVING_TTFT,   /* to the first token */
+    SERVING_ITL,    /* from token to token */
+    SERVING_E2E,    /* to the last token */
+    SERVING_QUEUED, /* until it is admitted */
+};
+bool serving_span_ns(const struct serving *serving, enum serving_span span, int64_t window_ns, double quantile,
+                     double *out_ns);
+bool serving_share_within(const struct serving *serving, enum serving_span span, int64_t window_ns, int64_t limit_ns,
+                          double *out);
 
 #endif

@@ -1,189 +1,19 @@
 /*
- * sim: the serving model against its hand-checked runs: requests, replicas, scale events, probes, score; and the small rules beside it
- * (draws, start-up times, oscillation, copies of a trace). Kinds and policies whose engine is not part of the build fail and say so.
- * Integers are exact; numbers with a point hold to 1e-9 relative.
+ * sim: the serving model against its hand-checked runs: requests, replicas, scale events, probes, score; the fluid model step by step; the
+ * two engines on either; the oracle; and the small rules beside them (draws, start-up times, oscillation, copies of a trace).
  */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "decide_case.h"
-#include "sim/run.h"
-#include "sim/signal.h"
+#include "base/error.h"
+#include "sim/engine.h"
+#include "sim/fluid.h"
+#include "sim_case.h"
 
-#define NS_PER_S INT64_C(1000000000)
 enum { INITIAL_MAX = 10000 };
 
-/* ------------------------------------------------------------------ reading */
-
-static const struct tree *first_of(const struct tree *list)
-{
-    return list ? list->first : NULL;
-}
-
-static int64_t integer_at(const struct tree *list, size_t index)
-{
-    int64_t value = 0;
-
-    tree_integer(tree_index(list, index), &value);
-    return value;
-}
-
-static bool read_profile(const struct tree *node, struct serving_profile *out)
-{
-    const char *name = tree_string(node);
-
-    if (name) {
-        const struct serving_profile *known = serving_profile(name);
-        if (known)
-            *out = *known;
-        return known != NULL;
-    }
-    *out = (struct serving_profile){
-        .prefill_tps = integer_or(node, "prefill_tps", 0),
-        .itl_base_ns = integer_or(node, "itl_base_ns", 0),
-        .itl_per_seq_ns = integer_or(node, "itl_per_seq_ns", 0),
-        .max_batch = integer_or(node, "max_batch", 0),
-        .kv_tokens = integer_or(node, "kv_tokens", 0),
-        .chunk_tokens = integer_or(node, "chunk_tokens", 0),
-        .gpus = (int)integer_or(node, "gpus", 1),
-    };
-    return out->prefill_tps >= 1 && out->itl_base_ns >= 1 && out->max_batch >= 1 && out->chunk_tokens >= 1;
-}
-
-static uint64_t read_seed(const struct tree *map)
-{
-    const struct tree *seed = tree_get(map, "seed");
-
-    return seed && seed->text ? strtoull(seed->text, NULL, 10) : 0; /* seeds may exceed 2^63 */
-}
-
-static struct serving_startup read_startup(struct decide_case *c, const struct tree *map)
-{
-    const struct tree *uniform = tree_get(map, "uniform_ns"), *table = tree_get(map, "table_ns");
-    struct serving_startup out = {
-        .kind = STARTUP_FIXED, .fixed_ns = integer_or(map, "fixed_ns", 0), .seed = read_seed(map)};
-
-    if (uniform) {
-        out.kind = STARTUP_UNIFORM;
-        out.low_ns = integer_at(uniform, 0);
-        out.high_ns = integer_at(uniform, 1);
-    } else if (table) {
-        int64_t *values = arena_array(c->arena, tree_count(table) + 1, sizeof(*values));
-
-        out.kind = STARTUP_TABLE;
-        for (const struct tree *v = table->first; v; v = v->next)
-            tree_integer(v, &values[out.table_count++]);
-        out.table_ns = values;
-    }
-    return out;
-}
-
-static struct trace read_requests(const struct tree *list)
-{
-    struct trace trace = {0};
-
-    for (const struct tree *r = first_of(list); r; r = r->next)
-        trace_add(&trace, integer_at(r, 0), integer_at(r, 1), integer_at(r, 2));
-    trace_amplify(&trace, 1, 0); /* one copy each: by time, else as written */
-    return trace;
-}
-
-static const struct run_write *read_plan(struct decide_case *c, size_t *count)
-{
-    const struct tree *list = tree_get(c->in, "plan");
-    struct run_write *plan = arena_array(c->arena, tree_count(list) + 1, sizeof(*plan));
-
-    *count = 0;
-    for (const struct tree *w = first_of(list); w; w = w->next)
-        plan[(*count)++] = (struct run_write){integer_at(w, 0), (int32_t)integer_at(w, 1)};
-    return plan;
-}
-
-static const int64_t *read_probes(struct decide_case *c, size_t *count)
-{
-    const struct tree *list = tree_get(c->in, "probes");
-    int64_t *probes = arena_array(c->arena, tree_count(list) + 1, sizeof(*probes));
-
-    *count = 0;
-    for (const struct tree *p = first_of(list); p; p = p->next)
-        tree_integer(p, &probes[(*count)++]);
-    return probes;
-}
-
-static struct score_goals read_goals(const struct tree *slo)
-{
-    struct score_goals goals = SCORE_GOALS_DEFAULT;
-
-    goals.ttft_ns = integer_or(slo, "ttft_ns", goals.ttft_ns);
-    goals.ttft_per_token_ns = integer_or(slo, "ttft_per_token_ns", goals.ttft_per_token_ns);
-    goals.itl_ns = integer_or(slo, "itl_ns", goals.itl_ns);
-    return goals;
-}
-
-/* ------------------------------------------------------------------ comparing */
-
-static void differ_words(struct decide_case *c, const char *place, const char *expected, const char *got)
-{
-    if (!c->same)
-        return; /* the first difference says most */
-    differ_text(c, place, expected, got);
-}
-
-/* got: -1 where there is nothing, for columns in which that can be. */
-static void compare_column(struct decide_case *c, const struct tree *row, size_t column, const char *place, int64_t got,
-                           bool nullable)
-{
-    const struct tree *node = tree_index(row, column);
-    char words[32] = "null";
-    int64_t expected;
-
-    if (node && node->type == TREE_NULL ? nullable && got == -1 : tree_integer(node, &expected) && expected == got)
-        return;
-    if (!(nullable && got == -1))
-        snprintf(words, sizeof(words), "%" PRId64, got);
-    differ_words(c, place, node && node->text ? node->text : node ? "null" : "nothing", words);
-}
-
-static void compare_row(struct decide_case *c, const char *what, size_t index, const struct tree *row,
-                        const int64_t *got, size_t count, bool nullable)
-{
-    for (size_t i = 0; i < count; i++) {
-        char place[64];
-
-        snprintf(place, sizeof(place), "%s[%zu][%zu]", what, index, i);
-        compare_column(c, row, i, place, got[i], nullable);
-    }
-}
-
-static bool same_count(struct decide_case *c, const char *what, const struct tree *list, size_t got)
-{
-    if (tree_count(list) == got)
-        return true;
-    differ(c, what, (int64_t)tree_count(list), (int64_t)got);
-    return false;
-}
-
-static bool is_close(double expected, double got)
-{
-    return expected == got || fabs(expected - got) <= 1e-9 * fmax(fabs(expected), fabs(got));
-}
-
-static void compare_close(struct decide_case *c, const struct tree *map, const char *key, bool found, double got)
-{
-    const struct tree *node = tree_get(map, key);
-    double expected;
-    char words[40] = "null";
-
-    if (!node || (node->type == TREE_NULL && !found) ||
-        (found && tree_number(node, &expected) && is_close(expected, got)))
-        return;
-    if (found)
-        snprintf(words, sizeof(words), "%.17g", got);
-    differ_words(c, key, node->text ? node->text : "null", words);
-}
+/* ------------------------------------------------------------------ outcomes */
 
 static void compare_requests(struct decide_case *c, const struct serving *model, const struct score_goals *goals)
 {
@@ -218,11 +48,11 @@ static void compare_replicas(struct decide_case *c, const struct serving *model)
     }
 }
 
-static void compare_events(struct decide_case *c, const struct serving *model)
+static void compare_events(struct decide_case *c, const struct model *model)
 {
     const struct tree *list = tree_get(c->expect, "events"), *row = first_of(list);
     const struct serving_event *events;
-    size_t count = serving_events(model, &events);
+    size_t count = model_events(model, &events);
 
     if (!list || !same_count(c, "events", list, count))
         return;
@@ -242,15 +72,15 @@ static void compare_score(struct decide_case *c, const struct score *s)
 {
     const struct tree *expect = tree_get(c->expect, "score");
 
-    compare_integer(c, expect, "requests", s->requests);
+    compare_close(c, expect, "requests", true, s->requests);
     compare_close(c, expect, "in_slo", true, s->in_slo);
     compare_close(c, expect, "ttft_ok", true, s->ttft_ok);
     compare_close(c, expect, "itl_ok", true, s->itl_ok);
-    compare_close(c, expect, "attainable", true, s->attainable);
+    compare_close(c, expect, "attainable", s->attainable >= 0, s->attainable);
     compare_close(c, expect, "replica_hours", true, s->replica_hours);
-    compare_integer(c, expect, "worst_waiting", s->worst.waiting);
-    compare_integer(c, expect, "worst_waiting_tokens", s->worst.waiting_tokens);
-    compare_integer(c, expect, "recovery_s", s->recovery_s);
+    compare_close(c, expect, "worst_waiting", true, s->worst.waiting);
+    compare_close(c, expect, "worst_waiting_tokens", true, s->worst.waiting_tokens);
+    compare_close(c, expect, "recovery_s", true, s->recovery_s);
     compare_close(c, expect, "ttft_p50_ns", s->ttft_p50_ns >= 0, (double)s->ttft_p50_ns);
     compare_close(c, expect, "ttft_p99_ns", s->ttft_p99_ns >= 0, (double)s->ttft_p99_ns);
     compare_moves(c, expect, &s->moves);
@@ -261,7 +91,6 @@ static void compare_score(struct decide_case *c, const struct score *s)
 struct probing {
     struct decide_case *c;
     const struct tree *expect; /* of the next probe */
-    struct signal_history *history;
     size_t count;
 };
 
@@ -304,78 +133,156 @@ static void compare_gauges(struct decide_case *c, const struct tree *expect, con
             false);
 }
 
-static void compare_signals(struct probing *p, const struct serving *model)
+static void compare_signals(struct probing *p, const struct model *model)
 {
     for (const struct tree *s = first_of(tree_get(p->c->in, "signals")); s; s = s->next) {
         double value = 0, window_s = number_or(s, "window_s", 60);
         struct signal_query query = {.signal = sim_signal_named(string_or(s, "signal", "")),
                                      .window_ns = (int64_t)(window_s * (double)NS_PER_S),
                                      .quantile = number_or(s, "quantile", 90)};
-        bool found = signal_read(p->history, model, &query, &value);
+        bool found = model_read(model, &query, &value);
 
         compare_close(p->c, p->expect, s->key, found, value);
     }
 }
 
-static void on_probe(void *arg, const struct serving *model)
+static void on_probe(void *arg, struct model *model)
 {
     struct probing *p = arg;
     struct serving_signals now;
 
-    signal_snapshot(p->history, model);
+    model_snapshot(model);
     p->count++;
     if (!p->expect)
         return;
-    serving_signals(model, &now);
-    compare_integer(p->c, p->expect, "t", serving_now_ns(model));
+    serving_signals(model_serving(model), &now);
+    compare_integer(p->c, p->expect, "t", serving_now_ns(model_serving(model)));
     compare_gauges(p->c, p->expect, &now);
-    compare_ready(p->c, tree_get(p->expect, "per_replica"), model);
+    compare_ready(p->c, tree_get(p->expect, "per_replica"), model_serving(model));
     compare_signals(p, model);
     p->expect = p->expect->next;
 }
 
-/* ------------------------------------------------------------------ the kinds */
+static const int64_t *read_probes(struct decide_case *c, size_t *count)
+{
+    const struct tree *list = tree_get(c->in, "probes");
+    int64_t *probes = arena_array(c->arena, tree_count(list) + 1, sizeof(*probes));
+
+    *count = 0;
+    for (const struct tree *p = first_of(list); p; p = p->next)
+        tree_integer(p, &probes[(*count)++]);
+    return probes;
+}
+
+/* ------------------------------------------------------------------ the models */
+
+/* Plan, probes and policy of the case. false: its policy cannot be run. */
+static bool run_case(struct decide_case *c, struct model *model, int64_t step_ms)
+{
+    const struct tree *probes = tree_get(c->expect, "probes"), *policy = tree_get(c->in, "policy");
+    struct probing probing = {c, first_of(probes), 0};
+    struct run run = {.on_probe = on_probe, .arg = &probing};
+    struct policy_run *engine = policy ? policy_run_new(c, policy, model, step_ms) : NULL;
+
+    if (policy && !engine)
+        return false;
+    run.plan = read_plan(c, &run.plan_count);
+    run.probes_ns = read_probes(c, &run.probe_count);
+    run.engine = engine ? policy_run_engine(engine) : NULL;
+    run_model(&run, model);
+    policy_run_free(engine);
+    if (probes)
+        same_count(c, "probes", probes, probing.count);
+    return true;
+}
+
+static void compare_run(struct decide_case *c, const struct model *model, const struct score_goals *goals)
+{
+    struct score score;
+
+    model_score(model, goals, &score);
+    compare_events(c, model);
+    compare_score(c, &score);
+    if (!model_serving(model))
+        return;
+    compare_requests(c, model_serving(model), goals);
+    compare_replicas(c, model_serving(model));
+    compare_integer(c, c->expect, "end", model_duration_ns(model));
+}
+
+static struct model *make_model(struct decide_case *c, const struct model_options *options)
+{
+    struct error err;
+    struct model *model = model_new(options, &err);
+
+    if (!model)
+        differ_text(c, "model", "a run", err.text);
+    return model;
+}
 
 static void run_requests(struct decide_case *c)
 {
-    struct serving_profile profile;
-    struct serving_startup startup = read_startup(c, tree_get(c->in, "startup"));
-    struct score_goals goals = read_goals(tree_get(c->in, "slo"));
-    int64_t initial = integer_or(c->in, "initial", 1);
-    const struct tree *probes = tree_get(c->expect, "probes");
-
-    if (tree_get(c->in, "policy"))
-        return differ_text(c, "engine", "a run under a policy", "the engines of policies are not built yet");
-    if (!read_profile(tree_get(c->in, "profile"), &profile) || initial < 0 || initial > INITIAL_MAX)
-        return differ_text(c, "profile", "a profile and a start this runner can read",
-                           "neither a known name nor six sound fields");
     struct trace trace = read_requests(tree_get(c->in, "requests"));
-    struct serving *model = serving_new(&profile, &startup, (int32_t)initial);
-    struct probing probing = {c, first_of(probes), signal_history_new(), 0};
-    struct run run = {.requests = trace.requests,
-                      .request_count = trace.count,
-                      .on_probe = on_probe,
-                      .arg = &probing,
-                      .duration_ns = integer_or(c->in, "duration_ns", -1),
-                      .warmup_ns = integer_or(c->in, "warmup_ns", 0)};
-    struct score_peaks peaks;
-    struct score score;
+    struct score_goals goals = read_goals(tree_get(c->in, "slo"));
+    struct model_options options = {.startup = read_startup(c, tree_get(c->in, "startup")),
+                                    .initial = count_or(c->in, "initial", 1),
+                                    .requests = trace.requests,
+                                    .request_count = trace.count,
+                                    .duration_ns = integer_or(c->in, "duration_ns", -1),
+                                    .warmup_ns = integer_or(c->in, "warmup_ns", 0)};
+    struct model *model =
+        read_profile(tree_get(c->in, "profile"), &options.profile) && options.initial <= INITIAL_MAX
+            ? make_model(c, &options)
+            : NULL;
 
-    run.plan = read_plan(c, &run.plan_count);
-    run.probes_ns = read_probes(c, &run.probe_count);
-    run_until_served(&run, model, &peaks);
-    score_run(&score, model, &goals, &(struct score_span){run.warmup_ns, run_duration_ns(&run)}, &peaks);
-    compare_requests(c, model, &goals);
-    compare_replicas(c, model);
-    compare_events(c, model);
-    compare_score(c, &score);
-    compare_integer(c, c->expect, "end", run_duration_ns(&run));
-    if (probes)
-        same_count(c, "probes", probes, probing.count);
-    signal_history_free(probing.history);
-    serving_free(model);
+    if (!model)
+        differ_text(c, "profile", "a profile and a start this runner can read", "something else");
+    else if (run_case(c, model, 0))
+        compare_run(c, model, &goals);
+    model_free(model);
     trace_free(&trace);
 }
+
+/* One row per `every` steps. */
+static void compare_steps(struct decide_case *c, const struct fluid *fluid, const struct score_goals *goals)
+{
+    const struct fluid_step *steps;
+    size_t count = fluid_steps(fluid, &steps), every = (size_t)integer_or(c->in, "every", 1), number = 0;
+
+    compare_integer(c, c->expect, "steps", (int64_t)count);
+    for (const struct tree *row = first_of(tree_get(c->expect, "rows")); row; row = row->next) {
+        size_t k = every * number++;
+
+        if (k >= count)
+            return differ(c, "rows", (int64_t)k, (int64_t)count);
+        const struct fluid_step *s = &steps[k];
+        double got[] = {s->backlog, s->ttft_s, s->itl_s, s->utilization, fluid_share(fluid, k, goals)};
+        compare_row(c, "rows", k, row, (int64_t[]){(int64_t)k, s->ready, s->replicas}, 3, false);
+        for (size_t i = 0; i < sizeof(got) / sizeof(got[0]); i++) {
+            char place[64];
+
+            snprintf(place, sizeof(place), "rows[%zu][%zu]", k, 3 + i);
+            compare_within(c, tree_index(row, 3 + i), place, got[i], CLOSE);
+        }
+    }
+}
+
+static void run_fluid(struct decide_case *c)
+{
+    struct score_goals goals = read_goals(tree_get(c->in, "slo"));
+    struct model_options options;
+
+    if (!read_fluid(c, &options))
+        return;
+    struct model *model = make_model(c, &options);
+    if (model && run_case(c, model, options.step_ns / 1000000)) {
+        compare_steps(c, model_fluid(model), &goals);
+        compare_run(c, model, &goals);
+    }
+    model_free(model);
+}
+
+/* ------------------------------------------------------------------ the small rules */
 
 static void run_draw(struct decide_case *c)
 {
@@ -440,6 +347,7 @@ enum vector_outcome vector_sim(const struct tree *tree, const char *path, struct
         const char *kind;
         void (*run)(struct decide_case *c);
     } kinds[] = {{"requests", run_requests},
+                 {"fluid", run_fluid},
                  {"draw", run_draw},
                  {"startup", run_startup},
                  {"events", run_events},

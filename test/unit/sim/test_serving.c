@@ -223,15 +223,19 @@ static void leaps_change_nothing(void **state)
     for (seed_now = 0; seed_now < 200; seed_now++) {
         struct serving_profile profile = {1000,         20 * MS, dice(0, 1) * 10 * MS, dice(1, 6), dice(700, 2000),
                                           dice(1, 300), 1};
-        struct serving *model = serving_new(&profile, &at_once, 1);
         struct plain plain[REQUESTS];
         struct trace trace = {0};
-        struct score_peaks peaks;
         int64_t now = 0;
 
         make_requests(plain, &trace);
-        run_until_served(&(struct run){.requests = trace.requests, .request_count = trace.count, .duration_ns = -1},
-                         model, &peaks);
+        struct model *model = model_new(&(struct model_options){.profile = profile,
+                                                                .startup = at_once,
+                                                                .initial = 1,
+                                                                .requests = trace.requests,
+                                                                .request_count = trace.count,
+                                                                .duration_ns = -1},
+                                        NULL);
+        run_model(&(struct run){0}, model);
         for (int left = 1; left > 0;) {
             plain_step(plain, &profile, &now);
             left = 0;
@@ -239,7 +243,7 @@ static void leaps_change_nothing(void **state)
                 left += plain[i].finished < 0;
         }
         for (int i = 0; i < REQUESTS; i++) {
-            const struct serving_request *q = request(model, (size_t)i);
+            const struct serving_request *q = request(model_serving(model), (size_t)i);
 
             if (q->admitted_ns != plain[i].admitted || q->first_ns != plain[i].first ||
                 q->finished_ns != plain[i].finished)
@@ -249,14 +253,15 @@ static void leaps_change_nothing(void **state)
                          (long long)plain[i].finished);
         }
         trace_free(&trace);
-        serving_free(model);
+        model_free(model);
     }
 }
 
 /* ------------------------------------------------------------------ what always holds */
 
-static void check_books(void *arg, const struct serving *model)
+static void check_books(void *arg, struct model *looked_at)
 {
+    const struct serving *model = model_serving(looked_at);
     struct serving_signals now;
     int64_t backlog, tokens;
 
@@ -274,36 +279,39 @@ static void books_balance_under_random_scaling(void **state)
     (void)state;
     for (seed_now = 1000; seed_now < 1100; seed_now++) {
         struct serving_profile profile = {1000, 20 * MS, MS, 4, 2000, 256, 1};
-        struct serving *model =
-            serving_new(&profile, &(struct serving_startup){.fixed_ns = dice(0, 3) * S}, (int32_t)dice(0, 3));
+        struct serving_startup startup = {.fixed_ns = dice(0, 3) * S};
+        int32_t initial = (int32_t)dice(0, 3);
         struct plain plain[REQUESTS];
         struct trace trace = {0};
         struct run_write plan[20];
         int64_t probes[100];
-        struct score_peaks peaks;
         struct serving_signals end;
 
         make_requests(plain, &trace);
+        struct model *model = model_new(&(struct model_options){.profile = profile,
+                                                                .startup = startup,
+                                                                .initial = initial,
+                                                                .requests = trace.requests,
+                                                                .request_count = trace.count,
+                                                                .duration_ns = -1},
+                                        NULL);
         for (int i = 0; i < 20; i++)
             plan[i] = (struct run_write){i * S, i == 19 ? 1 : (int32_t)dice(0, 4)};
         for (int i = 0; i < 100; i++)
             probes[i] = i * 200 * MS;
-        run_until_served(&(struct run){.requests = trace.requests,
-                                       .request_count = trace.count,
-                                       .plan = plan,
-                                       .plan_count = 20,
-                                       .probes_ns = probes,
-                                       .probe_count = 100,
-                                       .on_probe = check_books,
-                                       .duration_ns = -1},
-                         model, &peaks);
-        serving_signals(model, &end);
-        assert_int_equal(serving_open_requests(model), 0);
+        run_model(&(struct run){.plan = plan,
+                                .plan_count = 20,
+                                .probes_ns = probes,
+                                .probe_count = 100,
+                                .on_probe = check_books},
+                  model);
+        serving_signals(model_serving(model), &end);
+        assert_int_equal(serving_open_requests(model_serving(model)), 0);
         assert_int_equal(end.counters.prompt, end.counters.arriving_prompt);
         assert_int_equal(end.counters.generated, end.counters.arriving_generated);
         assert_int_equal(end.inflight_tokens, 0);
         trace_free(&trace);
-        serving_free(model);
+        model_free(model);
     }
 }
 
@@ -338,23 +346,26 @@ static void latencies_are_missing_when_nothing_happened(void **state)
 
 static void a_bad_stretch_goes_on_through_silence(void **state)
 {
-    struct serving *model = serving_new(serving_profile("h100-8b"), &at_once, 0);
     struct trace_request requests[] = {{0, 10, 1}, {50 * S, 10, 1}};
     struct run_write plan[] = {{5 * S, 1}};
-    struct run run = {.requests = requests, .request_count = 2, .plan = plan, .plan_count = 1, .duration_ns = 60 * S};
-    struct score_peaks peaks;
+    struct model *model = model_new(&(struct model_options){.profile = *serving_profile("h100-8b"),
+                                                            .startup = at_once,
+                                                            .requests = requests,
+                                                            .request_count = 2,
+                                                            .duration_ns = 60 * S},
+                                    NULL);
     struct score score;
 
     (void)state;
-    run_until_served(&run, model, &peaks);
-    score_run(&score, model, &SCORE_GOALS_DEFAULT, &(struct score_span){0, 60 * S}, &peaks);
+    run_model(&(struct run){.plan = plan, .plan_count = 1}, model);
+    model_score(model, &SCORE_GOALS_DEFAULT, &score);
     assert_int_equal(score.recovery_s, 45); /* 0-15 is bad, 15-45 empty, 45-60 good */
     assert_true(score.in_slo == 0.5 && score.ttft_ok == 0.5 && score.itl_ok == 1);
     assert_true(score.replica_hours == 55.0 / 3600);
     assert_int_equal(score.worst.waiting, 1);
     assert_int_equal(score.worst.waiting_tokens, 11);
     assert_int_equal(score.moves.ups, 1);
-    serving_free(model);
+    model_free(model);
 }
 
 int main(void)

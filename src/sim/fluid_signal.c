@@ -1,0 +1,262 @@
+/*
+ * fluid_signal: what a gateway, or the servers themselves, would report of the fluid model (serving-model.md 4.3). Windows are differences
+ * of running sums; latencies come from the fitted shape of their distribution.
+ */
+#include <math.h>
+
+#include "sim/fluid.h"
+
+#define NS_PER_S 1000000000.0
+
+struct view { /* the steps that are done */
+    const struct fluid *fluid;
+    const struct fluid_grid *grid;
+    const struct fluid_step *steps, *last; /* last: NULL, there is none yet */
+    size_t count;
+};
+
+static struct view view_of(const struct fluid *f)
+{
+    struct view v = {.fluid = f, .grid = fluid_grid_of(f)};
+
+    v.count = fluid_steps(f, &v.steps);
+    v.last = v.count > 0 ? &v.steps[v.count - 1] : NULL;
+    return v;
+}
+
+/* Steps in a window: at least one, at most those there are. */
+static size_t window_steps(const struct view *v, int64_t window_ns)
+{
+    size_t steps = window_ns < v->grid->step_ns ? 1 : (size_t)(window_ns / v->grid->step_ns);
+
+    return steps < v->count ? steps : v->count;
+}
+
+static const struct fluid_step *before_window(const struct view *v, size_t steps)
+{
+    static const struct fluid_step nothing;
+
+    return steps < v->count ? &v->steps[v->count - 1 - steps] : &nothing;
+}
+
+struct increase {
+    double prompt, generated, requests, finished, seconds;
+};
+
+static struct increase increase_of(const struct view *v, int64_t window_ns)
+{
+    size_t steps = window_steps(v, window_ns);
+    const struct fluid_step *base = before_window(v, steps);
+
+    if (steps == 0)
+        return (struct increase){.seconds = 1};
+    return (struct increase){v->last->prompt - base->prompt, v->last->generated - base->generated,
+                             v->last->requests - base->requests, v->last->finished - base->finished,
+                             (double)steps * v->grid->step_s};
+}
+
+static const struct fluid_demand *last_demand(const struct view *v)
+{
+    return &v->grid->demand[v->count - 1];
+}
+
+static double tokens_each(const struct view *v)
+{
+    return v->count > 0 ? last_demand(v)->prompt_each + last_demand(v)->generated_each : 0;
+}
+
+/* Means over the window of the wait, and of what comes on top of it. */
+static void mean_times(const struct view *v, int64_t window_ns, double *wait_s, double *base_s)
+{
+    size_t steps = window_steps(v, window_ns);
+    const struct fluid_step *a = before_window(v, steps), *b = v->last;
+    double n = (double)steps;
+
+    *wait_s = b->stuck_sum > a->stuck_sum ? INFINITY : ((b->wait_sum - a->wait_sum) + (b->wait_lost - a->wait_lost)) / n;
+    *base_s = ((b->base_sum - a->base_sum) + (b->base_lost - a->base_lost)) / n;
+}
+
+/* q: 0..1 */
+static double ttft_of(const struct view *v, int64_t window_ns, double q)
+{
+    double wait_s, base_s;
+
+    mean_times(v, window_ns, &wait_s, &base_s);
+    return base_s > 0 ? wait_s - base_s * log(1 - q) : wait_s;
+}
+
+static double itl_of(const struct view *v, double q)
+{
+    return v->last->itl_s * (0.6 + 0.8 * q);
+}
+
+static double running_of(const struct view *v)
+{
+    return v->last ? v->last->ready * v->last->batch : 0;
+}
+
+static double waiting_of(const struct view *v)
+{
+    double each = tokens_each(v);
+
+    return v->last && each > 0 ? v->last->backlog / each : 0;
+}
+
+static double kv_usage_of(const struct view *v)
+{
+    return v->last ? fmin(1, v->last->batch * tokens_each(v) / v->grid->engine.kv_tokens) : 0;
+}
+
+bool fluid_read(const struct fluid *f, const struct signal_query *query, double *value)
+{
+    struct view v = view_of(f);
+    struct increase in = {0};
+    struct model_counts counts;
+
+    fluid_counts(f, &counts);
+    switch (query->signal) {
+    case SIM_SIGNAL_WAITING:
+        *value = waiting_of(&v);
+        return true;
+    case SIM_SIGNAL_RUNNING:
+        *value = running_of(&v);
+        return true;
+    case SIM_SIGNAL_KV_USAGE:
+    case SIM_SIGNAL_KV_USAGE_MAX:
+        *value = kv_usage_of(&v);
+        return true;
+    case SIM_SIGNAL_INFLIGHT_TOKENS:
+        *value = v.last ? v.last->backlog + running_of(&v) * tokens_each(&v) : 0;
+        return true;
+    case SIM_SIGNAL_REPLICAS:
+        *value = counts.replicas;
+        return true;
+    case SIM_SIGNAL_READY_REPLICAS:
+        *value = counts.ready;
+        return true;
+    case SIM_SIGNAL_PENDING_REPLICAS:
+        *value = counts.pending;
+        return true;
+    case SIM_SIGNAL_TOKENS_PER_MIN:
+        in = increase_of(&v, query->window_ns);
+        *value = (in.prompt + in.generated) / in.seconds * 60;
+        return true;
+    case SIM_SIGNAL_PROMPT_TOKENS_PER_MIN:
+        in = increase_of(&v, query->window_ns);
+        *value = in.prompt / in.seconds * 60;
+        return true;
+    case SIM_SIGNAL_GENERATED_TOKENS_PER_MIN:
+        in = increase_of(&v, query->window_ns);
+        *value = in.generated / in.seconds * 60;
+        return true;
+    case SIM_SIGNAL_REQUESTS_PER_S:
+        in = increase_of(&v, query->window_ns);
+        *value = in.requests / in.seconds;
+        return true;
+    case SIM_SIGNAL_TTFT:
+        if (v.last)
+            *value = ttft_of(&v, query->window_ns, query->quantile / 100);
+        return v.last != NULL;
+    case SIM_SIGNAL_ITL:
+        if (v.last)
+            *value = itl_of(&v, query->quantile / 100);
+        return v.last != NULL;
+    case SIM_SIGNAL_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ the trigger `inference` */
+
+/* The mean over the window's steps of their shares, as far as limits are given. */
+static double goodput_of(const struct view *v, const struct model_inference_query *query)
+{
+    size_t steps = window_steps(v, query->window_ns);
+    double sum = 0;
+
+    for (size_t k = v->count - steps; k < v->count; k++) {
+        const struct fluid_step *s = &v->steps[k];
+        double share = s->ready > 0 ? 1 : 0;
+
+        if (share > 0 && query->ttft_ns > 0)
+            share *= fluid_share_ttft((double)query->ttft_ns / NS_PER_S, s->base_s, s->wait_before_s, s->wait_after_s);
+        if (share > 0 && query->itl_ns > 0)
+            share *= fluid_share_itl((double)query->itl_ns / NS_PER_S, s->itl_s);
+        sum += share;
+    }
+    return sum / (double)steps;
+}
+
+static double e2e_of(const struct view *v, const struct model_inference_query *query)
+{
+    return ttft_of(v, query->window_ns, query->quantile) +
+           itl_of(v, query->quantile) * fmax(0, last_demand(v)->generated_each - 1);
+}
+
+static double queue_time_of(const struct view *v, int64_t window_ns)
+{
+    double wait_s, base_s;
+
+    mean_times(v, window_ns, &wait_s, &base_s);
+    return wait_s;
+}
+
+bool fluid_inference(const struct fluid *f, const struct model_inference_query *query, double *value)
+{
+    struct view v = view_of(f);
+    struct model_counts counts;
+
+    fluid_counts(f, &counts);
+    if (counts.ready == 0 || !v.last)
+        return false;
+    struct increase in = increase_of(&v, query->window_ns);
+    switch (query->signal) {
+    case MODEL_WAITING:
+        *value = waiting_of(&v);
+        break;
+    case MODEL_RUNNING:
+        *value = running_of(&v);
+        break;
+    case MODEL_KV_USAGE:
+        *value = kv_usage_of(&v);
+        break;
+    case MODEL_REQUESTS_PER_S:
+    case MODEL_FINISHED_PER_S:
+        *value = in.finished / in.seconds;
+        break;
+    case MODEL_PREEMPTED_PER_S:
+        *value = 0;
+        break;
+    case MODEL_TOKENS_PER_MIN:
+        *value = (in.prompt + in.generated) / in.seconds * 60;
+        break;
+    case MODEL_PROMPT_TOKENS_PER_MIN:
+        *value = in.prompt / in.seconds * 60;
+        break;
+    case MODEL_GENERATED_TOKENS_PER_MIN:
+        *value = in.generated / in.seconds * 60;
+        break;
+    case MODEL_MEAN_PROMPT_TOKENS:
+        *value = in.finished > 0 ? in.prompt / in.finished : 0;
+        return in.finished > 0;
+    case MODEL_TTFT:
+        *value = ttft_of(&v, query->window_ns, query->quantile);
+        break;
+    case MODEL_ITL:
+        *value = itl_of(&v, query->quantile);
+        break;
+    case MODEL_E2E:
+        *value = e2e_of(&v, query);
+        break;
+    case MODEL_QUEUE_TIME:
+        *value = queue_time_of(&v, query->window_ns);
+        break;
+    case MODEL_GOODPUT:
+        *value = goodput_of(&v, query);
+        break;
+    case MODEL_INFERENCE_COUNT:
+        return false;
+    }
+    return isfinite(*value);
+}
