@@ -74,43 +74,41 @@ static void on_loaded(void *arg, const struct autoscaler_loaded *loaded)
     s->policy = policy_ref((struct policy *)(uintptr_t)loaded->policy);
     s->interval_ms[0] = interval_at(s->policy, 0);
     s->interval_ms[1] = interval_at(s->policy, 1);
+    s->names = (struct decision_names){.triggers = s->policy->names,
+                                       .trigger_count = s->policy->trigger_count,
+                                       .formula = s->policy->formula ? formula_source(s->policy->formula) : NULL};
 }
 
-static void tell(struct simulation *s, const struct autoscaler_decided *decided, int64_t now)
+/* A decision before it is carried out. */
+void simulation_decided(struct simulation *s, const struct decision *decision, const struct sample *samples)
 {
-    const struct policy *p = decided->policy;
-    struct decision_names names = {.triggers = p->names,
-                                   .trigger_count = p->trigger_count,
-                                   .formula = p->formula ? formula_source(p->formula) : NULL};
+    int64_t now = simulation_now_ms(s);
 
     simulation_look(s);
-    s->options.on_tick(s->options.arg, &(struct simulation_tick){.at_ms = now,
-                                                                 .decision = decided->decision,
-                                                                 .names = &names,
-                                                                 .samples = decided->facts->samples,
-                                                                 .trigger_count = p->trigger_count,
-                                                                 .replicas = s->counts.replicas,
-                                                                 .ready = s->counts.ready,
-                                                                 .pending = s->counts.pending,
-                                                                 .policy = p});
+    if (now < s->duration_ms)
+        s->result.ticks++;
+    if (now < s->duration_ms && s->options.on_tick)
+        s->options.on_tick(s->options.arg, &(struct simulation_tick){.at_ms = now,
+                                                                     .decision = decision,
+                                                                     .names = &s->names,
+                                                                     .samples = samples,
+                                                                     .trigger_count = s->policy->trigger_count,
+                                                                     .replicas = s->counts.replicas,
+                                                                     .ready = s->counts.ready,
+                                                                     .pending = s->counts.pending,
+                                                                     .policy = s->policy});
+    if (s->options.stop && *s->options.stop && !s->result.stopped) {
+        s->result.stopped = true;
+        s->result.duration_ms = now < s->duration_ms ? now : s->duration_ms;
+    }
 }
 
 static void on_decided(void *arg, const struct autoscaler_decided *decided)
 {
     struct simulation *s = arg;
-    int64_t now = simulation_now_ms(s);
 
-    if (now < s->duration_ms) {
-        s->result.ticks++;
-        if (s->options.on_tick)
-            tell(s, decided, now);
-    }
-    if (s->options.stop && *s->options.stop) {
-        s->result.stopped = true;
-        s->result.duration_ms = now < s->duration_ms ? now : s->duration_ms;
-        loop_stop(s->loop);
-    }
-    if (s->finished)
+    simulation_decided(s, decided->decision, decided->facts->samples);
+    if (s->result.stopped || s->finished)
         loop_stop(s->loop);
 }
 
@@ -267,7 +265,13 @@ static bool make(struct simulation *s, struct report *report, struct error *err)
     start_world(s);
     s->landing = loop_timer_new(s->loop, simulation_landed, s);
     simulation_start_pods(s, initial_replicas(s));
-    return load_object(s, report, err) && simulation_find_feeds(s, err);
+    if (!load_object(s, report, err) || !simulation_find_feeds(s, err))
+        return false;
+    if (s->options.engine == ENGINE_KEDA_HPA) { /* it was needed for the policy only */
+        autoscaler_free(s->autoscaler);
+        s->autoscaler = NULL;
+    }
+    return true;
 }
 
 static void free_simulation(struct simulation *s)
@@ -279,8 +283,7 @@ static void free_simulation(struct simulation *s)
     trigger_engine_free(s->engine);
     policy_unref(s->policy);
     virtual_world_free(s->world);
-    if (s->model)
-        model_free(s->model);
+    model_free(s->model);
     manifest_free(s->manifest);
     free(s->key);
     free(s->feeds);
@@ -319,17 +322,23 @@ void simulation_free(struct simulation *simulation)
 
 /* ------------------------------------------------------------------ time passes */
 
+/* What is at the end is beyond it; what is then still open in the model is served, and the policy goes on meanwhile. */
+static void run_weir(struct simulation *s)
+{
+    virtual_run_until(s->world, s->start_ticks_ms + s->duration_ms - 1);
+    while (s->model && !s->finished && !s->result.stopped)
+        virtual_run_until(s->world, s->start_ticks_ms + simulation_now_ms(s) + MINUTE_MS);
+}
+
 void simulation_run(struct simulation *s)
 {
-    int64_t last_ms = s->duration_ms - 1; /* what is at the end is beyond it */
-
-    virtual_run_until(s->world, s->start_ticks_ms + last_ms);
+    if (s->options.engine == ENGINE_KEDA_HPA)
+        simulation_run_keda(s);
+    else
+        run_weir(s);
     simulation_count_time(s, s->result.duration_ms);
-    if (!s->model)
-        return;
-    while (!s->finished && !s->result.stopped) /* what is still open is served, and the policy goes on meanwhile */
-        virtual_run_until(s->world, s->start_ticks_ms + simulation_now_ms(s) + MINUTE_MS);
-    model_finish(s->model);
+    if (s->model)
+        model_finish(s->model);
 }
 
 /* ------------------------------------------------------------------ what came of it */

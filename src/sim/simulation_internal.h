@@ -14,25 +14,6 @@
 struct text;
 struct virtual_world;
 
-#pragma weak model_new
-#pragma weak model_free
-#pragma weak model_until
-#pragma weak model_counts
-#pragma weak model_scale
-#pragma weak model_snapshot
-#pragma weak model_read
-#pragma weak model_inference
-#pragma weak model_inference_named
-#pragma weak model_finish
-#pragma weak model_score
-#pragma weak model_events
-#pragma weak model_duration_ns
-#pragma weak input_column
-#pragma weak input_columns
-#pragma weak input_name
-#pragma weak input_at
-#pragma weak input_end_ms
-
 enum feed_kind {
     FEED_NOTHING,
     FEED_COLUMN,    /* of the input */
@@ -73,6 +54,7 @@ struct simulation {
     const struct scaled_object *object;
     char *key;
     struct policy *policy;
+    struct decision_names names;
     struct feed *feeds; /* one per trigger */
     int64_t start_ticks_ms, duration_ms, interval_ms[2]; /* between polls: at 0 replicas, and above */
 
@@ -117,6 +99,12 @@ void simulation_look(struct simulation *s); /* lets the model catch up with the 
 void simulation_count_time(struct simulation *s, int64_t until_ms); /* what ran until then, in replica seconds */
 void simulation_landed(void *simulation); /* the timer of a write */
 void simulation_scale(struct simulation *s, int32_t replicas);
+
+/* simulation.c */
+void simulation_decided(struct simulation *s, const struct decision *decision, const struct sample *samples);
+
+/* simulation_keda.c */
+void simulation_run_keda(struct simulation *s);
 
 /* simulation_feed.c */
 /* false: a trigger is fed by nothing. */
