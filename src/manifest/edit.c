@@ -239,7 +239,7 @@ static bool fail_step(struct editing *e, size_t at, size_t step, const char *wha
 {
     const struct step *s = &e->steps[step];
 
-    error_set(e->err, ERROR_INVALID, "%.*s of %s %s", (int)s->length, s->name, e->edit->path, what);
+    error_set(e->err, ERROR_INVALID, "the part %.*s of %s %s", (int)s->length, s->name, e->edit->path, what);
     return error_add_place(e->err, "%s:%d:%d", e->file, e->spans[at].line, e->spans[at].column);
 }
 
@@ -702,10 +702,11 @@ static bool make_and_prove(struct editing *e, struct text *out)
         fine = error_set(e->err, ERROR_LIMIT, "the file would have more than %d bytes (MANIFEST_FILE_MAX_BYTES)",
                          MANIFEST_FILE_MAX_BYTES);
     if (fine && !(tree_read_yaml(e->file, text.bytes, text.length, e->arena, &is, NULL) && prove(e, was, is)))
-        fine = error_set(e->err, ERROR_INVALID,
-                         "%s cannot be set to %s without changing something else (is its value shared by an anchor?); "
-                         "change it by hand",
-                         e->edit->path, e->edit->value);
+        fine = error_set(
+            e->err, ERROR_INVALID,
+            "this cannot be set without changing something else (is the value shared by an anchor?), change it "
+            "by hand: %s to %s",
+            e->edit->path, e->edit->value);
     if (fine && !text_append(out, text.bytes, text.length))
         fine = error_set(e->err, ERROR_LIMIT, "the edited file has more than %zu bytes", out->limit);
     text_done(&text);

@@ -102,9 +102,9 @@ static const struct row rows[] = {
     {"a name in a list", "a: [1]\n", "a.b", "2", TREE_NUMBER, NULL, "not in the list"},
     {"shared by an alias", "a: &x 5\nb: *x\n", "a", "6", TREE_NUMBER, NULL, "shared by an anchor"},
     {"within what an alias shares", "a: &x {c: 5}\nb: *x\n", "b.c", "6", TREE_NUMBER, NULL, "shares with others"},
-    {"a value that is not of its type", "a: 5\n", "a", "six", TREE_NUMBER, NULL, "cannot be set"},
-    {"more than a value", "a: 5\n", "a", "6\nb: 7", TREE_NUMBER, NULL, "cannot be set"},
-    {"a bool and a comment", "a: true\n", "a", "no # c", TREE_BOOL, NULL, "cannot be set"},
+    {"a value that is not of its type", "a: 5\n", "a", "six", TREE_NUMBER, NULL, "cannot be set without"},
+    {"more than a value", "a: 5\n", "a", "6\nb: 7", TREE_NUMBER, NULL, "cannot be set without"},
+    {"a bool and a comment", "a: true\n", "a", "no # c", TREE_BOOL, NULL, "cannot be set without"},
     {"no path", "a: 5\n", "", "6", TREE_NUMBER, NULL, "path of an edit is empty"},
     {"half a path", "a: 5\n", "a[0", "6", TREE_NUMBER, NULL, "no path of a field"},
 };
