@@ -90,9 +90,13 @@ static double itl_of(const struct view *v, double q)
     return v->last->itl_s * (0.6 + 0.8 * q);
 }
 
+/* Those that have just become ready count with the batch of the step before, as if they had had one. */
 static double running_of(const struct view *v)
 {
-    return v->last ? v->last->ready * v->last->batch : 0;
+    struct model_counts counts;
+
+    fluid_counts(v->fluid, &counts);
+    return v->last ? counts.ready * v->last->batch : 0;
 }
 
 static double waiting_of(const struct view *v)
