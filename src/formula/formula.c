@@ -112,6 +112,21 @@ static bool too_long(size_t length, struct formula_error *err)
     return true;
 }
 
+const struct node *formula_parse(struct compiler *c, const char *source, size_t length,
+                                 const struct formula_options *options, struct formula_error *err)
+{
+    memset(c, 0, sizeof(*c));
+    if (too_long(length, err))
+        return NULL;
+    begin_compiler(c, source, length, options);
+    return parse(c, err);
+}
+
+void formula_parse_done(struct compiler *c)
+{
+    arena_free(c->arena);
+}
+
 static bool uses(const struct compiler *c, size_t i)
 {
     return c->env_used || (c->used[i / 64] >> (i % 64) & 1);

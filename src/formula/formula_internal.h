@@ -488,6 +488,10 @@ struct scope {
 };
 
 struct node *parse_formula(struct compiler *c);
+/* formula.c: the nodes of a text, for who only looks at them; NULL and *err: it does not compile. Nodes live until done. */
+const struct node *formula_parse(struct compiler *c, const char *source, size_t length,
+                                 const struct formula_options *options, struct formula_error *err);
+void formula_parse_done(struct compiler *c);
 
 /* Report the first fault of a class; all return c->nothing or false so that failing is one line. */
 struct node *compile_syntax(struct compiler *c, uint32_t begin, uint32_t end, const char *format, ...)

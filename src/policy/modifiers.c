@@ -19,19 +19,8 @@
 
 #define MODIFIERS "spec.advanced.scalingModifiers"
 
-struct modifiers {
-    struct building *b;
-    const struct scaled_object *o;
-    const char *names[TRIGGERS_MAX]; /* of the formula */
-    size_t owner[TRIGGERS_MAX];      /* which trigger has it */
-    size_t name_count;
-    struct range_result range;
-};
-
-static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
-                const char *remedy, const char *format, ...) __attribute__((format(printf, 6, 7)));
-static void say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
-                const char *remedy, const char *format, ...)
+void modifiers_say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
+                   const char *remedy, const char *format, ...)
 {
     struct text text;
     va_list args;
@@ -52,8 +41,9 @@ static bool read_number(struct modifiers *m, const char *text, const char *part,
 {
     if (number_parse(text, strlen(text), value) && isfinite(*value))
         return true;
-    say(m, FINDING_ERROR, "bad-number", part, "write a decimal number in quotes, without a unit, e.g. \"0.5\"",
-        "%s must be a number, not \"%.60s\"", part, text);
+    modifiers_say(m, FINDING_ERROR, "bad-number", part,
+                  "write a decimal number in quotes, without a unit, e.g. \"0.5\"",
+                  "%s must be a number, not \"%.60s\"", part, text);
     return false;
 }
 
@@ -63,15 +53,15 @@ static void read_target(struct modifiers *m)
 
     if (!m->o->formula_target) {
         if (m->b->strict)
-            say(m, FINDING_ERROR, "formula-target", "target", "add target: the value one replica may carry",
-                "a formula without target is refused by KEDA, and so in hpa mode");
+            modifiers_say(m, FINDING_ERROR, "formula-target", "target", "add target: the value one replica may carry",
+                          "a formula without target is refused by KEDA, and so in hpa mode");
         return;
     }
     if (!read_number(m, m->o->formula_target, "target", &target))
         return;
     if (target <= 0)
-        say(m, FINDING_ERROR, "formula-target", "target", "write the value one replica may carry",
-            "target must be more than 0, not %s", m->o->formula_target);
+        modifiers_say(m, FINDING_ERROR, "formula-target", "target", "write the value one replica may carry",
+                      "target must be more than 0, not %s", m->o->formula_target);
     else
         m->b->policy->rules.formula_target = target;
 }
@@ -187,23 +177,25 @@ static void explain_unknown_name(struct modifiers *m, const struct formula_error
     const char *unnamed = unnamed_triggers(m), *where = at_column(m, err);
 
     if (resource)
-        say(m, FINDING_ERROR, "formula-resource-trigger", "formula",
-            "leave it out of the formula: the trigger keeps its own target beside the formula",
-            "%s is a %s trigger, and those have no value a formula can use%s", name, resource->type, where);
+        modifiers_say(m, FINDING_ERROR, "formula-resource-trigger", "formula",
+                      "leave it out of the formula: the trigger keeps its own target beside the formula",
+                      "%s is a %s trigger, and those have no value a formula can use%s", name, resource->type, where);
     else if (split)
-        say(m, FINDING_ERROR, "formula-unknown-name", "formula",
+        modifiers_say(
+            m, FINDING_ERROR, "formula-unknown-name", "formula",
             arena_printf(m->b->scratch, "rename the trigger to %s, or write $env[\"%s\"]", underscored(m, split->name),
                          split->name),
             "%s is not one name in a formula: it is read as arithmetic, and %s is unknown%s; rename the trigger to %s, "
             "or write $env[\"%s\"]",
             split->name, name, where, underscored(m, split->name), split->name);
     else if (unnamed[0])
-        say(m, FINDING_ERROR, "formula-unnamed-trigger", "formula",
-            arena_printf(m->b->scratch, "add name: %s to the trigger that is meant", name),
-            "unknown name %s%s: a formula knows triggers by their name, and %s no name", name, where, unnamed);
+        modifiers_say(m, FINDING_ERROR, "formula-unnamed-trigger", "formula",
+                      arena_printf(m->b->scratch, "add name: %s to the trigger that is meant", name),
+                      "unknown name %s%s: a formula knows triggers by their name, and %s no name", name, where,
+                      unnamed);
     else
-        say(m, FINDING_ERROR, "formula-unknown-name", "formula", "use the names of the triggers", "%s%s", err->text,
-            where);
+        modifiers_say(m, FINDING_ERROR, "formula-unknown-name", "formula", "use the names of the triggers", "%s%s",
+                      err->text, where);
 }
 
 static void explain(struct modifiers *m, const struct formula_error *err)
@@ -211,11 +203,11 @@ static void explain(struct modifiers *m, const struct formula_error *err)
     if (err->fault == FAULT_UNKNOWN_NAME && err->end > err->begin && err->end <= strlen(m->o->formula))
         explain_unknown_name(m, err);
     else if (err->fault == FAULT_LIMIT || err->fault == FAULT_NODE_LIMIT)
-        say(m, FINDING_ERROR, "limit", "formula", "divide it, or let the source compute a part", "%s%s", err->text,
-            at_column(m, err));
+        modifiers_say(m, FINDING_ERROR, "limit", "formula", "divide it, or let the source compute a part", "%s%s",
+                      err->text, at_column(m, err));
     else
-        say(m, FINDING_ERROR, err->fault == FAULT_SYNTAX ? "formula-syntax" : "formula-type", "formula", NULL, "%s%s",
-            err->text, at_column(m, err));
+        modifiers_say(m, FINDING_ERROR, err->fault == FAULT_SYNTAX ? "formula-syntax" : "formula-type", "formula", NULL,
+                      "%s%s", err->text, at_column(m, err));
 }
 
 /* ------------------------------------------------------------------ the program */
@@ -239,12 +231,12 @@ static void try_once(struct modifiers *m, const struct formula *formula)
     if (result.value.type == FORMULA_FAILED && result.error.fault == FAULT_NIL_OPERAND && !m->b->strict)
         return; /* there is no history yet, which is no fault of the formula */
     if (result.value.type == FORMULA_FAILED)
-        say(m, m->b->strict ? FINDING_ERROR : FINDING_WARNING, "formula-fails", "formula",
-            "make it work for every value, -1 included", "with every trigger at -1 the formula fails: %s",
-            result.error.text);
+        modifiers_say(m, m->b->strict ? FINDING_ERROR : FINDING_WARNING, "formula-fails", "formula",
+                      "make it work for every value, -1 included", "with every trigger at -1 the formula fails: %s",
+                      result.error.text);
     else if (result.value.type == FORMULA_OTHER)
-        say(m, FINDING_ERROR, "formula-type", "formula", "let it end in a number",
-            "the formula gives %s, which is no number of anything", result.other_type);
+        modifiers_say(m, FINDING_ERROR, "formula-type", "formula", "let it end in a number",
+                      "the formula gives %s, which is no number of anything", result.other_type);
 }
 
 static bool compile(struct modifiers *m)
@@ -271,18 +263,6 @@ static bool compile(struct modifiers *m)
 
 /* ------------------------------------------------------------------ what the formula does not do */
 
-static bool follows_calendar(const char *formula)
-{
-    static const char *const clock[] = {"hour",     "minute",         "weekday",          "between", "now",
-                                        "replicas", "ready_replicas", "pending_replicas", "$env"};
-
-    for (size_t i = 0; i < sizeof(clock) / sizeof(clock[0]); i++) {
-        if (source_uses(formula, clock[i]))
-            return true;
-    }
-    return false;
-}
-
 /* false: it follows nothing, and there is no more to say. */
 static bool check_triggers_used(struct modifiers *m)
 {
@@ -292,13 +272,13 @@ static bool check_triggers_used(struct modifiers *m)
 
     for (size_t i = 0; i < m->name_count; i++)
         used += formula_uses(formula, i);
-    if (used == 0 && !follows_calendar(m->o->formula)) {
-        bool target = source_uses(m->o->formula, "target");
+    if (used == 0 && !m->range.uses_clock && !m->range.uses_replicas) {
+        bool target = m->range.uses_target;
 
-        say(m, FINDING_ERROR, "formula-ignores-triggers", "formula", "use the names of the triggers in it",
-            "the formula reads no trigger, so it cannot follow the load%s%s%s%s",
-            target ? ": target is the target value of scalingModifiers, not a metric" : "", unnamed[0] ? "; " : "",
-            unnamed, unnamed[0] ? " no name" : "");
+        modifiers_say(m, FINDING_ERROR, "formula-ignores-triggers", "formula", "use the names of the triggers in it",
+                      "the formula reads no trigger, so it cannot follow the load%s%s%s%s",
+                      target ? ": target is the target value of scalingModifiers, not a metric" : "",
+                      unnamed[0] ? "; " : "", unnamed, unnamed[0] ? " no name" : "");
         return false;
     }
     for (size_t i = 0; i < m->b->spec_count; i++) {
@@ -318,103 +298,44 @@ static bool check_triggers_used(struct modifiers *m)
     return true;
 }
 
-/* ------------------------------------------------------------------ what its values can be */
+/* ------------------------------------------------------------------ what its settings mean */
 
-static void find_range(struct modifiers *m)
+/* A trigger's name wins over Weir's own of the same text, and over a function's. */
+static void advise_names(struct modifiers *m)
 {
-    struct range_name *names = arena_array(m->b->scratch, m->name_count ? m->name_count : 1, sizeof(*names));
+    size_t count;
+    const struct formula_function *functions = formula_functions(&count);
 
     for (size_t i = 0; i < m->name_count; i++) {
         const struct trigger_spec *spec = &m->b->specs[m->owner[i]];
 
-        names[i] =
-            (struct range_name){.name = m->names[i],
-                                .low = string_equal(spec->type, "cron") ? 1 : 0, /* outside its window cron gives 1 */
-                                .pods = string_equal(spec->type, "kubernetes-workload")};
-    }
-    formula_range(m->o->formula, names, m->name_count, &m->range);
-}
-
-static void check_divisors(struct modifiers *m)
-{
-    for (size_t i = 0; i < m->range.divisor_count; i++) {
-        const struct range_divisor *d = &m->range.divisors[i];
-
-        if (!d->zero || (d->pods && !strchr(d->text, '/')))
-            continue; /* of a count of pods advise_average() speaks */
-        say(m, FINDING_WARNING, "formula-division-by-zero", "formula",
-            d->name ? arena_printf(m->b->scratch, "guard it: %s > 0 ? ... : 0", d->name) : "guard it",
-            "the formula divides by %s, which can be 0%s%s: the result is then no number, and nothing can be decided "
-            "from it",
-            d->text, d->name && strcmp(d->name, d->text) != 0 ? " when " : "",
-            d->name && strcmp(d->name, d->text) != 0 ? arena_printf(m->b->scratch, "%s is", d->name) : "");
+        if (!formula_uses(m->b->policy->formula, i))
+            continue;
+        for (size_t k = 0; k < count; k++) {
+            if (strcmp(functions[k].name, m->names[i]) != 0)
+                continue;
+            building_find(m->b, FINDING_ADVICE, "formula-shadowed-name", &spec->place,
+                          arena_printf(m->b->scratch, "spec.triggers[%d].name", spec->index),
+                          "give the trigger a name of its own", "the trigger %s hides %s, which Weir has too: %s",
+                          m->names[i], functions[k].signature, functions[k].summary);
+            break;
+        }
     }
 }
-
-static void check_activation(struct modifiers *m)
-{
-    const struct decide_rules *rules = &m->b->policy->rules;
-    double bound = rules->formula_activation;
-    bool zero = rules->min == 0 || rules->idle >= 0;
-
-    if (!m->range.known || !zero)
-        return;
-    if (rules->formula_activation_inclusive ? m->range.high < bound : m->range.high <= bound)
-        say(m, FINDING_WARNING, "formula-never-active", m->o->formula_activation ? "activationTarget" : "formula",
-            rules->formula_activation_inclusive || m->range.high < bound
-                ? "lower activationTarget"
-                : "lower activationTarget: the value must be above it",
-            "the formula is at most %g, so it never gets %s %g: the object stays at %d", m->range.high,
-            rules->formula_activation_inclusive ? "to" : "above", bound, rules->idle >= 0 ? rules->idle : 0);
-    else if (m->range.low > bound || (rules->formula_activation_inclusive && m->range.low >= bound))
-        say(m, FINDING_ADVICE, "formula-always-active", "formula",
-            "let it reach the activation value only under load, or set minReplicaCount: 1",
-            "the formula is at least %g, so the object is always active and never returns to %d", m->range.low,
-            rules->idle >= 0 ? rules->idle : 0);
-}
-
-/* ------------------------------------------------------------------ what its settings mean */
 
 static void advise_no_target(struct modifiers *m)
 {
     int32_t on = m->b->policy->rules.min > 0 ? m->b->policy->rules.min : 1;
 
     if (!m->o->formula_target && !m->b->strict)
-        say(m, FINDING_ADVICE, "formula-without-target", "target",
-            "add target to let the size follow the formula; KEDA itself refuses a formula without one",
-            "without target the formula only switches on and off: while it is active, %d replica%s", on,
-            on == 1 ? " runs" : "s run");
-    if (!m->o->formula_target && source_uses(m->o->formula, "target") && !m->b->context->settings->keda_parity)
-        say(m, FINDING_WARNING, "formula-target", "formula", "set scalingModifiers.target, or use a trigger's name",
-            "target in the formula is the target value of scalingModifiers, which is not set");
-}
-
-/* A quotient by the number of pods is a value per replica, and AverageValue divides by the replicas once more, in effect. */
-static void advise_average(struct modifiers *m)
-{
-    const struct decide_rules *rules = &m->b->policy->rules;
-    const struct range_divisor *pods = NULL;
-
-    for (size_t i = 0; i < m->range.divisor_count; i++)
-        pods = m->range.divisors[i].pods ? &m->range.divisors[i] : pods;
-    if (!pods)
-        return;
-    if (rules->formula_target > 0 && rules->formula_type == TARGET_AVERAGE_VALUE)
-        say(m, FINDING_ADVICE, "average-value", "metricType",
-            "write metricType: Value if the formula's value is meant per replica",
-            "metricType AverageValue asks for ceil(value / %g) replicas, however many run now. A value that is divided "
-            "by the pods already is "
-            "per replica: with metricType Value the answer is ceil(ready replicas x value / %g)",
-            rules->formula_target, rules->formula_target);
-    if (rules->min > 0)
-        say(m, FINDING_ADVICE, "formula-needs-replicas", "formula", NULL,
-            "the formula divides by a number of pods: minReplicaCount: %d keeps that above 0, so that there always is "
-            "a value",
-            rules->min);
-    else
-        say(m, FINDING_WARNING, "formula-needs-replicas", "formula", "set minReplicaCount: 1",
-            "the formula divides by a number of pods, which is 0 after scaling to zero: there is no sensible value to "
-            "wake up by");
+        modifiers_say(m, FINDING_ADVICE, "formula-without-target", "target",
+                      "add target to let the size follow the formula; KEDA itself refuses a formula without one",
+                      "without target the formula only switches on and off: while it is active, %d replica%s", on,
+                      on == 1 ? " runs" : "s run");
+    if (!m->o->formula_target && m->range.uses_target)
+        modifiers_say(m, FINDING_WARNING, "formula-target", "formula",
+                      "set scalingModifiers.target, or use a trigger's name",
+                      "target in the formula is the target value of scalingModifiers, which is not set");
 }
 
 /* The names that targets go by among the trigger types; most have "threshold" in them. */
@@ -461,30 +382,29 @@ static void advise_thresholds(struct modifiers *m)
     }
 }
 
-void build_modifiers(struct building *b, const struct scaled_object *object, bool strict_activation)
+void build_modifiers(struct building *b, const struct scaled_object *object, bool strict_activation,
+                     struct modifiers *m)
 {
-    struct modifiers m = {.b = b, .o = object};
-
+    *m = (struct modifiers){.b = b, .o = object, .range.sole = -1};
     if (!object->has_modifiers)
         return;
     b->policy->rules.formula_type =
         string_equal(object->formula_metric_type, "Value") ? TARGET_VALUE : TARGET_AVERAGE_VALUE;
     if (!object->formula) {
-        say(&m, FINDING_ERROR, "formula-missing", "formula", "add a formula, or remove scalingModifiers",
-            "scalingModifiers needs a formula: the names of the triggers, combined");
+        modifiers_say(m, FINDING_ERROR, "formula-missing", "formula", "add a formula, or remove scalingModifiers",
+                      "scalingModifiers needs a formula: the names of the triggers, combined");
         return;
     }
-    read_target(&m);
-    read_activation(&m, strict_activation);
-    collect_names(&m);
-    if (!compile(&m))
+    read_target(m);
+    read_activation(m, strict_activation);
+    collect_names(m);
+    if (!compile(m))
         return;
-    if (!check_triggers_used(&m))
+    find_values(m);
+    if (!check_triggers_used(m))
         return;
-    find_range(&m);
-    check_divisors(&m);
-    check_activation(&m);
-    advise_no_target(&m);
-    advise_average(&m);
-    advise_thresholds(&m);
+    advise_names(m);
+    check_values(m);
+    advise_no_target(m);
+    advise_thresholds(m);
 }

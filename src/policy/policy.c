@@ -273,6 +273,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
 {
     struct annotation_values said = settings_of(context);
     struct decide_rules *rules;
+    struct modifiers modifiers;
     struct building b;
 
     begin(&b, &o->meta, o->trigger_count, context, report);
@@ -297,8 +298,10 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     build_triggers(&b, o->has_modifiers, false);
     rules->triggers = b.rules;
     rules->trigger_count = (uint16_t)b.spec_count;
-    build_modifiers(&b, o, said.strict_activation);
+    build_modifiers(&b, o, said.strict_activation, &modifiers);
     advise_interval(&b, o);
+    check_totals(&modifiers);
+    check_timing(&b, &modifiers);
     return finish(&b);
 }
 
@@ -388,6 +391,7 @@ struct policy *build_job(const struct scaled_job *job, const struct policy_conte
     build_triggers(&b, false, true);
     b.policy->job_rules.triggers = b.rules;
     b.policy->job_rules.trigger_count = (uint16_t)b.spec_count;
+    check_timing(&b, NULL);
     return finish(&b);
 }
 

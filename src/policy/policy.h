@@ -36,6 +36,9 @@ struct policy_context {
     /* The TriggerAuthentication of that name; NULL: not there. For lint: from the files given. */
     const struct trigger_auth *(*find_auth)(void *arg, const char *ns, const char *kind, const char *name);
     void *find_auth_arg;
+    /* The workload of that name, for lint from the files given; NULL: not at hand. */
+    const struct workload *(*find_workload)(void *arg, const struct target_key *target);
+    void *find_workload_arg;
     int64_t now_ms;          /* becomes rules.created_at_ms of an object seen for the first time */
     uint64_t job_generation; /* of a ScaledJob in a cluster: its metadata.generation; 0: a hash of its job template */
 };

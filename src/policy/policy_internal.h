@@ -5,6 +5,7 @@
 #define WEIR_POLICY_INTERNAL_H
 
 #include "base/arena.h"
+#include "formula/range.h"
 #include "policy/policy.h"
 
 struct building {
@@ -53,30 +54,55 @@ bool is_resource_type(const char *type);
 /* known.c: the least that can be said about a trigger of a type that is not built in. */
 void check_known_type(struct building *b, const struct trigger_spec *spec, bool as_metric_source);
 
-/* modifiers.c: the formula, its target and activation into policy->rules; what is wrong or worth saying about it. */
-void build_modifiers(struct building *b, const struct scaled_object *object, bool strict_activation);
+/* modifiers.c: the formula, its target and activation into policy->rules; what is wrong or worth saying about it. range: of
+   its values, for who asks further; known false where there is no formula. */
+struct modifiers {
+    struct building *b;
+    const struct scaled_object *o;
+    const char *names[TRIGGERS_MAX]; /* of the formula */
+    size_t owner[TRIGGERS_MAX];      /* which trigger has it */
+    size_t name_count;
+    struct range_result range;
+};
+void build_modifiers(struct building *b, const struct scaled_object *object, bool strict_activation,
+                     struct modifiers *out);
+/* A finding at a field of scalingModifiers. */
+void modifiers_say(struct modifiers *m, enum finding_severity severity, const char *code, const char *part,
+                   const char *remedy, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* range.c: what values a formula can take, as far as its text says so (DESIGN.md 4). */
-struct range_name {
-    const char *name;
-    double low; /* the least value: 0 for most sources, 1 for cron */
-    bool pods;  /* counts pods: 0 while nothing runs */
+/* values.c: what the values of the formula can be, and what follows for the replicas (DESIGN.md 4). Fills m->range. */
+void check_values(struct modifiers *m);
+void find_values(struct modifiers *m);
+/* values.c: does the trigger count the pods of the object's own target? */
+bool counts_own_pods(const struct building *b, const struct trigger_spec *spec);
+/* Upwards: behavior's own, or the controller's. */
+double upscale_tolerance(const struct building *b);
+
+/* query.c: what kind of number a PromQL query gives, as far as its text says so. */
+enum query_kind {
+    QUERY_OTHER,
+    QUERY_NUMBER,
+    QUERY_TOTAL,   /* sum(...), count(...): grows with the load */
+    QUERY_MEAN,    /* avg(...), a quantile: the same for a fleet of any size */
+    QUERY_RATIO,   /* a / b */
+    QUERY_PER_POD, /* a / count(pods) */
 };
-enum { RANGE_DIVISORS_MAX = 8 };
-struct range_result {
-    bool known; /* false: the formula has parts that are not looked into; nothing else is set */
-    double low, high;
-    size_t divisor_count;
-    struct range_divisor {
-        char text[64];    /* the divisor as written */
-        const char *name; /* the trigger in it that can be 0 */
-        bool pods;        /* some name in it counts pods */
-        bool zero;        /* it can be 0, and no condition says otherwise */
-    } divisors[RANGE_DIVISORS_MAX];
+struct query_shape {
+    enum query_kind kind;
+    double low, high;  /* what PromQL itself guarantees, beside metrics being 0 or more */
+    double divided_by; /* the outermost division by a number; 0: none */
+    double added;      /* the outermost + number */
+    int64_t window_ms; /* of the shortest range selector; 0: none, or not to be told */
 };
-void formula_range(const char *source, const struct range_name *names, size_t name_count, struct range_result *out);
-/* Does the text use this identifier (outside strings and comments)? Members (a.name) and keys (name:) do not count. */
-bool source_uses(const char *source, const char *identifier);
+void query_read(const char *promql, struct query_shape *out);
+/* The query of a trigger of a type that asks in PromQL, or NULL. */
+const struct tree *query_of(const struct trigger_spec *spec);
+
+/* totals.c: does the answer of a query fit what metricType makes of it? */
+void check_totals(struct modifiers *m);
+
+/* timing.c: intervals, windows and cooldowns against each other. modifiers NULL: a ScaledJob. */
+void check_timing(struct building *b, struct modifiers *m);
 
 /* set.c: for lint, the TriggerAuthentication of that name in the files given. */
 struct manifest_set {
@@ -84,6 +110,7 @@ struct manifest_set {
     size_t count;
 };
 const struct trigger_auth *set_find_auth(void *set, const char *ns, const char *kind, const char *name);
+const struct workload *set_find_workload(void *set, const struct target_key *target);
 
 /* policy.c: builds even what the manifest room found broken, as far as it goes; for lint, so that one run finds all. */
 struct policy *build_object(const struct scaled_object *object, const struct policy_context *context,

@@ -294,6 +294,22 @@ const struct trigger_auth *set_find_auth(void *arg, const char *ns, const char *
     return NULL;
 }
 
+const struct workload *set_find_workload(void *arg, const struct target_key *target)
+{
+    const struct manifest_set *set = arg;
+
+    for (size_t i = 0; i < set->count; i++) {
+        for (size_t j = 0; j < set->manifests[i]->workload_count; j++) {
+            const struct workload *w = &set->manifests[i]->workloads[j];
+
+            if (strcmp(w->meta.name, target->name) == 0 && strcmp(w->meta.kind, target->kind) == 0 &&
+                strcmp(w->meta.ns, target->ns) == 0)
+                return w;
+        }
+    }
+    return NULL;
+}
+
 void policy_lint(const struct manifest *const *manifests, size_t count, const struct policy_context *context,
                  struct report *report)
 {
@@ -303,6 +319,10 @@ void policy_lint(const struct manifest *const *manifests, size_t count, const st
     if (!with_set.find_auth) {
         with_set.find_auth = set_find_auth;
         with_set.find_auth_arg = &set;
+    }
+    if (!with_set.find_workload) {
+        with_set.find_workload = set_find_workload;
+        with_set.find_workload_arg = &set;
     }
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < manifests[i]->scaled_object_count; j++)

@@ -21,11 +21,12 @@
                                             "app=llm, value: \"1\"}}]\n"
 
 static const struct check_row rows[] = {
-    {"retraining", RETRAINING, "advice formula-without-target spec.advanced.scalingModifiers.target\n",
+    {"retraining", RETRAINING,
+     "advice formula-missing-value " F "\nadvice formula-without-target spec.advanced.scalingModifiers.target\n",
      "switches on and off"},
     {"retraining in hpa mode", RETRAINING,
-     "error formula-target spec.advanced.scalingModifiers.target\nwarning formula-never-active "
-     "spec.advanced.scalingModifiers.activationTarget\n",
+     "error formula-target spec.advanced.scalingModifiers.target\nadvice formula-missing-value " F
+     "\nwarning formula-never-active spec.advanced.scalingModifiers.activationTarget\n",
      "never gets above 1", AS_HPA},
     {"retraining, strictly",
      "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: "
@@ -35,16 +36,16 @@ static const struct check_row rows[] = {
      "warning formula-never-active spec.advanced.scalingModifiers.activationTarget\nadvice formula-without-target "
      "spec.advanced.scalingModifiers.target\n"},
     {"token latency", TOKEN_LATENCY("", "1"),
-     "warning formula-division-by-zero " F
+     "warning formula-division-by-zero " F "\nwarning formula-positive-feedback " F
      "\nadvice average-value spec.advanced.scalingModifiers.metricType\nadvice formula-needs-replicas " F "\n"
      "advice threshold-ignored spec.triggers[1].metadata.value\n",
      "metricType Value the answer is ceil(ready replicas x value / 0.001)"},
     {"token latency by Value", TOKEN_LATENCY(", metricType: Value", "1"),
-     "warning formula-division-by-zero " F "\nadvice formula-needs-replicas " F
+     "warning formula-division-by-zero " F "\nwarning formula-positive-feedback " F "\nadvice formula-needs-replicas " F
      "\nadvice threshold-ignored spec.triggers[1].metadata.value\n",
      "minReplicaCount: 1 keeps that above 0"},
     {"token latency from zero", TOKEN_LATENCY("", "0"),
-     "warning formula-division-by-zero " F
+     "warning formula-division-by-zero " F "\nwarning formula-positive-feedback " F
      "\nadvice average-value spec.advanced.scalingModifiers.metricType\nwarning formula-needs-replicas " F "\n"
      "advice threshold-ignored spec.triggers[1].metadata.value\n",
      "set minReplicaCount: 1"},
@@ -63,7 +64,7 @@ static const struct check_row rows[] = {
     {"misspelt", FORMULA("runing", TARGET, NAMED("running")), "error formula-unknown-name " F "\n", "running"},
     {"dashes", FORMULA("max(queue-size / 2, queue-size)", TARGET, NAMED("queue-size")),
      "error formula-unknown-name " F "\n", "$env[\"queue-size\"]"},
-    {"dashes by $env", FORMULA("$env[\"queue-size\"] + 1", TARGET, NAMED("queue-size")), ""},
+    {"dashes by $env", FORMULA("$env[\"queue-size\"] * 2", TARGET, NAMED("queue-size")), ""},
     {"cpu",
      FORMULA("req + cpu", TARGET,
              NAMED("req") ", {type: cpu, name: cpu, metricType: Utilization, metadata: {value: \"60\"}}"),
@@ -78,12 +79,13 @@ static const struct check_row rows[] = {
      "warning formula-division-by-zero " F
      "\nadvice formula-without-target spec.advanced.scalingModifiers.target\nwarning formula-target " F "\n"},
     {"a constant", FORMULA("5", TARGET, NAMED("a")), "error formula-ignores-triggers " F "\n"},
-    {"the calendar alone", FORMULA("hour(\"UTC\") >= 8 ? 3 : 0", TARGET, NAMED("a")),
+    {"the calendar alone", FORMULA("hour(\"UTC\") >= 8 ? 30 : 0", TARGET, NAMED("a")),
      "advice formula-unused-trigger spec.triggers[0]\n", "does not use a"},
     {"a divisor that rests at 0", FORMULA("lag / gpu * 1.2", TARGET, NAMED("lag") ", " NAMED("gpu")),
      "warning formula-division-by-zero " F "\n", "divides by gpu"},
     {"a guarded divisor", FORMULA("gpu > 0 ? lag / gpu : 0", TARGET, NAMED("lag") ", " NAMED("gpu")), ""},
-    {"a divisor of at least 1", FORMULA("lag / max(gpu, 1)", TARGET, NAMED("lag") ", " NAMED("gpu")), ""},
+    {"a divisor of at least 1", FORMULA("lag / max(gpu, 1)", TARGET, NAMED("lag") ", " NAMED("gpu")),
+     "advice formula-missing-value " F "\n"},
     {"no formula", HEAD("app") "  advanced: {scalingModifiers: {target: \"5\"}}\n  triggers: [" NAMED("a") "]\n",
      "error formula-missing " F "\n"},
     {"only a metric type",
@@ -98,7 +100,8 @@ static const struct check_row rows[] = {
     {"activation that is no number", FORMULA("a", TARGET "      activationTarget: one\n", NAMED("a")),
      "error bad-number spec.advanced.scalingModifiers.activationTarget\n"},
     {"activation out of reach", FORMULA("a > 5 ? 1 : 0", TARGET "      activationTarget: \"2\"\n", NAMED("a")),
-     "warning formula-never-active spec.advanced.scalingModifiers.activationTarget\n"},
+     "warning formula-never-active spec.advanced.scalingModifiers.activationTarget\n"
+     "advice formula-below-target spec.advanced.scalingModifiers.target\n"},
     {"syntax", FORMULA("a +", TARGET, NAMED("a")), "error formula-syntax " F "\n", "formula 1:"},
     {"type", FORMULA("a > 5", TARGET, NAMED("a")), "error formula-type " F "\n"},
     {"replicas, ours", FORMULA("a * replicas", TARGET, NAMED("a")), ""},
