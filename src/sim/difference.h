@@ -1,0 +1,47 @@
+/*
+ * difference: what a change of manifests will change, in words: objects that come and go, and of those that stay every rule that becomes
+ * another. It compares policies, the numbers that decide, not texts: a default that is written out is no difference, a quote neither.
+ *
+ *     struct differences *d = differences_new(old, old_count, new, new_count, &settings);
+ *     for (size_t i = 0; i < differences_count(d); i++) ... differences_at(d, i)->text ...
+ *     differences_free(d);
+ *
+ * Objects are the same if kind, namespace and name are; triggers if their names are, or, without a name, type and place among those. What
+ * may be a secret is never shown, only that it changes. Pure.
+ */
+#ifndef WEIR_SIM_DIFFERENCE_H
+#define WEIR_SIM_DIFFERENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "manifest/manifest.h"
+#include "policy/policy.h"
+
+struct text;
+
+enum difference_kind { DIFFERENCE_ADDED, DIFFERENCE_REMOVED, DIFFERENCE_CHANGED };
+
+struct difference {
+    enum difference_kind kind;
+    const char *object;         /* "ScaledObject shop/checkout" */
+    const char *field;          /* "spec.cooldownPeriod"; "": the object as a whole */
+    const char *before, *after; /* in words; NULL: there is nothing, or it is not shown */
+    const char *text;           /* "scales to zero 5 min after the last activity, was 1 min" */
+};
+
+struct differences;
+
+/* Manifests without errors; they may go when this returns. Objects in the order of `after`, then those that are gone. */
+struct differences *differences_new(const struct manifest *const *before, size_t before_count,
+                                    const struct manifest *const *after, size_t after_count,
+                                    const struct policy_settings *settings);
+void differences_free(struct differences *differences);
+size_t differences_count(const struct differences *differences);
+const struct difference *differences_at(const struct differences *differences, size_t index);
+
+/* For people, grouped by object, and as a JSON array. */
+void differences_write_text(const struct differences *differences, struct text *out);
+void differences_write_json(const struct differences *differences, struct text *out);
+
+#endif
