@@ -12,6 +12,7 @@
 
 const struct command *const commands[] = {
     &command_run,      &command_lint,    &command_eval,       &command_get,  &command_explain,
+    &command_diff,
     &command_triggers, &command_version, &command_completion, &command_help, NULL,
 };
 
