@@ -18,6 +18,7 @@ struct index {
     struct map *owners;  /* of targets: the ScaledObject */
     struct map *objects; /* ScaledObjects and ScaledJobs by name */
     struct map *scalers; /* names of autoscalers in hpa mode */
+    struct map *rivals;  /* HorizontalPodAutoscalers by target */
     struct map *workloads, *auths;
     const struct manifest *const *manifests;
     size_t manifest_count;
@@ -90,10 +91,98 @@ static void check_owner(struct index *x, const struct scaled_object *o)
     }
 }
 
+/* ------------------------------------------------------------------ other autoscalers */
+
+static const char *text_or(const struct tree *map, const char *path, const char *otherwise)
+{
+    const char *text = tree_string(tree_at(map, path));
+
+    return text ? text : otherwise;
+}
+
+struct rival { /* a HorizontalPodAutoscaler that somebody wrote */
+    const char *name, *where;
+};
+
+static bool is_released(const struct tree *annotations)
+{
+    return string_equal(tree_string(tree_get(annotations, "validations.keda.sh/hpa-ownership")), "false");
+}
+
+/* One that a ScaledObject owns came out of a cluster, and is KEDA's. */
+static bool is_owned(const struct tree *object)
+{
+    const struct tree *owners = tree_at(object, "metadata.ownerReferences");
+
+    for (const struct tree *o = owners && owners->type == TREE_LIST ? owners->first : NULL; o; o = o->next) {
+        if (string_equal(tree_string(tree_get(o, "kind")), "ScaledObject"))
+            return true;
+    }
+    return false;
+}
+
+static void index_rival(struct index *x, const char *file, const struct tree *object)
+{
+    const struct tree *target = tree_at(object, "spec.scaleTargetRef");
+    const char *kind = tree_string(tree_get(target, "kind")), *name = tree_string(tree_get(target, "name"));
+    struct rival *rival;
+
+    if (!string_equal(tree_string(tree_get(object, "kind")), "HorizontalPodAutoscaler") || !kind || !name ||
+        is_owned(object) || is_released(tree_at(object, "metadata.annotations")))
+        return;
+    rival = arena_alloc(x->arena, sizeof(*rival));
+    rival->name = text_or(object, "metadata.name", "");
+    rival->where = arena_printf(x->arena, "%s:%d", file ? file : "", object->line);
+    map_put(x->rivals,
+            key_of(x, kind, group_of(text_or(target, "apiVersion", "apps/v1")),
+                   text_or(object, "metadata.namespace", "default"), name),
+            rival);
+}
+
+/* Every object of the files, those in Lists included. */
+static void index_rivals(struct index *x)
+{
+    for (size_t i = 0; i < x->manifest_count; i++) {
+        const struct tree *documents = x->manifests[i]->documents;
+
+        for (const struct tree *d = documents ? documents->first : NULL; d; d = d->next) {
+            const struct tree *items = tree_get(d, "items");
+
+            index_rival(x, x->manifests[i]->file, d);
+            for (const struct tree *item = items && items->type == TREE_LIST ? items->first : NULL; item;
+                 item = item->next)
+                index_rival(x, x->manifests[i]->file, item);
+        }
+    }
+}
+
+static const char *scaler_name(struct index *x, const struct scaled_object *o)
+{
+    return o->hpa_name && o->hpa_name[0] ? o->hpa_name : arena_printf(x->arena, "keda-hpa-%s", o->meta.name);
+}
+
+/* KEDA refuses it as well, unless the object takes the autoscaler over by its name (keda-operator/06 4.1). */
+static void check_rival(struct index *x, const struct scaled_object *o)
+{
+    const struct rival *rival;
+
+    if (!o->target.name || !o->target.kind)
+        return;
+    rival = map_get(x->rivals, key_of(x, o->target.kind, group_of(o->target.api_version ? o->target.api_version : ""),
+                                      o->meta.ns, o->target.name));
+    if (!rival || strcmp(scaler_name(x, o), rival->name) == 0)
+        return; /* KEDA's own, or one that is taken over */
+    find(
+        x, FINDING_ERROR, "two-owners", &o->meta, &o->target.place, "spec.scaleTargetRef.name",
+        "remove the HorizontalPodAutoscaler, and let cpu and memory triggers do its part",
+        arena_printf(x->arena,
+                     "%s %s is also scaled by HorizontalPodAutoscaler %s (%s): two owners would undo each other's work",
+                     o->target.kind, o->target.name, rival->name, rival->where));
+}
+
 static void check_scaler_name(struct index *x, const struct scaled_object *o)
 {
-    const char *name =
-        o->hpa_name && o->hpa_name[0] ? o->hpa_name : arena_printf(x->arena, "keda-hpa-%s", o->meta.name);
+    const char *name = scaler_name(x, o);
     const char *key = key_of(x, "HorizontalPodAutoscaler", "", o->meta.ns, name);
     const struct scaled_object *old = map_get(x->scalers, key);
 
@@ -237,6 +326,7 @@ static void check_manifest(struct index *x, const struct manifest *m)
 
         check_twice(x, &o->meta);
         check_owner(x, o);
+        check_rival(x, o);
         check_scaler_name(x, o);
         check_workload(x, o);
         for (size_t t = 0; t < o->trigger_count; t++)
@@ -257,6 +347,7 @@ void policy_check_set(const struct manifest *const *manifests, size_t count, con
     struct index x = {.owners = map_new(),
                       .objects = map_new(),
                       .scalers = map_new(),
+                      .rivals = map_new(),
                       .workloads = map_new(),
                       .auths = map_new(),
                       .manifests = manifests,
@@ -267,11 +358,13 @@ void policy_check_set(const struct manifest *const *manifests, size_t count, con
 
     for (size_t i = 0; i < count; i++)
         index_manifest(&x, manifests[i]);
+    index_rivals(&x);
     for (size_t i = 0; i < count; i++)
         check_manifest(&x, manifests[i]);
     map_free(x.owners);
     map_free(x.objects);
     map_free(x.scalers);
+    map_free(x.rivals);
     map_free(x.workloads);
     map_free(x.auths);
     arena_free(x.arena);

@@ -79,7 +79,7 @@ static void check_average(const struct asked *a)
             arena_printf(
                 a->b->scratch,
                 "the query gives a mean or quantile, which does not grow with the fleet, and metricType AverageValue "
-                "takes it for a total: more than value / %s replicas shrink, even under overload",
+                "takes it for a total: a fleet larger than value / %s shrinks, even under overload",
                 name));
     } else if (a->shape.kind == QUERY_RATIO) {
         say(a, FINDING_ADVICE, "ratio-as-total", "write metricType: Value if the ratio is one of use to capacity",

@@ -15,11 +15,32 @@
     HEAD("app")                                                                                                        \
     "  minReplicaCount: 1\n  triggers: [{type: cpu, metricType: Utilization, metadata: {value: "                       \
     "\"60\"}}]\n"
+#define SCALER(name, more, kind)                                                                                       \
+    "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: " name more                           \
+    "}\nspec: {scaleTargetRef: {apiVersion: apps/v1, kind: " kind ", name: app}, maxReplicas: 3}\n"
 #define OTHER(type, metadata) HEAD("app") "  triggers: [{type: " type ", metadata: {" metadata "}}]\n"
 
 static const struct check_row rows[] = {
     {"two owners", OBJECT("a", "{name: app}") "---\n" OBJECT("b", "{name: app, kind: Deployment, apiVersion: apps/v1}"),
      "error two-owners spec.scaleTargetRef.name\n", "ScaledObject a"},
+    {"an autoscaler beside it", OBJECT("a", "{name: app}") "---\n" SCALER("web", "", "Deployment"),
+     "error two-owners spec.scaleTargetRef.name\n", "HorizontalPodAutoscaler web (t.yaml:8)"},
+    {"an autoscaler in a list",
+     OBJECT("a", "{name: app}") "---\napiVersion: v1\nkind: List\nitems: [{apiVersion: autoscaling/v1, kind: "
+                                "HorizontalPodAutoscaler, metadata: {name: web}, spec: {scaleTargetRef: {kind: "
+                                "Deployment, name: app}}}]\n",
+     "error two-owners spec.scaleTargetRef.name\n"},
+    {"an autoscaler of something else", OBJECT("a", "{name: app}") "---\n" SCALER("web", "", "StatefulSet"), ""},
+    {"an autoscaler elsewhere", OBJECT("a", "{name: app}") "---\n" SCALER("web", ", namespace: x", "Deployment"), ""},
+    {"KEDA's own", OBJECT("a", "{name: app}") "---\n" SCALER("keda-hpa-a", "", "Deployment"), ""},
+    {"one that is owned",
+     OBJECT("a", "{name: app}") "---\n" SCALER("web", ", ownerReferences: [{kind: ScaledObject, name: a}]",
+                                               "Deployment"),
+     ""},
+    {"one that is released",
+     OBJECT("a", "{name: app}") "---\n" SCALER("web", ", annotations: {validations.keda.sh/hpa-ownership: \"false\"}",
+                                               "Deployment"),
+     ""},
     {"two kinds of one name", OBJECT("a", "{name: app}") "---\n" OBJECT("b", "{name: app, kind: StatefulSet}"), ""},
     {"twice the same", OBJECT("a", "{name: app}") "---\n" OBJECT("a", "{name: app}"),
      "warning duplicate-object metadata.name\n"},
