@@ -71,7 +71,8 @@ static char *find_while(char *text)
                 quote = '\0';
         } else if (strchr("\"'`", *at)) {
             quote = *at;
-        } else if (isspace((unsigned char)*at) && strncmp(at + 1, "while", 5) == 0 && isspace((unsigned char)at[6])) {
+        } else if (isspace((unsigned char)*at) && strncmp(at + 1, "while", 5) == 0 &&
+                   (isspace((unsigned char)at[6]) || at[6] == '\0')) {
             return at;
         }
     }
@@ -165,7 +166,7 @@ bool case_invariant_parse(const char *text, struct arena *arena, struct case_inv
                          text);
     char *guard = find_while(claim);
     if (guard) {
-        read.guard = trimmed(arena, guard + 7, strlen(guard + 7));
+        read.guard = trimmed(arena, guard + 6, strlen(guard + 6));
         *guard = '\0';
         if (!*read.guard)
             return error_set(err, ERROR_INVALID, "a condition is missing after 'while'");

@@ -85,11 +85,13 @@ static void compare(struct case_run *run, const struct case_poll *poll, const st
     text_init(&record, RECORD_MAX_BYTES);
     job_decision_write_summary(decision, &record);
     for (size_t i = 0; i < decision->input_count && i < names.trigger_count; i++) {
-        text_printf(&record, "\n%s: %s", names.triggers[i], sample_state_name(decision->inputs[i].state));
-        if (decision->inputs[i].state == SAMPLE_OK) {
-            text_add(&record, ", ");
+        bool known = decision->inputs[i].state == SAMPLE_OK;
+
+        text_printf(&record, "\n%s%s", names.triggers[i], known ? " = " : ": ");
+        if (known)
             text_add_number(&record, decision->inputs[i].value);
-        }
+        else
+            text_add(&record, sample_state_name(decision->inputs[i].state));
     }
     case_fail(run, &poll->place, poll->field, -1, record.bytes, expected, got);
     text_done(&record);

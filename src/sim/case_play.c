@@ -133,11 +133,11 @@ static void write_inputs(const struct decision *d, const struct decision_names *
     for (size_t i = 0; i < d->input_count && i < names->trigger_count; i++) {
         const struct decision_input *input = &d->inputs[i];
 
-        text_printf(out, "\n  %s: %s", names->triggers[i], sample_state_name(input->state));
-        if (input->state == SAMPLE_OK) {
-            text_add(out, ", ");
+        text_printf(out, "\n%s%s", names->triggers[i], input->state == SAMPLE_OK ? " = " : ": ");
+        if (input->state == SAMPLE_OK)
             text_add_number(out, input->value);
-        }
+        else
+            text_add(out, sample_state_name(input->state));
         if (input->failures > 0)
             text_printf(out, ", %d failures in a row", input->failures);
     }
@@ -147,7 +147,7 @@ static void write_formula(const struct decision *d, const struct decision_names 
 {
     if (!d->has_formula)
         return;
-    text_printf(out, "\n  formula %s = ", names->formula);
+    text_printf(out, "\nformula %s = ", names->formula);
     if (d->formula.type == FORMULA_FAILED)
         text_add(out, formula_fault_name(d->formula_fault));
     else if (d->formula.type == FORMULA_NIL)
@@ -171,7 +171,7 @@ static const char *record_of(void *arg)
     write_inputs(d, &names, &play->record);
     write_formula(d, &names, &play->record);
     for (size_t i = 0; i < d->step_count; i++) {
-        text_printf(&play->record, "\n  %2zu. ", i + 1);
+        text_printf(&play->record, "\n%2zu. ", i + 1);
         decision_write_step(d, i, &names, &play->record);
     }
     return play->record.bytes;
@@ -321,7 +321,6 @@ static void fail_unseen(struct play *play)
 static void on_tick(void *arg, const struct simulation_tick *tick)
 {
     struct play *play = arg;
-    bool carried_out = tick->decision->write && tick->policy->rules.mode != DECIDE_OBSERVE;
     struct formula_state state = {.ready_replicas = tick->ready,
                                   .pending_replicas = tick->pending,
                                   .min_replicas = tick->policy->rules.min,
@@ -331,7 +330,7 @@ static void on_tick(void *arg, const struct simulation_tick *tick)
     settle(play, tick->at_ms);
     play->decision = *tick->decision;
     play->decided = true;
-    play->replicas = carried_out ? tick->decision->after : tick->replicas;
+    play->replicas = tick->decision->write ? tick->decision->after : tick->replicas;
     state.replicas = play->replicas;
     text_clear(&play->record);
     play->run->result->decisions++;
@@ -398,7 +397,7 @@ static void simulate(struct play *play)
                                          .engine = run->options->engine,
                                          .input = play->input,
                                          .start_at_ms = start_of(play),
-                                         .duration_ms = play->duration_ms,
+                                         .duration_ms = play->duration_ms + 1, /* what is at the end is beyond it */
                                          .initial = run->test->start.replicas,
                                          .ready_after_ms = run->test->start.ready_after_ms,
                                          .on_tick = on_tick,

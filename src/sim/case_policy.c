@@ -189,10 +189,10 @@ size_t case_policy_trigger(const struct case_policy *policy, const char *name, c
     }
     const char *near = string_nearest(name, policy->names, count);
     text_init(&list, NAMES_SHOWN_MAX_BYTES);
-    text_add(&list, near ? "did you mean " : "its triggers are ");
+    if (near)
+        text_printf(&list, "did you mean '%s'?", near);
     for (size_t i = 0; i < count && !near; i++)
-        text_printf(&list, "%s%s", i ? ", " : "", policy->names[i]);
-    text_add(&list, near);
+        text_printf(&list, "%s%s", i ? ", " : "its triggers are ", policy->names[i]);
     case_complain(report, place, field, list.bytes, "the policy has no trigger '%.100s'", name);
     text_done(&list);
     return TRIGGERS_MAX;

@@ -54,7 +54,7 @@ static void write_what(const struct case_failure *f, struct text *out)
 
 static void write_indented(const char *lines, const char *indent, struct text *out)
 {
-    for (const char *at = lines; *at;) {
+    for (const char *at = lines + (*lines == '\n'); *at;) {
         size_t length = strcspn(at, "\n");
 
         text_add(out, indent);
@@ -70,6 +70,17 @@ static void write_more(const struct case_result *result, const char *indent, str
         text_printf(out, "%sand %zu more (CASE_FAILURES_MAX)\n", indent, result->failure_total - result->failure_count);
 }
 
+/* The decision in force, unless it stands there already. */
+static void write_record(const struct case_failure *f, const struct case_failure *before, struct text *out)
+{
+    size_t first = strcspn(f->record, "\n");
+
+    if (!f->record[0] || (before && before->at_ms == f->at_ms && strcmp(before->record, f->record) == 0))
+        return;
+    text_printf(out, "\n  decision: %.*s\n", (int)first, f->record);
+    write_indented(f->record + first, "    ", out);
+}
+
 /* All failures of a test as lines. */
 static void write_failures(const struct case_result *result, const char *indent, struct text *out)
 {
@@ -83,8 +94,7 @@ static void write_failures(const struct case_result *result, const char *indent,
         write_place(&f->place, &what);
         text_add(&what, ": ");
         write_what(f, &what);
-        if (f->record[0])
-            text_printf(&what, "\n  decision: %s", f->record);
+        write_record(f, i > 0 ? f - 1 : NULL, &what);
         write_indented(what.bytes, indent, out);
     }
     write_more(result, indent, out);
@@ -306,7 +316,7 @@ static void json_file_end(struct case_writer *w, const struct report *findings)
 {
     text_add(w->out, w->number++ > 0 ? ",\n  {" : "\n  {");
     json_member("file", w->file, w->out);
-    text_add(w->out, ",\"result\":\"broken\",\"findings\":");
+    text_add(w->out, ",\"findings\":");
     report_write_json(findings, w->out);
     text_add_char(w->out, '}');
 }
@@ -366,6 +376,7 @@ static void write_broken_file(struct case_writer *w, const char *findings)
     } else if (w->form == CASE_TAP) {
         tap_point(w, false, "the file cannot be used");
         text_add_char(w->out, '\n');
+        tap_block(w, "it could not be run", "");
     }
 }
 
@@ -381,7 +392,7 @@ void case_write_file_end(struct case_writer *w, const struct report *findings)
     if (errors && w->form == CASE_TEXT)
         write_indented(words.bytes, "  ", w->out);
     else if (errors && w->form == CASE_TAP)
-        tap_block(w, "why it could not be run", words.bytes);
+        write_indented(words.bytes, "# ", w->out);
     else if (errors && w->form == CASE_JSON)
         json_file_end(w, findings);
     if (w->form == CASE_JUNIT)
