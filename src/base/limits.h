@@ -106,6 +106,12 @@ enum {
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
     JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
     LOG_LINE_MAX_BYTES = 16 * 1024,
+    /* ---- recordings ---- */
+    RECORDING_FILE_MAX_BYTES = 32 * 1024 * 1024,     /* compressed: some million ticks, read in seconds */
+    RECORDING_FOLDER_MAX_BYTES = 1024 * 1024 * 1024, /* weeks of a hundred objects, a day of ten thousand */
+    RECORDING_FILES_MAX = 100 * 1000, /* in one folder: one at each start, and nobody restarts so often */
+    RECORDING_FLUSH_MS = 2000,        /* until the system has what was written: what a kill -9 may lose */
+    RECORDING_RETRY_MS = 60 * 1000,   /* before a file is tried again, when the disk was full */
     /* ---- what is written into a cluster ---- */
     KUBE_PATCH_MAX_BYTES = 1024 * 1024, /* of one object that waits to be written: etcd's bound is 1.5 MiB */
     KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
@@ -157,25 +163,32 @@ enum {
     /* ---- the serving model ---- */
     SIM_TRACE_REQUESTS_MAX = 20 * 1000 * 1000, /* of one trace, 0.5 GB: busy days of a large service */
     SIM_STEPS_MAX = 2200 * 1000,               /* of the fluid model: a year in steps of 15 s, 250 bytes each */
-    SIM_TRACE_BUCKETS_MAX = 1000 * 1000,       /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
+    SIM_BOUND_STATES_MAX =
+        8 * 1000 * 1000, /* replicas x work outstanding in the oracle's bound: 128 MB, and a second or two a price */
+    SIM_BOUND_MISSES_MAX =
+        64 * 1000 * 1000, /* steps x replicas in the bound of the fluid model: half a GB, a year of a hundred replicas
+                                                would be more; without a bound the plan alone is shown */
+    SIM_TRACE_BUCKETS_MAX = 1000 * 1000, /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
     /* ---- tests of policies ---- */
     CASE_ITEMS_MAX = 1000,           /* tests in a file, expectations in a test ...: nobody reads more in one place */
     CASE_INVARIANT_MAX_BYTES = 1000, /* of a sentence */
     CASE_FAILURES_MAX = 16,          /* of one test that are shown: what comes after follows from them, mostly */
     CASE_DURATION_MAX_S = 400 * 24 * 3600, /* of one test: a year, which takes minutes */
-    CASE_FOLDERS_MAX = 16,           /* in each other, where test files are looked for */
+    CASE_FOLDERS_MAX = 16,                 /* in each other, where test files are looked for */
     /* ---- inputs of simulations ---- */
     SIM_INPUT_VALUES_MAX = 20 * 1000 * 1000, /* of all columns, 0.5 GB: 20 triggers every second for 11 days */
     SIM_INPUT_COLUMNS_MAX = 1000,            /* ten objects with TRIGGERS_MAX triggers each */
-    LINE_MAX_BYTES = 64 * 1024 * 1024, /* of a file read by lines: an answer of query_range is one, and has 11,000 values a series */
+    LINE_MAX_BYTES =
+        64 * 1024 * 1024, /* of a file read by lines: an answer of query_range is one, and has 11,000 values a series */
     /* ---- the page of simulate and compare ---- */
-    SIM_REPORT_RUNS_MAX = 8,       /* side by side on one page: a chart with more lines tells nothing */
-    SIM_REPORT_ROWS_MAX = 8192,    /* of a run's grid of values: a week in rows of 128 s, twice what a screen has pixels */
+    SIM_REPORT_RUNS_MAX = 8,    /* side by side on one page: a chart with more lines tells nothing */
+    SIM_REPORT_ROWS_MAX = 8192, /* of a run's grid of values: a week in rows of 128 s, twice what a screen has pixels */
     SIM_REPORT_EVENTS_MAX = 50000, /* scale events of a run: more than a week has ticks of 15 s */
     SIM_REPORT_RECORDS_MAX = 4096, /* decisions of a run with their steps, some 300 bytes each on the page */
     SIM_REPORT_MEASURES_MAX = 32,  /* of a run: the model has some ten */
     SIM_REPORT_LINES_MAX = 256,    /* facts and findings of a run, partings of a page: nobody reads more */
-    SIM_REPORT_PAGE_MAX_BYTES = 64 * 1024 * 1024, /* eight runs at all their bounds; a usual page has a tenth of one MB */
+    SIM_REPORT_PAGE_MAX_BYTES =
+        64 * 1024 * 1024, /* eight runs at all their bounds; a usual page has a tenth of one MB */
 };
 
 #endif

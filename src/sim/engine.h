@@ -43,8 +43,9 @@ struct sim_engine_options {
     /* weir */
     int64_t interval_ms; /* 5 s */
     /* keda-hpa */
-    int64_t polling_ms, sync_ms;         /* 30 s, 15 s */
-    int64_t scrape_ms, scrape_offset_ms; /* who scrapes the sources: at 0, then in every period from the offset. scrape_ms 0: nobody, they
+    int64_t polling_ms, sync_ms; /* 30 s, 15 s */
+    int64_t scrape_ms,
+        scrape_offset_ms; /* who scrapes the sources: at 0, then in every period from the offset. scrape_ms 0: nobody, they
                                             are asked at each poll and sync */
 };
 #define SIM_ENGINE_INTERVAL_MS      5000

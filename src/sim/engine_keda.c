@@ -149,7 +149,8 @@ static struct pod_usage usage_of(const struct sim_engine *e, size_t metric, int6
 
     return (struct pod_usage){.has_usage = known,
                               .has_request = true,
-                              .usage = known ? llround(sample->value * (e->metrics[metric].has_utilization ? 10 : 1000)) : 0,
+                              .usage =
+                                  known ? llround(sample->value * (e->metrics[metric].has_utilization ? 10 : 1000)) : 0,
                               .request = 1000,
                               .at_ms = now_ms,
                               .window_ms = MINUTE_MS};

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 
-#define NS_PER_S 1000000000.0
+#define NS_PER_S   1000000000.0
 #define SHARE_GOOD 0.99 /* a step below it is bad (serving-model.md 5) */
 
 struct batch { /* replicas that start together */

@@ -27,13 +27,13 @@
 struct fluid_engine { /* a profile in seconds */
     double prefill_tps, base_s, per_sequence_s, max_batch, kv_tokens, chunk_tokens;
 };
-struct fluid_demand {                     /* of one step */
-    double requests_per_s, tokens_per_s;  /* tokens: prompt and generated */
-    double prompt_share;                  /* of the tokens */
-    double prompt_each, generated_each;   /* of a request */
-    double batch_max;                     /* that the KV cache has room for */
-    double cost_s;                        /* replica seconds a token costs at full batch */
-    double idle_ttft_s;                   /* on an idle replica */
+struct fluid_demand {                    /* of one step */
+    double requests_per_s, tokens_per_s; /* tokens: prompt and generated */
+    double prompt_share;                 /* of the tokens */
+    double prompt_each, generated_each;  /* of a request */
+    double batch_max;                    /* that the KV cache has room for */
+    double cost_s;                       /* replica seconds a token costs at full batch */
+    double idle_ttft_s;                  /* on an idle replica */
 };
 struct fluid_grid {
     struct fluid_engine engine;
@@ -72,7 +72,8 @@ struct fluid_step { /* a step that is done */
     double backlog; /* tokens left */
     /* running sums up to and with this step */
     double prompt, generated, requests, finished;
-    double wait_sum, wait_lost, base_sum, base_lost; /* with what rounding took away; waits without end are counted instead */
+    double wait_sum, wait_lost, base_sum,
+        base_lost; /* with what rounding took away; waits without end are counted instead */
     int64_t stuck_sum;
 };
 

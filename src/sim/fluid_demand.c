@@ -10,9 +10,9 @@
 #include "base/limits.h"
 #include "sim/fluid.h"
 
-#define NS_PER_S   1000000000.0
-#define STEP_NS    (15 * INT64_C(1000000000))
-#define NOISE_S    60.0 /* how long one draw of the noise lasts */
+#define NS_PER_S    1000000000.0
+#define STEP_NS     (15 * INT64_C(1000000000))
+#define NOISE_S     60.0 /* how long one draw of the noise lasts */
 #define FULL_ENOUGH 0.95 /* beyond it the queue of a stationary replica has no mean */
 
 /* ------------------------------------------------------------------ options */
@@ -42,13 +42,15 @@ static bool sound_options(const struct model_options *o, int64_t step_ns, struct
     if (!sound_profile(&o->profile))
         return error_set(err, ERROR_INVALID, "the profile's rates, times and sizes are whole numbers of at least 1");
     if (step_ns <= 0 || o->bucket_ns <= 0 || o->bucket_ns % step_ns != 0)
-        return error_set(err, ERROR_INVALID, "buckets of %g s are not a whole number of steps of %g s; choose a step that divides them",
+        return error_set(err, ERROR_INVALID,
+                         "buckets of %g s are not a whole number of steps of %g s; choose a step that divides them",
                          (double)o->bucket_ns / NS_PER_S, (double)step_ns / NS_PER_S);
     if (o->startup.kind != STARTUP_FIXED || o->startup.fixed_ns < 0 || o->startup.fixed_ns % step_ns != 0)
         return error_set(err, ERROR_INVALID, "the fluid model takes one start-up time, a whole number of steps of %g s",
                          (double)step_ns / NS_PER_S);
     if ((double)o->bucket_count * ((double)o->bucket_ns / (double)step_ns) > SIM_STEPS_MAX)
-        return error_set(err, ERROR_LIMIT, "the demand has more than %d steps (SIM_STEPS_MAX); choose longer ones", SIM_STEPS_MAX);
+        return error_set(err, ERROR_LIMIT, "the demand has more than %d steps (SIM_STEPS_MAX); choose longer ones",
+                         SIM_STEPS_MAX);
     return sound_buckets(o, err);
 }
 
@@ -100,7 +102,8 @@ static void shape(const struct fluid_engine *e, struct fluid_demand *d, const st
     d->prompt_each = rates->prompt_tokens_per_s / rates->requests_per_s;
     d->generated_each = rates->generated_tokens_per_s / rates->requests_per_s;
     d->batch_max = fmax(1, fmin(e->max_batch, floor(e->kv_tokens / (d->prompt_each + d->generated_each))));
-    d->cost_s = d->prompt_share / e->prefill_tps + (1 - d->prompt_share) * (e->per_sequence_s + e->base_s / d->batch_max);
+    d->cost_s =
+        d->prompt_share / e->prefill_tps + (1 - d->prompt_share) * (e->per_sequence_s + e->base_s / d->batch_max);
     d->idle_ttft_s = d->prompt_each / e->prefill_tps + e->base_s * ceil(d->prompt_each / e->chunk_tokens);
 }
 

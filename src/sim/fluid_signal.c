@@ -72,7 +72,8 @@ static void mean_times(const struct view *v, int64_t window_ns, double *wait_s, 
     const struct fluid_step *a = before_window(v, steps), *b = v->last;
     double n = (double)steps;
 
-    *wait_s = b->stuck_sum > a->stuck_sum ? INFINITY : ((b->wait_sum - a->wait_sum) + (b->wait_lost - a->wait_lost)) / n;
+    *wait_s =
+        b->stuck_sum > a->stuck_sum ? INFINITY : ((b->wait_sum - a->wait_sum) + (b->wait_lost - a->wait_lost)) / n;
     *base_s = ((b->base_sum - a->base_sum) + (b->base_lost - a->base_lost)) / n;
 }
 

@@ -224,8 +224,7 @@ static bool read_goodput(const struct serving *model, const struct model_inferen
 {
     double ttft = 1, itl = 1;
 
-    if (query->ttft_ns > 0 &&
-        !serving_share_within(model, SERVING_TTFT, query->window_ns, query->ttft_ns, &ttft))
+    if (query->ttft_ns > 0 && !serving_share_within(model, SERVING_TTFT, query->window_ns, query->ttft_ns, &ttft))
         return false;
     if (query->itl_ns > 0 && !serving_share_within(model, SERVING_ITL, query->window_ns, query->itl_ns, &itl))
         return false;
@@ -241,8 +240,8 @@ static bool any_ready(const struct serving *model)
     return now.ready_replicas > 0;
 }
 
-bool inference_read(struct inference_history *h, const struct serving *model,
-                    const struct model_inference_query *query, double *value)
+bool inference_read(struct inference_history *h, const struct serving *model, const struct model_inference_query *query,
+                    double *value)
 {
     if (query->window_ns > h->keep_ns)
         h->keep_ns = query->window_ns;

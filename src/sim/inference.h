@@ -14,7 +14,8 @@
 
 #include "sim/model.h"
 
-#define INFERENCE_KEEP_NS (600 * INT64_C(1000000000)) /* windows are rarely longer, and a longer one says so when it is first asked for */
+#define INFERENCE_KEEP_NS                                                                                              \
+    (600 * INT64_C(1000000000)) /* windows are rarely longer, and a longer one says so when it is first asked for */
 
 struct inference_history;
 struct inference_history *inference_history_new(void);

@@ -48,9 +48,11 @@ static int64_t duration_of(const struct model_options *o)
 static bool sound_profile(const struct serving_profile *p, struct error *err)
 {
     if (p->prefill_tps < 1 || p->itl_base_ns < 1 || p->max_batch < 1 || p->chunk_tokens < 1)
-        return error_set(err, ERROR_INVALID, "prefill rate, step time, batch and chunk of a profile are whole numbers of at least 1");
+        return error_set(err, ERROR_INVALID,
+                         "prefill rate, step time, batch and chunk of a profile are whole numbers of at least 1");
     if (p->itl_per_seq_ns < 0 || p->kv_tokens < 0)
-        return error_set(err, ERROR_INVALID, "the time per sequence and the KV cache of a profile are numbers of at least 0");
+        return error_set(err, ERROR_INVALID,
+                         "the time per sequence and the KV cache of a profile are numbers of at least 0");
     return true;
 }
 
@@ -62,14 +64,16 @@ static bool sound_startup(const struct serving_startup *s, struct error *err)
 
     for (size_t i = 0; sound && s->kind == STARTUP_TABLE && i < s->table_count; i++)
         sound = s->table_ns[i] >= 0;
-    return sound || error_set(err, ERROR_INVALID, "start-up times are numbers of at least 0, and the lowest of a range comes first");
+    return sound || error_set(err, ERROR_INVALID,
+                              "start-up times are numbers of at least 0, and the lowest of a range comes first");
 }
 
 static bool sound_requests(const struct model_options *o, struct error *err)
 {
     for (size_t i = 0; i < o->request_count; i++)
         if (o->requests[i].at_ns < (i > 0 ? o->requests[i - 1].at_ns : 0))
-            return error_set(err, ERROR_INVALID, "request %zu comes before the one in front of it; sort the trace by time", i);
+            return error_set(err, ERROR_INVALID,
+                             "request %zu comes before the one in front of it; sort the trace by time", i);
     return true;
 }
 
@@ -82,7 +86,8 @@ struct model *model_new(const struct model_options *options, struct error *err)
                   (int)options->initial);
         return NULL;
     }
-    if (!sound_profile(&options->profile, err) || !sound_startup(&options->startup, err) || !sound_requests(options, err))
+    if (!sound_profile(&options->profile, err) || !sound_startup(&options->startup, err) ||
+        !sound_requests(options, err))
         return NULL;
     if (options->bucket_count > 0 && !(fluid = fluid_new(options, err)))
         return NULL;

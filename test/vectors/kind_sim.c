@@ -230,10 +230,9 @@ static void run_requests(struct decide_case *c)
                                     .request_count = trace.count,
                                     .duration_ns = integer_or(c->in, "duration_ns", -1),
                                     .warmup_ns = integer_or(c->in, "warmup_ns", 0)};
-    struct model *model =
-        read_profile(tree_get(c->in, "profile"), &options.profile) && options.initial <= INITIAL_MAX
-            ? make_model(c, &options)
-            : NULL;
+    struct model *model = read_profile(tree_get(c->in, "profile"), &options.profile) && options.initial <= INITIAL_MAX
+                              ? make_model(c, &options)
+                              : NULL;
 
     if (!model)
         differ_text(c, "profile", "a profile and a start this runner can read", "something else");
@@ -346,12 +345,10 @@ enum vector_outcome vector_sim(const struct tree *tree, const char *path, struct
     static const struct {
         const char *kind;
         void (*run)(struct decide_case *c);
-    } kinds[] = {{"requests", run_requests},
-                 {"fluid", run_fluid},
-                 {"draw", run_draw},
-                 {"startup", run_startup},
-                 {"events", run_events},
-                 {"amplify", run_amplify}};
+    } kinds[] = {
+        {"requests", run_requests}, {"fluid", run_fluid},    {"bound", run_bound}, {"bound-fluid", run_bound_fluid},
+        {"plan", run_plan},         {"levels", run_levels},  {"draw", run_draw},   {"startup", run_startup},
+        {"events", run_events},     {"amplify", run_amplify}};
     struct decide_case c = {
         .in = tree_get(tree, "in"), .expect = tree_get(tree, "expect"), .result = result, .same = true};
     const char *kind = string_or(tree, "kind", "");

@@ -154,7 +154,7 @@ void differ_words(struct decide_case *c, const char *place, const char *expected
 }
 
 void compare_column(struct decide_case *c, const struct tree *row, size_t column, const char *place, int64_t got,
-                           bool nullable)
+                    bool nullable)
 {
     const struct tree *node = tree_index(row, column);
     char words[32] = "null";
@@ -167,8 +167,8 @@ void compare_column(struct decide_case *c, const struct tree *row, size_t column
     differ_words(c, place, node && node->text ? node->text : node ? "null" : "nothing", words);
 }
 
-void compare_row(struct decide_case *c, const char *what, size_t index, const struct tree *row,
-                        const int64_t *got, size_t count, bool nullable)
+void compare_row(struct decide_case *c, const char *what, size_t index, const struct tree *row, const int64_t *got,
+                 size_t count, bool nullable)
 {
     for (size_t i = 0; i < count; i++) {
         char place[64];

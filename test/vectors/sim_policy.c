@@ -33,7 +33,8 @@ static void on_read(void *arg, int64_t at_ms, struct sample *samples)
         double value = 0;
         bool found = model_read(run->model, &run->queries[i], &value);
 
-        samples[i] = (struct sample){.state = found || run->keda ? SAMPLE_OK : SAMPLE_MISSING, .value = found ? value : 0};
+        samples[i] =
+            (struct sample){.state = found || run->keda ? SAMPLE_OK : SAMPLE_MISSING, .value = found ? value : 0};
     }
 }
 
@@ -82,12 +83,10 @@ static struct formula *read_formula(struct decide_case *c, const struct tree *po
 {
     const char *text = string_or(policy, "formula", "");
     struct formula_error err;
-    struct formula *formula = formula_compile(text, strlen(text),
-                                              &(struct formula_options){.names = names,
-                                                                        .name_count = count,
-                                                                        .wrap = FORMULA_WRAP_KEDA,
-                                                                        .extensions = !keda},
-                                              &err);
+    struct formula *formula = formula_compile(
+        text, strlen(text),
+        &(struct formula_options){.names = names, .name_count = count, .wrap = FORMULA_WRAP_KEDA, .extensions = !keda},
+        &err);
 
     if (!formula)
         differ_text(c, "formula", "one that compiles", err.text);
