@@ -31,7 +31,7 @@ void difference_of_triggers(struct differences *d, const struct side *before, co
 /* "prometheus 'queue'" */
 const char *trigger_title(struct arena *arena, const struct trigger_spec *spec);
 
-/* "one replica for every 5", "holds it at 5": what a target of that type means. */
+/* "one replica for every 5", "replicas that hold it at 5": what a target of that type means. */
 const char *target_words(struct arena *arena, double target, enum target_type type);
 /* ": twice as many replicas for the same value", or "" where nothing can be said. */
 const char *target_consequence(struct arena *arena, double before, double after);

@@ -75,12 +75,12 @@ const char *target_words(struct arena *arena, double target, enum target_type ty
     const char *number = number_words(arena, target);
 
     if (target == 0)
-        return "asks for no count";
+        return "no count";
     if (type == TARGET_AVERAGE_VALUE)
-        return arena_printf(arena, "asks for one replica for every %s", number);
+        return arena_printf(arena, "one replica for every %s", number);
     if (type == TARGET_UTILIZATION)
-        return arena_printf(arena, "is held at %s %% of what is requested", number);
-    return arena_printf(arena, "is held at %s", number);
+        return arena_printf(arena, "replicas that hold it at %s %% of what is requested", number);
+    return arena_printf(arena, "replicas that hold it at %s", number);
 }
 
 const char *target_consequence(struct arena *arena, double before, double after)
@@ -331,7 +331,7 @@ static const char *words_formula_target(struct arena *arena, const struct side *
     if (!r->formula)
         return "not there";
     return r->formula_target > 0 ? target_words(arena, r->formula_target, r->formula_type)
-                                 : "switches on and off only, without a target";
+                                 : "no count (it only switches on and off)";
 }
 
 static const char *words_formula_activation(struct arena *arena, const struct side *s)
@@ -474,7 +474,7 @@ static void compare_formula_target(struct differences *d, const struct side *bef
 
     if (a->formula && strcmp(was, is) != 0)
         difference_add(d, DIFFERENCE_CHANGED, after->meta, FORMULA "target", was, is,
-                       arena_printf(d->arena, "its formula {after}, was: {before}%s", consequence));
+                       arena_printf(d->arena, "its formula asks for {after}, was {before}%s", consequence));
 }
 
 void difference_of_policies(struct differences *d, const struct side *before, const struct side *after)

@@ -70,7 +70,7 @@ static void compare_target(const struct pair *p)
         return; /* a type that is not built in has no target that is known; under a formula none counts */
     say(p, ".metadata", target_words(arena, p->was->target, p->was->target_type),
         target_words(arena, p->is->target, p->is->target_type),
-        arena_printf(arena, "{after}, {before} until now%s", consequence));
+        arena_printf(arena, "asks for {after}, was {before}%s", consequence));
     say(p, ".metadata", number_words(arena, p->was->activation), number_words(arena, p->is->activation),
         "is active above {after}, was above {before}");
 }
@@ -180,7 +180,7 @@ static void say_new(struct differences *d, const struct side *after, size_t i)
     if (policy->formula)
         what = formula_uses(policy->formula, i) ? ", which the formula uses" : ", which the formula does not use";
     else if (policy->triggers[i].trigger)
-        what = arena_printf(d->arena, ", which %s", target_words(d->arena, rule->target, rule->target_type));
+        what = arena_printf(d->arena, ", which asks for %s", target_words(d->arena, rule->target, rule->target_type));
     difference_add(d, DIFFERENCE_CHANGED, after->meta, arena_printf(d->arena, "spec.triggers[%zu]", i), NULL,
                    trigger_title(d->arena, &after->triggers[i]), arena_printf(d->arena, "asks {after} too%s", what));
 }

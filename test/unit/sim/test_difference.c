@@ -70,7 +70,7 @@ static const struct row rows[] = {
     {"target", BASE,
      HEAD SPEC
      "  triggers: [{type: prometheus, name: q, metadata: {serverAddress: http://p, query: up, threshold: '10'}}]\n",
-     "prometheus 'q' asks for one replica for every 10, asks for one replica for every 5 until now: half as many"},
+     "prometheus 'q' asks for one replica for every 10, was one replica for every 5: half as many"},
     {"query", BASE,
      HEAD SPEC
      "  triggers: [{type: prometheus, name: q, metadata: {serverAddress: http://p, query: down, threshold: '5'}}]\n",
@@ -84,7 +84,7 @@ static const struct row rows[] = {
                ", {type: cron, metadata: {timezone: UTC, start: 0 8 * * *, end: 0 9 * * *, desiredReplicas: '3'}}]\n",
      BASE, "no longer asks cron"},
     {"formula", FORMULA("formula: q + 1, target: '5'"), FORMULA("formula: q * 2, target: '10'"),
-     "computes q * 2, was q + 1|its formula asks for one replica for every 10, was: asks for one replica for every 5: "
+     "computes q * 2, was q + 1|its formula asks for one replica for every 10, was one replica for every 5: "
      "half"},
     {"formula's activation", FORMULA("formula: q, target: '5'"),
      FORMULA("formula: q, target: '5', activationTarget: '2'"), "is active from 2 on of the formula, was above 0"},
