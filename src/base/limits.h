@@ -180,6 +180,7 @@ enum {
     SIM_INPUT_COLUMNS_MAX = 1000,            /* ten objects with TRIGGERS_MAX triggers each */
     LINE_MAX_BYTES =
         64 * 1024 * 1024, /* of a file read by lines: an answer of query_range is one, and has 11,000 values a series */
+    SIM_MOMENTS_MAX = 100 * 1000, /* of a simulation's output: more than a week has ticks of 15 s; 30 MB as JSON */
     /* ---- the page of simulate and compare ---- */
     SIM_REPORT_RUNS_MAX = 8,    /* side by side on one page: a chart with more lines tells nothing */
     SIM_REPORT_ROWS_MAX = 8192, /* of a run's grid of values: a week in rows of 128 s, twice what a screen has pixels */
@@ -189,6 +190,9 @@ enum {
     SIM_REPORT_LINES_MAX = 256,    /* facts and findings of a run, partings of a page: nobody reads more */
     SIM_REPORT_PAGE_MAX_BYTES =
         64 * 1024 * 1024, /* eight runs at all their bounds; a usual page has a tenth of one MB */
+    /* ---- compare and tune ---- */
+    SIM_COMPARE_MOVES_MAX = 1000 * 1000, /* of one run's replicas, 16 MB: a change every 15 s for half a year */
+    SIM_COMPARE_WORDS_BYTES = 2000,      /* of a decision's one line, formulas included */
 };
 
 #endif
