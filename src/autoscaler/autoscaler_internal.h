@@ -90,6 +90,7 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     bool silent;           /* observe mode: nothing of it is written */
     uint64_t problem_said; /* hash of the failed check that was said; 0: none */
     char *hpa_error;       /* why its HPA could not be put; NULL */
+    char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
     uint32_t others_seen;                           /* writes of somebody else to the target's replicas */
     int64_t others_ticks_ms, others_said_ticks_ms;  /* the last of them; when it was said, 0: never */
@@ -261,6 +262,8 @@ void standing_renew(struct object *object,
                     const struct policy *old); /* a new version is in force; object->policy is it */
 /* After a decision, or when something else changed: what differs from what was told last is told. */
 void status_tell(struct object *object, const struct decision *decision);
+/* Jobs were asked for; err: of the first that was refused. */
+void status_jobs_created(struct object *object, const struct error *err);
 void status_scaled(struct object *object, const struct decision *decision, const struct error *err);
 void status_stopped(struct object *object); /* its triggers are not asked any more: it is paused, or ends */
 void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)

@@ -120,6 +120,7 @@ void standing_free(struct standing *s)
     free(s->hpa_name);
     free(s->hpa_message);
     free(s->hpa_error);
+    free(s->jobs_error);
     free(s);
 }
 
@@ -146,6 +147,8 @@ void standing_renew(struct object *object, const struct policy *old)
         return;
     s->version++;
     s->target_seen = false;
+    free(s->jobs_error);
+    s->jobs_error = NULL;
     memset(s->failed_said, 0, sizeof(s->failed_said));
     if (!old)
         take_failures(object);

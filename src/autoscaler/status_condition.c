@@ -103,6 +103,8 @@ static bool check_fails(struct telling *t)
     else if (lacks_target(t))
         fail_check(t, "ScaledObject doesn't have correct scaleTargetRef specification",
                    arena_printf(t->arena, "%s%s%s", missing->where, *missing->where ? ": " : "", missing->text));
+    else if (t->s->jobs_error)
+        fail_check(t, "failed to create jobs", t->s->jobs_error);
     else if (t->s->hpa_error)
         fail_check(t, failed_check(false, ""), t->s->hpa_error);
     else

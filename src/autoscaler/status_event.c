@@ -5,6 +5,7 @@
 #include "autoscaler/status_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -153,6 +154,17 @@ void status_scaled(struct object *object, const struct decision *d, const struct
 }
 
 /* ------------------------------------------------------------------ what changed since the last status */
+
+/* A template that the API server refuses stays refused: Ready must not be True while nothing can run. */
+void status_jobs_created(struct object *object, const struct error *err)
+{
+    struct standing *s = object->standing;
+
+    if (!s)
+        return;
+    free(s->jobs_error);
+    s->jobs_error = err && (err->kind == ERROR_INVALID || err->kind == ERROR_DENIED) ? mem_copy(err->text) : NULL;
+}
 
 static bool is_poll_reason(const char *reason)
 {

@@ -362,6 +362,14 @@ struct write *write_begin(struct object *object, const struct decision *decision
     return write;
 }
 
+static void tell_applied(const struct autoscaler *a, const char *key)
+{
+    const struct autoscaler_hooks *hooks = a->parts.hooks;
+
+    if (hooks && hooks->applied)
+        hooks->applied(hooks->arg, key);
+}
+
 static void write_finish(struct write *write, const struct error *err)
 {
     struct autoscaler *a = write->a;
@@ -378,8 +386,10 @@ static void write_finish(struct write *write, const struct error *err)
         object->write = NULL;
     if (object && write->decision)
         status_scaled(object, write->decision, err);
-    else if (object) /* they were created until now, also where one failed */
+    else if (object) { /* they were created until now, also where one failed */
         object->jobs_created_at_ms = loop_now_ms(a->parts.loop);
+        status_jobs_created(object, err);
+    }
     if (err) {
         a->stats.scale_failures++;
         log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
@@ -392,8 +402,10 @@ static void write_finish(struct write *write, const struct error *err)
         if (write->decision)
             schedule_sooner(object);
     }
-    if (object && object->policy == write->policy && write->decision)
+    if (object && object->policy == write->policy && write->decision) {
         decide_applied(&object->policy->rules, object->memory, write->decision);
+        tell_applied(a, object->key);
+    }
 }
 
 void write_done(void *arg, const struct error *err)

@@ -65,6 +65,19 @@ def pause_scaledjob(row):
         assert row.wait_condition("Paused", "False", "ScaledJobUnpaused", "work", "scaledjobs") == "ScaledJob is unpaused"
 
 
+@rows("direct")
+def refused_template(row):
+    """Its Jobs are refused by the API server: it is not Ready, and says why; mended it is."""
+    source = row.source(1)
+    body = scaled_job(metrics_api(source), maxReplicaCount=1)
+    body["spec"]["jobTargetRef"]["template"]["spec"]["restartPolicy"] = "Always"
+    row.create("scaledjobs", body)
+    assert "restartPolicy" in row.wait_condition("Ready", "False", "ScaledJobCheckFailed", "work", "scaledjobs")
+    row.patch("scaledjobs", "work", {"spec": {"jobTargetRef": {"template": {"spec": {"restartPolicy": "Never"}}}}})
+    row.wait_condition("Ready", "True", "ScaledJobReady", "work", "scaledjobs")
+    row.wait(lambda: row.jobs())
+
+
 # ------------------------------------------------------------------ strategies
 
 def strategy_row(row, strategy, steps, most=10):
