@@ -64,6 +64,7 @@ struct autoscaler_hooks {
     int64_t (*next_poll_ms)(void *arg, const char *key, const struct policy *policy);
     void (*loaded)(void *arg, const struct autoscaler_loaded *loaded); /* an object was made or has a new policy */
     void (*decided)(void *arg, const struct autoscaler_decided *decided); /* before anything is written */
+    void (*applied)(void *arg, const char *key); /* what was last decided of it is carried out, and its memory knows */
 };
 
 /* Borrowed for the autoscaler's life; journal may be NULL (nothing is written down), hooks too. */
