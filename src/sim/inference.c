@@ -91,16 +91,18 @@ static struct snapshot *add_snapshot(struct inference_history *h, int64_t at_ns)
 
 void inference_snapshot(struct inference_history *h, const struct serving *model)
 {
+    const size_t *ids;
+    size_t live = serving_live(model, &ids);
     struct snapshot *s;
 
     forget(h, serving_now_ns(model));
     s = add_snapshot(h, serving_now_ns(model));
-    for (size_t id = serving_first_live(model); id < serving_replica_count(model); id++) {
-        struct serving_replica r = serving_replica(model, id);
+    for (size_t i = 0; i < live; i++) {
+        struct serving_replica r = serving_replica(model, ids[i]);
 
         if (r.state != REPLICA_READY)
             continue;
-        add_row(h, &(struct row){id, r.prompt, r.generated, r.finished});
+        add_row(h, &(struct row){ids[i], r.prompt, r.generated, r.finished});
         s->count++;
     }
 }

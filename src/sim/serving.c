@@ -1,5 +1,6 @@
 /*
- * serving: the request model. One event list is not needed: the next instant is the least of the replicas' step ends and readiness.
+ * serving: the request model. One event list is not needed: the next instant is the least of the replicas' step ends and readiness, which
+ * stand side by side for those that are not gone. Only replicas that something happened to plan a step at the end of an instant.
  *
  *     starting --ready_ns--> ready --scaled down, work left--> draining --last request done--> gone
  *         \------------------scaled down, no work------------------------------------------> gone
@@ -86,6 +87,8 @@ struct replica {
     int64_t prompt, generated, finished; /* its share of the counters */
     /* the step under way, or leap of equal steps */
     bool stepping;
+    bool touched;                         /* it may have a step to plan at the end of this instant */
+    size_t slot;                          /* among those that are not gone */
     int64_t step_from_ns, step_ns, steps; /* start, length of one, how many */
     int64_t chunk;                        /* prompt tokens of this step (0 in a leap) */
 };
@@ -100,14 +103,19 @@ struct serving {
     int64_t now_ns;
     int32_t spec;
     struct replica *replicas;
-    size_t replica_count, first_live; /* replicas before first_live are gone */
+    size_t replica_count, replica_size;
+    size_t *live;     /* ids of those that are not gone, rising */
+    int64_t *wake_ns; /* of each of them: the end of its step, or when it is ready; SERVING_NEVER */
+    size_t live_count, live_size, starting;
+    size_t *touched, *due; /* ids; scratch of an instant */
+    size_t touched_count, touched_size;
     struct serving_request *requests;
     struct request *progress;
     size_t request_count, request_size, open;
     int64_t backlog, backlog_tokens; /* arrived, not admitted */
     struct list router;
     struct serving_event *events;
-    size_t event_count;
+    size_t event_count, event_size;
     struct serving_counters counters;
     struct list firsts, finishes; /* in the order they happened, for quantiles */
     serving_stepped *stepped;
@@ -141,6 +149,63 @@ static size_t list_take(struct list *list)
     return item;
 }
 
+/* ------------------------------------------------------------------ who is there */
+
+static void grow_live(struct serving *s)
+{
+    s->live_size = s->live_size ? s->live_size * 2 : 16;
+    s->live = mem_grow(s->live, s->live_size, sizeof(*s->live));
+    s->wake_ns = mem_grow(s->wake_ns, s->live_size, sizeof(*s->wake_ns));
+    s->due = mem_grow(s->due, s->live_size, sizeof(*s->due));
+}
+
+static struct replica *add_replica(struct serving *s, enum replica_state state, int64_t ready_ns)
+{
+    size_t id = s->replica_count++;
+
+    if (s->replica_count > s->replica_size) {
+        s->replica_size = s->replica_size ? s->replica_size * 2 : 16;
+        s->replicas = mem_grow(s->replicas, s->replica_size, sizeof(struct replica));
+    }
+    if (s->live_count == s->live_size)
+        grow_live(s);
+    s->replicas[id] = (struct replica){.state = state,
+                                       .created_ns = s->now_ns,
+                                       .ready_ns = ready_ns,
+                                       .draining_ns = -1,
+                                       .gone_ns = -1,
+                                       .slot = s->live_count};
+    s->live[s->live_count] = id;
+    s->wake_ns[s->live_count++] = state == REPLICA_STARTING ? ready_ns : SERVING_NEVER;
+    s->starting += state == REPLICA_STARTING;
+    return &s->replicas[id];
+}
+
+static void replica_leaves(struct serving *s, struct replica *r)
+{
+    s->starting -= r->state == REPLICA_STARTING;
+    r->state = REPLICA_GONE;
+    r->gone_ns = s->now_ns;
+    r->stepping = false;
+    s->live_count--;
+    memmove(s->live + r->slot, s->live + r->slot + 1, (s->live_count - r->slot) * sizeof(*s->live));
+    memmove(s->wake_ns + r->slot, s->wake_ns + r->slot + 1, (s->live_count - r->slot) * sizeof(*s->wake_ns));
+    for (size_t i = r->slot; i < s->live_count; i++)
+        s->replicas[s->live[i]].slot = i;
+}
+
+static void touch(struct serving *s, struct replica *r)
+{
+    if (r->touched)
+        return;
+    r->touched = true;
+    if (s->touched_count == s->touched_size) {
+        s->touched_size = s->touched_size ? s->touched_size * 2 : 16;
+        s->touched = mem_grow(s->touched, s->touched_size, sizeof(*s->touched));
+    }
+    s->touched[s->touched_count++] = (size_t)(r - s->replicas);
+}
+
 struct serving *serving_new(const struct serving_profile *profile, const struct serving_startup *startup,
                             int32_t initial)
 {
@@ -149,10 +214,8 @@ struct serving *serving_new(const struct serving_profile *profile, const struct 
     s->profile = *profile;
     s->startup = *startup;
     s->spec = initial;
-    s->replicas = mem_array((size_t)initial ? (size_t)initial : 1, sizeof(struct replica));
-    s->replica_count = (size_t)initial;
-    for (size_t i = 0; i < s->replica_count; i++)
-        s->replicas[i] = (struct replica){.state = REPLICA_READY, .draining_ns = -1, .gone_ns = -1};
+    for (int32_t i = 0; i < initial; i++)
+        add_replica(s, REPLICA_READY, 0);
     return s;
 }
 
@@ -166,6 +229,10 @@ void serving_free(struct serving *s)
         free(s->replicas[i].decoding.items);
     }
     free(s->replicas);
+    free(s->live);
+    free(s->wake_ns);
+    free(s->touched);
+    free(s->due);
     free(s->requests);
     free(s->progress);
     free(s->router.items);
@@ -198,6 +265,7 @@ static void assign(struct serving *s, size_t request, size_t id)
     s->requests[request].assigned_ns = s->now_ns;
     list_push(&r->queue, request);
     r->outstanding += size_of(s, request);
+    touch(s, r);
     cut_leap(s, r);
 }
 
@@ -206,10 +274,13 @@ static size_t least_loaded(const struct serving *s)
 {
     size_t best = s->replica_count;
 
-    for (size_t i = s->first_live; i < s->replica_count; i++)
-        if (s->replicas[i].state == REPLICA_READY &&
-            (best == s->replica_count || s->replicas[i].outstanding < s->replicas[best].outstanding))
-            best = i;
+    for (size_t i = 0; i < s->live_count; i++) {
+        size_t id = s->live[i];
+
+        if (s->replicas[id].state == REPLICA_READY &&
+            (best == s->replica_count || s->replicas[id].outstanding < s->replicas[best].outstanding))
+            best = id;
+    }
     return best;
 }
 
@@ -294,15 +365,15 @@ static void prefill(struct serving *s, struct replica *r)
 
 static void leave_if_drained(struct serving *s, struct replica *r)
 {
-    if (r->state != REPLICA_DRAINING || r->outstanding > 0)
-        return;
-    r->state = REPLICA_GONE;
-    r->gone_ns = s->now_ns;
+    if (r->state == REPLICA_DRAINING && r->outstanding == 0)
+        replica_leaves(s, r);
 }
 
 static void end_step(struct serving *s, struct replica *r)
 {
     r->stepping = false;
+    s->wake_ns[r->slot] = SERVING_NEVER;
+    touch(s, r);
     decode(s, r, r->steps);
     prefill(s, r);
     leave_if_drained(s, r);
@@ -323,6 +394,7 @@ static void cut_leap(struct serving *s, struct replica *r)
         steps = 1;
     if (steps < r->steps)
         r->steps = steps;
+    s->wake_ns[r->slot] = step_end_ns(r);
     if (step_end_ns(r) == s->now_ns)
         end_step(s, r);
 }
@@ -386,6 +458,7 @@ static void plan_step(struct serving *s, struct replica *r)
     r->step_ns = s->profile.itl_base_ns + s->profile.itl_per_seq_ns * batch +
                  (r->chunk * NS_PER_S + s->profile.prefill_tps - 1) / s->profile.prefill_tps;
     r->steps = r->chunk == 0 ? leap_steps(s, r) : 1;
+    s->wake_ns[r->slot] = step_end_ns(r);
 }
 
 /* ------------------------------------------------------------------ time */
@@ -394,23 +467,33 @@ int64_t serving_next_ns(const struct serving *s)
 {
     int64_t next = SERVING_NEVER;
 
-    for (size_t i = s->first_live; i < s->replica_count; i++) {
-        const struct replica *r = &s->replicas[i];
-
-        if (r->stepping && step_end_ns(r) < next)
-            next = step_end_ns(r);
-        if (r->state == REPLICA_STARTING && r->ready_ns < next)
-            next = r->ready_ns;
-    }
+    for (size_t i = 0; i < s->live_count; i++)
+        next = s->wake_ns[i] < next ? s->wake_ns[i] : next;
     return next;
 }
 
-static void become_ready(struct serving *s)
+/* Those whose step ends, or whose time to be ready has come; by id. */
+static size_t find_due(struct serving *s)
 {
-    for (size_t i = s->first_live; i < s->replica_count; i++) {
-        if (s->replicas[i].state != REPLICA_STARTING || s->replicas[i].ready_ns > s->now_ns)
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->live_count; i++) {
+        s->due[count] = s->live[i];
+        count += s->wake_ns[i] <= s->now_ns;
+    }
+    return count;
+}
+
+static void become_ready(struct serving *s, size_t due)
+{
+    for (size_t i = 0; i < due; i++) {
+        struct replica *r = &s->replicas[s->due[i]];
+
+        if (r->state != REPLICA_STARTING)
             continue;
-        s->replicas[i].state = REPLICA_READY;
+        r->state = REPLICA_READY;
+        s->starting--;
+        s->wake_ns[r->slot] = SERVING_NEVER;
         route_waiting(s);
     }
 }
@@ -418,23 +501,25 @@ static void become_ready(struct serving *s)
 static void begin_instant(struct serving *s, int64_t now_ns)
 {
     s->now_ns = now_ns;
-    while (s->first_live < s->replica_count && s->replicas[s->first_live].state == REPLICA_GONE)
-        s->first_live++;
-    for (size_t i = s->first_live; i < s->replica_count; i++)
-        if (s->replicas[i].stepping && step_end_ns(&s->replicas[i]) == now_ns)
-            end_step(s, &s->replicas[i]);
-    become_ready(s);
+    size_t due = find_due(s);
+    for (size_t i = 0; i < due; i++)
+        if (s->replicas[s->due[i]].stepping)
+            end_step(s, &s->replicas[s->due[i]]);
+    become_ready(s, due);
 }
 
 void serving_end(struct serving *s)
 {
-    become_ready(s); /* created at this instant with a start-up of 0 */
-    for (size_t i = s->first_live; i < s->replica_count; i++) {
-        struct replica *r = &s->replicas[i];
+    if (s->starting > 0)
+        become_ready(s, find_due(s)); /* created at this instant with a start-up of 0 */
+    for (size_t i = 0; i < s->touched_count; i++) {
+        struct replica *r = &s->replicas[s->touched[i]];
 
+        r->touched = false;
         if (!r->stepping && (r->state == REPLICA_READY || r->state == REPLICA_DRAINING))
             plan_step(s, r);
     }
+    s->touched_count = 0;
 }
 
 void serving_run_until(struct serving *s, int64_t until_ns)
@@ -492,22 +577,13 @@ size_t serving_arrive(struct serving *s, int64_t prompt, int64_t generated)
 
 static void create_replica(struct serving *s)
 {
-    size_t id = s->replica_count++;
-
-    s->replicas = mem_grow(s->replicas, s->replica_count, sizeof(struct replica));
-    s->replicas[id] = (struct replica){.state = REPLICA_STARTING,
-                                       .created_ns = s->now_ns,
-                                       .ready_ns = s->now_ns + serving_startup_ns(&s->startup, id),
-                                       .draining_ns = -1,
-                                       .gone_ns = -1};
+    add_replica(s, REPLICA_STARTING, s->now_ns + serving_startup_ns(&s->startup, s->replica_count));
 }
 
 static void remove_replica(struct serving *s, struct replica *r)
 {
     if (r->state == REPLICA_STARTING || r->outstanding == 0) {
-        r->state = REPLICA_GONE;
-        r->gone_ns = s->now_ns;
-        r->stepping = false;
+        replica_leaves(s, r);
         return;
     }
     r->state = REPLICA_DRAINING;
@@ -520,9 +596,9 @@ static void remove_some(struct serving *s, int32_t count)
     static const enum replica_state order[] = {REPLICA_STARTING, REPLICA_READY};
 
     for (size_t class = 0; class < 2; class ++)
-        for (size_t i = s->replica_count; i-- > s->first_live && count > 0;)
-            if (s->replicas[i].state == order[class]) {
-                remove_replica(s, &s->replicas[i]);
+        for (size_t i = s->live_count; i-- > 0 && count > 0;)
+            if (s->replicas[s->live[i]].state == order[class]) {
+                remove_replica(s, &s->replicas[s->live[i]]);
                 count--;
             }
 }
@@ -533,11 +609,14 @@ void serving_scale(struct serving *s, int32_t replicas)
 
     if (replicas == s->spec)
         return;
-    s->events = mem_grow(s->events, s->event_count + 1, sizeof(struct serving_event));
+    if (s->event_count == s->event_size) {
+        s->event_size = s->event_size ? s->event_size * 2 : 64;
+        s->events = mem_grow(s->events, s->event_size, sizeof(struct serving_event));
+    }
     s->events[s->event_count++] = (struct serving_event){s->now_ns, s->spec, replicas};
     s->spec = replicas;
-    for (size_t i = s->first_live; i < s->replica_count; i++)
-        have += s->replicas[i].state == REPLICA_STARTING || s->replicas[i].state == REPLICA_READY;
+    for (size_t i = 0; i < s->live_count; i++)
+        have += s->replicas[s->live[i]].state != REPLICA_DRAINING;
     for (; have < replicas; have++)
         create_replica(s);
     remove_some(s, have - replicas);
@@ -576,9 +655,10 @@ int64_t serving_generated(const struct serving *s, size_t request)
     return done;
 }
 
-size_t serving_first_live(const struct serving *s)
+size_t serving_live(const struct serving *s, const size_t **out)
 {
-    return s->first_live;
+    *out = s->live;
+    return s->live_count;
 }
 
 size_t serving_replica_count(const struct serving *s)
@@ -633,8 +713,8 @@ int64_t serving_boundary_ns(const struct serving *s, int64_t from_ns)
 {
     int64_t first = SERVING_NEVER;
 
-    for (size_t i = s->first_live; i < s->replica_count; i++) {
-        const struct replica *r = &s->replicas[i];
+    for (size_t i = 0; i < s->live_count; i++) {
+        const struct replica *r = &s->replicas[s->live[i]];
 
         if (!r->stepping || step_end_ns(r) < from_ns)
             continue;
@@ -656,8 +736,8 @@ void serving_signals(const struct serving *s, struct serving_signals *out)
                                     .counters = s->counters};
     for (size_t i = 0; i < s->router.count; i++)
         out->inflight_tokens += size_of(s, list_at(&s->router, i));
-    for (size_t i = s->first_live; i < s->replica_count; i++) {
-        const struct replica *r = &s->replicas[i];
+    for (size_t i = 0; i < s->live_count; i++) {
+        const struct replica *r = &s->replicas[s->live[i]];
         double kv = (double)r->kv / (double)s->profile.kv_tokens;
 
         out->counters.generated += leap_tokens(s, r);

@@ -87,7 +87,7 @@ size_t serving_requests(const struct serving *serving, const struct serving_requ
 int64_t serving_generated(const struct serving *serving,
                           size_t request);                   /* tokens made by now, those within a leap too */
 size_t serving_replica_count(const struct serving *serving); /* all there ever were */
-size_t serving_first_live(const struct serving *serving);    /* all before it are gone */
+size_t serving_live(const struct serving *serving, const size_t **ids); /* those that are not gone, rising */
 struct serving_replica serving_replica(const struct serving *serving, size_t id);
 size_t serving_events(const struct serving *serving, const struct serving_event **out);
 size_t serving_open_requests(const struct serving *serving); /* neither finished nor rejected */
