@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "autoscaler/autoscaler.h"
+#include "autoscaler/record.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -26,7 +27,7 @@
 
 static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
                   *log_level = "info";
-static const char *metrics_listen_at;
+static const char *metrics_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
 static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
@@ -45,6 +46,8 @@ static const struct option_row options[] = {
      "activationTarget must be exceeded, as in KEDA, not reached"},
     {"downscale-stabilization", 0, OPTION_DURATION, &downscale_stabilization_ms, "DURATION",
      "the HPA controller's setting (5m)"},
+    {"record", 0, OPTION_TEXT, &record_into, "DIR",
+     "write what is measured and decided there, for weir simulate, test, compare and tune"},
     {"leave-running", 0, OPTION_FLAG, &leave_running, NULL,
      "keep the replicas when Weir stops; the next one adopts them"},
     {"kubernetes", 0, OPTION_FLAG, &in_kubernetes, NULL,
@@ -92,6 +95,7 @@ struct running {
     struct platform *platform;
     struct journal *journal;
     struct trigger_engine *engine;
+    struct record *record; /* NULL: nothing is recorded */
     struct autoscaler *autoscaler;
     struct server *server, *metrics_server;
     struct run_cluster *cluster; /* NULL: this machine */
@@ -237,9 +241,12 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
     if (journal_moved_aside(r->journal))
         log_warning("the journal was damaged: a new one begins, without what the old one knew", "journal", journal,
                     "old", journal_moved_aside(r->journal), NULL);
+    if (record_into && !(r->record = record_new(r->loop, record_into, err)))
+        return error_add_place(err, "--record");
     r->engine = trigger_engine_new(r->loop, r->transport, r->platform);
-    r->autoscaler =
-        autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal}, settings);
+    r->autoscaler = autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal,
+                                                              record_hooks(r->record)},
+                                   settings);
     if (!listen_all(r, err))
         return false;
     r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
@@ -255,6 +262,7 @@ static void finish(struct running *r)
             loop_signal_free(r->signals[i]);
     close_servers(r);
     autoscaler_free(r->autoscaler);
+    record_free(r->record);
     if (r->engine)
         trigger_engine_free(r->engine);
     journal_close(r->journal);
