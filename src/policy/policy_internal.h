@@ -53,6 +53,8 @@ bool is_resource_type(const char *type);
 
 /* known.c: the least that can be said about a trigger of a type that is not built in. */
 void check_known_type(struct building *b, const struct trigger_spec *spec, bool as_metric_source);
+/* known_target.c: target and activation of such a trigger; the target stays 0 where it is not known. */
+void known_target(const struct trigger_spec *spec, struct decide_trigger *rule);
 
 /* modifiers.c: the formula, its target and activation into policy->rules; what is wrong or worth saying about it. range: of
    its values, for who asks further; known false where there is no formula. */

@@ -277,10 +277,11 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
 
 /* A type that KEDA has and we do not: no mistake, but little can be said about its parameters, and nothing asked. */
 static void skip_known(struct building *b, const struct trigger_spec *spec, struct policy_trigger *slot,
-                       bool as_metric_source)
+                       struct decide_trigger *rule, bool as_metric_source)
 {
     struct error err;
 
+    known_target(spec, rule);
     if (!b->context->engine)
         check_known_type(b, spec, as_metric_source);
     error_set(&err, ERROR_INVALID, "trigger type %s is not built in", spec->type);
@@ -319,7 +320,7 @@ void build_triggers(struct building *b, bool as_metric_source, bool job)
         if (spec->unclear || !spec->type)
             fail_trigger(slot, &(struct error){.kind = ERROR_INVALID, .text = "its manifest has an error"});
         else if (trigger_support(spec->type) == TRIGGER_KNOWN)
-            skip_known(b, spec, slot, as_metric_source);
+            skip_known(b, spec, slot, &b->rules[i], as_metric_source);
         else
             build_one(b, spec, slot, &b->rules[i], as_metric_source);
         if (job && is_resource_type(spec->type))

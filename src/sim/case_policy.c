@@ -120,6 +120,23 @@ static bool pass_errors(const struct report *from, const struct object_meta *met
     return fine;
 }
 
+/* Of a type that is not built in, only known parameters are read; an outsider's target is among what nobody can tell. */
+static bool has_targets(const struct policy *policy, const struct trigger_spec *specs, struct report *report)
+{
+    const struct decide_trigger *rules = policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
+    bool all = true;
+
+    for (size_t i = 0; i < policy->trigger_count && !policy->formula; i++) {
+        if (!policy->triggers[i].error || rules[i].target > 0)
+            continue;
+        case_complain(report, &specs[i].place, "",
+                      "test it through a formula with a target, or with a trigger of another type",
+                      "the target of this trigger of type %.60s is not known here", policy->triggers[i].type);
+        all = false;
+    }
+    return all;
+}
+
 static void name_triggers(struct case_policy *out, const struct policy *policy, struct arena *arena)
 {
     for (size_t i = 0; i < policy->trigger_count; i++)
@@ -144,7 +161,7 @@ static bool build(struct case_policy *out, const struct case_file *file, const s
     text_printf(&out->object, "%s/%s", c.meta->ns, c.meta->name);
     out->specs = c.object ? c.object->triggers : c.job->triggers;
     name_triggers(out, out->policy, out->manifest->arena);
-    return true;
+    return has_targets(out->policy, out->specs, report);
 }
 
 struct case_policy *case_policy_new(const struct case_file *file, const struct case_test *test,
