@@ -107,13 +107,12 @@
     });
     $('summary').append(make('thead', {}, many ? head : ''), make('tbody', {}, ...rows));
     for (const r of runs) {
-      const about = [r.object, `${number(r.ticks)} decisions in ${span(r.end)}`, `${r.events.length + r.movesLeftOut} scale events`, `replicas ${r.min} to ${r.max}`];
+      const about = r.ticks === 0 ? ['nothing was decided'] : [r.object, `${number(r.ticks)} decisions in ${span(r.end)}`, `${r.events.length + r.movesLeftOut} scale events`, `replicas ${r.min} to ${r.max}`];
       if (r.grid > 1000 && r.ticks > r.at.length) about.push(`charts show the extremes of each ${span(r.grid)}`);
       if (r.movesLeftOut) about.push(`the last ${number(r.movesLeftOut)} scale events are counted but not drawn`);
       if (r.observe) about.push('observed only: wanted replicas were not written');
       $('about').append(make('li', {}, many ? make('span', {}, runName(r), ': ') : '', about.join(' · ')));
     }
-    $('foot').textContent = `Weir ${data.weir}. Charts: Chart.js 3.9.1, © 2022 Chart.js Contributors, MIT License. Nothing on this page is loaded from elsewhere.`;
   }
   function showFindings() {
     $('findings').hidden = !runs.some(r => r.findings.length);
@@ -143,7 +142,7 @@
     const width = Math.min(END, Math.max(to - from, 1000));
     view.from = Math.max(0, Math.min(from, END - width));
     view.to = view.from + width;
-    $('shown').textContent = `${clock(Math.round(view.from))} – ${clock(Math.round(view.to))} (${span(view.to - view.from)})`;
+    $('shown').textContent = `${clock(Math.round(view.from))} – ${clock(Math.round(view.to))}${start ? ' UTC' : ''} (${span(view.to - view.from)})`;
     redraw();
   }
   function zoomBy(factor) {
@@ -227,19 +226,30 @@
   function thin(points, from, to) {
     const first = Math.max(0, lastAt(points, from, 'x')), last = Math.min(points.length, lastAt(points, to, 'x') + 2);
     if (last - first <= 2 * BUCKETS) return points.slice(first, last);
-    const out = [points[first]];
-    for (let i = first + 1; i < last;) {
-      const edge = from + (Math.floor((points[i].x - from) / (to - from) * BUCKETS) + 1) * (to - from) / BUCKETS;
-      let low = points[i], high = points[i], gap = null;
-      for (; i < last && points[i].x < edge; i++) {
-        if (Number.isNaN(points[i].y)) gap = points[i];
-        else { if (!(low.y <= points[i].y)) low = points[i]; if (!(high.y >= points[i].y)) high = points[i]; }
-        if (edge <= from) { i++; break; }
+    const bucket = i => Math.floor((points[i].x - from) / (to - from) * BUCKETS), out = [];
+    for (let i = first; i < last;) {
+      const b = bucket(i);
+      let low = null, high = null, gap = null;
+      for (; i < last && bucket(i) === b; i++) {
+        const p = points[i];
+        if (Number.isNaN(p.y)) gap = p;
+        else { if (!low || p.y < low.y) low = p; if (!high || p.y > high.y) high = p; }
       }
-      out.push(...(low === high ? [low] : low.x < high.x ? [low, high] : [high, low]));
-      if (gap && gap !== low) out.push({x: Math.max(gap.x, out[out.length - 1].x), y: NaN});
+      if (low) out.push(...(low === high ? [low] : low.x < high.x ? [low, high] : [high, low]));
+      if (gap) out.push({x: Math.max(gap.x, out.length ? out[out.length - 1].x : gap.x), y: NaN});
     }
     return out;
+  }
+  // The spans without a value.
+  function gapsOf(points) {
+    const gaps = [];
+    let from = null;
+    for (const p of points) {
+      if (Number.isNaN(p.y)) from = from === null ? p.x : from;
+      else if (from !== null) { gaps.push([from, p.x]); from = null; }
+    }
+    if (from !== null) gaps.push([from, END]);
+    return gaps;
   }
   const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800].map(s => s * 1000);
   function timeTicks(scale) {
@@ -252,15 +262,20 @@
     if (!start) return wide ? text.replace(/:00$/, '') : text;
     return wide ? text.slice(5, 16).replace(' 00:00', '') : view.to - view.from > 600e3 ? text.slice(11, 16) : text.slice(11, 19);
   }
-  const overlay = { // the moment chosen, where runs part ways, what is being dragged over
+  const overlay = gaps => ({ // the moment chosen, where runs part ways, what is being dragged over
     id: 'overlay',
     beforeDatasetsDraw(chart) {
       const {ctx, chartArea: a, scales: {x}} = chart;
-      const band = (from, to) => { const l = Math.max(a.left, x.getPixelForValue(from)), r = Math.min(a.right, x.getPixelForValue(to)); if (r > l) ctx.fillRect(l, a.top, Math.max(r - l, 1), a.bottom - a.top); };
+      const band = (from, to, height = a.bottom - a.top) => {
+        const l = Math.max(a.left, x.getPixelForValue(from)), r = Math.min(a.right, Math.max(x.getPixelForValue(to), l + 1));
+        if (r > l) ctx.fillRect(l, a.bottom - height, r - l, height);
+      };
       ctx.save();
       ctx.fillStyle = css('--band');
       data.partings.forEach(([from, until]) => band(from, until));
       if (chart.dragged) band(...chart.dragged);
+      ctx.fillStyle = css('--bad');
+      gaps.forEach(([from, until]) => band(from, until, 4));
       ctx.restore();
     },
     afterDatasetsDraw(chart) {
@@ -273,31 +288,31 @@
       ctx.beginPath(); ctx.moveTo(px, a.top); ctx.lineTo(px, a.bottom); ctx.stroke();
       ctx.restore();
     },
-  };
+  });
   function dataset(s) {
     const color = css(s.color);
     const base = {label: s.label, data: thin(s.points, view.from, view.to), borderColor: color, backgroundColor: color, borderWidth: s.width || 1.7, pointRadius: 0,
       pointHitRadius: 0, stepped: s.smooth ? false : 'before', order: s.order || 1};
     if (s.dashed) Object.assign(base, {borderDash: [5, 4], borderWidth: 1.3});
-    if (s.area) Object.assign(base, {fill: true, backgroundColor: color + '2e', borderWidth: 1});
+    if (s.area) Object.assign(base, {fill: true, backgroundColor: color + '2e', borderWidth: 1.5});
     if (s.below !== undefined) base.fill = {target: {value: s.below}, above: 'transparent', below: css('--bad') + '55'};
     if (s.marks) {
       const room = (view.to - view.from) / 250;
       let last = -Infinity;
       base.data = s.points.filter(p => p.x >= view.from && p.x <= view.to && (p.x - last >= room ? (last = p.x, true) : false));
-      Object.assign(base, {showLine: false, pointRadius: 4, pointHoverRadius: 5, pointBorderWidth: 1, pointBorderColor: css('--card'), pointStyle: 'triangle', order: 0,
+      Object.assign(base, {showLine: false, pointRadius: 4.5, pointHoverRadius: 6, pointBorderWidth: 0, pointStyle: 'triangle', order: 0,
         pointRotation: c => c.raw && c.raw.before > c.raw.y ? 180 : 0});
     }
     return base;
   }
-  function options(spec, chart) {
+  function options(spec) {
     const grid = {color: css('--grid'), borderColor: css('--line')}, ticks = {color: css('--dim'), maxRotation: 0, autoSkip: false};
     return {
       animation: false, parsing: false, normalized: true, responsive: true, maintainAspectRatio: false, spanGaps: false,
       interaction: {mode: 'nearest', axis: 'x', intersect: false},
       scales: {
         x: {type: 'linear', min: view.from, max: view.to, grid, ticks: {...ticks, callback: tickWords}, afterBuildTicks: timeTicks},
-        y: {beginAtZero: !spec.free, suggestedMax: spec.share ? 1 : undefined, grace: spec.share ? 0 : '5%', grid,
+        y: {beginAtZero: true, suggestedMax: spec.share ? 1 : undefined, grace: spec.share ? 0 : '5%', grid,
           ticks: {color: css('--dim'), maxTicksLimit: 6, precision: spec.whole ? 0 : undefined, callback: v => spec.share ? `${+(100 * v).toFixed(2)} %` : number(v)},
           afterFit: scale => { scale.width = 58; }},
       },
@@ -325,8 +340,8 @@
       refresh(force) {
         if (!me.visible && !force) { me.stale = true; return; }
         me.stale = false;
-        if (!me.chart) me.chart = new Chart(canvas, {type: 'line', data: {datasets: []}, options: options(spec, me), plugins: [overlay]});
-        me.chart.options = options(spec, me);
+        if (!me.chart) me.chart = new Chart(canvas, {type: 'line', data: {datasets: []}, options: options(spec), plugins: [overlay(spec.gaps || [])]});
+        me.chart.options = options(spec);
         me.chart.data.datasets = spec.series.map(dataset);
         me.chart.update('none');
       },
@@ -364,8 +379,8 @@
   }
 
   // ---------------------------------------------------------------- which charts there are
-  const named = (run, label) => many ? `${run.name}: ${label}` : label;
-  const tint = (run, place) => many ? run.color : `--c${place % 8}`;
+  const named = (run, label, same) => !many ? label : same ? `all: ${label}` : `${run.name}: ${label}`;
+  const tint = (run, place, same) => !many ? `--c${place % 8}` : same ? '--ink' : run.color;
   const scaled = (run, factor) => run.steps.map(p => ({x: p.x, y: p.y * factor}));
   function targetLine(run, target, type, place) {
     if (!target) return [];
@@ -376,7 +391,7 @@
   function replicasSpec() {
     const series = runs.flatMap(r => [
       {label: named(r, 'wanted'), color: r.color, points: r.steps, width: 2},
-      {label: named(r, 'ready'), color: many ? r.color : '--c2', points: column(r, r.ready), area: true, order: 2},
+      {label: named(r, 'ready'), color: many ? r.color : '--c2', points: column(r, r.ready), area: !many, dashed: many, order: 2},
       ...(many ? [] : [{label: 'starting', color: '--c1', points: column(r, r.pending), width: 1.2, order: 2}]),
       {label: named(r, 'scale event'), color: r.color, points: r.observe ? [] : r.events, marks: true},
     ]);
@@ -385,25 +400,30 @@
   function formulaSpecs() {
     const with_ = runs.filter(r => r.formula && r.formula.values);
     if (!with_.length) return [];
-    return [{title: 'Formula against its target', tall: true, free: false,
+    return [{title: 'Formula against its target', tall: true, ...gapsIn(with_.map(r => column(r, r.formula.values))),
       series: with_.flatMap(r => [{label: named(r, 'value'), color: r.color, points: column(r, r.formula.values)},
         ...targetLine(r, r.formula.target, r.formula.targetType, 1)])}];
   }
-  // Things of one name in several runs share a chart.
+  function gapsIn(columns) {
+    const gaps = columns.flatMap(gapsOf);
+    return {gaps, note: gaps.length ? 'Red at the bottom: no value.' : null};
+  }
+  // Things of one name in several runs share a chart, and a line where they are the same.
   function grouped(things, spec) {
     const names = new Map();
     for (const thing of things) names.set(thing.name, [...(names.get(thing.name) || []), thing]);
-    return [...names].map(([name, of]) => spec(name, of));
+    const said = ({run, values}) => JSON.stringify([run.times, values]);
+    return [...names].map(([name, of]) => spec(name, of.length === runs.length && of.every(o => o.run.formula && said(o) === said(of[0])) ? [{...of[0], same: true}] : of));
   }
-  const triggerSpecs = () => grouped(runs.flatMap(run => run.triggers.map(t => ({name: t.name, run, t}))), (name, of) => ({
+  const triggerSpecs = () => grouped(runs.flatMap(run => run.triggers.map(t => ({name: t.name, run, t, values: t.values}))), (name, of) => ({
     title: name, unit: `trigger, ${of[0].t.type}`,
-    series: of.flatMap(({run, t}) => [{label: named(run, 'value'), color: tint(run, 0), points: column(run, t.values)},
+    series: of.flatMap(({run, t, same}) => [{label: named(run, 'value', same), color: tint(run, 0, same), points: column(run, t.values)},
       ...(run.formula ? [] : targetLine(run, t.target, t.targetType, 1))]),
-    note: of.some(({t}) => !t.values) ? 'No value was ever read.' : null,
+    ...gapsIn(of.map(({run, t}) => column(run, t.values))),
   }));
-  const measureSpecs = chart => grouped(runs.flatMap(run => run.measures.filter(m => m.chart === chart && m.values).map(m => ({name: m.name, run, m}))), (name, of) => ({
+  const measureSpecs = chart => grouped(runs.flatMap(run => run.measures.filter(m => m.chart === chart && m.values).map(m => ({name: m.name, run, m, values: m.values}))), (name, of) => ({
     title: name, unit: of[0].m.unit, share: chart === 'slo',
-    series: of.flatMap(({run, m}) => [{label: named(run, name), color: tint(run, chart === 'backlog' ? 1 : chart === 'slo' ? 2 : 0), points: column(run, m.values), area: chart === 'backlog' && !many,
+    series: of.flatMap(({run, m, same}) => [{label: named(run, name, same), color: tint(run, {demand: 0, backlog: 1, slo: 2}[chart], same), points: column(run, m.values), area: chart === 'backlog' && !many,
       below: chart === 'slo' && m.goal !== null && !many ? m.goal : undefined},
       ...(m.goal === null || run !== of[0].run ? [] : [{label: 'goal', color: '--dim', dashed: true, points: [{x: 0, y: m.goal}, {x: END, y: m.goal}]}])]),
   }));
@@ -417,9 +437,10 @@
       series: runs.map(r => ({label: r.name, color: many ? r.color : '--c3', points: sum(r), smooth: true}))};
   }
   function partSpecs() {
-    return grouped(runs.flatMap(run => (run.formula ? run.formula.parts : []).map(p => ({name: piece(run, p.begin, p.end), run, p})))
+    return grouped(runs.flatMap(run => (run.formula ? run.formula.parts : []).map(p => ({name: piece(run, p.begin, p.end), run, p, values: p.values})))
       .filter(({name, run}) => !run.triggers.some(t => t.name === name)), (name, of) => ({
-      title: name, series: of.map(({run, p}) => ({label: named(run, 'value'), color: tint(run, 3), points: column(run, p.values)})),
+      title: name, series: of.map(({run, p, same}) => ({label: named(run, 'value', same), color: tint(run, 3, same), points: column(run, p.values)})),
+      note: of.some(({run, p}) => gapsOf(column(run, p.values)).length) ? 'Gaps: this part was not evaluated, or had no value.' : null,
     }));
   }
   function showParts() {

@@ -229,16 +229,35 @@ static double number_of(uint8_t type, double number)
     return type == FORMULA_NUMBER || type == FORMULA_INT || type == FORMULA_BOOL ? number : NAN;
 }
 
-/* The column of a sub-expression; a new one while there is room. */
-static const struct part *find_part(struct sim_report_run *run, const struct decision_trace *trace)
+/* The sub-expression of a trace; a new one while there is room, else NULL. */
+static struct part *find_part(struct sim_report_run *run, const struct decision_trace *trace)
 {
     for (size_t i = 0; i < run->part_count; i++)
         if (run->parts[i].begin == trace->begin && run->parts[i].end == trace->end)
             return &run->parts[i];
     if (run->part_count == DECISION_TRACE_MAX)
         return NULL;
-    run->parts[run->part_count] = (struct part){trace->begin, trace->end, trace->depth, grid_add_column(&run->grid)};
+    run->parts[run->part_count] = (struct part){
+        .begin = trace->begin, .end = trace->end, .depth = trace->depth, .column = grid_add_column(&run->grid)};
     return &run->parts[run->part_count++];
+}
+
+/* Those in a branch that was not taken have no value now. Depth 0 is the formula itself. */
+static void note_parts(struct sim_report_run *run, const struct simulation_tick *tick)
+{
+    const struct decision *d = tick->decision;
+
+    for (uint16_t i = 0; i < d->trace_count; i++) {
+        struct part *part = d->trace[i].depth > 0 ? find_part(run, &d->trace[i]) : NULL;
+
+        if (!part)
+            continue;
+        part->seen = run->ticks;
+        grid_put(&run->grid, part->column, tick->at_ms, number_of(d->trace[i].type, d->trace[i].number));
+    }
+    for (size_t i = 0; i < run->part_count; i++)
+        if (run->parts[i].seen != run->ticks)
+            grid_put(&run->grid, run->parts[i].column, tick->at_ms, NAN);
 }
 
 static void note_values(struct sim_report_run *run, const struct simulation_tick *tick)
@@ -253,12 +272,7 @@ static void note_values(struct sim_report_run *run, const struct simulation_tick
         grid_put(grid, run->first_trigger + i, tick->at_ms, i < tick->trigger_count ? sample_value(tick, i) : NAN);
     if (d->has_formula)
         grid_put(grid, run->value, tick->at_ms, number_of((uint8_t)d->formula.type, d->formula.number));
-    for (uint16_t i = 0; i < d->trace_count; i++) {
-        const struct part *part = d->trace[i].depth > 0 ? find_part(run, &d->trace[i]) : NULL; /* 0: the value itself */
-
-        if (part)
-            grid_put(grid, part->column, tick->at_ms, number_of(d->trace[i].type, d->trace[i].number));
-    }
+    note_parts(run, tick);
 }
 
 void sim_report_tick(void *arg, const struct simulation_tick *tick)

@@ -481,7 +481,6 @@ void sim_report_data(struct sim_report *report, struct text *out)
         rows_max /= 2; /* more than two runs share what one page may weigh */
     text_add_char(out, '{');
     data_count(out, "format", FORMAT_VERSION);
-    data_text(out, "weir", WEIR_VERSION);
     data_text(out, "title", report->title);
     data_text(out, "subtitle", report->subtitle);
     data_reasons(out);

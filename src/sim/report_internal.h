@@ -79,6 +79,7 @@ struct part { /* a sub-expression of the formula */
     uint32_t begin, end;
     uint8_t depth;
     size_t column;
+    int64_t seen; /* the newest tick that evaluated it */
 };
 struct measure {
     enum sim_report_chart chart;

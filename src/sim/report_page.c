@@ -99,6 +99,8 @@ static void add_place(struct text *out, struct sim_report *report, const char *n
         add_policy(out);
     else if (is_place(name, length, "title"))
         add_html(out, report->title);
+    else if (is_place(name, length, "version"))
+        add_html(out, WEIR_VERSION);
     else if (is_place(name, length, "style"))
         add_asset(out, &report_asset_style);
     else if (is_place(name, length, "chart"))
