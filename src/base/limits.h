@@ -13,6 +13,7 @@ enum {
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
     CREDENTIAL_PARAMS_MAX = 256,  /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
     MANIFEST_FINDINGS_MAX = 1000, /* of one file: nobody reads more, and each costs memory */
+    LINT_ALLOWS_MAX = 1000,       /* comments of one file that silence findings: as many as there can be findings */
     /* ---- formulas ---- */
     FORMULA_SOURCE_MAX_BYTES = 1024 * 1024, /* expr-lang has no bound; etcd's is about this */
     FORMULA_NODES_MAX = 10000,              /* expr-lang's own bound (expr-language.md 7) */

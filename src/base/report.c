@@ -20,7 +20,7 @@ struct report {
     struct arena *arena;
     struct row *rows;
     size_t count, capacity;
-    size_t count_of[FINDING_ERROR + 1];
+    size_t count_of[FINDING_ERROR + 1], silenced;
 };
 
 struct report *report_new(void)
@@ -51,7 +51,11 @@ void report_add(struct report *report, const struct finding *about, const char *
     row->order = report->count++;
     row->finding = *about;
     assert(about->severity <= FINDING_ERROR && about->code);
-    report->count_of[about->severity]++;
+    if (about->silenced)
+        report->silenced++;
+    else
+        report->count_of[about->severity]++;
+    row->finding.silenced = arena_copy(report->arena, about->silenced);
     row->finding.place.file = arena_copy(report->arena, about->place.file);
     row->finding.object = arena_copy(report->arena, about->object);
     row->finding.field = arena_copy(report->arena, field ? field : "");
@@ -75,6 +79,21 @@ size_t report_count_of(const struct report *report, enum finding_severity severi
 const struct finding *report_at(const struct report *report, size_t index)
 {
     return index < report->count ? &report->rows[index].finding : NULL;
+}
+
+void report_silence(struct report *report, size_t index, const char *why)
+{
+    struct finding *f = &report->rows[index].finding;
+
+    assert(index < report->count && why && !f->silenced);
+    f->silenced = arena_copy(report->arena, why);
+    report->count_of[f->severity]--;
+    report->silenced++;
+}
+
+size_t report_count_silenced(const struct report *report)
+{
+    return report->silenced;
 }
 
 static int compare_rows(const void *left, const void *right)
@@ -132,8 +151,10 @@ static void write_finding(const struct finding *f, struct text *out)
 
 void report_write_text(const struct report *report, struct text *out)
 {
-    for (size_t i = 0; i < report->count; i++)
-        write_finding(&report->rows[i].finding, out);
+    for (size_t i = 0; i < report->count; i++) {
+        if (!report->rows[i].finding.silenced)
+            write_finding(&report->rows[i].finding, out);
+    }
 }
 
 static void write_member(struct text *out, const char *name, const char *value)
@@ -164,10 +185,15 @@ static void write_finding_json(const struct finding *f, struct text *out)
 
 void report_write_json(const struct report *report, struct text *out)
 {
+    bool first = true;
+
     text_add_char(out, '[');
     for (size_t i = 0; i < report->count; i++) {
-        text_add(out, i ? ",\n " : "");
+        if (report->rows[i].finding.silenced)
+            continue;
+        text_add(out, first ? "" : ",\n ");
         write_finding_json(&report->rows[i].finding, out);
+        first = false;
     }
     text_add(out, "]\n");
 }

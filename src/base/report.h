@@ -26,10 +26,11 @@ struct finding {
     enum finding_severity severity;
     const char *code; /* "unknown-field": a page of docs/lint.md, static text */
     struct place place;
-    const char *object; /* "ScaledObject shop/checkout", or NULL */
-    const char *field;  /* "spec.triggers[1].metadata.threshold", or "" */
-    const char *text;   /* one sentence */
-    const char *remedy; /* what to do, or NULL */
+    const char *object;   /* "ScaledObject shop/checkout", or NULL */
+    const char *field;    /* "spec.triggers[1].metadata.threshold", or "" */
+    const char *text;     /* one sentence */
+    const char *remedy;   /* what to do, or NULL */
+    const char *silenced; /* NULL; or why it does not count: a comment in the file says so. Not written, not counted */
 };
 
 struct report;
@@ -42,6 +43,8 @@ void report_add(struct report *report, const struct finding *about, const char *
 size_t report_count(const struct report *report);
 size_t report_count_of(const struct report *report, enum finding_severity severity);
 const struct finding *report_at(const struct report *report, size_t index);
+void report_silence(struct report *report, size_t index, const char *why); /* copies why */
+size_t report_count_silenced(const struct report *report);
 /* By file, document, line, column; stable. */
 void report_sort(struct report *report);
 /* As compilers do it:

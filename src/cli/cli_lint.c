@@ -14,17 +14,24 @@
 #include "base/report.h"
 #include "cli/cli.h"
 #include "manifest/manifest.h"
+#include "policy/allow.h"
+#include "policy/codes.h"
 #include "policy/policy.h"
+#include "policy/sarif.h"
 
-static const char *output = "text", *fail_on = "warning", *mode = "direct", *for_whom = "weir";
-static bool quiet;
+static const char *output = "text", *fail_on = "warning", *mode = "direct", *for_whom = "weir", *explain = "";
+static bool quiet, local;
+
+enum { LINT_PAGE_MAX_BYTES = 1024 * 1024 }; /* the texts of all codes are some 30 KB */
 
 static const struct option_row options[] = {
-    {"output", 'o', OPTION_CHOICE, &output, "text|json", "how to print findings (text)"},
+    {"output", 'o', OPTION_CHOICE, &output, "text|json|sarif", "how to print findings (text)"},
     {"fail-on", 0, OPTION_CHOICE, &fail_on, "error|warning",
      "the least severity that makes the exit status 1 (warning)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe", "the mode of objects that name none (direct)"},
     {"for", 0, OPTION_CHOICE, &for_whom, "weir|keda", "keda: also refuse what only Weir accepts (weir)"},
+    {"local", 0, OPTION_FLAG, &local, NULL, "also check what the local platform cannot do"},
+    {"explain", 0, OPTION_TEXT, &explain, "CODE|all", "print what a code means, and stop"},
     {"quiet", 'q', OPTION_FLAG, &quiet, NULL, "leave out advice"},
     {0},
 };
@@ -32,18 +39,20 @@ static const struct option_row options[] = {
 struct set { /* the manifests read so far */
     struct manifest **list;
     size_t count;
+    struct allows *allows;
     struct report *report;
 };
 
 static bool lint_file(struct set *set, const char *path, struct error *err)
 {
-    struct manifest_options how = {.local = false};
+    struct manifest_options how = {.local = local};
     struct text bytes;
 
     text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
     bool fine = file_read(path, &bytes, err);
     if (fine) {
         set->list = mem_grow(set->list, set->count + 1, sizeof(struct manifest *));
+        allows_read(set->allows, path, bytes.bytes, bytes.length);
         manifest_read(path, bytes.bytes, bytes.length, &how, set->report, &set->list[set->count++]);
     }
     text_done(&bytes);
@@ -100,6 +109,15 @@ static struct report *without_advice(const struct report *from)
     return to;
 }
 
+static void print_counts(const struct report *report)
+{
+    printf("%zu errors, %zu warnings, %zu pieces of advice", report_count_of(report, FINDING_ERROR),
+           report_count_of(report, FINDING_WARNING), report_count_of(report, FINDING_ADVICE));
+    if (report_count_silenced(report) > 0)
+        printf(", %zu allowed by comments", report_count_silenced(report));
+    putchar('\n');
+}
+
 static void print_report(const struct report *report)
 {
     struct report *shown = quiet ? without_advice(report) : NULL;
@@ -108,21 +126,22 @@ static void print_report(const struct report *report)
     text_init(&text, 256 * 1024 * 1024);
     if (strcmp(output, "json") == 0)
         report_write_json(shown ? shown : report, &text);
+    else if (strcmp(output, "sarif") == 0)
+        report_write_sarif(shown ? shown : report, &text);
     else
         report_write_text(shown ? shown : report, &text);
     fwrite(text.bytes, 1, text.length, stdout);
     if (text.length > 0 && text.bytes[text.length - 1] != '\n')
         putchar('\n');
     if (strcmp(output, "text") == 0)
-        printf("%zu errors, %zu warnings, %zu pieces of advice\n", report_count_of(report, FINDING_ERROR),
-               report_count_of(report, FINDING_WARNING), report_count_of(report, FINDING_ADVICE));
+        print_counts(report);
     text_done(&text);
     report_free(shown);
 }
 
 static int lint_all(const struct command *self, char **paths, int count)
 {
-    struct set set = {.report = report_new()};
+    struct set set = {.report = report_new(), .allows = allows_new()};
     struct policy_settings settings;
     struct policy_context context = {.settings = &settings};
     struct error err;
@@ -140,6 +159,7 @@ static int lint_all(const struct command *self, char **paths, int count)
         }
     if (status == EXIT_FINE) {
         policy_lint((const struct manifest *const *)set.list, set.count, &context, set.report);
+        allows_apply(set.allows, set.report);
         report_sort(set.report);
         print_report(set.report);
         if (report_count_of(set.report, FINDING_ERROR) > 0 ||
@@ -149,8 +169,30 @@ static int lint_all(const struct command *self, char **paths, int count)
     for (size_t i = 0; i < set.count; i++)
         manifest_free(set.list[i]);
     free(set.list);
+    allows_free(set.allows);
     report_free(set.report);
     return status;
+}
+
+static int print_explanation(const struct command *self, const char *name)
+{
+    const struct lint_code *code = lint_code_find(name);
+    struct text text;
+
+    if (!code && strcmp(name, "all") != 0) {
+        const char *near = lint_code_nearest(name);
+
+        return usage_error(self, "there is no code '%s'%s%s%s", name, near ? ", did you mean '" : "", near ? near : "",
+                           near ? "'?" : "");
+    }
+    text_init(&text, LINT_PAGE_MAX_BYTES);
+    if (code)
+        lint_code_write(code, &text);
+    else
+        lint_codes_write(&text);
+    fwrite(text.bytes, 1, text.length, stdout);
+    text_done(&text);
+    return EXIT_FINE;
 }
 
 static int run_lint(const struct command *self, int argc, char **argv)
@@ -159,6 +201,8 @@ static int run_lint(const struct command *self, int argc, char **argv)
 
     if (!options_parse(self, argc, argv, &first, &status))
         return status;
+    if (*explain)
+        return print_explanation(self, explain);
     if (first == argc)
         return usage_error(self, "name a file, a folder or - for standard input");
     return lint_all(self, argv + first, argc - first);
@@ -168,9 +212,12 @@ const struct command command_lint = {
     .name = "lint",
     .operands = "PATH...",
     .summary = "check manifests: schema, triggers, formulas",
-    .description = "PATH is a file, a folder of *.yaml, *.yml and *.json files, or - for standard input.\n\n"
-                   "Exit status: 0 clean or advice only; 1 errors or warnings (see --fail-on), invalid YAML included;\n"
-                   "2 bad usage or a path that cannot be opened. Codes are explained in docs/lint.md.",
+    .description =
+        "PATH is a file, a folder of *.yaml, *.yml and *.json files, or - for standard input.\n\n"
+        "Exit status: 0 clean or advice only; 1 errors or warnings (see --fail-on), invalid YAML included;\n"
+        "2 bad usage or a path that cannot be opened. Codes are explained in docs/lint.md and by --explain.\n\n"
+        "A comment `# weir:allow CODE reason` on the line of a finding, on the line before, or at the head of the\n"
+        "document silences it.",
     .options = options,
     .run = run_lint,
 };
