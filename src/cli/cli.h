@@ -12,6 +12,7 @@ struct error;
 extern const struct command command_run, command_lint, command_test, command_eval, command_get, command_explain,
     command_triggers, command_version, command_completion, command_help;
 extern const struct command command_diff;
+extern const struct command command_simulate;
 extern const struct command *const commands[]; /* ends with NULL */
 
 /* --data-dir, or where the state of this user lives: $XDG_STATE_HOME/weir, ~/.local/state/weir, as root /var/lib/weir. */

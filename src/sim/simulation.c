@@ -107,7 +107,9 @@ static void on_decided(void *arg, const struct autoscaler_decided *decided)
 {
     struct simulation *s = arg;
 
+    s->series = decided->facts->series;
     simulation_decided(s, decided->decision, decided->facts->samples);
+    s->series = NULL;
     if (s->result.stopped || s->finished)
         loop_stop(s->loop);
 }
@@ -370,4 +372,19 @@ void simulation_result(const struct simulation *s, const struct score_goals *goa
 const struct policy *simulation_policy(const struct simulation *s)
 {
     return s->policy;
+}
+
+int64_t simulation_duration_ms(const struct simulation *s)
+{
+    return s->duration_ms;
+}
+
+int32_t simulation_initial(const struct simulation *s)
+{
+    return initial_replicas(s);
+}
+
+struct model *simulation_model(const struct simulation *s)
+{
+    return s->model;
 }

@@ -98,5 +98,8 @@ void simulation_result(const struct simulation *simulation, const struct score_g
 /* Scale events so far. */
 size_t simulation_events(const struct simulation *simulation, const struct serving_event **out);
 const struct policy *simulation_policy(const struct simulation *simulation);
+int64_t simulation_duration_ms(const struct simulation *simulation);
+int32_t simulation_initial(const struct simulation *simulation); /* replicas it begins with */
+struct model *simulation_model(const struct simulation *simulation); /* to look at; NULL: there is none */
 
 #endif

@@ -79,6 +79,7 @@ struct simulation {
     size_t event_count, event_size;
     int64_t counted_until_ms; /* replica seconds */
     bool finished; /* nobody looks or writes any more */
+    struct series *const *series; /* of the decision that is told of; NULL: none is, or they are not known */
 };
 
 static inline int64_t simulation_now_ms(const struct simulation *s)
