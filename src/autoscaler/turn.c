@@ -370,14 +370,6 @@ static void tell_applied(const struct autoscaler *a, const char *key)
         hooks->applied(hooks->arg, key);
 }
 
-static void tell_applied(const struct autoscaler *a, const char *key)
-{
-    const struct autoscaler_hooks *hooks = a->parts.hooks;
-
-    if (hooks && hooks->applied)
-        hooks->applied(hooks->arg, key);
-}
-
 static void write_finish(struct write *write, const struct error *err)
 {
     struct autoscaler *a = write->a;
