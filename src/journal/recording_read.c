@@ -171,16 +171,17 @@ static bool on_sample(const struct known *known, const struct tree *line, struct
                       struct error *err)
 {
     const struct tree *list = tree_get(line, "sample");
-    int64_t trigger, at;
+    int64_t trigger, at, weight = 1;
 
-    if (!read_number(line, "trigger", (int64_t)known->object.trigger_count - 1, &trigger, err))
+    if (!read_number(line, "trigger", (int64_t)known->object.trigger_count - 1, &trigger, err) ||
+        (tree_get(line, "weight") && !read_number(line, "weight", UINT16_MAX, &weight, err)))
         return false;
     if (!tree_integer(tree_index(list, 0), &at))
         return error_set(err, ERROR_NONSENSE, "a sample is not [at, value]");
     entry->kind = RECORDING_SAMPLE;
     entry->key = known->key;
     entry->trigger = known->triggers[trigger];
-    entry->sample = (struct sample){.at_ms = at, .weight = 1};
+    entry->sample = (struct sample){.at_ms = at, .weight = (uint16_t)weight};
     return recorded_sample_read(list, 1, &entry->sample, err);
 }
 

@@ -274,7 +274,10 @@ static bool write_sample(struct recorder *r, const struct recorded *kept, size_t
     begin_line(r, kept);
     text_printf(&r->line, ",\"trigger\":%zu,\"sample\":[%lld,", trigger, (long long)sample->at_ms);
     recorded_sample_write(sample, &r->line);
-    text_add(&r->line, resumed ? "],\"resumed\":true}" : "]}");
+    text_add_char(&r->line, ']');
+    if (sample->weight > 1)
+        text_printf(&r->line, ",\"weight\":%u", sample->weight);
+    text_add(&r->line, resumed ? ",\"resumed\":true}" : "}");
     return emit(r, at_ms, err);
 }
 

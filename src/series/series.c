@@ -220,3 +220,10 @@ void series_add(struct series *series, const struct sample *sample)
     append(series, sample);
     forget(series);
 }
+
+void series_restore(struct series *series, const struct sample *sample)
+{
+    series_add(series, sample);
+    if (sample->weight > 0 && slot(series, series->count - 1)->at_ms == sample->at_ms)
+        slot(series, series->count - 1)->weight = sample->weight;
+}

@@ -43,6 +43,8 @@ struct series;
 struct series *series_new(int64_t span_ms, size_t samples_max);
 void series_free(struct series *series); /* NULL is fine */
 void series_add(struct series *series, const struct sample *sample);
+/* The same with the weight it has (0: 1): so a series that was written down becomes what it was. */
+void series_restore(struct series *series, const struct sample *sample);
 size_t series_count(const struct series *series);
 size_t series_bytes(const struct series *series);
 /* index 0 is the oldest. */

@@ -23,9 +23,9 @@ static void start(struct stage *stage)
     struct transport *transport = virtual_transport(stage->world);
 
     stage->engine = trigger_engine_new(stage->loop, transport, &stage->platform);
-    stage->autoscaler = autoscaler_new(
-        &(struct autoscaler_parts){stage->loop, transport, &stage->platform, stage->engine, stage->journal},
-        &stage->settings);
+    stage->autoscaler = autoscaler_new(&(struct autoscaler_parts){stage->loop, transport, &stage->platform,
+                                                                  stage->engine, stage->journal, stage->options.hooks},
+                                       &stage->settings);
     if (stage->cluster)
         autoscaler_watch_cluster(stage->autoscaler);
 }
