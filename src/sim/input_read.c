@@ -11,6 +11,7 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "journal/recording.h"
 #include "sim/cells.h"
 #include "sim/input_internal.h"
 
@@ -198,6 +199,8 @@ bool input_read(struct input *input, const char *name, const char *bytes, size_t
 
 bool input_read_file(struct input *input, const char *path, const char *column, struct error *err)
 {
+    if (strcmp(path, "-") != 0 && recording_is(path))
+        return input_read_recording(input, path, NULL, err);
     struct lines *in = lines_open(path, err);
     bool fine = in && read_lines(input, path, in, column, err);
 

@@ -4,12 +4,16 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "decide/decide.h"
+#include "journal/recording.h"
 #include "sim/input.h"
 
 /* "0:5 60:_ 120:failed 180:stale=5": seconds and what is said from then on. */
@@ -269,6 +273,87 @@ static void a_value_holds_until_the_next(void **state)
     input_free(input);
 }
 
+/* ------------------------------------------------------------------ recordings */
+
+static char folder[64];
+
+static void record_ticks(struct recorder *r, const char *key, int64_t at_ms, const struct sample *samples, size_t count)
+{
+    static const char *const names[] = {"queue", "cpu"};
+    struct decide_facts facts = {.now_ms = at_ms, .replicas = 1};
+
+    assert_true(
+        recorder_object(r,
+                        &(struct recorded_object){
+                            .key = key, .at_ms = at_ms, .interval_ms = 10000, .triggers = names, .trigger_count = 2},
+                        NULL));
+    for (size_t i = 0; i < count; i++) {
+        struct sample two[2] = {samples[i]}; /* of cpu there are no samples */
+
+        facts.samples = two;
+        assert_true(recorder_tick(
+            r, &(struct recorded_tick){.key = key, .at_ms = at_ms + (int64_t)i * 10000, .facts = &facts}, NULL));
+    }
+}
+
+static void write_recording(void)
+{
+    struct recorder *r;
+    struct sample first[] = {{.state = SAMPLE_NONE},
+                             {.state = SAMPLE_OK, .value = 5, .at_ms = 1000010000},
+                             {.state = SAMPLE_OK, .value = 5, .at_ms = 1000010000}, /* not asked again */
+                             {.state = SAMPLE_MISSING, .value = 0, .at_ms = 1000030000},
+                             {.state = SAMPLE_OK, .stand_in = true, .value = 7, .at_ms = 1000040000}};
+    struct sample second[] = {{.state = SAMPLE_FAILED, .at_ms = 1000100000},
+                              {.state = SAMPLE_OK, .value = 9, .at_ms = 1000110000},
+                              {.state = SAMPLE_OK, .value = 8, .at_ms = 1000109000}}; /* a clock set back */
+
+    r = recorder_open(folder, NULL, NULL);
+    record_ticks(r, "ScaledObject/a/one", 1000000000, first, 5);
+    record_ticks(r, "ScaledObject/a/two", 1000000000, second, 1);
+    recorder_close(r);
+    r = recorder_open(folder, NULL, NULL); /* after a pause */
+    record_ticks(r, "ScaledObject/a/one", 1000100000, second, 3);
+    recorder_close(r);
+}
+
+static void a_recording_is_read_by_object(void **state)
+{
+    struct input *input = input_new();
+    struct error err;
+    char shown[300];
+
+    (void)state;
+    write_recording();
+    assert_false(input_read_file(input, folder, NULL, &err));
+    assert_non_null(strstr(err.text, "several objects, as ScaledObject/a/one and ScaledObject/a/two"));
+    assert_false(input_read_recording(input, folder, "ScaledObject/a/three", &err));
+    assert_non_null(strstr(err.text, "no object ScaledObject/a/three"));
+    assert_true(input_read_recording(input, folder, "ScaledObject/a/one", &err));
+    assert_int_equal(input_columns(input), 1);
+    show(input, 0, shown, sizeof(shown));
+    assert_string_equal(shown, "0:5 20:_ 30:7 40:failed 90:failed 100:9");
+    assert_int_equal(input_start_ms(input), 1000010000);
+    assert_int_equal(input_end_ms(input), 120000);
+    input_free(input);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/weir-input-%ld", (long)getpid());
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    char command[100];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    return system(command);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +363,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_refused_with_its_place),
         cmocka_unit_test(files_lie_over_each_other_by_their_times),
         cmocka_unit_test(a_value_holds_until_the_next),
+        cmocka_unit_test(a_recording_is_read_by_object),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
