@@ -140,7 +140,8 @@ static bool make(struct job *job, struct error *err)
                                    .engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA,
                                    .on_tick = on_tick,
                                    .arg = &job->watching,
-                                   .stop = &stopped};
+                                   .stop = &stopped,
+                                   .quick = !page}; /* only the page shows derivations */
 
     simulate_setup_fill(&job->setup, &o);
     job->simulation = simulation_new(&o, NULL, err);
