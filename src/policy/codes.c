@@ -73,11 +73,11 @@ static const struct lint_code codes[] = {
      "A text that should hold a decimal number does not: `target`, `activationTarget`, "
      "`customScalingRunningJobPercentage`."},
     {"bad-url", FINDING_ERROR, "Fields", "not an absolute address",
-     "Not an absolute http or https address."},
+     "Not an absolute http or https address: it begins with a scheme (`http://prom:9090`, not `prom:9090`)."},
     {"bad-base64", FINDING_ERROR, "Fields", "not base64",
      "`data` of a Secret or `binaryData` of a ConfigMap is not base64. The value is not quoted."},
     {"bad-selector", FINDING_ERROR, "Fields", "not a label selector",
-     "A label selector that cannot be read."},
+     "A label selector that cannot be read: the operators are In, NotIn, Exists and DoesNotExist."},
     {"conflict", FINDING_ERROR, "Fields", "two fields that exclude each other",
      "Two fields that exclude each other are both there."},
     /* Replicas, triggers, fallback */
@@ -92,7 +92,7 @@ static const struct lint_code codes[] = {
     {"cached-metrics", FINDING_ERROR, "Replicas, triggers, fallback", "useCachedMetrics where there is nothing to cache",
      "`useCachedMetrics` is not possible for `cpu`, `memory` and `cron`."},
     {"duplicate-trigger-name", FINDING_ERROR, "Replicas, triggers, fallback", "two triggers of one name",
-     "Two triggers have the same name."},
+     "Two triggers have the same name: a formula could not tell them apart."},
     {"fallback-unusable", FINDING_ERROR, "Replicas, triggers, fallback", "a fallback that no trigger can use",
      "`fallback` needs a trigger that is not `cpu` or `memory`."},
     {"fallback-formula", FINDING_ERROR, "Replicas, triggers, fallback", "a fallback by formula without one",
@@ -145,20 +145,19 @@ static const struct lint_code codes[] = {
     /* Trigger parameters */
     {"unknown-trigger-type", FINDING_ERROR, "Trigger parameters", "a trigger type that does not exist",
      "There is no such trigger type. `weir triggers` lists all."},
-    {"trigger-not-built-in", FINDING_WARNING, "Trigger parameters", "a trigger type that Weir cannot ask",
-     "The trigger type is KEDA's, but Weir cannot ask it; the trigger counts as failed."},
     {"negative-target", FINDING_ERROR, "Trigger parameters", "a target below 0",
      "No number of replicas reaches a target below 0; the trigger counts as failed."},
     {"parameters-not-checked", FINDING_ADVICE, "Trigger parameters", "parameters of a type that is not built in",
-     "The same in lint, as advice: only its required parameters, the words some take, and removed ones "
-     "were looked at."},
+     "The trigger type is KEDA's, but Weir cannot ask it (when it is run, the trigger counts as failed). "
+     "Only its required parameters, the words some take, and removed ones were looked at."},
     {"missing-parameter", FINDING_ERROR, "Trigger parameters", "a required parameter is absent",
      "A required parameter is absent. The message mentions a key that resembles it, or another type "
      "that has these parameters."},
     {"unknown-parameter", FINDING_WARNING, "Trigger parameters", "a parameter that the type does not have",
      "The type has no such parameter, so it does nothing. A near name is suggested."},
     {"bad-parameter", FINDING_ERROR, "Trigger parameters", "a value that the parameter cannot take",
-     "A value that the parameter cannot take."},
+     "A value that the parameter cannot take: a number with a unit (`5ms`, `80%`), a word that is not among "
+     "those it knows, a schedule or address that cannot be read."},
     {"suspicious-parameter", FINDING_WARNING, "Trigger parameters", "a value that is hardly meant",
      "A value that is accepted but is hardly meant."},
     {"removed-parameter", FINDING_ERROR, "Trigger parameters", "a parameter that KEDA has removed",
