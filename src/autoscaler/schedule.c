@@ -87,9 +87,10 @@ static void heap_add(struct object *object, int64_t due_ticks_ms)
 static int64_t object_interval_ms(const struct object *object)
 {
     const struct policy *p = object->policy;
-    struct target_view view = {.replicas = 0};
+    struct target_view view; /* large: only what is needed of it is set */
     int64_t shortest = p->polling_interval_ms;
 
+    view.replicas = 0;
     if (object->target)
         object->a->parts.platform->ops->target_view(object->target, &view);
     for (size_t i = 0; i < p->trigger_count; i++) {
@@ -126,14 +127,14 @@ void schedule_start(struct object *object)
 void schedule_next(struct object *object)
 {
     const struct autoscaler_hooks *hooks = object->a->parts.hooks;
-    int64_t interval = object_interval_ms(object);
-    int64_t ticks = loop_ticks_ms(object->a->parts.loop);
+    int64_t ticks = loop_ticks_ms(object->a->parts.loop), interval;
     int64_t in_ms = hooks && hooks->next_poll_ms ? hooks->next_poll_ms(hooks->arg, object->key, object->policy) : -1;
 
     if (in_ms >= 0) {
         heap_add(object, ticks + in_ms);
         return;
     }
+    interval = object_interval_ms(object);
     if (object->standing && object->standing->hpa == HPA_LEAVING && interval > LEAVING_POLL_MS)
         interval = LEAVING_POLL_MS; /* nothing is scaled before it is gone */
     /* Not before a quarter of the interval is over: the first poll is wherever the object was loaded. */
@@ -154,10 +155,11 @@ void schedule_sooner(struct object *object)
 static bool is_its_turn(const struct object *object, size_t i, int64_t ticks, int64_t interval)
 {
     const struct object_trigger *t = &object->triggers[i];
-    struct target_view view = {.replicas = 0};
+    struct target_view view;
 
     if (t->asked_ticks_ms == 0 || !object->policy->triggers[i].use_cached_metrics || !object->target)
         return true;
+    view.replicas = 0;
     object->a->parts.platform->ops->target_view(object->target, &view);
     return ticks - t->asked_ticks_ms + interval / 2 > policy_interval_ms(object->policy, i, view.replicas);
 }

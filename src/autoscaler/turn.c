@@ -160,8 +160,10 @@ static void object_gather(struct object *object, int64_t now_ms, struct decide_f
     struct sample *samples = arena_array(arena, count, sizeof(*samples));
     struct series **series = arena_array(arena, count, sizeof(*series));
     int64_t *good = arena_array(arena, count, sizeof(*good));
-    struct target_view target = {.replicas = -1};
+    struct target_view target; /* large: only what is needed of it is set */
 
+    target.known = false;
+    target.replicas = target.status_replicas = target.ready_replicas = 0;
     object->a->parts.platform->ops->target_view(object->target, &target);
     for (size_t i = 0; i < count; i++) {
         samples[i] = trigger_sample(object, i, now_ms);
@@ -271,9 +273,13 @@ static void log_outcome(const struct object *object, const struct decision *deci
     text_done(&summary);
 }
 
+/* In a rehearsal nobody looks back: there is no journal, no log and no view. */
 static bool keep_decision(struct object *object, const struct decision *decision)
 {
     struct decision *last = &object->a->decisions[DUE_PER_TURN_MAX];
+
+    if (is_rehearsal(object->a))
+        return false;
     bool changed = !object->last || !decision_unpack(object->last, object->last_bytes, last) ||
                    !decision_same_outcome(last, decision);
 
@@ -582,7 +588,8 @@ void turn_serve(void *arg)
             job_apply(due[i], now_ms);
         else
             object_apply(due[i], &a->decisions[i]);
-        status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
+        if (due[i]->standing)
+            status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
         schedule_next(due[i]);
     }
     arena_reset(a->turn);

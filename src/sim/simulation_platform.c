@@ -141,10 +141,12 @@ static void on_view(struct target *target, struct target_view *out)
     struct simulation *s = simulation_of(target);
 
     simulation_look(s);
-    *out = (struct target_view){.known = true,
-                                .replicas = s->counts.replicas,
-                                .status_replicas = s->counts.ready + s->counts.pending,
-                                .ready_replicas = s->counts.ready};
+    out->known = true;
+    out->error.kind = ERROR_NONE; /* its texts are left as they are: half a KB, and asked for at every turn */
+    out->replicas = s->counts.replicas;
+    out->status_replicas = s->counts.ready + s->counts.pending;
+    out->ready_replicas = s->counts.ready;
+    out->group = out->version = out->kind = out->resource = NULL;
 }
 
 /* Usage and request of a pod in thousandths of what its container asks for (a core or a GiB where it does not say). */
