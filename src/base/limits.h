@@ -113,6 +113,11 @@ enum {
     RECORDING_FILES_MAX = 100 * 1000, /* in one folder: one at each start, and nobody restarts so often */
     RECORDING_FLUSH_MS = 2000,        /* until the system has what was written: what a kill -9 may lose */
     RECORDING_RETRY_MS = 60 * 1000,   /* before a file is tried again, when the disk was full */
+    RECORD_STEPS_MAX = 1000 * 1000,   /* that weir record asks for: 170 days at 15 s */
+    RECORD_RANGE_STEPS = 10 * 1000,   /* of one question: Prometheus refuses more than 11,000 points of a series */
+    RECORD_ATTEMPTS_MAX = 4,          /* of one question, the pauses between them doubling from a second */
+    RECORD_TIMEOUT_MS = 60 * 1000,    /* of one question: a long span of a heavy query takes many seconds */
+    RECORD_BODY_MAX_BYTES = 16 * 1024 * 1024, /* of one answer: RECORD_RANGE_STEPS points have 300 KB */
     /* ---- what is written into a cluster ---- */
     KUBE_PATCH_MAX_BYTES = 1024 * 1024, /* of one object that waits to be written: etcd's bound is 1.5 MiB */
     KUBE_STATUS_WRITES_MAX = 16,        /* under way at once: 1,000 in about a second, and the API server stays quick */
@@ -194,6 +199,8 @@ enum {
     /* ---- compare and tune ---- */
     SIM_COMPARE_MOVES_MAX = 1000 * 1000, /* of one run's replicas, 16 MB: a change every 15 s for half a year */
     SIM_COMPARE_WORDS_BYTES = 2000,      /* of a decision's one line, formulas included */
+    TUNE_PARAMETERS_MAX = 32,            /* more than that a thousand candidates say nothing about */
+    TUNE_CANDIDATES_MAX = 100 * 1000,    /* a day of the fastest simulations; sorting them all takes seconds */
 };
 
 #endif
