@@ -11,7 +11,7 @@ def run(*arguments, text=None):
     return subprocess.run([str(WEIR), *arguments], capture_output=True, text=True, input=text, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["run", "lint", "eval", "get", "explain", "triggers", "version", "completion", "help"])
+@pytest.mark.parametrize("command", ["run", "lint", "test", "eval", "get", "explain", "triggers", "version", "completion", "help"])
 def test_every_command_has_help(command):
     shown = run(command, "--help")
     assert shown.returncode == 0 and f"weir {command}" in shown.stdout
