@@ -12,7 +12,7 @@
 
 enum { MEMORY_MAX_BYTES = 4 * 1024 * 1024 };
 
-struct record {
+struct autoscaler_record {
     struct autoscaler_hooks hooks;
     struct recorder *recorder;
     struct loop *loop;
@@ -28,7 +28,7 @@ static void check(bool fine, const struct error *err)
 
 static void on_flush(void *arg)
 {
-    struct record *record = arg;
+    struct autoscaler_record *record = arg;
     struct error err;
 
     record->flush_set = false;
@@ -36,7 +36,7 @@ static void on_flush(void *arg)
 }
 
 /* After an entry. */
-static void flush_soon(struct record *record)
+static void flush_soon(struct autoscaler_record *record)
 {
     if (record->flush_set)
         return;
@@ -56,7 +56,7 @@ static size_t count_resources(const struct policy *policy)
 
 static void on_loaded(void *arg, const struct autoscaler_loaded *loaded)
 {
-    struct record *record = arg;
+    struct autoscaler_record *record = arg;
     const struct policy *policy = loaded->policy;
     struct recorded_object object = {.key = loaded->key,
                                      .at_ms = loop_now_ms(record->loop),
@@ -87,7 +87,7 @@ static bool is_number(const struct formula_value *value)
     return value->type == FORMULA_BOOL || value->type == FORMULA_INT || value->type == FORMULA_NUMBER;
 }
 
-static void record_object(struct record *record, const struct autoscaler_decided *decided)
+static void record_object(struct autoscaler_record *record, const struct autoscaler_decided *decided)
 {
     const struct decision *d = decided->decision;
     struct error err;
@@ -108,7 +108,7 @@ static void record_object(struct record *record, const struct autoscaler_decided
           &err);
 }
 
-static void record_job(struct record *record, const struct autoscaler_decided *decided)
+static void record_job(struct autoscaler_record *record, const struct autoscaler_decided *decided)
 {
     struct error err;
 
@@ -123,7 +123,7 @@ static void record_job(struct record *record, const struct autoscaler_decided *d
 
 static void on_decided(void *arg, const struct autoscaler_decided *decided)
 {
-    struct record *record = arg;
+    struct autoscaler_record *record = arg;
 
     if (decided->decision)
         record_object(record, decided);
@@ -134,20 +134,20 @@ static void on_decided(void *arg, const struct autoscaler_decided *decided)
 
 static void on_applied(void *arg, const char *key)
 {
-    struct record *record = arg;
+    struct autoscaler_record *record = arg;
     struct error err;
 
     check(recorder_applied(record->recorder, key, loop_now_ms(record->loop), &err), &err);
     flush_soon(record);
 }
 
-struct record *record_new(struct loop *loop, const char *folder, struct error *err)
+struct autoscaler_record *autoscaler_record_new(struct loop *loop, const char *folder, struct error *err)
 {
     struct recorder *recorder = recorder_open(folder, NULL, err);
 
     if (!recorder)
         return NULL;
-    struct record *record = mem_alloc(sizeof(*record));
+    struct autoscaler_record *record = mem_alloc(sizeof(*record));
     record->recorder = recorder;
     record->loop = loop;
     record->flush = loop_timer_new(loop, on_flush, record);
@@ -156,12 +156,12 @@ struct record *record_new(struct loop *loop, const char *folder, struct error *e
     return record;
 }
 
-const struct autoscaler_hooks *record_hooks(const struct record *record)
+const struct autoscaler_hooks *autoscaler_record_hooks(const struct autoscaler_record *record)
 {
     return record ? &record->hooks : NULL;
 }
 
-void record_free(struct record *record)
+void autoscaler_record_free(struct autoscaler_record *record)
 {
     if (!record)
         return;

@@ -95,7 +95,7 @@ struct running {
     struct platform *platform;
     struct journal *journal;
     struct trigger_engine *engine;
-    struct record *record; /* NULL: nothing is recorded */
+    struct autoscaler_record *record; /* NULL: nothing is recorded */
     struct autoscaler *autoscaler;
     struct server *server, *metrics_server;
     struct run_cluster *cluster; /* NULL: this machine */
@@ -241,11 +241,11 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
     if (journal_moved_aside(r->journal))
         log_warning("the journal was damaged: a new one begins, without what the old one knew", "journal", journal,
                     "old", journal_moved_aside(r->journal), NULL);
-    if (record_into && !(r->record = record_new(r->loop, record_into, err)))
+    if (record_into && !(r->record = autoscaler_record_new(r->loop, record_into, err)))
         return error_add_place(err, "--record");
     r->engine = trigger_engine_new(r->loop, r->transport, r->platform);
     r->autoscaler = autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal,
-                                                              record_hooks(r->record)},
+                                                              autoscaler_record_hooks(r->record)},
                                    settings);
     if (!listen_all(r, err))
         return false;
@@ -262,7 +262,7 @@ static void finish(struct running *r)
             loop_signal_free(r->signals[i]);
     close_servers(r);
     autoscaler_free(r->autoscaler);
-    record_free(r->record);
+    autoscaler_record_free(r->record);
     if (r->engine)
         trigger_engine_free(r->engine);
     journal_close(r->journal);

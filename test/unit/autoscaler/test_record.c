@@ -48,7 +48,7 @@ static const char job[] =
 
 /* ------------------------------------------------------------------ recording a run */
 
-static struct record *record; /* NULL: not running */
+static struct autoscaler_record *record; /* NULL: not running */
 static struct policy *policies[8];
 static size_t policy_count;
 
@@ -57,20 +57,20 @@ static void on_loaded(void *arg, const struct autoscaler_loaded *loaded)
     (void)arg;
     assert_true(policy_count < 8);
     policies[policy_count++] = policy_ref((struct policy *)(uintptr_t)loaded->policy);
-    record_hooks(record)->loaded(record_hooks(record)->arg, loaded);
+    autoscaler_record_hooks(record)->loaded(autoscaler_record_hooks(record)->arg, loaded);
 }
 
 static void on_decided(void *arg, const struct autoscaler_decided *decided)
 {
     (void)arg;
-    record_hooks(record)->decided(record_hooks(record)->arg, decided);
+    autoscaler_record_hooks(record)->decided(autoscaler_record_hooks(record)->arg, decided);
 }
 
 static void on_applied(void *arg, const char *key)
 {
     (void)arg;
     if (record)
-        record_hooks(record)->applied(record_hooks(record)->arg, key);
+        autoscaler_record_hooks(record)->applied(autoscaler_record_hooks(record)->arg, key);
 }
 
 static const struct autoscaler_hooks hooks = {.loaded = on_loaded, .decided = on_decided, .applied = on_applied};
@@ -87,7 +87,7 @@ static void start_recording(struct running *r)
 {
     struct error err;
 
-    record = record_new(virtual_loop(stage_world(r->stage)), folder, &err);
+    record = autoscaler_record_new(virtual_loop(stage_world(r->stage)), folder, &err);
     if (!record)
         fail_msg("%s", err.text);
 }
@@ -112,14 +112,14 @@ static void run(const char *yaml, const char *name)
         if (dice(20) == 0)
             stage_fail_writes(r.stage, 1);
         if (s == 900) {
-            record_free(record);
+            autoscaler_record_free(record);
             record = NULL;
             start_recording(&r);
             stage_restart(r.stage);
         }
         running_until(&r, s);
     }
-    record_free(record);
+    autoscaler_record_free(record);
     record = NULL;
     running_stop(&r);
 }
