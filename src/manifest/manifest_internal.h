@@ -155,8 +155,9 @@ const struct tree *read_text_map(struct reading *r, const struct path *path, boo
 /* What a scalar should have been: the text for it, or NULL and a finding. */
 const char *read_text(struct reading *r, const struct path *path, bool literal);
 /* The path at which a field of that name belongs, nearest to `path`, e.g. "spec.triggers[0].metricType"; NULL: nowhere.
-   generic names (name, type ...) only count one step away. */
-const char *belongs_at(struct reading *r, const struct path *path, const char *name);
+   generic names (name, type ...) only count one step away. value: what is written there, or NULL; a field that can hold it is
+   preferred. */
+const char *belongs_at(struct reading *r, const struct path *path, const char *name, const struct tree *value);
 
 /* ---- placeholders.c ---- */
 /* The first thing in a text that a template engine or a shell should have replaced, or NULL: "${REGION}", in the arena. */

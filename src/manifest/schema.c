@@ -307,7 +307,10 @@ static bool is_of_type(struct reading *r, const struct path *path, enum tree_typ
         }
     }
     complain(r, FINDING_ERROR, "wrong-type", path,
-             type == TREE_LIST && path->node->type == TREE_MAP ? "begin each item with a dash" : NULL,
+             type == TREE_LIST && path->node->type == TREE_MAP          ? "begin each item with a dash"
+             : path->key && strcmp(path->key, "authenticationRef") == 0 ? "write authenticationRef: {name: ...}"
+             : type == TREE_MAP && path->node->type == TREE_LIST        ? "write its members without dashes"
+                                                                        : NULL,
              "%s must be %s, not %s", last_key(path), tree_type_name(type), tree_type_name(path->node->type));
     return false;
 }
@@ -346,7 +349,7 @@ static const char *misplaced(struct reading *r, const struct path *path)
     if (type && string_starts(type, "external"))
         return NULL;
     r->root = &scaled_object_schema; /* a job's template has many names that are parameters of some trigger */
-    place = belongs_at(r, map, path->key);
+    place = belongs_at(r, map, path->key, NULL);
     r->root = root;
     return place;
 }
@@ -428,6 +431,7 @@ enum { SCHEMA_DEPTH_MAX = 16 };
 
 struct search {
     const char *name;
+    const struct tree *value;           /* what is written there: only fields that can hold it are meant; NULL: any */
     const char *here[SCHEMA_DEPTH_MAX]; /* keys from the root to the mapping that has the unknown field */
     int here_count;
     const char *keys[SCHEMA_DEPTH_MAX]; /* of the table being looked at */
@@ -436,12 +440,22 @@ struct search {
     int found_count;
 };
 
+static bool can_hold(const struct field *f, const struct tree *value)
+{
+    bool map = f->type == TYPE_TEXT_MAP || f->type == TYPE_MAP || f->type == TYPE_TREE;
+    bool list = f->type == TYPE_TEXTS || f->type == TYPE_LIST;
+
+    if (!value || value->type == TREE_NULL || f->type == TYPE_ANY)
+        return true;
+    return value->type == TREE_MAP ? map : value->type == TREE_LIST ? list : !map && !list;
+}
+
 static void search_table(struct search *s, const struct schema *schema, int depth)
 {
     for (const struct field *f = schema->fields; f->name; f++) {
         int steps;
 
-        if (strcmp(f->name, s->name) == 0 && f->type != TYPE_RETIRED) {
+        if (strcmp(f->name, s->name) == 0 && f->type != TYPE_RETIRED && can_hold(f, s->value)) {
             steps = distance(s->here, s->here_count, s->keys, depth);
             if (steps > 0 && steps < s->best) {
                 s->best = steps;
@@ -505,18 +519,24 @@ static const char *describe_place(struct reading *r, const struct search *s, con
     return copy;
 }
 
-const char *belongs_at(struct reading *r, const struct path *path, const char *name)
+const char *belongs_at(struct reading *r, const struct path *path, const char *name, const struct tree *value)
 {
-    struct search s = {.name = name, .best = INT32_MAX};
+    struct search s = {.name = name, .value = value, .best = INT32_MAX};
+    bool policies = value && value->type == TREE_MAP && strcmp(name, "behavior") == 0;
 
     if (!r->root)
         return NULL;
     collect_keys(&s, path);
     search_table(&s, r->root, 0);
+    if (s.best == INT32_MAX) { /* the place may be meant although the value is wrong as well */
+        s.value = NULL;
+        search_table(&s, r->root, 0);
+    }
     if (s.best == INT32_MAX)
         return NULL;
     /* Inside trigger metadata a generic word is some trigger's own parameter. */
-    if (is_generic(name) && (s.best > 1 || (path->key && strcmp(path->key, "metadata") == 0 && s.here_count > 1)))
+    if (is_generic(name) && !policies &&
+        (s.best > 1 || (path->key && strcmp(path->key, "metadata") == 0 && s.here_count > 1)))
         return NULL;
     return describe_place(r, &s, path);
 }
@@ -556,7 +576,7 @@ static void complain_unknown(struct reading *r, const struct schema *schema, con
 
     if (schema->open || r->findings >= MANIFEST_FINDINGS_MAX)
         return;
-    if ((place = belongs_at(r, path->up, path->key))) {
+    if ((place = belongs_at(r, path->up, path->key, path->node))) {
         complain_key(r, FINDING_WARNING, "misplaced-field", path, arena_printf(r->arena, "move it to %s", place),
                      "%s does nothing here: it belongs to %s", path->key, place);
     } else if ((near = nearest_field(schema, path->key))) {

@@ -59,6 +59,9 @@ static const struct lint_code codes[] = {
     {"missing-required", FINDING_ERROR, "Fields", "a required field is absent",
      "A required field is absent or empty. The message mentions a key that may be a slip of the pen, "
      "or the field one level further out."},
+    {"empty-value", FINDING_ADVICE, "Fields", "a field without a value",
+     "A field or parameter is there, with nothing behind it: it counts as absent. Most often a template was "
+     "rendered without the value it needed (`maxReplicaCount: {{ .Values.max }}`)."},
     {"wrong-type", FINDING_ERROR, "Fields", "a value of the wrong type",
      "A number where a string is due (`value: 50` in `metadata`: write `\"50\"`), a string where a "
      "number is due, a duration where a count of seconds is due (`30s`: write `30`), a mapping where a "
@@ -103,6 +106,9 @@ static const struct lint_code codes[] = {
     {"two-owners", FINDING_ERROR, "Replicas, triggers, fallback", "two owners of one target",
      "Two ScaledObjects scale the same target, or would own the same autoscaler. Put the triggers of "
      "both into one object."},
+    {"unknown-target", FINDING_WARNING, "Replicas, triggers, fallback", "a kind of target that cannot be found",
+     "`scaleTargetRef` names a kind of Kubernetes in the wrong spelling (`deployment` for `Deployment`), or in an "
+     "API version that is gone (`extensions/v1beta1`): the target is not found, and KEDA's admission refuses it."},
     {"missing-target", FINDING_ADVICE, "Replicas, triggers, fallback", "the scale target is not in the files",
      "The scale target is not in the files given, although other workloads are. Advice."},
     {"missing-authentication", FINDING_WARNING, "Replicas, triggers, fallback", "the TriggerAuthentication is not in the files",

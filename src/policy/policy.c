@@ -255,6 +255,26 @@ static void set_target(struct building *b, const struct target_ref *target)
                                             .name = atom_ref(target->name ? target->name : "")};
 }
 
+/* Kinds are spelt as they are, and the versions of the past have gone. Of other kinds nothing is known here. */
+static void check_target_kind(struct building *b, const struct target_ref *target)
+{
+    static const char *const kinds[] = {"Deployment", "StatefulSet", "ReplicaSet"};
+    static const char *const gone[] = {"extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"};
+    const char *kind = target->kind ? target->kind : "", *api = target->api_version ? target->api_version : "";
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcasecmp(kinds[i], kind) == 0 && strcmp(kinds[i], kind) != 0 && string_equal(api, "apps/v1"))
+            building_find(b, FINDING_WARNING, "unknown-target", &target->place, "spec.scaleTargetRef.kind",
+                          arena_printf(b->scratch, "write kind: %s", kinds[i]),
+                          "there is no kind %s in apps/v1: the target cannot be found", kind);
+    }
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+        if (string_equal(api, gone[i]))
+            building_find(b, FINDING_WARNING, "unknown-target", &target->place, "spec.scaleTargetRef.apiVersion",
+                          "write apiVersion: apps/v1", "%s is gone from Kubernetes: the target cannot be found", api);
+    }
+}
+
 /* KEDA's own warning; in direct mode the interval counts at every size. */
 static void advise_interval(struct building *b, const struct scaled_object *o)
 {
@@ -284,6 +304,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     read_annotations(&b, &said);
     set_mode(&b, said.mode);
     set_target(&b, &o->target);
+    check_target_kind(&b, &o->target);
     set_interval(&b, o->polling_interval_s, &said);
     set_bounds(&b, o);
     set_fallback(&b, o);

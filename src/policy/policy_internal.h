@@ -106,6 +106,9 @@ void check_totals(struct modifiers *m);
 /* timing.c: intervals, windows and cooldowns against each other. modifiers NULL: a ScaledJob. */
 void check_timing(struct building *b, struct modifiers *m);
 
+/* empty.c: fields that are there without a value. */
+void check_empty(const struct manifest *manifest, struct arena *arena, struct report *report);
+
 /* set.c: for lint, the TriggerAuthentication of that name in the files given. */
 struct manifest_set {
     const struct manifest *const *manifests;

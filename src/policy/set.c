@@ -359,8 +359,10 @@ void policy_check_set(const struct manifest *const *manifests, size_t count, con
     for (size_t i = 0; i < count; i++)
         index_manifest(&x, manifests[i]);
     index_rivals(&x);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         check_manifest(&x, manifests[i]);
+        check_empty(manifests[i], x.arena, report);
+    }
     map_free(x.owners);
     map_free(x.objects);
     map_free(x.scalers);
