@@ -634,7 +634,8 @@ static void missing(struct trigger_check *check, const struct param *param, cons
         remedy = arena_printf(check->scratch, "the container has no variable %s, which %sFromEnv names: set it there",
                               raw->variable, param->name);
     else if (tree_get(check->input->metadata, param->name))
-        remedy = arena_printf(check->scratch, "%s is there but empty: did a template leave its value out?", param->name);
+        remedy =
+            arena_printf(check->scratch, "%s is there but empty: did a template leave its value out?", param->name);
     else if (near)
         remedy = arena_printf(check->scratch, "you wrote %s: the name is %s", near, param->name);
     else if (type)
