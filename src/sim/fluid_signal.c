@@ -112,64 +112,71 @@ static double kv_usage_of(const struct view *v)
     return v->last ? fmin(1, v->last->batch * tokens_each(v) / v->grid->engine.kv_tokens) : 0;
 }
 
-bool fluid_read(const struct fluid *f, const struct signal_query *query, double *value)
+static double rate_of(const struct view *v, const struct signal_query *query)
 {
-    struct view v = view_of(f);
-    struct increase in = {0};
+    struct increase in = increase_of(v, query->window_ns);
+
+    switch (query->signal) {
+    case SIM_SIGNAL_TOKENS_PER_MIN:
+        return (in.prompt + in.generated) / in.seconds * 60;
+    case SIM_SIGNAL_PROMPT_TOKENS_PER_MIN:
+        return in.prompt / in.seconds * 60;
+    case SIM_SIGNAL_GENERATED_TOKENS_PER_MIN:
+        return in.generated / in.seconds * 60;
+    default:
+        return in.requests / in.seconds;
+    }
+}
+
+static double count_of(const struct fluid *f, enum sim_signal signal)
+{
     struct model_counts counts;
 
     fluid_counts(f, &counts);
+    return signal == SIM_SIGNAL_REPLICAS         ? counts.replicas
+           : signal == SIM_SIGNAL_READY_REPLICAS ? counts.ready
+                                                 : counts.pending;
+}
+
+bool fluid_read(const struct fluid *f, const struct signal_query *query, double *value)
+{
+    struct view v = view_of(f);
+
     switch (query->signal) {
     case SIM_SIGNAL_WAITING:
         *value = waiting_of(&v);
-        return true;
+        break;
     case SIM_SIGNAL_RUNNING:
         *value = running_of(&v);
-        return true;
+        break;
     case SIM_SIGNAL_KV_USAGE:
     case SIM_SIGNAL_KV_USAGE_MAX:
         *value = kv_usage_of(&v);
-        return true;
+        break;
     case SIM_SIGNAL_INFLIGHT_TOKENS:
         *value = v.last ? v.last->backlog + running_of(&v) * tokens_each(&v) : 0;
-        return true;
+        break;
     case SIM_SIGNAL_REPLICAS:
-        *value = counts.replicas;
-        return true;
     case SIM_SIGNAL_READY_REPLICAS:
-        *value = counts.ready;
-        return true;
     case SIM_SIGNAL_PENDING_REPLICAS:
-        *value = counts.pending;
-        return true;
+        *value = count_of(f, query->signal);
+        break;
     case SIM_SIGNAL_TOKENS_PER_MIN:
-        in = increase_of(&v, query->window_ns);
-        *value = (in.prompt + in.generated) / in.seconds * 60;
-        return true;
     case SIM_SIGNAL_PROMPT_TOKENS_PER_MIN:
-        in = increase_of(&v, query->window_ns);
-        *value = in.prompt / in.seconds * 60;
-        return true;
     case SIM_SIGNAL_GENERATED_TOKENS_PER_MIN:
-        in = increase_of(&v, query->window_ns);
-        *value = in.generated / in.seconds * 60;
-        return true;
     case SIM_SIGNAL_REQUESTS_PER_S:
-        in = increase_of(&v, query->window_ns);
-        *value = in.requests / in.seconds;
-        return true;
+        *value = rate_of(&v, query);
+        break;
     case SIM_SIGNAL_TTFT:
-        if (v.last)
-            *value = ttft_of(&v, query->window_ns, query->quantile / 100);
+        *value = v.last ? ttft_of(&v, query->window_ns, query->quantile / 100) : 0;
         return v.last != NULL;
     case SIM_SIGNAL_ITL:
-        if (v.last)
-            *value = itl_of(&v, query->quantile / 100);
+        *value = v.last ? itl_of(&v, query->quantile / 100) : 0;
         return v.last != NULL;
     case SIM_SIGNAL_COUNT:
-        break;
+        return false;
     }
-    return false;
+    return true;
 }
 
 /* ------------------------------------------------------------------ the trigger `inference` */
@@ -207,61 +214,71 @@ static double queue_time_of(const struct view *v, int64_t window_ns)
     return wait_s;
 }
 
+/* What servers and gateway report alike. */
+static bool same_signal(enum model_inference signal, enum sim_signal *out)
+{
+    static const struct {
+        enum model_inference theirs;
+        enum sim_signal ours;
+    } pairs[] = {{MODEL_WAITING, SIM_SIGNAL_WAITING},
+                 {MODEL_RUNNING, SIM_SIGNAL_RUNNING},
+                 {MODEL_KV_USAGE, SIM_SIGNAL_KV_USAGE},
+                 {MODEL_TOKENS_PER_MIN, SIM_SIGNAL_TOKENS_PER_MIN},
+                 {MODEL_PROMPT_TOKENS_PER_MIN, SIM_SIGNAL_PROMPT_TOKENS_PER_MIN},
+                 {MODEL_GENERATED_TOKENS_PER_MIN, SIM_SIGNAL_GENERATED_TOKENS_PER_MIN},
+                 {MODEL_TTFT, SIM_SIGNAL_TTFT},
+                 {MODEL_ITL, SIM_SIGNAL_ITL}};
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (pairs[i].theirs == signal) {
+            *out = pairs[i].ours;
+            return true;
+        }
+    return false;
+}
+
+static bool read_own(const struct view *v, const struct model_inference_query *query, double *value)
+{
+    struct increase in = increase_of(v, query->window_ns);
+
+    switch (query->signal) {
+    case MODEL_REQUESTS_PER_S:
+    case MODEL_FINISHED_PER_S:
+        *value = in.finished / in.seconds;
+        return true;
+    case MODEL_PREEMPTED_PER_S:
+        *value = 0;
+        return true;
+    case MODEL_MEAN_PROMPT_TOKENS:
+        *value = in.finished > 0 ? in.prompt / in.finished : 0;
+        return in.finished > 0;
+    case MODEL_E2E:
+        *value = e2e_of(v, query);
+        return true;
+    case MODEL_QUEUE_TIME:
+        *value = queue_time_of(v, query->window_ns);
+        return true;
+    case MODEL_GOODPUT:
+        *value = goodput_of(v, query);
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool fluid_inference(const struct fluid *f, const struct model_inference_query *query, double *value)
 {
     struct view v = view_of(f);
+    struct signal_query same = {.window_ns = query->window_ns, .quantile = query->quantile * 100};
     struct model_counts counts;
+    bool found;
 
     fluid_counts(f, &counts);
     if (counts.ready == 0 || !v.last)
         return false;
-    struct increase in = increase_of(&v, query->window_ns);
-    switch (query->signal) {
-    case MODEL_WAITING:
-        *value = waiting_of(&v);
-        break;
-    case MODEL_RUNNING:
-        *value = running_of(&v);
-        break;
-    case MODEL_KV_USAGE:
-        *value = kv_usage_of(&v);
-        break;
-    case MODEL_REQUESTS_PER_S:
-    case MODEL_FINISHED_PER_S:
-        *value = in.finished / in.seconds;
-        break;
-    case MODEL_PREEMPTED_PER_S:
-        *value = 0;
-        break;
-    case MODEL_TOKENS_PER_MIN:
-        *value = (in.prompt + in.generated) / in.seconds * 60;
-        break;
-    case MODEL_PROMPT_TOKENS_PER_MIN:
-        *value = in.prompt / in.seconds * 60;
-        break;
-    case MODEL_GENERATED_TOKENS_PER_MIN:
-        *value = in.generated / in.seconds * 60;
-        break;
-    case MODEL_MEAN_PROMPT_TOKENS:
-        *value = in.finished > 0 ? in.prompt / in.finished : 0;
-        return in.finished > 0;
-    case MODEL_TTFT:
-        *value = ttft_of(&v, query->window_ns, query->quantile);
-        break;
-    case MODEL_ITL:
-        *value = itl_of(&v, query->quantile);
-        break;
-    case MODEL_E2E:
-        *value = e2e_of(&v, query);
-        break;
-    case MODEL_QUEUE_TIME:
-        *value = queue_time_of(&v, query->window_ns);
-        break;
-    case MODEL_GOODPUT:
-        *value = goodput_of(&v, query);
-        break;
-    case MODEL_INFERENCE_COUNT:
-        return false;
-    }
-    return isfinite(*value);
+    if (same_signal(query->signal, &same.signal))
+        found = fluid_read(f, &same, value);
+    else
+        found = read_own(&v, query, value);
+    return found && isfinite(*value); /* a server that serves nobody has no quantile to show */
 }

@@ -56,6 +56,7 @@ struct model *model_new(const struct model_options *options, struct error *err);
 void model_free(struct model *model);
 
 int64_t model_duration_ns(const struct model *model); /* of the fluid model: in whole steps */
+int64_t model_step_ns(const struct model *model);     /* 0: requests one by one */
 /* What happens up to and at that instant. false: the run is over before it: the duration has passed, and every request is served or an
    hour more went by (serving-model.md 2.8). Nobody looks or writes then. */
 bool model_until(struct model *model, int64_t now_ns);
