@@ -12,7 +12,7 @@
 
 const struct command *const commands[] = {
     &command_run,      &command_lint,    &command_test,       &command_eval, &command_get, &command_explain,
-    &command_simulate, &command_record, &command_compare, &command_diff,
+    &command_simulate, &command_record, &command_compare, &command_tune, &command_diff,
     &command_triggers, &command_version, &command_completion, &command_help, NULL,
 };
 

@@ -757,3 +757,15 @@ bool edit_apply_all(const char *file, const char *bytes, size_t length, const st
     text_done(&now);
     return fine;
 }
+
+const struct tree *edit_find(const struct tree *document, const char *path)
+{
+    struct edit edit = {.path = path};
+    struct editing e = {.edit = &edit, .arena = arena_new(ARENA_SMALL)};
+    const struct tree *node = read_path(&e) ? document : NULL;
+
+    for (size_t i = 0; node && i < e.step_count; i++)
+        node = child_of(&e, node, &e.steps[i]);
+    arena_free(e.arena);
+    return node;
+}

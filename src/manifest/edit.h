@@ -29,6 +29,9 @@ struct edit {
     enum tree_type type; /* what it must be read as: TREE_NUMBER, TREE_STRING or TREE_BOOL (true, false) */
 };
 
+/* The node at a path of a document's tree; NULL: there is none. */
+const struct tree *edit_find(const struct tree *document, const char *path);
+
 /* Appends the edited file to out. INVALID: not YAML, no such document, a path through a scalar or past a list's end, or not to be changed
    alone. LIMIT: too long for out. */
 bool edit_apply(const char *file, const char *bytes, size_t length, const struct edit *edit, struct text *out,
