@@ -77,6 +77,46 @@ static void the_fluid_model_has_the_figures_of_the_page(void **state)
     }
 }
 
+static double exponential(double mean)
+{
+    return -mean * log(1 - (double)(serving_draw(seed_now, drawn++) >> 11) * 0x1p-53);
+}
+
+/* The fluid model's batch is the request model's own stationary one: exponential arrivals and lengths, at 60 % of 8 replicas. */
+static void both_models_agree(void **state)
+{
+    enum { COUNT = 40000 };
+    double rate = 0.6 * 8 / (1155.0 / 7000 + 211 * (0.00025 + 0.018 / 161)), at_s = 0, itl_s = 0;
+    struct trace_request *requests = calloc(COUNT, sizeof(*requests));
+    int64_t tokens = 0;
+
+    (void)state;
+    seed_now = 11;
+    drawn = 0;
+    for (int i = 0; i < COUNT; i++) {
+        at_s += exponential(1 / rate);
+        requests[i] =
+            (struct trace_request){llround(at_s * 1e9), llround(exponential(1155)), llround(exponential(211))};
+    }
+    struct model *model = made(&(struct model_options){.profile = *serving_profile("h100x2-70b"),
+                                                       .initial = 8,
+                                                       .duration_ns = -1,
+                                                       .requests = requests,
+                                                       .request_count = COUNT});
+    const struct serving_request *served;
+    model_finish(model);
+    serving_requests(model_serving(model), &served);
+    for (size_t i = COUNT / 10; i < COUNT; i++) {
+        itl_s += (double)(served[i].finished_ns - served[i].first_ns) / 1e9;
+        tokens += served[i].generated - 1;
+    }
+    itl_s /= (double)tokens;
+    if (fabs(itl_s - 0.0392) > 0.002)
+        fail_msg("%g s from token to token, and the page says 0.0393 (0.0392 in the fluid model)", itl_s);
+    model_free(model);
+    free(requests);
+}
+
 static void constant_demand_and_replicas_give_constant_figures(void **state)
 {
     struct model_bucket buckets[3] = {{30, 30000, 6000}, {30, 30000, 6000}, {30, 30000, 6000}};
@@ -235,6 +275,44 @@ static void a_run_without_replicas_ends(void **state)
     model_free(model);
 }
 
+/* However often somebody looks, and wherever that cuts a leap of steps or a step of the fluid model. */
+static void looking_changes_nothing(void **state)
+{
+    (void)state;
+    for (seed_now = 1; seed_now <= 30; seed_now++) {
+        struct trace_request requests[100];
+        struct model_bucket buckets[] = {some_bucket(), some_bucket()};
+        int64_t at = 0;
+        double value;
+
+        drawn = 0;
+        for (int i = 0; i < 100; i++)
+            requests[i] = (struct trace_request){at += dice(0, 2 * S), dice(1, 2000), dice(1, 300)};
+        struct model_options options = fluid_options(buckets, seed_now % 2 ? 2 : 0);
+        if (seed_now % 2 == 0) {
+            options.requests = requests;
+            options.request_count = 100;
+            options.initial = 1;
+        }
+        struct model *watched = made(&options), *alone = made(&options);
+        for (at = 0; model_until(watched, at); at += dice(0, 3 * S)) {
+            model_snapshot(watched);
+            model_read(watched, &(struct signal_query){SIM_SIGNAL_TTFT, 30 * S, 90}, &value);
+            model_inference(watched, &(struct model_inference_query){.signal = MODEL_E2E, .window_ns = 30 * S}, &value);
+        }
+        struct score a, b;
+        model_finish(watched);
+        model_finish(alone);
+        model_score(watched, &SCORE_GOALS_DEFAULT, &a);
+        model_score(alone, &SCORE_GOALS_DEFAULT, &b);
+        assert_true(a.in_slo == b.in_slo && a.requests == b.requests && a.replica_hours == b.replica_hours);
+        assert_int_equal(a.ttft_p99_ns, b.ttft_p99_ns);
+        assert_true(a.worst.waiting_tokens == b.worst.waiting_tokens && a.recovery_s == b.recovery_s);
+        model_free(watched);
+        model_free(alone);
+    }
+}
+
 static void servers_report_what_they_did(void **state)
 {
     struct trace_request requests[200];
@@ -324,11 +402,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fluid_model_has_the_figures_of_the_page),
+        cmocka_unit_test(both_models_agree),
         cmocka_unit_test(constant_demand_and_replicas_give_constant_figures),
         cmocka_unit_test(windows_are_what_their_steps_are),
         cmocka_unit_test(the_same_seed_is_the_same_luck),
         cmocka_unit_test(a_run_is_over_when_all_is_served),
         cmocka_unit_test(a_run_without_replicas_ends),
+        cmocka_unit_test(looking_changes_nothing),
         cmocka_unit_test(servers_report_what_they_did),
         cmocka_unit_test(what_has_no_meaning_is_refused),
     };
