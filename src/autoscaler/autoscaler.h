@@ -62,6 +62,9 @@ struct autoscaler_hooks {
                    struct error *why);
     /* In how many ms the object is polled next; negative: as its intervals say. */
     int64_t (*next_poll_ms)(void *arg, const char *key, const struct policy *policy);
+    /* What was gathered may be changed before it is decided on, history too; and what is remembered replaced (a new *memory; the old one
+       is then the hook's to free), with the time from which the policy counts. */
+    void (*facts)(void *arg, struct policy *policy, struct decide_facts *facts, struct decide_memory **memory);
     void (*loaded)(void *arg, const struct autoscaler_loaded *loaded); /* an object was made or has a new policy */
     void (*decided)(void *arg, const struct autoscaler_decided *decided); /* before anything is written */
     void (*applied)(void *arg, const char *key); /* what was last decided of it is carried out, and its memory knows */

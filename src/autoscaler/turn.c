@@ -320,9 +320,12 @@ static bool is_traced(const struct object *object)
 static void object_decide(struct object *object, int64_t now_ms, struct decision *decision)
 {
     struct autoscaler *a = object->a;
+    const struct autoscaler_hooks *hooks = a->parts.hooks;
     struct decide_facts facts;
 
     object_gather(object, now_ms, &facts, a->turn);
+    if (hooks && hooks->facts)
+        hooks->facts(hooks->arg, object->policy, &facts, &object->memory);
     if (object->standing && object->standing->take_over && facts.replicas >= 0) {
         object->standing->take_over = false;
         if (object->policy->rules.mode == DECIDE_DIRECT)
@@ -398,7 +401,8 @@ static void write_finish(struct write *write, const struct error *err)
     }
     if (err) {
         a->stats.scale_failures++;
-        log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
+        if (!is_rehearsal(a))
+            log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
                     NULL);
         return;
     }

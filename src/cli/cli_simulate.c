@@ -13,9 +13,11 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/simulate_output.h"
 #include "cli/simulate_report.h"
 #include "cli/simulate_setup.h"
+#include "journal/recording.h"
 #include "sim/oracle.h"
 
 static struct simulate_words words = SIMULATE_WORDS;
@@ -52,25 +54,8 @@ struct watching {
     struct simulate_report *report; /* NULL: no page */
     struct judge *judge;
     int64_t duration_ms;
-    int shown; /* percent on the terminal; -1: none is shown */
+    struct progress progress;
 };
-
-static void show_progress(struct watching *w, int64_t at_ms)
-{
-    int percent = w->duration_ms > 0 ? (int)(100 * at_ms / w->duration_ms) : 100;
-
-    if (w->shown < 0 || percent == w->shown)
-        return;
-    w->shown = percent;
-    fprintf(stderr, "\rsimulating [%-40.*s] %3d %%", percent * 40 / 100, "########################################",
-            percent);
-}
-
-static void clear_progress(const struct watching *w)
-{
-    if (w->shown >= 0)
-        fprintf(stderr, "\r%60s\r", "");
-}
 
 static void on_tick(void *arg, const struct simulation_tick *tick)
 {
@@ -80,7 +65,7 @@ static void on_tick(void *arg, const struct simulation_tick *tick)
     judge_tick(w->judge, tick);
     if (w->report)
         simulate_report_tick(w->report, tick);
-    show_progress(w, tick->at_ms);
+    progress_show(&w->progress, (double)tick->at_ms / (double)w->duration_ms);
 }
 
 /* ------------------------------------------------------------------ afterwards */
@@ -128,6 +113,7 @@ struct job {
     const char *path;
     struct text manifest;
     struct simulate_setup setup;
+    struct recording *recording; /* NULL: the trace is none */
     struct simulation *simulation;
     struct watching watching;
 };
@@ -144,6 +130,12 @@ static bool make(struct job *job, struct error *err)
                                    .quick = !page}; /* only the page shows derivations */
 
     simulate_setup_fill(&job->setup, &o);
+    if (job->setup.recording) {
+        o.input = NULL;
+        o.recording = job->recording = recording_open(job->setup.recording, err);
+        if (!o.recording)
+            return false;
+    }
     job->simulation = simulation_new(&o, NULL, err);
     return job->simulation != NULL;
 }
@@ -163,7 +155,7 @@ static bool show(struct job *job, struct error *err)
     judge_finish(job->watching.judge, &job->setup.goals);
     simulation_result(job->simulation, &job->setup.goals, &figures.result);
     ask_oracle(&job->setup, simulation_initial(job->simulation), &figures);
-    clear_progress(&job->watching);
+    progress_end(&job->watching.progress);
     print(job->watching.output, &figures);
     if (page)
         fine = simulate_report_write(job->watching.report, &figures, page, err);
@@ -184,11 +176,12 @@ static bool run(struct job *job, struct error *err)
                                        .engine = engine,
                                        .trace = words.trace,
                                        .model = job->setup.model ? profile_shown : NULL,
-                                       .start_at_ms = job->setup.start_at_ms};
+                                       .start_at_ms = job->setup.start_at_ms,
+                                       .recorded = job->recording != NULL};
     w->output = simulate_output_new(&subject);
     w->judge = judge_new(job->simulation);
     w->duration_ms = simulation_duration_ms(job->simulation);
-    w->shown = isatty(STDERR_FILENO) ? 0 : -1;
+    w->progress = progress_new("simulating");
     w->report = page ? simulate_report_new(job->simulation, &subject, &job->setup) : NULL;
     simulation_run(job->simulation);
     bool fine = show(job, err);
@@ -200,7 +193,7 @@ static bool run(struct job *job, struct error *err)
 
 static int run_simulate(const struct command *self, int argc, char **argv)
 {
-    struct job job = {.watching = {.shown = -1}};
+    struct job job = {.path = NULL};
     struct error err = {.kind = ERROR_NONE};
     int first, status;
 
@@ -216,6 +209,7 @@ static int run_simulate(const struct command *self, int argc, char **argv)
     text_init(&job.manifest, MANIFEST_FILE_MAX_BYTES);
     bool fine = read_all(&job, &err) && run(&job, &err);
     simulation_free(job.simulation);
+    recording_close(job.recording);
     simulate_setup_done(&job.setup);
     text_done(&job.manifest);
     if (!fine)

@@ -244,6 +244,12 @@ void simulate_output_text(const struct simulate_output *o, const struct simulate
     text_printf(out, "\n%-26s %s, %lld decisions%s\n", "simulated", span, (long long)figures->result.ticks,
                 figures->result.stopped ? " (interrupted: what follows is of this part only)" : "");
     simulate_facts(figures, add_fact, out);
+    if (o->subject.recorded && figures->result.parted_ms < 0)
+        text_add(out, "every decision is the recorded one\n");
+    else if (o->subject.recorded) {
+        duration_format_words(figures->result.parted_ms, span, sizeof(span));
+        text_printf(out, "%-26s %s: from then on what runs is simulated\n", "as recorded until", span);
+    }
     text_add_char(out, '\n');
     judge_write_text(figures->judge, out);
 }
@@ -336,6 +342,8 @@ static void put_subject(const struct simulate_output *o, const struct simulate_f
     put_number("duration_s", (double)figures->result.duration_ms / 1000, out);
     put_number("ticks", (double)figures->result.ticks, out);
     put_bool("interrupted", figures->result.stopped, out);
+    if (o->subject.recorded)
+        put_number("parted_s", figures->result.parted_ms < 0 ? NAN : (double)figures->result.parted_ms / 1000, out);
 }
 
 void simulate_output_json(const struct simulate_output *o, const struct simulate_figures *figures, struct text *out)

@@ -18,6 +18,7 @@
 struct simulate_subject { /* borrowed */
     const char *policy, *object, *engine, *trace, *model; /* trace, model: NULL: none */
     int64_t start_at_ms;
+    bool recorded; /* the trace is a recording */
 };
 struct simulate_figures {
     struct simulation_result result;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "journal/recording.h"
 #include "sim/input.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -283,6 +284,8 @@ static bool read_trace(const struct simulate_words *words, struct simulate_setup
         return true;
     }
     setup->input = input_new();
+    if (recording_is(words->trace))
+        setup->recording = words->trace;
     if (!input_read_file(setup->input, words->trace, words->column, err))
         return false;
     if (input_start_ms(setup->input) > 0 && !words->start)

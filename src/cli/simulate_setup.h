@@ -54,6 +54,7 @@ struct simulate_words { /* as written */
 
 struct simulate_setup {
     struct input *input;             /* NULL: the trace is demand */
+    const char *recording;           /* the trace is one: input has its samples, and simulation_options.recording more; NULL */
     struct trace_file demand;        /* borrowed by model */
     const struct model_options *model; /* NULL: no demand */
     struct model_options model_options;

@@ -51,6 +51,8 @@ static int64_t on_next_poll(void *arg, const char *key, const struct policy *pol
     int64_t interval = s->interval_ms[s->spec > 0];
 
     (void)key, (void)policy;
+    if (s->record)
+        return simulation_replay_next_ms(s);
     return interval - simulation_now_ms(s) % interval;
 }
 
@@ -103,11 +105,18 @@ void simulation_decided(struct simulation *s, const struct decision *decision, c
     }
 }
 
+static void on_facts(void *arg, struct policy *policy, struct decide_facts *facts, struct decide_memory **memory)
+{
+    simulation_replay_facts(arg, policy, facts, memory);
+}
+
 static void on_decided(void *arg, const struct autoscaler_decided *decided)
 {
     struct simulation *s = arg;
 
     s->series = decided->facts->series;
+    if (s->record)
+        simulation_replay_decided(s, decided->decision);
     simulation_decided(s, decided->decision, decided->facts->samples);
     s->series = NULL;
     if (s->result.stopped || s->finished)
@@ -214,6 +223,7 @@ static void start_world(struct simulation *s)
                                          .untraced = s->options.quick,
                                          .sample = on_sample,
                                          .next_poll_ms = on_next_poll,
+                                         .facts = s->record ? on_facts : NULL,
                                          .loaded = on_loaded,
                                          .decided = on_decided};
     s->platform.ops = &simulation_platform_ops;
@@ -260,18 +270,22 @@ static bool load_object(struct simulation *s, struct report *report, struct erro
 
 static bool make(struct simulation *s, struct report *report, struct error *err)
 {
-    if (!read_manifest(s, report, err) || !make_model(s, err) || !find_duration(s, err))
+    if (!read_manifest(s, report, err))
         return false;
     name_object(s);
+    if (!simulation_read_record(s, err) || !make_model(s, err) || !find_duration(s, err))
+        return false;
     find_labels(s);
     start_world(s);
     s->landing = loop_timer_new(s->loop, simulation_landed, s);
     simulation_start_pods(s, initial_replicas(s));
     if (!load_object(s, report, err) || !simulation_find_feeds(s, err))
         return false;
+    simulation_replay_start(s);
     if (s->options.engine == ENGINE_KEDA_HPA) { /* it was needed for the policy only */
         autoscaler_free(s->autoscaler);
         s->autoscaler = NULL;
+        s->parted = true;
     }
     return true;
 }
@@ -283,6 +297,7 @@ static void free_simulation(struct simulation *s)
         s->landed(s->landed_arg, NULL);
     loop_timer_free(s->landing);
     trigger_engine_free(s->engine);
+    simulation_replay_end(s);
     policy_unref(s->policy);
     virtual_world_free(s->world);
     model_free(s->model);
@@ -302,6 +317,7 @@ struct simulation *simulation_new(const struct simulation_options *options, stru
     bool good;
 
     s->options = *options;
+    s->result.parted_ms = -1;
     policy_settings_default(&s->settings);
     if (options->settings)
         s->settings = *options->settings;

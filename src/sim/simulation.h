@@ -87,6 +87,7 @@ struct simulation_result {
     struct score_moves moves;  /* scale events, with or without a model */
     double replica_seconds;    /* with or without a model */
     int32_t highest, lowest;   /* replicas */
+    int64_t parted_ms;         /* when a decision first was not the recorded one; -1: never, or there is no recording */
 };
 
 /* NULL: the manifest cannot be used, or a trigger is fed by nothing. Findings of the manifest go to report if that is not NULL. */

@@ -170,6 +170,8 @@ static bool find_feed(struct simulation *s, size_t trigger, struct error *err)
     feed->resource = string_equal(spec->type, "cpu") || string_equal(spec->type, "memory");
     if (feed->column != INPUT_NONE)
         feed->kind = FEED_COLUMN;
+    else if (simulation_replay_has(s, s->policy->names[trigger]))
+        feed->kind = FEED_RECORD;
     else if (find_map(s, trigger, feed))
         return !feed->resource || error_set(err, ERROR_INVALID, "%s is utilization of pods, of which the model knows nothing; give it a column",
                                             s->policy->names[trigger]);
@@ -299,6 +301,9 @@ bool simulation_sample(struct simulation *s, uint16_t trigger, struct sample *sa
     case FEED_PODS:
         say_pods(s, sample);
         return true;
+    case FEED_RECORD:
+        simulation_replay_sample(s, trigger, sample, why);
+        return true;
     case FEED_NOTHING:
     case FEED_CLOCK:
         break;
@@ -311,7 +316,7 @@ bool simulation_usage(struct simulation *s, bool cpu, double *ratio)
     struct input_value value;
 
     for (uint16_t i = 0; i < s->policy->trigger_count; i++) {
-        if (!s->feeds[i].resource || string_equal(s->policy->triggers[i].type, "cpu") != cpu)
+        if (!s->feeds[i].resource || s->feeds[i].kind != FEED_COLUMN || string_equal(s->policy->triggers[i].type, "cpu") != cpu)
             continue;
         if (!column_at(s, i, &value) || value.kind != INPUT_OK || !isfinite(value.value))
             return false;

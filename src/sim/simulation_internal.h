@@ -20,6 +20,7 @@ enum feed_kind {
     FEED_SIGNAL,    /* of the model, as a gateway reports it */
     FEED_INFERENCE, /* of the model, as the trigger `inference` reads it */
     FEED_PODS,      /* how many there are of the target */
+    FEED_RECORD,    /* of the recording */
     FEED_CLOCK,     /* the trigger itself: it looks at the clock alone */
 };
 enum feed_nothing { NOTHING_IS_MISSING, NOTHING_IS_ZERO, NOTHING_IS_FAILURE }; /* what a source without a value means */
@@ -40,6 +41,9 @@ struct sim_pods { /* of the target, without a model; by age */
     int64_t *created_ms;
     size_t count, size;
 };
+
+struct record;
+struct record_version;
 
 struct simulation {
     struct platform platform; /* first: the platform is the simulation */
@@ -69,6 +73,17 @@ struct simulation {
     struct label *labels;            /* of its pods */
     size_t label_count;
     struct pod_view *views;
+    struct record *record; /* of options.recording; NULL: none */
+    struct {
+        size_t at; /* the recorded decision that comes, or is being made */
+        bool done; /* it is made */
+        const struct record_version *version;
+        size_t history_at; /* samples of the history that were taken */
+        struct sample *samples; /* of the decision that is being made, one per trigger; and so on */
+        int64_t *good_at_ms, *sampled_at_ms;
+        struct series **series;
+    } replay;
+    bool parted;           /* a decision was not the recorded one: what runs is the simulation's own from then on */
     struct timer *landing; /* of a write */
     platform_done *landed;
     void *landed_arg;
@@ -96,6 +111,7 @@ void simulation_write_one(const struct manifest *manifest, const struct object_m
 /* simulation_platform.c */
 extern const struct platform_ops simulation_platform_ops;
 void simulation_start_pods(struct simulation *s, int32_t replicas);
+void simulation_place(struct simulation *s, int32_t replicas, int32_t ready); /* so many run, whoever wrote that */
 void simulation_look(struct simulation *s); /* lets the model catch up with the clock; counts are of this moment then */
 void simulation_count_time(struct simulation *s, int64_t until_ms); /* what ran until then, in replica seconds */
 void simulation_landed(void *simulation); /* the timer of a write */
@@ -103,6 +119,18 @@ void simulation_scale(struct simulation *s, int32_t replicas);
 
 /* simulation.c */
 void simulation_decided(struct simulation *s, const struct decision *decision, const struct sample *samples);
+
+/* simulation_replay.c */
+void simulation_replay_start(struct simulation *s); /* the policy is known */
+void simulation_replay_end(struct simulation *s);
+bool simulation_read_record(struct simulation *s, struct error *err);
+void simulation_replay_facts(struct simulation *s, struct policy *policy, struct decide_facts *facts,
+                             struct decide_memory **memory);
+void simulation_replay_decided(struct simulation *s, const struct decision *decision);
+int64_t simulation_replay_next_ms(struct simulation *s); /* until the next recorded decision */
+bool simulation_replay_fails(const struct simulation *s); /* the write of this decision failed when it was recorded */
+bool simulation_replay_has(const struct simulation *s, const char *trigger);
+void simulation_replay_sample(struct simulation *s, uint16_t trigger, struct sample *sample, struct error *why);
 
 /* simulation_keda.c */
 void simulation_run_keda(struct simulation *s);

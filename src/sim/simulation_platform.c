@@ -52,6 +52,15 @@ static int32_t ready_pods(const struct simulation *s)
     return (int32_t)ready;
 }
 
+void simulation_place(struct simulation *s, int32_t replicas, int32_t ready)
+{
+    simulation_count_time(s, simulation_now_ms(s));
+    s->spec = replicas;
+    s->pods.count = 0;
+    add_pods(s, ready < replicas ? ready : replicas, simulation_now_ms(s) - s->options.ready_after_ms);
+    add_pods(s, replicas - (int32_t)s->pods.count, simulation_now_ms(s));
+}
+
 void simulation_start_pods(struct simulation *s, int32_t replicas)
 {
     s->spec = replicas;
@@ -211,10 +220,12 @@ void simulation_landed(void *arg)
 {
     struct simulation *s = arg;
     platform_done *done = s->landed;
+    struct error err;
 
     s->landed = NULL;
+    error_set(&err, ERROR_UNREACHABLE, "it was not carried out when it was recorded");
     if (done)
-        done(s->landed_arg, NULL);
+        done(s->landed_arg, simulation_replay_fails(s) ? &err : NULL);
 }
 
 /* It is carried out at once, and said a turn later; the autoscaler waits for that before it writes again. */
@@ -223,7 +234,8 @@ static void on_scale(struct target *target, int32_t replicas, const char *reason
     struct simulation *s = simulation_of(target);
 
     (void)reason;
-    simulation_scale(s, replicas);
+    if (!simulation_replay_fails(s))
+        simulation_scale(s, replicas);
     s->landed = done;
     s->landed_arg = arg;
     loop_timer_set(s->landing, 0);
