@@ -17,12 +17,13 @@
 
 #define AGAINST_CORRELATION (-0.3) /* of wish and demand, below which the one goes against the other */
 #define WITH_CORRELATION    0.3    /* of a trigger and demand, above which it tells of demand */
-#define VARIES              0.1    /* standard deviation to mean, from which something changes at all */
+#define VARIES              0.1    /* standard deviation of the logarithm, from which something changes at all */
 #define IDLE_SHARE          0.02   /* of the highest demand */
 #define CALM_RATIO          1.25   /* highest to lowest demand that is no reason to move */
 #define MISSES_SHARE        0.01   /* of requests out of their goals, from which that is worth words */
 
 enum {
+    CORRELATION_MIN = 8, /* pairs */
     IDLE_SETTLE_MS = 10 * 60 * 1000, /* after that long nothing of before keeps replicas up: two default windows */
     BACK_WITHIN_MS = 10 * 60 * 1000, /* as in the score's oscillation */
     BACK_EVENTS_MIN = 3,
@@ -82,8 +83,8 @@ static double correlation_of(const struct correlation *c)
 {
     double xx = c->xx - c->x * c->x / c->n, yy = c->yy - c->y * c->y / c->n, xy = c->xy - c->x * c->y / c->n;
 
-    if (c->n < 8 || sqrt(xx / c->n) < VARIES || sqrt(yy / c->n) < VARIES)
-        return 0;
+    if (c->n < CORRELATION_MIN || !(xx / c->n >= VARIES * VARIES) || !(yy / c->n >= VARIES * VARIES))
+        return 0; /* rounding can make a sum of squares negative */
     return xy / sqrt(xx * yy);
 }
 
