@@ -38,6 +38,7 @@
     let t = 0;
     run.index = index;
     run.color = `--c${index % 8}`;
+    run.letter = 'ABCDEFGH'[index]; // as compare calls them in its sentences
     run.at = unfold(run.times).map(d => (t += d));
     t = 0;
     run.events = [];
@@ -61,6 +62,7 @@
   const number = v => v === null || Number.isNaN(v) ? '–' : typeof v === 'boolean' ? String(v)
     : Math.abs(v) >= 1e15 || (v !== 0 && Math.abs(v) < 1e-3) ? v.toExponential(2)
       : v.toLocaleString('en', {maximumSignificantDigits: Math.abs(v) >= 1e5 ? 15 : 5, maximumFractionDigits: 5});
+  const short = v => Math.abs(v) >= 1e5 ? v.toLocaleString('en', {notation: 'compact', maximumSignificantDigits: 4}) : number(v);
   const two = n => String(n).padStart(2, '0');
   function clock(ms) {
     if (start) return new Date(start + ms).toISOString().replace('T', ' ').replace(/\.000Z$|Z$/, '');
@@ -89,7 +91,7 @@
     s.style.background = `var(${run.color})`;
     return s;
   }
-  const runName = run => make('span', {}, many ? swatch(run) : null, run.name);
+  const runName = run => make('span', {}, many ? swatch(run) : null, many ? `${run.letter} ` : '', run.name);
 
   // ---------------------------------------------------------------- the top
   function showTop() {
@@ -125,7 +127,7 @@
     $('partings').hidden = data.partings.length === 0;
     for (const [from, until, text] of data.partings) {
       const go = () => { const room = Math.max(until - from, END / 200); zoom(from - room, until + room); choose(from); };
-      $('partings').querySelector('ol').append(make('li', {}, make('button', {type: 'button', on: go}, clock(from)), ` for ${span(until - from)}: ${text}`));
+      $('partings').querySelector('ol').append(make('li', {}, make('button', {type: 'button', on: go}, clock(from)), ` ${text}`));
     }
   }
 
@@ -197,8 +199,9 @@
     if (parts.length) { const l = list('ul', parts); l.className = 'values'; out.push(l); }
     return out;
   }
+  const decisionAt = run => run.decisions[lastAt(run.decisions, view.at, 'at')];
   function momentOf(run) {
-    const d = run.decisions[lastAt(run.decisions, view.at, 'at')];
+    const d = decisionAt(run);
     const box = make('div', {class: 'of'}, many ? make('h3', {}, runName(run)) : null);
     if (!d) return make('div', {class: 'of'}, many ? make('h3', {}, runName(run)) : null, make('p', {}, 'Nothing was decided yet.'));
     box.append(make('p', {class: 'told'}, d.summary), make('p', {class: 'unit'}, `${d.reason}; ${d.ready} ready; decided at ${clock(d.at)}`));
@@ -216,6 +219,7 @@
   function showMoment() {
     $('moment-title').textContent = clock(Math.round(view.at));
     $('moment-body').replaceChildren(...runs.map(momentOf));
+    $('said').textContent = runs.map(decisionAt).map(d => d ? d.summary : '').join('; ');
     $('moment').classList.add('open');
     for (const tr of $('list').querySelectorAll('tr.chosen')) tr.classList.remove('chosen');
     for (const tr of $('list').tBodies[0].rows) if (tr.decision && tr.decision.at <= view.at && tr.decision.until >= view.at) tr.classList.add('chosen');
@@ -313,7 +317,7 @@
       scales: {
         x: {type: 'linear', min: view.from, max: view.to, grid, ticks: {...ticks, callback: tickWords}, afterBuildTicks: timeTicks},
         y: {beginAtZero: true, suggestedMax: spec.share ? 1 : undefined, grace: spec.share ? 0 : '5%', grid,
-          ticks: {color: css('--dim'), maxTicksLimit: 6, precision: spec.whole ? 0 : undefined, callback: v => spec.share ? `${+(100 * v).toFixed(2)} %` : number(v)},
+          ticks: {color: css('--dim'), maxTicksLimit: 6, precision: spec.whole ? 0 : undefined, callback: v => spec.share ? `${+(100 * v).toFixed(2)} %` : short(v)},
           afterFit: scale => { scale.width = 58; }},
       },
       plugins: {
@@ -379,7 +383,7 @@
   }
 
   // ---------------------------------------------------------------- which charts there are
-  const named = (run, label, same) => !many ? label : same ? `all: ${label}` : `${run.name}: ${label}`;
+  const named = (run, label, same) => !many ? label : same ? `all: ${label}` : `${run.letter}: ${label}`;
   const tint = (run, place, same) => !many ? `--c${place % 8}` : same ? '--ink' : run.color;
   const scaled = (run, factor) => run.steps.map(p => ({x: p.x, y: p.y * factor}));
   function targetLine(run, target, type, place) {
@@ -434,7 +438,7 @@
       return run.steps.map((p, i) => ({x: p.x, y: (total += i ? run.steps[i - 1].y * (p.x - run.steps[i - 1].x) / 3600e3 * (priced ? run.price : 1) : 0)}));
     };
     return {title: priced ? 'Cost so far' : 'Replica-hours so far', unit: priced ? runs[0].currency || '' : '', note: 'The area under the wanted replicas.',
-      series: runs.map(r => ({label: r.name, color: many ? r.color : '--c3', points: sum(r), smooth: true}))};
+      series: runs.map(r => ({label: many ? r.letter : r.name, color: many ? r.color : '--c3', points: sum(r), smooth: true}))};
   }
   function partSpecs() {
     return grouped(runs.flatMap(run => (run.formula ? run.formula.parts : []).map(p => ({name: piece(run, p.begin, p.end), run, p, values: p.values})))
@@ -471,7 +475,7 @@
   function decisionRow(d) {
     const folded = d.count > 1 ? `${number(d.count)} decisions until ${clock(d.until)}${d.others ? `, ${number(d.others)} other outcomes not kept${d.moves > 1 ? `, ${d.moves} scale events` : ''}` : ''}` : '';
     const tr = make('tr', {class: d.moves ? 'moved' : ''},
-      make('td', {}, make('button', {type: 'button', on: () => choose(d.at)}, many ? swatch(d.run) : null, clock(d.at))),
+      make('td', {}, make('button', {type: 'button', on: () => choose(d.at)}, many ? swatch(d.run) : null, many ? `${d.run.letter} ` : '', clock(d.at))),
       make('td', {}, moveWords(d)), make('td', {}, d.reason), make('td', {}, d.summary, folded ? make('div', {class: 'folded'}, folded) : null));
     tr.decision = d;
     return tr;
@@ -499,7 +503,7 @@
     const used = new Set(all.map(d => d.reason));
     $('reason').append(option('', 'any'), ...data.reasons.filter(r => used.has(r)).map(r => option(r, r)));
     $('which-run').hidden = !many;
-    $('run').append(option('', 'all'), ...runs.map(r => option(String(r.index), r.name)));
+    $('run').append(option('', 'all'), ...runs.map(r => option(String(r.index), many ? `${r.letter} ${r.name}` : r.name)));
     $('filter').addEventListener('input', search);
     $('filter').addEventListener('submit', e => e.preventDefault());
     $('more').addEventListener('click', showMore);
