@@ -62,12 +62,15 @@ def test_a_recorded_run_decides_the_same_again(weir, source, tmp_path):
     assert len({line["decision"][1] for line in ticks if "decision" in line}) >= 4, "it went up and down"
     again = weir_cli("simulate", w.manifests / "app.yaml", "--trace", folder, "--output", "json")
     assert again.returncode == 0, again.stderr
-    recorded = json.loads(again.stdout)["recorded"]
-    assert recorded["ticks"] == len(ticks)
-    assert recorded["same"] == recorded["ticks"], recorded
-    assert recorded["first_difference"] is None
+    found = json.loads(again.stdout)
+    assert found["parted_s"] is None, found["parted_s"]
+    assert found["ticks"] == len(ticks)
     words = weir_cli("simulate", w.manifests / "app.yaml", "--trace", folder)
-    assert str(recorded["ticks"]) in words.stdout
+    assert "every decision is the recorded one" in words.stdout
+    other = tmp_path / "other.yaml"
+    other.write_text((w.manifests / "app.yaml").read_text().replace('target: "10"', 'target: "20"'))
+    parted = json.loads(weir_cli("simulate", other, "--trace", folder, "--output", "json").stdout)
+    assert parted["parted_s"] is not None
 
 
 def test_a_folder_that_cannot_be_recorded_into_is_refused(tmp_path):
