@@ -30,7 +30,7 @@ struct oracle_plan {
     bool reached;       /* false: no plan that was tried has that share; the score is of the best one */
 };
 
-/* Replica seconds; 0: nothing can be said, the fleet is too large for an exact program (SIM_BOUND_STATES_MAX, SIM_BOUND_MISSES_MAX). */
+/* Replica seconds; 0: nothing can be said. Of very large fleets it says less (SIM_BOUND_STATES_MAX, SIM_BOUND_MISSES_MAX). */
 double oracle_bound(const struct model_options *options, const struct oracle_options *oracle);
 /* The cheapest plan of those tried that reaches the share. */
 void oracle_plan(const struct model_options *options, const struct oracle_options *oracle, struct oracle_plan *out);

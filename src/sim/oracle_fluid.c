@@ -51,7 +51,8 @@ struct fluid_bound {
     const struct fluid_grid *grid;
     const struct oracle_options *options;
     size_t first;
-    size_t width;    /* 0 to the largest number of replicas that can be worth it */
+    size_t width;    /* 0 to the largest number of replicas that can be worth it, or that there is room for */
+    bool narrowed;   /* there was no room for all */
     double *misses;  /* requests missed, per step and replicas */
     double requests; /* all */
     double startup_s;
@@ -84,11 +85,15 @@ static size_t width_of(const struct fluid_grid *grid, size_t first, const double
 static void fill_misses(struct fluid_bound *b)
 {
     for (size_t k = b->first; k < b->grid->count; k++) {
-        double requests = b->grid->demand[k].requests_per_s * b->grid->step_s;
+        double requests = b->grid->demand[k].requests_per_s * b->grid->step_s,
+               *misses = &b->misses[(k - b->first) * b->width];
 
         b->requests += requests;
         for (size_t n = 0; n < b->width; n++)
-            b->misses[(k - b->first) * b->width + n] = requests * miss_of(b->grid, k, &b->options->goals, n);
+            misses[n] = requests * miss_of(b->grid, k, &b->options->goals, n);
+        if (b->narrowed &&
+            b->grid->demand[k].tokens_per_s > 0) /* any number beyond stands here, and misses no less than this */
+            misses[b->width - 1] = requests * (1 - fluid_share_at(b->grid, k, &b->options->goals, 0));
     }
 }
 
@@ -123,11 +128,13 @@ static double at_price(void *arg, double price)
 double bound_fluid(const struct fluid_grid *grid, size_t first, const double *limits, const struct oracle_options *o)
 {
     struct fluid_bound b = {.grid = grid, .options = o, .first = first, .width = width_of(grid, first, limits)};
-    double steps = (double)(grid->count - first);
+    size_t room = SIM_BOUND_MISSES_MAX / (grid->count - first);
 
     b.startup_s = (double)grid->startup_steps * grid->step_s;
-    if (steps * (double)b.width > SIM_BOUND_MISSES_MAX)
-        return 0;
+    if (b.width > room) {
+        b.width = room;
+        b.narrowed = true;
+    }
     b.misses = mem_array((grid->count - first) * b.width, sizeof(double));
     b.cost = mem_array(b.width, sizeof(double));
     fill_misses(&b);
