@@ -50,9 +50,10 @@
       run, at: r[0], until: r[1], count: r[2], others: r[3], moves: r[4], before: r[5], after: r[6], ready: r[7],
       reason: data.reasons[r[8]], summary: words(run, r[9]), steps: r[10], inputs: r[11], formula: r[12], trace: r[13],
     }));
-    const asked = column(run, run.wanted);
     const first = run.events.length ? run.events[0].before : run.decisions.length ? run.decisions[0].before : 0;
-    run.steps = run.observe ? asked : [{x: 0, y: first}, ...run.events, {x: run.end, y: run.events.length ? run.events[run.events.length - 1].y : first}];
+    const last = run.events.length ? run.events[run.events.length - 1] : {x: 0, y: first};
+    const rest = run.movesLeftOut ? column(run, run.wanted).filter(p => p.x > last.x) : [];
+    run.steps = [{x: 0, y: first}, ...run.events, ...rest, {x: run.end, y: rest.length ? rest[rest.length - 1].y : last.y}];
   }
   runs.forEach(prepare);
   const END = Math.max(1, ...runs.map(r => r.end));
@@ -111,8 +112,7 @@
     for (const r of runs) {
       const about = r.ticks === 0 ? ['nothing was decided'] : [r.object, `${number(r.ticks)} decisions in ${span(r.end)}`, `${r.events.length + r.movesLeftOut} scale events`, `replicas ${r.min} to ${r.max}`];
       if (r.grid > 1000 && r.ticks > r.at.length) about.push(`charts show the extremes of each ${span(r.grid)}`);
-      if (r.movesLeftOut) about.push(`the last ${number(r.movesLeftOut)} scale events are counted but not drawn`);
-      if (r.observe) about.push('observed only: wanted replicas were not written');
+      if (r.movesLeftOut) about.push(`the last ${number(r.movesLeftOut)} scale events are not marked`);
       $('about').append(make('li', {}, many ? make('span', {}, runName(r), ': ') : '', about.join(' · ')));
     }
   }
@@ -397,7 +397,7 @@
       {label: named(r, 'wanted'), color: r.color, points: r.steps, width: 2},
       {label: named(r, 'ready'), color: many ? r.color : '--c2', points: column(r, r.ready), area: !many, dashed: many, order: 2},
       ...(many ? [] : [{label: 'starting', color: '--c1', points: column(r, r.pending), width: 1.2, order: 2}]),
-      {label: named(r, 'scale event'), color: r.color, points: r.observe ? [] : r.events, marks: true},
+      {label: named(r, 'scale event'), color: r.color, points: r.events, marks: true},
     ]);
     return {title: 'Replicas', tall: true, whole: true, series, note: many ? null : 'Triangles are scale events, up and down.'};
   }

@@ -107,7 +107,6 @@ static void run_begin(struct sim_report_run *run, const struct simulation_tick *
     run->formula_type = policy->rules.formula_type;
     run->min = policy->rules.min;
     run->max = policy->rules.max;
-    run->observe = policy->rules.mode == DECIDE_OBSERVE;
     run->last_wanted = tick->replicas;
     run_begin_triggers(run, tick);
 }
@@ -132,15 +131,14 @@ static void add_move(struct sim_report_run *run, int64_t at_ms, int32_t before, 
 static bool note_moves(struct sim_report_run *run, const struct simulation_tick *tick)
 {
     const struct decision *d = tick->decision;
-    bool writes = d->write && !run->observe;
 
-    if (writes && d->after == run->last_wanted)
+    if (d->write && d->after == run->last_wanted)
         return false;
     if (tick->replicas != run->last_wanted && tick->replicas >= 0)
         add_move(run, tick->at_ms, run->last_wanted, tick->replicas);
-    if (writes)
+    if (d->write)
         add_move(run, tick->at_ms, d->before, d->after);
-    return writes;
+    return d->write;
 }
 
 /* ------------------------------------------------------------------ records */

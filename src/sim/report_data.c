@@ -301,8 +301,6 @@ static void data_about(const struct sim_report_run *run, struct text *out)
     data_text(out, "currency", run->about.currency);
     data_count(out, "min", run->min);
     data_count(out, "max", run->max);
-    data_key(out, "observe");
-    text_add(out, run->observe ? "true" : "false");
     data_count(out, "ticks", run->ticks);
     data_count(out, "grid", run->grid.width_ms);
 }

@@ -115,7 +115,6 @@ struct sim_report_run {
     double formula_target;
     enum target_type formula_type;
     int32_t min, max;
-    bool observe;
     struct trigger_about *triggers;
     size_t trigger_count;
     /* values */

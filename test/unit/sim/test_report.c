@@ -147,7 +147,7 @@ struct tick { /* what matters here */
     double value;
 };
 
-static void feed(struct sim_report_run *run, int64_t at_ms, const struct tick *t, enum decide_mode mode)
+static void feed(struct sim_report_run *run, int64_t at_ms, const struct tick *t)
 {
     struct policy_trigger about = {.name = names[0], .type = "redis"};
     struct decide_trigger rules = {.target = 5};
@@ -161,7 +161,7 @@ static void feed(struct sim_report_run *run, int64_t at_ms, const struct tick *t
                          .input_count = 1,
                          .step_count = 2};
 
-    policy.rules = (struct decide_rules){.mode = mode, .max = 10, .trigger_count = 1, .triggers = &rules};
+    policy.rules = (struct decide_rules){.max = 10, .trigger_count = 1, .triggers = &rules};
     d.inputs[0] = (struct decision_input){.state = t->state, .value = t->value, .proposal = t->after};
     d.steps[0] = (struct decision_step){STEP_CURRENT, CAUSE_OBJECT, t->replicas, t->replicas, 0, 0};
     d.steps[1] = (struct decision_step){STEP_PROPOSED, 0, t->replicas, t->after, t->value, 5};
@@ -199,7 +199,7 @@ static void equal_decisions_are_one_record(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(ticks) / sizeof(*ticks); i++)
-        feed(run, (int64_t)i * 1000, &ticks[i], DECIDE_DIRECT);
+        feed(run, (int64_t)i * 1000, &ticks[i]);
     assert_int_equal(run->record_count, 5);
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(run->records[i].at_ms, expected[i][0] * 1000);
@@ -218,18 +218,12 @@ static void who_moves_what_is_told_apart(void **state)
     struct sim_report_run *run = one_run(&report);
 
     (void)state;
-    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}, DECIDE_DIRECT);
-    feed(run, 1000, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}, DECIDE_DIRECT); /* still being written */
-    feed(run, 2000, &(struct tick){3, 3, REASON_STEADY, SAMPLE_OK, 15}, DECIDE_DIRECT);
-    feed(run, 3000, &(struct tick){7, 7, REASON_STEADY, SAMPLE_OK, 35}, DECIDE_DIRECT); /* somebody else */
+    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15});
+    feed(run, 1000, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}); /* still being written */
+    feed(run, 2000, &(struct tick){3, 3, REASON_STEADY, SAMPLE_OK, 15});
+    feed(run, 3000, &(struct tick){7, 7, REASON_STEADY, SAMPLE_OK, 35}); /* somebody else */
     assert_int_equal(run->move_count, 2);
     assert_true(run->moves[1].at_ms == 3000 && run->moves[1].before == 3 && run->moves[1].after == 7);
-    sim_report_free(report);
-
-    run = one_run(&report);
-    for (int i = 0; i < 5; i++)
-        feed(run, i * 1000, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}, DECIDE_OBSERVE);
-    assert_int_equal(run->move_count, 0); /* observed only */
     sim_report_free(report);
 }
 
@@ -263,8 +257,7 @@ static void folding_spares_scale_events(void **state)
         int32_t replicas = i <= 100 ? 1 : i <= 30000 ? 2 : 3;
 
         feed(run, i * 15000,
-             &(struct tick){replicas, replicas + moves, i % 2 ? REASON_STEADY : REASON_AT_MIN, SAMPLE_OK, i},
-             DECIDE_DIRECT);
+             &(struct tick){replicas, replicas + moves, i % 2 ? REASON_STEADY : REASON_AT_MIN, SAMPLE_OK, i});
     }
     check_sums(run, 40000, 2);
     for (size_t i = 0; i < run->record_count; i++)
@@ -282,8 +275,7 @@ static void an_oscillating_run_stays_in_its_bounds(void **state)
     (void)state;
     for (int64_t i = 0; i < ticks; i++)
         feed(run, i * 15000,
-             &(struct tick){(int32_t)(1 + i % 2), (int32_t)(2 - i % 2), REASON_ABOVE_TARGET, SAMPLE_OK, 5},
-             DECIDE_DIRECT);
+             &(struct tick){(int32_t)(1 + i % 2), (int32_t)(2 - i % 2), REASON_ABOVE_TARGET, SAMPLE_OK, 5});
     check_sums(run, ticks, ticks);
     assert_int_equal(run->move_count, SIM_REPORT_EVENTS_MAX);
     assert_int_equal(run->moves_left_out, 10);
@@ -340,10 +332,10 @@ static void data_say_what_was_fed(void **state)
     json_t *data;
 
     (void)state;
-    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}, DECIDE_DIRECT);
+    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15});
     for (int i = 1; i < 10; i++)
-        feed(run, i * 15000, &(struct tick){3, 3, REASON_STEADY, SAMPLE_OK, 15}, DECIDE_DIRECT);
-    feed(run, 150000, &(struct tick){3, 3, REASON_HELD, SAMPLE_MISSING, 0}, DECIDE_DIRECT);
+        feed(run, i * 15000, &(struct tick){3, 3, REASON_STEADY, SAMPLE_OK, 15});
+    feed(run, 150000, &(struct tick){3, 3, REASON_HELD, SAMPLE_MISSING, 0});
     sim_report_value(run, sim_report_measure(run, SIM_REPORT_SLO, "share", NULL), 0, 0.123456789);
     data_of(report, &data);
     const json_t *r = json_array_get(json_object_get(data, "runs"), 0);
@@ -405,7 +397,7 @@ static void nothing_breaks_out_of_the_page(void **state)
     (void)state;
     if (!sim_report_available(NULL))
         skip();
-    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15}, DECIDE_DIRECT);
+    feed(run, 0, &(struct tick){1, 3, REASON_ABOVE_TARGET, SAMPLE_OK, 15});
     sim_report_fact(run, EVIL, EVIL, NAN, SIM_REPORT_NEITHER);
     sim_report_finding(run, FINDING_ERROR, EVIL, EVIL, EVIL);
     sim_report_parting(report, 0, 1, EVIL);
