@@ -757,11 +757,38 @@ void serving_signals(const struct serving *s, struct serving_signals *out)
         out->kv_usage = kv_sum / out->ready_replicas;
 }
 
-static int by_value(const void *left, const void *right)
+static void swap(double *a, double *b)
 {
-    double a = *(const double *)left, b = *(const double *)right;
+    double held = *a;
 
-    return (a > b) - (a < b);
+    *a = *b;
+    *b = held;
+}
+
+/* The value that would stand at this place if they were sorted: the part it lies in is split again and again. */
+static double value_at(double *values, size_t count, size_t place)
+{
+    size_t low = 0, high = count - 1;
+
+    while (low < high) {
+        double pivot = values[low + (high - low) / 2];
+        size_t i = low, j = high;
+
+        for (;;) {
+            while (values[i] < pivot)
+                i++;
+            while (values[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            swap(&values[i++], &values[j--]);
+        }
+        if (place <= j)
+            high = j;
+        else
+            low = j + 1;
+    }
+    return values[place];
 }
 
 /* Nearest rank: element max(1, ceil(q * n / 100)) of the sorted values. */
@@ -769,10 +796,9 @@ static bool nearest_rank(double *values, size_t count, double quantile, double *
 {
     if (count == 0)
         return false;
-    qsort(values, count, sizeof(double), by_value);
     double rank = ceil(quantile * (double)count / 100);
     size_t index = rank < 1 ? 0 : rank > (double)count ? count - 1 : (size_t)rank - 1;
-    *out = values[index];
+    *out = value_at(values, count, index);
     return true;
 }
 
