@@ -21,7 +21,7 @@ def weir_cli(*arguments):
 FORMULA = """
     scalingModifiers:
       target: "10"
-      formula: "max(load, avg_over(load, \\"3s\\")) + 5 * (missing(load) ? 1 : 0)"
+      formula: "max(ema(load, \\"2s\\"), 0.7 * avg_over(load, \\"1m\\")) + 5 * (missing(load) ? 1 : 0)"
 """
 
 
