@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/simulate_setup.h"
 #include "sim/case.h"
 
 static const char *output = "text", *engine = "weir", *chosen;
@@ -120,6 +121,51 @@ static bool find_files(struct paths *paths, char **operands, int count, struct e
     return true;
 }
 
+/* ------------------------------------------------------------------ workloads */
+
+/* A test says what `weir simulate` is told by options of the same names. */
+static bool make_model(const struct case_workload *workload, int64_t duration_ms, struct case_model *out,
+                       struct error *err)
+{
+    struct simulate_words words = SIMULATE_WORDS;
+    struct simulate_setup *setup = mem_alloc(sizeof(*setup));
+
+    words.trace = workload->trace;
+    words.profile = workload->profile ? workload->profile : words.profile;
+    words.startup = workload->startup;
+    words.map = workload->map;
+    words.tokens = workload->tokens;
+    words.slo = workload->slo ? workload->slo : words.slo;
+    words.amplify = workload->amplify >= 0 ? workload->amplify : words.amplify;
+    words.step_ms = workload->step_ms >= 0 ? workload->step_ms : words.step_ms;
+    words.warmup_ms = workload->warmup_ms >= 0 ? workload->warmup_ms : words.warmup_ms;
+    words.seed = workload->seed >= 0 ? workload->seed : words.seed;
+    words.duration_ms = duration_ms;
+    bool fine = simulate_setup(&words, setup, err);
+    if (fine && !setup->model) {
+        simulate_setup_done(setup);
+        fine = error_set(err, ERROR_INVALID, "%.200s has no requests, only values: make it an input, with file: %.100s",
+                         workload->trace, workload->trace);
+    }
+    if (!fine) {
+        free(setup);
+        return false;
+    }
+    *out = (struct case_model){.model = setup->model,
+                               .maps = setup->maps,
+                               .map_count = setup->map_count,
+                               .goals = setup->goals,
+                               .start_at_ms = setup->start_at_ms,
+                               .owner = setup};
+    return true;
+}
+
+static void free_model(struct case_model *model)
+{
+    simulate_setup_done(model->owner);
+    free(model->owner);
+}
+
 /* ------------------------------------------------------------------ running them */
 
 static bool is_chosen(const char *name)
@@ -218,7 +264,10 @@ static enum case_form form_of(const char *name)
 static int run_files(const struct command *self, const struct paths *paths)
 {
     struct text out;
-    struct case_options how = {.engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA, .stop = &stopped};
+    struct case_options how = {.engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA,
+                               .make_model = make_model,
+                               .free_model = free_model,
+                               .stop = &stopped};
     struct case_writer writer = {.form = list_only ? CASE_TEXT : form_of(output), .out = &out, .quiet = quiet};
     size_t count = 0;
 

@@ -60,6 +60,16 @@ struct case_input {
     enum case_share share;     /* the value is a total, of which the source tells the mean */
 };
 
+struct
+    case_workload { /* a model of what runs, under the demand of a trace (serving-model.md); as written, NULL or -1 where it is not */
+    bool given;
+    struct place place;
+    const char *field;
+    const char *trace; /* relative to the test file */
+    const char *profile, *startup, *map, *tokens, *slo;
+    int64_t amplify, step_ms, warmup_ms, seed;
+};
+
 struct case_poll { /* one poll of a ScaledJob, on its own */
     struct place place;
     const char *field;
@@ -78,6 +88,7 @@ enum invariant_kind {
     INVARIANT_UPS,
     INVARIANT_DOWNS,
     INVARIANT_REPLICA_HOURS, /* at most N replica hours */
+    INVARIANT_SLO,           /* at least N % in slo: of a workload's requests */
 };
 struct case_invariant {
     struct place place;
@@ -106,6 +117,7 @@ struct case_test {
     size_t input_count;
     const struct case_expect *expects;
     size_t expect_count;
+    struct case_workload workload;
     const struct case_poll *polls;
     size_t poll_count;
     const struct case_invariant *invariants;
@@ -157,8 +169,21 @@ struct case_result {
     size_t failure_count, failure_total;
     int64_t decisions, events, duration_ms;
 };
+struct case_model { /* what a workload became; of whoever makes it */
+    const struct model_options *model;
+    const struct simulation_map *maps;
+    size_t map_count;
+    struct score_goals goals;
+    int64_t start_at_ms; /* the trace's */
+    void *owner;
+};
+/* duration_ms: -1, to the end of the demand. false: err says which word of it is wrong. */
+typedef bool case_model_make(const struct case_workload *workload, int64_t duration_ms, struct case_model *out,
+                             struct error *err);
 struct case_options {
     enum simulation_engine engine;
+    case_model_make *make_model; /* NULL: tests with a workload cannot be run */
+    void (*free_model)(struct case_model *model);
     const struct policy_settings *settings; /* NULL: defaults */
     const bool *stop;                       /* true ends the run; NULL */
 };

@@ -64,6 +64,6 @@ void case_watch_free(struct case_watch *watch);
 /* record: asked for only when something is broken. */
 typedef const char *case_record(void *arg);
 void case_watch_see(struct case_watch *watch, const struct case_moment *moment, case_record *record, void *arg);
-void case_watch_end(struct case_watch *watch, int64_t end_ms, double replica_hours);
+void case_watch_end(struct case_watch *watch, int64_t end_ms, const struct simulation_result *result);
 
 #endif

@@ -4,6 +4,7 @@
  *     INVARIANT := CLAIM [while FORMULA] [from TIME] [to TIME]
  *     CLAIM     := never above N | never below N | never to zero | never FORMULA | always FORMULA
  *                | at most N scale events | at most N scale ups | at most N scale downs | at most N replica hours
+ *                | at least N % in slo
  *
  * `while`, `from` and `to` are found from outside, for between them stand formulas of the user: two names beside each other are no formula, so
  * none of them can have ` while ` in it, nor end with ` to 5m`, but in a string.
@@ -23,7 +24,7 @@
 
 #define CLAIMS                                                                                                         \
     "never above N, never below N, never to zero, never FORMULA, always FORMULA, at most N scale events (or ups, "     \
-    "downs), at most N replica hours"
+    "downs), at most N replica hours, at least N % in slo"
 
 static char *trimmed(struct arena *arena, const char *text, size_t length)
 {
@@ -131,12 +132,27 @@ static bool read_at_most(const char *text, struct case_invariant *out, struct er
                      "as in 'at most 4 scale events'");
 }
 
+static bool read_at_least(const char *text, struct case_invariant *out, struct error *err)
+{
+    size_t length = strcspn(text, " \t\n%");
+    const char *rest = text + length + strspn(text + length, " \t\n");
+
+    out->kind = INVARIANT_SLO;
+    if (*rest != '%' || !(rest = after_words(rest, "% in slo")) || *rest)
+        return error_set(err, ERROR_INVALID,
+                         "what there may be at least is requests in their goals, as in 'at least 99 %% in slo'");
+    return read_number(text, length, false, &out->limit, err) &&
+           (out->limit <= 100 || error_set(err, ERROR_INVALID, "there are never more than 100 %% in slo"));
+}
+
 static bool read_claim(const char *text, struct case_invariant *out, struct error *err)
 {
     const char *rest;
 
     if ((rest = after_words(text, "at most")))
         return read_at_most(rest, out, err);
+    if ((rest = after_words(text, "at least")))
+        return read_at_least(rest, out, err);
     if ((rest = after_words(text, "never above")) || (rest = after_words(text, "never below"))) {
         out->kind = strstr(text, "above") && strstr(text, "above") < rest ? INVARIANT_ABOVE : INVARIANT_BELOW;
         return read_number(rest, strlen(rest), true, &out->limit, err);
@@ -149,7 +165,7 @@ static bool read_claim(const char *text, struct case_invariant *out, struct erro
     out->kind = always ? INVARIANT_ALWAYS : INVARIANT_CONDITION;
     out->condition = always ? after_words(text, "always") : after_words(text, "never");
     if (!out->condition || !*out->condition)
-        return error_set(err, ERROR_INVALID, "'%.80s' is no invariant; these are: " CLAIMS, text);
+        return error_set(err, ERROR_INVALID, "'%.80s' is no invariant; these are: %s", text, CLAIMS);
     return true;
 }
 
@@ -173,8 +189,8 @@ bool case_invariant_parse(const char *text, struct arena *arena, struct case_inv
     }
     if (!read_claim(trimmed(arena, claim, strlen(claim)), &read, err))
         return false;
-    if (read.kind == INVARIANT_REPLICA_HOURS && (read.guard || has_from || has_to))
-        return error_set(err, ERROR_INVALID, "replica hours are those of the whole run: leave out while, from and to");
+    if ((read.kind == INVARIANT_REPLICA_HOURS || read.kind == INVARIANT_SLO) && (read.guard || has_from || has_to))
+        return error_set(err, ERROR_INVALID, "this is counted over the whole run: leave out while, from and to");
     struct place place = out->place;
     const char *field = out->field;
     *out = read;

@@ -26,7 +26,8 @@ struct play {
     struct case_watch *watch;
     struct input *input;
     enum case_share shares[TRIGGERS_MAX];
-    int64_t duration_ms;
+    struct case_model model;
+    int64_t duration_ms;                /* -1: to the end of the workload's demand */
     const struct case_expect **by_time; /* those with an instant */
     size_t timed, next;
     bool *seen; /* one per expectation; of those without an instant */
@@ -370,6 +371,8 @@ static int64_t duration_of(const struct play *play)
     const struct case_test *test = play->run->test;
     int64_t ms = test->duration_ms >= 0 ? test->duration_ms : input_end_ms(play->input);
 
+    if (test->workload.given && test->duration_ms < 0)
+        return -1;
     for (size_t i = 0; i < test->expect_count; i++)
         if (test->expects[i].at_ms > ms)
             ms = test->expects[i].at_ms;
@@ -383,7 +386,30 @@ static int64_t start_of(const struct play *play)
 {
     if (play->run->test->start.at_ms >= 0)
         return play->run->test->start.at_ms;
-    return input_start_ms(play->input) > 0 ? input_start_ms(play->input) : CASE_START_AT_S * SECOND_MS;
+    if (input_start_ms(play->input) > 0)
+        return input_start_ms(play->input);
+    return play->model.start_at_ms > 0 ? play->model.start_at_ms : CASE_START_AT_S * SECOND_MS;
+}
+
+/* Its trace, and a profile that is a file, are beside the test file. */
+static bool make_model(struct play *play)
+{
+    struct case_run *run = play->run;
+    struct case_workload workload = run->test->workload;
+    struct error err;
+
+    if (!workload.given)
+        return true;
+    if (workload.profile && !serving_profile(workload.profile))
+        workload.profile = path_of(play, workload.profile);
+    workload.trace = path_of(play, workload.trace);
+    if (!run->options->make_model)
+        error_set(&err, ERROR_INVALID, "there are no models of workloads here");
+    else if (run->options->make_model(&workload, play->duration_ms, &play->model, &err))
+        return true;
+    case_complain(run->report, &workload.place, workload.field, NULL, "%s%s%s", err.where, err.where[0] ? ": " : "",
+                  err.text);
+    return false;
 }
 
 static void simulate(struct play *play)
@@ -397,7 +423,12 @@ static void simulate(struct play *play)
                                          .engine = run->options->engine,
                                          .input = play->input,
                                          .start_at_ms = start_of(play),
-                                         .duration_ms = play->duration_ms + 1, /* what is at the end is beyond it */
+                                         .model = play->model.model,
+                                         .maps = play->model.maps,
+                                         .map_count = play->model.map_count,
+                                         /* what is at the end is beyond it */
+                                         .duration_ms = play->model.model ? play->duration_ms : play->duration_ms + 1,
+                                         .seed = run->test->workload.seed > 0 ? (uint64_t)run->test->workload.seed : 0,
                                          .initial = run->test->start.replicas,
                                          .ready_after_ms = run->test->start.ready_after_ms,
                                          .on_tick = on_tick,
@@ -415,7 +446,7 @@ static void simulate(struct play *play)
     }
     play->replicas = run->test->start.replicas >= 0 ? run->test->start.replicas : run->policy->policy->rules.min;
     simulation_run(simulation);
-    simulation_result(simulation, &SCORE_GOALS_DEFAULT, &result);
+    simulation_result(simulation, play->model.model ? &play->model.goals : &SCORE_GOALS_DEFAULT, &result);
     run->result->events = result.moves.events;
     run->result->duration_ms = result.duration_ms;
     if (result.stopped) {
@@ -423,7 +454,7 @@ static void simulate(struct play *play)
     } else {
         settle(play, INT64_MAX);
         fail_unseen(play);
-        case_watch_end(play->watch, play->duration_ms, result.replica_seconds / 3600);
+        case_watch_end(play->watch, result.duration_ms, &result);
     }
     simulation_free(simulation);
 }
@@ -442,7 +473,10 @@ void case_play(struct case_run *run)
     if (fine && play->watch) {
         sort_expects(play);
         play->duration_ms = duration_of(play);
-        simulate(play);
+        if (make_model(play))
+            simulate(play);
+        if (play->model.owner)
+            run->options->free_model(&play->model);
     }
     case_watch_free(play->watch);
     input_free(play->input);

@@ -3,9 +3,10 @@
  * place, so that what is wrong is shown where it stands. Nothing is opened here but what case_file_load is for.
  *
  *     file    policy, object, interval, start, duration, tests
- *     test    name, object, interval, start, duration, inputs, expect, invariants, polls     -- the first five override those of the file
+ *     test    name, object, interval, start, duration, inputs, workload, expect, invariants, polls     -- two to five override the file's
  *     start   replicas, time, ready_after
  *     input   trigger, values | series | file, divided_by
+ *     workload  trace, profile, startup, map, tokens, amplify, step, warmup, seed, slo
  *     expect  at, replicas, value, active, reason, says
  *     poll    running, pending, values, create
  */
@@ -351,6 +352,37 @@ static void read_input(struct reader *r, struct at at, void *item_out)
         complain(r, at, "write trigger: NAME", "it is not said which column is divided");
 }
 
+static void read_integer(struct reader *r, struct at at, int64_t *out)
+{
+    if (at.node && (!tree_integer(at.node, out) || *out < 0))
+        complain(r, at, NULL, "a whole number from 0 on is due");
+}
+
+static void read_workload(struct reader *r, struct at at, struct case_workload *out)
+{
+    static const char *const keys[] = {"trace", "profile", "startup", "map", "tokens", "amplify",
+                                       "step",  "warmup",  "seed",    "slo", NULL};
+
+    *out = (struct case_workload){.amplify = -1, .step_ms = -1, .warmup_ms = -1, .seed = -1};
+    if (!at.node || !is_map_of(r, at, keys))
+        return;
+    out->given = true;
+    out->place = place_of(r, at.node, false);
+    out->field = at.field;
+    out->trace = read_text(r, member(r, at, "trace"));
+    out->profile = read_text(r, member(r, at, "profile"));
+    out->startup = read_text(r, member(r, at, "startup"));
+    out->map = read_text(r, member(r, at, "map"));
+    out->tokens = read_text(r, member(r, at, "tokens"));
+    out->slo = read_text(r, member(r, at, "slo"));
+    read_integer(r, member(r, at, "amplify"), &out->amplify);
+    read_time(r, member(r, at, "step"), &out->step_ms);
+    read_time(r, member(r, at, "warmup"), &out->warmup_ms);
+    read_integer(r, member(r, at, "seed"), &out->seed);
+    if (!tree_get(at.node, "trace"))
+        complain(r, at, "write trace: FILE, seen from the test file", "it is not said what demand there is");
+}
+
 /* ------------------------------------------------------------------ what must come of it */
 
 static void read_expect(struct reader *r, struct at at, void *item_out)
@@ -469,11 +501,23 @@ static void read_interval(struct reader *r, struct at at, int64_t *out)
     }
 }
 
+/* Only requests have goals. */
+static void check_goals(struct reader *r, const struct case_test *test)
+{
+    for (size_t i = 0; i < test->invariant_count && !test->workload.given; i++) {
+        if (test->invariants[i].kind != INVARIANT_SLO)
+            continue;
+        case_complain(r->report, &test->invariants[i].place, test->invariants[i].field, "add workload: {trace: FILE}",
+                      "only requests of a workload can be in slo, and there is none");
+        r->file->broken = true;
+    }
+}
+
 static void read_test(struct reader *r, struct at at, void *item_out)
 {
     struct case_test *out = item_out;
-    static const char *const keys[] = {"name",   "object", "interval",   "start", "duration",
-                                       "inputs", "expect", "invariants", "polls", NULL};
+    static const char *const keys[] = {"name",     "object", "interval",   "start", "duration", "inputs",
+                                       "workload", "expect", "invariants", "polls", NULL};
     int64_t interval_ms = r->interval_ms;
 
     *out = (struct case_test){.place = place_of(r, at.node, false),
@@ -491,12 +535,15 @@ static void read_test(struct reader *r, struct at at, void *item_out)
     read_interval(r, member(r, at, "interval"), &interval_ms);
     read_start(r, member(r, at, "start"), &out->start);
     read_time(r, member(r, at, "duration"), &out->duration_ms);
+    read_workload(r, member(r, at, "workload"), &out->workload);
     read_lists(r, at, out, interval_ms);
+    check_goals(r, out);
     if (out->expect_count + out->invariant_count + out->poll_count == 0)
         complain(r, at, "add expect, invariants or polls", "this test expects nothing, so it could not fail");
-    else if (out->poll_count > 0 && out->expect_count + out->invariant_count + out->input_count > 0)
+    else if (out->poll_count > 0 &&
+             out->expect_count + out->invariant_count + out->input_count + out->workload.given > 0)
         complain(r, at, "make it two tests",
-                 "polls stand for themselves: a test has either them, or inputs, expect and invariants");
+                 "polls stand for themselves: a test has either them, or inputs or workload, expect and invariants");
 }
 
 /* ------------------------------------------------------------------ the file */

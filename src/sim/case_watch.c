@@ -171,7 +171,7 @@ static void see(struct case_watch *watch, struct watched *w, const struct case_m
     bool event = is_event(w->invariant->kind);
 
     settle(watch, w, moment->at_ms);
-    if (w->over || w->invariant->kind == INVARIANT_REPLICA_HOURS)
+    if (w->over || w->invariant->kind == INVARIANT_REPLICA_HOURS || w->invariant->kind == INVARIANT_SLO)
         return;
     bool guarded = evaluate(watch, &w->guard, moment) == HOLDS; /* always, so that it remembers */
     bool breaks = event ? guarded && in_window(w->invariant, moment->at_ms) && event_breaks(w, moment)
@@ -240,17 +240,25 @@ void case_watch_see(struct case_watch *watch, const struct case_moment *moment, 
     watch->since_ms = moment->at_ms;
 }
 
-void case_watch_end(struct case_watch *watch, int64_t end_ms, double replica_hours)
+/* What is counted over the whole run. */
+static void judge_run(struct case_watch *watch, const struct watched *w, const struct simulation_result *result)
 {
+    double hours = result->replica_seconds / 3600, share = result->has_score ? 100 * result->score.in_slo : 0;
     char got[64];
 
-    for (size_t i = 0; i < watch->count; i++) {
-        struct watched *w = &watch->rows[i];
+    if (w->invariant->kind == INVARIANT_REPLICA_HOURS && hours > w->invariant->limit)
+        snprintf(got, sizeof(got), "%.4g replica hours", hours);
+    else if (w->invariant->kind == INVARIANT_SLO && share < w->invariant->limit)
+        snprintf(got, sizeof(got), "%.4g %%", share);
+    else
+        return;
+    case_fail(watch->run, &w->invariant->place, w->invariant->field, -1, NULL, w->invariant->text, got);
+}
 
-        settle(watch, w, end_ms + 1);
-        if (w->invariant->kind != INVARIANT_REPLICA_HOURS || replica_hours <= w->invariant->limit)
-            continue;
-        snprintf(got, sizeof(got), "%.3g replica hours", replica_hours);
-        case_fail(watch->run, &w->invariant->place, w->invariant->field, -1, NULL, w->invariant->text, got);
+void case_watch_end(struct case_watch *watch, int64_t end_ms, const struct simulation_result *result)
+{
+    for (size_t i = 0; i < watch->count; i++) {
+        settle(watch, &watch->rows[i], end_ms + 1);
+        judge_run(watch, &watch->rows[i], result);
     }
 }

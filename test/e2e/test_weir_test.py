@@ -147,6 +147,33 @@ def test_a_csv_of_the_past(folder):
     assert "did you mean 'queue'?" in run(folder).stdout
 
 
+CHAT = POLICY[:POLICY.index("  - type")] + """  - {type: inference, name: running, metadata: {signal: running, target: "24"}}
+"""
+
+
+def test_a_workload_answers(folder):
+    (folder / "shop.yaml").write_text(CHAT.replace("maxReplicaCount", "minReplicaCount: 1\n  maxReplicaCount"))
+    (folder / "day.csv").write_text("t_s,requests,prompt_tokens,generated_tokens\n"
+                                    + "".join(f"{t},{200 if 60 < t < 200 else 5},{40000 if 60 < t < 200 else 1000},{40000 if 60 < t < 200 else 1000}\n"
+                                              for t in range(0, 400, 10)))
+    (folder / "shop.test.yaml").write_text("""policy: shop.yaml
+tests:
+- name: grows with its requests
+  workload: {trace: day.csv, startup: 10s, slo: "ttft=60s,itl=200ms"}
+  expect: [{at: 3m, replicas: {min: 2}}]
+  invariants: [at least 95 % in slo, at most 5 replica hours]
+- name: too much is expected
+  workload: {trace: day.csv, startup: 10m, amplify: 10}
+  invariants: [at least 100 % in slo, at most 0.01 replica hours]
+""")
+    got = run(folder)
+    assert got.stdout.splitlines()[-1] == "1 passed, 1 failed", got.stdout
+    assert "expected at least 100 % in slo, got" in got.stdout
+    assert "replica hours, got" in got.stdout
+    (folder / "shop.test.yaml").write_text("policy: shop.yaml\ntests:\n- workload: {trace: none.csv}\n  invariants: [never above 1]\n")
+    assert run(folder).returncode == 2
+
+
 def test_the_same_again_and_again(folder):
     (folder / "shop.test.yaml").write_text(BAD)
     assert run("-o", "json", folder).stdout == run("-o", "json", folder).stdout

@@ -149,6 +149,10 @@ static void mistakes_are_named_where_they_are(void **state)
         {INPUT("{trigger: a, series: [[5m, 1], [4m, 2]]}"), 5, 36, "go up"},
         {INPUT("{trigger: a, series: [[5m]]}"), 5, 27, "a time and a value"},
         {INPUT("{trigger: a, series: [[5m, much]]}"), 5, 27, "a value is a number"},
+        {HEAD "- {workload: {trce: a}, invariants: [never above 1]}\n", 3, 15, "did you mean 'trace'?"},
+        {HEAD "- {workload: {profile: a}, invariants: [never above 1]}\n", 3, 14, "what demand"},
+        {HEAD "- {workload: {trace: a, amplify: x}, invariants: [never above 1]}\n", 3, 34, "whole number"},
+        {HEAD "- invariants: [at least 99 % in slo]\n", 3, 16, "there is none"},
         {HEAD "- invariants: [sometimes above 3]\n", 3, 16, "no invariant"},
         {HEAD "- invariants: [never above three]\n", 3, 16, "no whole number"},
     };
@@ -196,6 +200,8 @@ static void invariants_are_sentences(void **state)
         {"at most 0 scale downs from 10m", INVARIANT_DOWNS, 0, NULL, NULL, 600000, INT64_MAX},
         {"at most 2 scale ups to 90", INVARIANT_UPS, 2, NULL, NULL, 0, 90000},
         {"at most 1.5 replica hours", INVARIANT_REPLICA_HOURS, 1.5, NULL, NULL, 0, INT64_MAX},
+        {"at least 99 % in slo", INVARIANT_SLO, 99, NULL, NULL, 0, INT64_MAX},
+        {"at least 99.5% in slo", INVARIANT_SLO, 99.5, NULL, NULL, 0, INT64_MAX},
         {"never above 0 from 60s to 15m", INVARIANT_ABOVE, 0, NULL, NULL, 60000, 900000},
         {"never above 0 to 15m from 60s", INVARIANT_ABOVE, 0, NULL, NULL, 60000, 900000},
         {"never replicas < 2 while queue > 10", INVARIANT_CONDITION, 0, "replicas < 2", "queue > 10", 0, INT64_MAX},
@@ -242,6 +248,9 @@ static void what_is_no_invariant_is_refused(void **state)
         {"never above 8 while ", "a condition is missing"},
         {"never above 8 from 5m to 1m", "ends before"},
         {"at most 3 replica hours while a", "whole run"},
+        {"at least 99 % in slo from 5m", "whole run"},
+        {"at least 101 % in slo", "never more than 100 %"},
+        {"at least 3 replicas", "requests in their goals"},
     };
 
     (void)state;
