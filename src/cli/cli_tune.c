@@ -257,6 +257,8 @@ static bool write_chosen(struct tuning *t, struct error *err)
         fwrite(text.bytes, 1, text.length, stdout);
     else if (fine)
         fine = write_whole(write_to, &text, err);
+    if (fine && strcmp(output, "text") == 0 && strcmp(write_to, "-") != 0)
+        printf("\ncandidate %lld is written to %s\n", (long long)choose, write_to);
     text_done(&text);
     return fine;
 }
@@ -273,8 +275,7 @@ static void print(const struct tuning *t)
                                .tuned_on_ms = t->tuned_on.duration_ms,
                                .duration_ms = t->held_out.duration_ms,
                                .price = t->setup.price,
-                               .seed = t->setup.seed,
-                               .chosen = write_to ? (size_t)choose : 0};
+                               .seed = t->setup.seed};
     struct text out;
 
     text_init(&out, OUT_MAX_BYTES);
@@ -325,11 +326,9 @@ static bool tune(struct tuning *t, const char *operand, struct error *err)
     progress_end(&t->progress);
     if (!fine)
         *err = t->error;
-    if (!fine || (write_to && t->result.front_count > 0 && !write_chosen(t, err)))
-        return false;
-    if (!write_to || strcmp(write_to, "-") != 0)
+    else if (!write_to || strcmp(write_to, "-") != 0)
         print(t);
-    return true;
+    return fine && (!write_to || stopped || write_chosen(t, err));
 }
 
 static int check_numbers(const struct command *self)

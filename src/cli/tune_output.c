@@ -127,8 +127,6 @@ static void write_advice(const struct tune_shown *s, struct text *out)
     if (s->held[1].known && s->held[1].outcome.in_slo < s->share && best->in_slo >= s->share)
         text_add(out, "\n! what was held out does not have the share: the cheapest were tuned too closely; choose one "
                       "further down, or tune on more\n");
-    if (s->chosen)
-        text_printf(out, "\nwritten: candidate %zu\n", s->chosen);
 }
 
 void tune_write_text(const struct tune_shown *shown, struct text *out)

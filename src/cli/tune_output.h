@@ -21,7 +21,6 @@ struct tune_shown { /* all borrowed */
     double share, price;          /* price: of a replica's hour; 0: not asked for */
     int64_t tuned_on_ms, duration_ms;
     uint64_t seed;
-    size_t chosen; /* from 1; 0: none is written */
 };
 
 void tune_write_text(const struct tune_shown *shown, struct text *out);

@@ -347,7 +347,12 @@ static bool add_mark(struct finding_space *f, int line, const char *text, size_t
     p.is_there = true;
     p.type = s.found->type;
     p.path = arena_copy(f->out->arena, s.found_path);
-    return add(f, p) && (can_be_edited(f, &p) || error_add_place(f->err, "line %d", line));
+    if (!add(f, p))
+        return false;
+    if (can_be_edited(f, &p))
+        return true;
+    f->err->where[0] = '\0'; /* the edit knows the file, the mark the line */
+    return error_add_place(f->err, "%s:%d", f->file, line);
 }
 
 /* Behind a # that begins a comment. */
