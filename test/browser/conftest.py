@@ -9,7 +9,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = Path(os.environ.get("WEIR_BUILD", ROOT / "build")) / "test" / "browser" / "report-pages"
+BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build"))
+PAGES, WEIR = BUILD / "test" / "browser" / "report-pages", BUILD / "weir"
 
 
 class Browser:

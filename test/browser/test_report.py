@@ -1,5 +1,6 @@
 """The page of `weir simulate --report` and `weir compare --report`."""
 import base64
+import json
 import subprocess
 import time
 
@@ -7,7 +8,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from conftest import PAGES
+from conftest import PAGES, ROOT, WEIR
 
 # How many pixels of a canvas have the colour of one of its lines.
 DRAWN = """
@@ -217,3 +218,32 @@ def test_the_other_colours_and_paper(browser):
 def test_the_same_bytes_every_time():
     once, again = (subprocess.run([str(PAGES), "compare"], capture_output=True, check=True).stdout for _ in range(2))
     assert once == again
+
+
+def weir(*arguments):
+    return subprocess.run([str(WEIR), *map(str, arguments)], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+TRACE = ["--trace", "examples/traces/azure2023_conv_10s.csv", "--duration", "20m", "--price", "2.5"]
+
+
+def test_simulate_writes_it(browser):
+    page = browser.folder / "simulate.html"
+    said = json.loads(weir("simulate", "examples/token-latency/recommended.yaml", *TRACE, "--report", page, "--output", "json"))
+    browser.open("simulate")
+    about = browser.text("#about")
+    assert f"{said['ticks']:,} decisions in 20 min" in about and f"{said['summary']['events']} scale events" in about
+    browser.find("#moved").click()
+    moments = [m for m in said["moments"] if m["before"] != m["after"]]
+    assert [row.text.split("\n")[0].split()[1] for row in rows(browser)] == [time.strftime("%H:%M:%S", time.gmtime(m["at_s"])) for m in moments]
+    assert all(m["why"].split(": ", 1)[1] in row.text for m, row in zip(moments, rows(browser)))
+    assert [title_of(browser, canvas) for canvas in canvases(browser) if browser.run(DRAWN, canvas) < 100] == []
+
+
+def test_compare_writes_it(browser):
+    policies = ["examples/token-latency/as-written.yaml", "examples/token-latency/recommended.yaml"]
+    weir("compare", *policies, *TRACE, "--map", "tokens_per_min=tokens_per_min", "--report", browser.folder / "compared.html")
+    browser.open("compared")
+    assert [cell.text for cell in browser.all("#summary thead th")] == [f"{letter} {name}" for letter, name in zip("AB", policies)]
+    assert browser.all("#partings li")
+    assert [title_of(browser, canvas) for canvas in canvases(browser) if browser.run(DRAWN, canvas) < 100] == []
