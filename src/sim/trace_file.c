@@ -19,6 +19,7 @@
 
 #define NS_PER_S          INT64_C(1000000000)
 #define REQUESTS_EVERY_NS (10 * NS_PER_S)
+#define SECONDS_MAX       1e9  /* 30 years: nanoseconds fit into 64 bits */
 #define CELL_MAX          1e12 /* nothing is asked so often; and integers stay exact */
 
 /* ------------------------------------------------------------------ headings */
@@ -120,11 +121,11 @@ struct sums {
     const struct trace_shape *shape;
 };
 
-static bool read_cell(struct cells *cells, double *out, struct error *err)
+static bool read_cell(struct cells *cells, double most, double *out, struct error *err)
 {
-    if (!number_parse(cells->cell, cells->length, out) || !(*out >= 0 && *out <= CELL_MAX))
+    if (!number_parse(cells->cell, cells->length, out) || !(*out >= 0 && *out <= most))
         return error_set(err, ERROR_INVALID, "'%.*s' is no number from 0 to %g",
-                         (int)(cells->length < 60 ? cells->length : 60), cells->cell, CELL_MAX);
+                         (int)(cells->length < 60 ? cells->length : 60), cells->cell, most);
     return true;
 }
 
@@ -139,7 +140,8 @@ static bool read_row(struct sums *s, const char *line, size_t length, struct err
             return false;
         if (i == s->heading.count)
             return error_set(err, ERROR_INVALID, "the heading has %zu columns, this row more: is a comma too much?", i);
-        if (!read_cell(&s->cells, &row[s->heading.columns[i]], err))
+        enum column column = s->heading.columns[i];
+        if (!read_cell(&s->cells, column == AT ? SECONDS_MAX : CELL_MAX, &row[column], err))
             return false;
     }
     if (i < s->heading.count)

@@ -99,6 +99,7 @@ static const struct {
     {"t_s,req_per_s\n0,1\n600\n", ":3:1", "columns, this row fewer"},
     {"t_s,req_per_s\n0,1\n600,1,1\n", ":3:7", "columns, this row more"},
     {"t_s,req_per_s\n0,1\n600,-1\n", ":3:5", "'-1' is no number from 0"},
+    {"t_s,req_per_s\n0,1\n2e9,1\n", ":3:1", "no number from 0 to 1e+09"},
     {"t_s,req_per_s\n0,1\n600,NaN\n", ":3:5", "'NaN' is no number from 0"},
     {"t_s,req_per_s\n0,1\n600,\n", ":3:5", "'' is no number from 0"},
     {"t_s,req_per_s\n0,1\n600,1\n600,1\n", ":4:5", "it must rise"},
