@@ -75,7 +75,13 @@ static bool at_end(const struct cursor *c)
     return c->at == c->end || (c->end - c->at == 1 && *c->at == '\r');
 }
 
-enum { TOKENS_DIGITS = 12, COUNT_DIGITS = 9, SECONDS_DIGITS = 9, YEAR_MAX = 2199 /* of nanoseconds in 64 bits */ };
+enum {
+    TOKENS_DIGITS = 12,
+    COUNT_DIGITS = 9,
+    SECONDS_DIGITS = 9,
+    YEAR_MIN = 1970,
+    YEAR_MAX = 2199 /* nanoseconds of 64 bits */
+};
 
 /* ------------------------------------------------------------------ the three forms */
 
@@ -90,7 +96,7 @@ static bool read_azure(struct trace *trace, struct cursor c)
             return false;
     int64_t ns = take_fraction_ns(&c);
     if (!take_char(&c, ',') || !take_integer(&c, TOKENS_DIGITS, &prompt) || !take_char(&c, ',') ||
-        !take_integer(&c, TOKENS_DIGITS, &generated) || !at_end(&c) || part[0] > YEAR_MAX)
+        !take_integer(&c, TOKENS_DIGITS, &generated) || !at_end(&c) || part[0] < YEAR_MIN || part[0] > YEAR_MAX)
         return false;
     int64_t seconds =
         civil_to_seconds((int)part[0], (int)part[1], (int)part[2], (int)part[3], (int)part[4], (int)part[5]);
