@@ -144,6 +144,20 @@ static void write_inputs(const struct decision *d, const struct decision_names *
     }
 }
 
+/* The value of one part of the formula, further in the deeper it stands. */
+static void write_part(const struct decision_trace *part, const char *formula, struct text *out)
+{
+    bool number = part->type == FORMULA_NUMBER || part->type == FORMULA_INT;
+
+    if (part->depth == 0 || part->end > strlen(formula) || (!number && part->type != FORMULA_BOOL))
+        return;
+    text_printf(out, "\n%*s%.*s = ", 2 * part->depth, "", (int)(part->end - part->begin), formula + part->begin);
+    if (number)
+        text_add_number(out, part->number);
+    else
+        text_add(out, part->number != 0 ? "true" : "false");
+}
+
 static void write_formula(const struct decision *d, const struct decision_names *names, struct text *out)
 {
     if (!d->has_formula)
@@ -155,6 +169,8 @@ static void write_formula(const struct decision *d, const struct decision_names 
         text_add(out, "nil");
     else
         text_add_number(out, d->formula.number);
+    for (size_t i = 0; i < d->trace_count; i++)
+        write_part(&d->trace[i], names->formula, out);
 }
 
 static const char *record_of(void *arg)
@@ -412,29 +428,59 @@ static bool make_model(struct play *play)
     return false;
 }
 
+static struct simulation_options options_of(struct play *play)
+{
+    const struct case_run *run = play->run;
+    const struct case_start *start = &run->test->start;
+
+    return (struct simulation_options){
+        .manifest_name = run->file->policy_name,
+        .manifest = run->file->manifest,
+        .manifest_length = run->file->manifest_length,
+        .object = run->policy->object.bytes,
+        .settings = run->options->settings,
+        .engine = run->options->engine,
+        .input = play->input,
+        .model = play->model.model,
+        .maps = play->model.maps,
+        .map_count = play->model.map_count,
+        .start_at_ms = start_of(play),
+        .duration_ms = play->model.model ? play->duration_ms : play->duration_ms + 1, /* the end is not part of a run */
+        .initial = start->replicas,
+        .ready_after_ms = start->ready_after_ms,
+        .seed = run->test->workload.seed > 0 ? (uint64_t)run->test->workload.seed : 0,
+        .on_tick = on_tick,
+        .adjust = on_adjust,
+        .arg = play,
+        .stop = run->options->stop,
+    };
+}
+
+/* What is expected after the end of a workload's demand cannot be told. */
+static void refuse_late(struct play *play, int64_t end_ms)
+{
+    for (; play->next < play->timed; play->next++) {
+        const struct case_expect *e = play->by_time[play->next];
+        char words[64];
+
+        duration_format_words(end_ms, words, sizeof(words));
+        case_complain(play->run->report, &e->place, e->field, "write duration: beside workload, or expect it earlier",
+                      "this is after the end of the run, which lasts %s", words);
+    }
+}
+
+static void judge_end(struct play *play, const struct simulation_result *result)
+{
+    settle(play, play->model.model ? result->duration_ms + 1 : INT64_MAX);
+    refuse_late(play, result->duration_ms);
+    fail_unseen(play);
+    case_watch_end(play->watch, result->duration_ms, result);
+}
+
 static void simulate(struct play *play)
 {
     struct case_run *run = play->run;
-    struct simulation_options options = {.manifest_name = run->file->policy_name,
-                                         .manifest = run->file->manifest,
-                                         .manifest_length = run->file->manifest_length,
-                                         .object = run->policy->object.bytes,
-                                         .settings = run->options->settings,
-                                         .engine = run->options->engine,
-                                         .input = play->input,
-                                         .start_at_ms = start_of(play),
-                                         .model = play->model.model,
-                                         .maps = play->model.maps,
-                                         .map_count = play->model.map_count,
-                                         /* what is at the end is beyond it */
-                                         .duration_ms = play->model.model ? play->duration_ms : play->duration_ms + 1,
-                                         .seed = run->test->workload.seed > 0 ? (uint64_t)run->test->workload.seed : 0,
-                                         .initial = run->test->start.replicas,
-                                         .ready_after_ms = run->test->start.ready_after_ms,
-                                         .on_tick = on_tick,
-                                         .adjust = on_adjust,
-                                         .arg = play,
-                                         .stop = run->options->stop};
+    struct simulation_options options = options_of(play);
     struct simulation_result result;
     struct error err;
     struct simulation *simulation = simulation_new(&options, NULL, &err);
@@ -444,18 +490,15 @@ static void simulate(struct play *play)
                       err.text);
         return;
     }
-    play->replicas = run->test->start.replicas >= 0 ? run->test->start.replicas : run->policy->policy->rules.min;
+    play->replicas = options.initial >= 0 ? options.initial : run->policy->policy->rules.min;
     simulation_run(simulation);
     simulation_result(simulation, play->model.model ? &play->model.goals : &SCORE_GOALS_DEFAULT, &result);
     run->result->events = result.moves.events;
     run->result->duration_ms = result.duration_ms;
-    if (result.stopped) {
+    if (result.stopped)
         run->result->outcome = CASE_STOPPED;
-    } else {
-        settle(play, INT64_MAX);
-        fail_unseen(play);
-        case_watch_end(play->watch, result.duration_ms, &result);
-    }
+    else
+        judge_end(play, &result);
     simulation_free(simulation);
 }
 

@@ -172,6 +172,8 @@ tests:
     assert "replica hours, got" in got.stdout
     (folder / "shop.test.yaml").write_text("policy: shop.yaml\ntests:\n- workload: {trace: none.csv}\n  invariants: [never above 1]\n")
     assert run(folder).returncode == 2
+    (folder / "shop.test.yaml").write_text("policy: shop.yaml\ntests:\n- workload: {trace: day.csv}\n  expect: [{at: 2h, replicas: 1}]\n")
+    assert "after the end of the run, which lasts 7 min" in run(folder).stdout
 
 
 def test_the_same_again_and_again(folder):

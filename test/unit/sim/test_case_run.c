@@ -71,6 +71,9 @@ static void outcomes(void **state)
         {OBJECT("") BUSY "  expect: [{reason: held}]", CASE_FAILED, "none like that"},
         {OBJECT("") BUSY "  expect: [{at: 3m, value: 1}]", CASE_FAILED, "no formula"},
         {OBJECT(FORMULA) BUSY "  expect: [{at: 3m, value: 12.5, replicas: 2}]", CASE_PASSED, NULL},
+        {OBJECT(FORMULA) BUSY "  expect: [{at: 3m, says: 'queue = 25'}]", CASE_PASSED, NULL},
+        {OBJECT(FORMULA) BUSY "  workload: {trace: a.csv}\n  expect: [{at: 3m, replicas: 2}]", CASE_BROKEN,
+         "no models"},
         {OBJECT(FORMULA) BUSY "  expect: [{at: 3m, value: {max: 12}}]", CASE_FAILED, "12.5"},
         /* past the end of the inputs, the last value goes on */
         {OBJECT("") BUSY "  expect: [{at: 1h, replicas: 3}]", CASE_PASSED, NULL},
