@@ -20,6 +20,7 @@
 #include "cli/simulate_output.h"
 #include "cli/simulate_setup.h"
 #include "cli/sources.h"
+#include "journal/recording.h"
 #include "sim/compare.h"
 #include "sim/judge.h"
 #include "sim/report.h"
@@ -196,9 +197,13 @@ static bool run_one(struct contest *c, struct contender *one, bool first, struct
                                    .stop = &stopped};
 
     simulate_setup_fill(&c->setup, &o);
-    struct simulation *simulation = simulation_new(&o, NULL, err);
-    if (!simulation)
+    if (c->setup.recording && !(o.recording = recording_open(c->setup.recording, err)))
         return false;
+    struct simulation *simulation = simulation_new(&o, NULL, err);
+    if (!simulation) {
+        recording_close(o.recording);
+        return false;
+    }
     one->duration_ms = simulation_duration_ms(simulation);
     if (first)
         one->judge = judge_new(simulation);
@@ -209,6 +214,7 @@ static bool run_one(struct contest *c, struct contender *one, bool first, struct
         simulation_result(simulation, &c->setup.goals, &one->figures.result);
     }
     simulation_free(simulation);
+    recording_close(o.recording);
     c->run++;
     return true;
 }
