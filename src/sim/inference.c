@@ -30,6 +30,8 @@ struct inference_history *inference_history_new(void)
     struct inference_history *h = mem_alloc(sizeof(*h));
 
     h->keep_ns = INFERENCE_KEEP_NS;
+    h->snapshot_size = 64;
+    h->snapshots = mem_array(h->snapshot_size, sizeof(*h->snapshots));
     return h;
 }
 
@@ -73,15 +75,15 @@ static void add_row(struct inference_history *h, const struct row *row)
 
 static struct snapshot *add_snapshot(struct inference_history *h, int64_t at_ns)
 {
-    struct snapshot *last = h->snapshot_count > 0 ? &h->snapshots[h->snapshot_count - 1] : NULL;
+    struct snapshot *last = &h->snapshots[h->snapshot_count > 0 ? h->snapshot_count - 1 : 0];
 
-    if (last && last->at_ns == at_ns) {
+    if (h->snapshot_count > 0 && last->at_ns == at_ns) {
         h->row_count = last->first;
         last->count = 0;
         return last;
     }
     if (h->snapshot_count == h->snapshot_size) {
-        h->snapshot_size = h->snapshot_size ? h->snapshot_size * 2 : 64;
+        h->snapshot_size *= 2;
         h->snapshots = mem_grow(h->snapshots, h->snapshot_size, sizeof(*h->snapshots));
     }
     last = &h->snapshots[h->snapshot_count++];
