@@ -171,7 +171,8 @@ enum {
     SIM_STEPS_MAX = 2200 * 1000,               /* of the fluid model: a year in steps of 15 s, 250 bytes each */
     SIM_BOUND_STATES_MAX =
         8 * 1000 * 1000, /* replicas x work outstanding in the oracle's bound: 128 MB, and a second or two a price */
-    SIM_BOUND_MISSES_MAX = 64 * 1000 * 1000,   /* steps x replicas in the bound of the fluid model, half a GB: two weeks of 790 replicas;
+    SIM_BOUND_MISSES_MAX =
+        64 * 1000 * 1000, /* steps x replicas in the bound of the fluid model, half a GB: two weeks of 790 replicas;
                                                  larger fleets count as that many, and the bound says less */
     SIM_TRACE_BUCKETS_MAX = 1000 * 1000, /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
     /* ---- tests of policies ---- */

@@ -299,12 +299,10 @@ static void books_balance_under_random_scaling(void **state)
             plan[i] = (struct run_write){i * S, i == 19 ? 1 : (int32_t)dice(0, 4)};
         for (int i = 0; i < 100; i++)
             probes[i] = i * 200 * MS;
-        run_model(&(struct run){.plan = plan,
-                                .plan_count = 20,
-                                .probes_ns = probes,
-                                .probe_count = 100,
-                                .on_probe = check_books},
-                  model);
+        run_model(
+            &(struct run){
+                .plan = plan, .plan_count = 20, .probes_ns = probes, .probe_count = 100, .on_probe = check_books},
+            model);
         serving_signals(model_serving(model), &end);
         assert_int_equal(serving_open_requests(model_serving(model)), 0);
         assert_int_equal(end.counters.prompt, end.counters.arriving_prompt);
