@@ -18,6 +18,7 @@
 #include "cli/compare_output.h"
 #include "cli/progress.h"
 #include "cli/simulate_output.h"
+#include "cli/simulate_report.h"
 #include "cli/simulate_setup.h"
 #include "cli/sources.h"
 #include "journal/recording.h"
@@ -60,7 +61,7 @@ struct contender {
     struct compare_path *path;          /* of the first run */
     struct compare_witness **witnesses; /* of the second run: one, or of the first contender one for each other */
     size_t witness_count;
-    struct sim_report_run *run; /* NULL: no page */
+    struct simulate_report *report; /* of the second run; NULL: no page */
     struct judge *judge;
     struct simulate_figures figures;
     int64_t duration_ms;
@@ -180,52 +181,72 @@ static void on_tick(void *arg, const struct simulation_tick *tick)
     }
     for (size_t i = 0; !w->first && i < w->one->witness_count; i++)
         compare_witness_tick(w->one->witnesses[i], tick);
-    if (!w->first && w->one->run)
-        sim_report_tick(w->one->run, tick);
+    if (!w->first && w->one->report)
+        simulate_report_tick(w->one->report, tick);
     progress_show(&c->progress, ((double)c->run + part) / (double)c->runs);
 }
 
-static bool run_one(struct contest *c, struct contender *one, bool first, struct error *err)
+static struct simulation *make_simulation(struct contest *c, struct watching *watching, struct recording **recording,
+                                          struct error *err)
 {
-    struct watching watching = {c, one, first};
+    struct contender *one = watching->one;
     struct simulation_options o = {.manifest_name = one->file->name,
                                    .manifest = one->file->bytes.bytes,
                                    .manifest_length = one->file->bytes.length,
                                    .engine = one->engine,
                                    .on_tick = on_tick,
-                                   .arg = &watching,
+                                   .arg = watching,
                                    .stop = &stopped};
 
     simulate_setup_fill(&c->setup, &o);
-    if (c->setup.recording && !(o.recording = recording_open(c->setup.recording, err)))
-        return false;
-    struct simulation *simulation = simulation_new(&o, NULL, err);
-    if (!simulation) {
-        recording_close(o.recording);
-        return false;
-    }
-    one->duration_ms = simulation_duration_ms(simulation);
-    if (first)
-        one->judge = judge_new(simulation);
+    *recording = NULL;
+    if (c->setup.recording && !(o.recording = *recording = recording_open(c->setup.recording, err)))
+        return NULL;
+    return simulation_new(&o, NULL, err);
+}
+
+static void play_first(struct contest *c, struct contender *one, struct simulation *simulation)
+{
+    one->path = compare_path_new();
+    one->judge = judge_new(simulation);
     simulation_run(simulation);
-    if (first) {
-        judge_finish(one->judge, &c->setup.goals);
-        one->figures = (struct simulate_figures){.goals = c->setup.goals, .price = c->setup.price, .judge = one->judge};
-        simulation_result(simulation, &c->setup.goals, &one->figures.result);
+    judge_finish(one->judge, &c->setup.goals);
+    one->figures = (struct simulate_figures){.goals = c->setup.goals, .price = c->setup.price, .judge = one->judge};
+    simulation_result(simulation, &c->setup.goals, &one->figures.result);
+}
+
+static void play_second(struct contest *c, struct contender *one, struct simulation *simulation)
+{
+    if (c->page)
+        one->report = simulate_report_join(c->page, one->name, simulation, &c->setup);
+    simulation_run(simulation);
+    if (c->page)
+        simulate_report_finish(one->report, &one->figures);
+    simulate_report_free(one->report);
+    one->report = NULL;
+}
+
+static bool run_one(struct contest *c, struct contender *one, bool first, struct error *err)
+{
+    struct watching watching = {c, one, first};
+    struct recording *recording;
+    struct simulation *simulation = make_simulation(c, &watching, &recording, err);
+
+    if (simulation) {
+        one->duration_ms = simulation_duration_ms(simulation);
+        (first ? play_first : play_second)(c, one, simulation);
+        c->run++;
     }
     simulation_free(simulation);
-    recording_close(o.recording);
-    c->run++;
-    return true;
+    recording_close(recording);
+    return simulation != NULL;
 }
 
 static bool run_first(struct contest *c, struct error *err)
 {
-    for (size_t i = 0; i < c->count && !stopped; i++) {
-        c->list[i].path = compare_path_new();
+    for (size_t i = 0; i < c->count && !stopped; i++)
         if (!run_one(c, &c->list[i], true, err))
             return false;
-    }
     return true;
 }
 
@@ -301,32 +322,13 @@ static void make_page(struct contest *c)
 
     snprintf(line, sizeof(line), "%zu runs against %s", c->count, words.trace ? words.trace : "time alone");
     c->page = sim_report_new("weir compare", line);
-    for (size_t i = 0; i < c->count; i++)
-        c->list[i].run = sim_report_run(c->page, &(struct sim_report_run_options){.name = c->list[i].name,
-                                                                                  .start_at_ms = c->setup.start_at_ms,
-                                                                                  .price_per_hour = c->setup.price});
-}
-
-static void page_fact(void *arg, const char *name, const char *key, const char *in_words, double number, int better)
-{
-    (void)key;
-    if (name)
-        sim_report_fact(arg, name, in_words, number, (enum sim_report_better)better);
 }
 
 static bool write_page(struct contest *c, const struct compare_shown *s, struct error *err)
 {
     struct text sentence;
 
-    for (size_t i = 0; i < c->count; i++) {
-        const struct judge *judge = c->list[i].judge;
-
-        simulate_facts(&c->list[i].figures, page_fact, c->list[i].run);
-        for (size_t k = 0; k < judge_count(judge); k++) {
-            const struct judgement *j = judge_at(judge, k);
-
-            sim_report_finding(c->list[i].run, j->severity, j->code, j->text, j->remedy);
-        }
+    for (size_t i = 1; i < c->count; i++)
         for (size_t k = 0; k < c->pairs[i].count; k++) {
             text_init(&sentence, SIM_COMPARE_WORDS_BYTES);
             compare_write_parting(s, i, k, &sentence);
@@ -334,7 +336,6 @@ static bool write_page(struct contest *c, const struct compare_shown *s, struct 
                                sentence.bytes);
             text_done(&sentence);
         }
-    }
     return sim_report_write_file(c->page, page, err);
 }
 

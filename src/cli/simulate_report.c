@@ -21,6 +21,7 @@ enum { WINDOW_MS = 60 * 1000 /* of shares */ };
 struct simulate_report {
     const struct simulation *simulation;
     struct sim_report *page;
+    bool owns; /* the page, which has this run only */
     struct sim_report_run *run;
     uint16_t requests, tokens, waiting, share;
 };
@@ -30,20 +31,16 @@ bool simulate_report_available(struct error *err)
     return sim_report_available(err);
 }
 
-struct simulate_report *simulate_report_new(const struct simulation *simulation, const struct simulate_subject *subject,
-                                            const struct simulate_setup *setup)
+struct simulate_report *simulate_report_join(struct sim_report *page, const char *name,
+                                             const struct simulation *simulation, const struct simulate_setup *setup)
 {
     struct simulate_report *r = mem_alloc(sizeof(*r));
-    char line[700];
 
-    snprintf(line, sizeof(line), "%s of %s under %s%s%s%s%s", subject->object, subject->policy, subject->engine,
-             subject->trace ? ", against " : "", subject->trace ? subject->trace : "", subject->model ? " on " : "",
-             subject->model ? subject->model : "");
     r->simulation = simulation;
-    r->page = sim_report_new("weir simulate", line);
-    r->run = sim_report_run(r->page, &(struct sim_report_run_options){.name = subject->policy,
-                                                                      .start_at_ms = setup->start_at_ms,
-                                                                      .price_per_hour = setup->price});
+    r->page = page;
+    r->run =
+        sim_report_run(r->page, &(struct sim_report_run_options){
+                                    .name = name, .start_at_ms = setup->start_at_ms, .price_per_hour = setup->price});
     if (!simulation_model(simulation))
         return r;
     r->requests = sim_report_measure(r->run, SIM_REPORT_DEMAND, "requests per second", "1/s");
@@ -54,11 +51,26 @@ struct simulate_report *simulate_report_new(const struct simulation *simulation,
     return r;
 }
 
+struct simulate_report *simulate_report_new(const struct simulation *simulation, const struct simulate_subject *subject,
+                                            const struct simulate_setup *setup)
+{
+    struct simulate_report *r;
+    char line[700];
+
+    snprintf(line, sizeof(line), "%s of %s under %s%s%s%s%s", subject->object, subject->policy, subject->engine,
+             subject->trace ? ", against " : "", subject->trace ? subject->trace : "", subject->model ? " on " : "",
+             subject->model ? subject->model : "");
+    r = simulate_report_join(sim_report_new("weir simulate", line), subject->policy, simulation, setup);
+    r->owns = true;
+    return r;
+}
+
 void simulate_report_free(struct simulate_report *r)
 {
     if (!r)
         return;
-    sim_report_free(r->page);
+    if (r->owns)
+        sim_report_free(r->page);
     free(r);
 }
 
@@ -148,17 +160,23 @@ static void add_fact(void *arg, const char *name, const char *key, const char *w
         sim_report_fact(r->run, name, words, number, (enum sim_report_better)better);
 }
 
-bool simulate_report_write(struct simulate_report *r, const struct simulate_figures *figures, const char *path,
-                           struct error *err)
+void simulate_report_finish(struct simulate_report *r, const struct simulate_figures *figures)
 {
     add_shares(r, figures);
     if (figures->result.stopped)
-        sim_report_finding(r->run, FINDING_WARNING, "interrupted", "the run was interrupted: this is a part of it", NULL);
+        sim_report_finding(r->run, FINDING_WARNING, "interrupted", "the run was interrupted: this is a part of it",
+                           NULL);
     simulate_facts(figures, add_fact, r);
     for (size_t i = 0; i < judge_count(figures->judge); i++) {
         const struct judgement *j = judge_at(figures->judge, i);
 
         sim_report_finding(r->run, j->severity, j->code, j->text, j->remedy);
     }
+}
+
+bool simulate_report_write(struct simulate_report *r, const struct simulate_figures *figures, const char *path,
+                           struct error *err)
+{
+    simulate_report_finish(r, figures);
     return sim_report_write_file(r->page, path, err);
 }

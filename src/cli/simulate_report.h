@@ -8,6 +8,7 @@
 #include "cli/simulate_setup.h"
 
 struct error;
+struct sim_report;
 struct simulate_report;
 
 bool simulate_report_available(struct error *err);
@@ -15,6 +16,10 @@ struct simulate_report *simulate_report_new(const struct simulation *simulation,
                                             const struct simulate_setup *setup);
 void simulate_report_free(struct simulate_report *report); /* NULL is fine */
 void simulate_report_tick(struct simulate_report *report, const struct simulation_tick *tick);
+/* For a page of several runs, which stays the caller's: joined before the run, finished while its simulation is still there. */
+struct simulate_report *simulate_report_join(struct sim_report *page, const char *name,
+                                             const struct simulation *simulation, const struct simulate_setup *setup);
+void simulate_report_finish(struct simulate_report *report, const struct simulate_figures *figures);
 bool simulate_report_write(struct simulate_report *report, const struct simulate_figures *figures, const char *path,
                            struct error *err);
 
