@@ -90,9 +90,9 @@ struct decide_rules {
     double formula_activation;         /* 0 or unset: strict */
     bool formula_activation_inclusive; /* explicit, non-zero, not weir.dev/strict-activation, direct and observe mode */
     enum target_type formula_type;     /* AverageValue or Value */
-    bool
-        formula_as_keda; /* hpa mode: the result is what KEDA hands on, cut to milli, and 0 where it is no number or does not fit; for
-                             the simulator's keda-hpa engine (serving-model.md 7.1) */
+    /* hpa mode: the result is what KEDA hands on, cut to milli, and 0 where it is no number or does not fit; for the simulator's keda-hpa
+       engine (serving-model.md 7.1). */
+    bool formula_as_keda;
 
     bool has_fallback;
     enum fallback_behavior fallback_behavior;
