@@ -149,7 +149,8 @@ static bool read_all(struct job *job, struct error *err)
 
 static bool show(struct job *job, struct error *err)
 {
-    struct simulate_figures figures = {.goals = job->setup.goals, .price = job->setup.price, .judge = job->watching.judge};
+    struct simulate_figures figures = {
+        .goals = job->setup.goals, .price = job->setup.price, .judge = job->watching.judge};
     bool fine = true;
 
     judge_finish(job->watching.judge, &job->setup.goals);
@@ -222,8 +223,10 @@ const struct command command_simulate = {
     .operands = "POLICY",
     .summary = "try a policy against the past, or a model of its workload",
     .description =
-        "The autoscaler as it runs, on virtual time: nothing is scaled and nobody is asked. A trace with one column for\n"
-        "each trigger feeds the triggers; one of requests, or of sums of requests, drives a model of model servers, which\n"
+        "The autoscaler as it runs, on virtual time: nothing is scaled and nobody is asked. A trace with one column "
+        "for\n"
+        "each trigger feeds the triggers; one of requests, or of sums of requests, drives a model of model servers, "
+        "which\n"
         "the policy's decisions act on.\n\n"
         "  weir simulate policy.yaml --trace signals.csv\n"
         "  weir simulate policy.yaml --trace AzureLLMInferenceTrace_conv.csv --startup 60s --price 4\n"

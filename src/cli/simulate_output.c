@@ -106,8 +106,8 @@ struct facts {
     void *arg;
 };
 
-static void say(const struct facts *f, const char *name, const char *key, double number, int better,
-                const char *format, ...) __attribute__((format(printf, 6, 7)));
+static void say(const struct facts *f, const char *name, const char *key, double number, int better, const char *format,
+                ...) __attribute__((format(printf, 6, 7)));
 static void say(const struct facts *f, const char *name, const char *key, double number, int better, const char *format,
                 ...)
 {
@@ -131,8 +131,8 @@ static void say_score(const struct facts *f, const struct simulate_figures *figu
     if (s->attainable >= 0 && s->attainable < 1)
         say(f, "attainable by any policy", "attainable", s->attainable, SIM_REPORT_NEITHER, "%.2f %%",
             100 * s->attainable);
-    say(f, "worst backlog", "worst_waiting", s->worst.waiting, SIM_REPORT_LESS_IS_BETTER,
-        "%.0f requests, %.0f tokens", s->worst.waiting, s->worst.waiting_tokens);
+    say(f, "worst backlog", "worst_waiting", s->worst.waiting, SIM_REPORT_LESS_IS_BETTER, "%.0f requests, %.0f tokens",
+        s->worst.waiting, s->worst.waiting_tokens);
     f->fact(f->arg, NULL, "worst_waiting_tokens", "", s->worst.waiting_tokens, SIM_REPORT_LESS_IS_BETTER);
     duration_format_words((int64_t)(s->recovery_s * 1000), span, sizeof(span));
     say(f, "longest time out of SLO", "recovery_s", s->recovery_s, SIM_REPORT_LESS_IS_BETTER, "%s", span);
@@ -201,7 +201,8 @@ static void add_moment(const struct moment *m, struct text *out)
         snprintf(move, sizeof(move), "%d", m->after);
     else
         snprintf(move, sizeof(move), "%d -> %d", m->before, m->after);
-    text_printf(out, "%12s  %-12s %6d  %-15s %s\n", clock.bytes, move, m->ready, decision_reason_name(m->reason), m->why);
+    text_printf(out, "%12s  %-12s %6d  %-15s %s\n", clock.bytes, move, m->ready, decision_reason_name(m->reason),
+                m->why);
     text_done(&clock);
 }
 

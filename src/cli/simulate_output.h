@@ -15,7 +15,7 @@
 #include "sim/judge.h"
 #include "sim/simulation.h"
 
-struct simulate_subject { /* borrowed */
+struct simulate_subject {                                 /* borrowed */
     const char *policy, *object, *engine, *trace, *model; /* trace, model: NULL: none */
     int64_t start_at_ms;
     bool recorded; /* the trace is a recording */

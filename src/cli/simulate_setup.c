@@ -123,7 +123,8 @@ static bool read_startup(const char *text, struct simulate_setup *setup, struct 
     struct serving_startup *out = &setup->model_options.startup;
     const char *dots = text ? strstr(text, "..") : NULL;
 
-    *out = (struct serving_startup){.kind = STARTUP_FIXED, .fixed_ns = DEFAULT_STARTUP_MS * NS_PER_MS, .seed = setup->seed};
+    *out = (struct serving_startup){
+        .kind = STARTUP_FIXED, .fixed_ns = DEFAULT_STARTUP_MS * NS_PER_MS, .seed = setup->seed};
     if (!text)
         return true;
     if (dots)
@@ -272,8 +273,8 @@ static void take_demand(struct simulate_setup *setup, int64_t times)
     setup->model = m;
 }
 
-static bool read_trace(const struct simulate_words *words, struct simulate_setup *setup, const struct trace_shape *shape,
-                       struct error *err)
+static bool read_trace(const struct simulate_words *words, struct simulate_setup *setup,
+                       const struct trace_shape *shape, struct error *err)
 {
     if (!words->trace)
         return true;

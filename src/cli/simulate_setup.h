@@ -53,9 +53,9 @@ struct simulate_words { /* as written */
 /* clang-format on */
 
 struct simulate_setup {
-    struct input *input;             /* NULL: the trace is demand */
-    const char *recording;           /* the trace is one: input has its samples, and simulation_options.recording more; NULL */
-    struct trace_file demand;        /* borrowed by model */
+    struct input *input;      /* NULL: the trace is demand */
+    const char *recording;    /* the trace is one: input has its samples, and simulation_options.recording more; NULL */
+    struct trace_file demand; /* borrowed by model */
     const struct model_options *model; /* NULL: no demand */
     struct model_options model_options;
     int64_t *startup_table_ns;

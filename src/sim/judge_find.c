@@ -23,7 +23,7 @@
 #define MISSES_SHARE        0.01   /* of requests out of their goals, from which that is worth words */
 
 enum {
-    CORRELATION_MIN = 8, /* pairs */
+    CORRELATION_MIN = 8,             /* pairs */
     IDLE_SETTLE_MS = 10 * 60 * 1000, /* after that long nothing of before keeps replicas up: two default windows */
     BACK_WITHIN_MS = 10 * 60 * 1000, /* as in the score's oscillation */
     BACK_EVENTS_MIN = 3,
@@ -160,10 +160,11 @@ static void find_against(struct judge *judge)
                  "replicas move against demand: when %s rises, the formula falls%s", judge->policy->names[trigger],
                  knows_demand(judge) ? "" : ", and nothing lets it rise; that is right only if it counts what is free");
     else if (knows_demand(judge))
-        conclude(judge, FINDING_WARNING, "against-demand", NULL,
-                 "look which trigger falls while requests rise, and whether that is what it is for",
-                 "replicas move against demand: the more tokens came, the fewer replicas were wished for (correlation %.2f)",
-                 together);
+        conclude(
+            judge, FINDING_WARNING, "against-demand", NULL,
+            "look which trigger falls while requests rise, and whether that is what it is for",
+            "replicas move against demand: the more tokens came, the fewer replicas were wished for (correlation %.2f)",
+            together);
 }
 
 /* ------------------------------------------------------------------ idle */
@@ -265,7 +266,8 @@ static void find_runaway(struct judge *judge)
                  judge->bins[stuck.last].faulty ? judge_term(judge, judge->fault_begin, judge->fault_end) : NULL,
                  judge->bins[stuck.last].faulty ? "say what the formula is without load, as in tokens > 0 ? ... : 0"
                                                 : "let the formula be 0 where nothing is asked for",
-                 "%d replicas stay up at idle: next to nothing was asked for during %s from %s on, and they did not come down%s",
+                 "%d replicas stay up at idle: next to nothing was asked for during %s from %s on, and they did not "
+                 "come down%s",
                  stuck.from, words(judge, (int64_t)(stuck.last - stuck.first + 1) * judge->width_ms),
                  words(judge, (int64_t)stuck.first * judge->width_ms),
                  judge->bins[stuck.last].faulty ? ", for the formula has no value then" : "");
@@ -331,11 +333,13 @@ static void find_oscillation(struct judge *judge)
 
     if (reversals < BACK_EVENTS_MIN)
         return;
-    conclude(judge, FINDING_WARNING, "oscillates", follows ? judge_term(judge, replicas->begin, replicas->end) : NULL,
-             "widen the tolerance or scaleDown.stabilizationWindowSeconds, or smooth the signal, as with avg_over(x, \"2m\")",
-             "replicas oscillate: %lld times they moved and moved back (%lld replicas in all) although demand was calm%s",
-             (long long)reversals, (long long)moved,
-             follows ? "; the formula depends on the number of replicas it asks for" : "");
+    conclude(
+        judge, FINDING_WARNING, "oscillates", follows ? judge_term(judge, replicas->begin, replicas->end) : NULL,
+        "widen the tolerance or scaleDown.stabilizationWindowSeconds, or smooth the signal, as with avg_over(x, "
+        "\"2m\")",
+        "replicas oscillate: %lld times they moved and moved back (%lld replicas in all) although demand was calm%s",
+        (long long)reversals, (long long)moved,
+        follows ? "; the formula depends on the number of replicas it asks for" : "");
 }
 
 /* ------------------------------------------------------------------ out of reach */
@@ -353,11 +357,12 @@ static void find_maximum(struct judge *judge)
     }
     if (longest < OVER_MAX_MIN_MS || !harms)
         return;
-    conclude(judge, FINDING_WARNING, "max-too-low", NULL,
-             arena_printf(judge->arena, "raise maxReplicaCount towards %d, or see why so many are wished for",
-                          judge->highest_wish),
-             "maxReplicaCount %d is less than what the load asks for: up to %d were wished for, %s in all, %s at a time",
-             judge->policy->rules.max, judge->highest_wish, words(judge, total), words(judge, longest));
+    conclude(
+        judge, FINDING_WARNING, "max-too-low", NULL,
+        arena_printf(judge->arena, "raise maxReplicaCount towards %d, or see why so many are wished for",
+                     judge->highest_wish),
+        "maxReplicaCount %d is less than what the load asks for: up to %d were wished for, %s in all, %s at a time",
+        judge->policy->rules.max, judge->highest_wish, words(judge, total), words(judge, longest));
 }
 
 static void find_misses(struct judge *judge)
@@ -379,14 +384,16 @@ static void find_misses(struct judge *judge)
     if (content > judge->misses / 2)
         conclude(judge, FINDING_WARNING, "content-in-need", NULL,
                  "lower the target, or add a trigger that sees the wait: waiting requests, ttft, itl",
-                 "%s of the requests miss their goals, %.0f %% of those while the policy has all the replicas it wishes for: what it "
+                 "%s of the requests miss their goals, %.0f %% of those while the policy has all the replicas it "
+                 "wishes for: what it "
                  "looks at does not tell it",
                  share, 100 * content / judge->misses);
     if (late > judge->misses / 2)
-        conclude(judge, FINDING_WARNING, "too-late", NULL,
-                 "ask sooner: a lower target, work that came instead of work that is done, or a forecast",
-                 "%s of the requests miss their goals, %.0f %% of those while replicas that were asked for are starting",
-                 share, 100 * late / judge->misses);
+        conclude(
+            judge, FINDING_WARNING, "too-late", NULL,
+            "ask sooner: a lower target, work that came instead of work that is done, or a forecast",
+            "%s of the requests miss their goals, %.0f %% of those while replicas that were asked for are starting",
+            share, 100 * late / judge->misses);
 }
 
 void judge_find(struct judge *judge)

@@ -11,11 +11,11 @@ enum { JUDGE_BINS = 4096, JUDGE_PROBES = 512, JUDGEMENTS_MAX = 8 };
 struct judge_bin { /* a piece of the run; what is not a maximum is of its last decision */
     bool seen;
     int32_t replicas, ready, starting;
-    int32_t wished;           /* the largest; -1: nothing was, for a value was not known */
-    double demand;            /* tokens per second that came; NAN: not known */
-    double requests, missed;  /* that came in it */
-    int64_t over_max_ms;      /* how long more was wished for than the maximum */
-    bool faulty;              /* the formula had no finite value */
+    int32_t wished;          /* the largest; -1: nothing was, for a value was not known */
+    double demand;           /* tokens per second that came; NAN: not known */
+    double requests, missed; /* that came in it */
+    int64_t over_max_ms;     /* how long more was wished for than the maximum */
+    bool faulty;             /* the formula had no finite value */
 };
 
 /* What the formula does when one of its inputs rises by a little. */
@@ -31,8 +31,8 @@ struct judge {
     struct judge_bin *bins;
     size_t count;
     int64_t width_ms, last_ms;
-    int32_t last_over; /* wished at the decision before, if over the maximum */
-    double *signals;   /* per bin and trigger: what triggers from outside said; NAN: nothing */
+    int32_t last_over;            /* wished at the decision before, if over the maximum */
+    double *signals;              /* per bin and trigger: what triggers from outside said; NAN: nothing */
     struct judge_effect *effects; /* per trigger; the last is the number of replicas */
     size_t probed_bin, probe_every;
     uint32_t fault_begin, fault_end;

@@ -213,7 +213,7 @@ static bool find_duration(struct simulation *s, struct error *err)
         s->duration_ms = input_end_ms(s->options.input);
     s->result.duration_ms = s->duration_ms;
     return s->duration_ms > 0 ||
-           error_set(err, ERROR_INVALID, "nothing says how long to simulate: give an input, a model or a duration");
+           error_set(err, ERROR_INVALID, "nothing says how long to simulate: give a trace or a duration");
 }
 
 static void start_world(struct simulation *s)
@@ -263,7 +263,8 @@ static bool load_object(struct simulation *s, struct report *report, struct erro
         return refuse_object(findings, err);
     if (s->policy->rules.mode == DECIDE_HPA && s->options.engine == ENGINE_WEIR)
         return error_set(err, ERROR_INVALID,
-                         "weir.dev/mode: hpa leaves the number of replicas to a HorizontalPodAutoscaler; simulate it with the engine "
+                         "weir.dev/mode: hpa leaves the number of replicas to a HorizontalPodAutoscaler; simulate it "
+                         "with the engine "
                          "keda-hpa");
     return true;
 }

@@ -12,8 +12,8 @@
  *
  * Which trigger reads what: a column with the trigger's name; else, with a model, the signal that `map` names for it, an `inference` trigger its
  * own, a kubernetes-workload trigger the pods it selects; cron reads the virtual clock; cpu and memory take a column as utilization in percent. A trigger that
- * nothing feeds is an error that names it, never a guess. Same options, same results, bit for bit. Not for threads; simulations of one
- * process do not meet, so threads may each run their own.
+ * nothing feeds is an error that names it, never a guess. Same options, same results, bit for bit. Not for threads; threads may each run
+ * their own (making and freeing them takes turns, for policies share texts).
  */
 #ifndef WEIR_SIM_SIMULATION_H
 #define WEIR_SIM_SIMULATION_H
@@ -38,8 +38,8 @@ struct simulation_map { /* a trigger of whatever type reads a signal of the mode
     struct signal_query query;
 };
 
-struct simulation_tick { /* one decision; valid during the call */
-    int64_t at_ms;       /* since the start */
+struct simulation_tick {             /* one decision; valid during the call */
+    int64_t at_ms;                   /* since the start */
     const struct decision *decision; /* of engine keda-hpa: what it would be called in our words */
     const struct decision_names *names;
     const struct sample *samples; /* one per trigger */
@@ -57,15 +57,16 @@ struct simulation_options {
     /* what is tried */
     const char *manifest_name, *manifest; /* the bytes of the file */
     size_t manifest_length;
-    const char *object;                    /* "NAMESPACE/NAME" or "NAME"; NULL: the only one there is */
+    const char *object;                     /* "NAMESPACE/NAME" or "NAME"; NULL: the only one there is */
     const struct policy_settings *settings; /* NULL: defaults */
     enum simulation_engine engine;
     /* against what; borrowed */
-    const struct input *input;          /* NULL: none */
-    const struct model_options *model;  /* NULL: none */
+    const struct input *input;         /* NULL: none */
+    const struct model_options *model; /* NULL: none */
     const struct simulation_map *maps;
     size_t map_count;
-    struct recording *recording; /* NULL: none. Where it was polled at the times of the record, replicas are as recorded until a decision differs */
+    /* NULL: none. Else read to its end: polls are at its times, replicas as recorded until a decision differs, and start and initial its. */
+    struct recording *recording;
     /* how */
     int64_t start_at_ms;    /* wall clock at time 0 (cron, calendars) */
     int64_t duration_ms;    /* -1: to the end of the input or the demand */
@@ -84,10 +85,10 @@ struct simulation_result {
     bool stopped;
     bool has_score; /* there was a model */
     struct score score;
-    struct score_moves moves;  /* scale events, with or without a model */
-    double replica_seconds;    /* with or without a model */
-    int32_t highest, lowest;   /* replicas */
-    int64_t parted_ms;         /* when a decision first was not the recorded one; -1: never, or there is no recording */
+    struct score_moves moves; /* scale events, with or without a model */
+    double replica_seconds;   /* with or without a model */
+    int32_t highest, lowest;  /* replicas */
+    int64_t parted_ms;        /* when a decision first was not the recorded one; -1: never, or there is no recording */
 };
 
 /* NULL: the manifest cannot be used, or a trigger is fed by nothing. Findings of the manifest go to report if that is not NULL. */
@@ -100,7 +101,7 @@ void simulation_result(const struct simulation *simulation, const struct score_g
 size_t simulation_events(const struct simulation *simulation, const struct serving_event **out);
 const struct policy *simulation_policy(const struct simulation *simulation);
 int64_t simulation_duration_ms(const struct simulation *simulation);
-int32_t simulation_initial(const struct simulation *simulation); /* replicas it begins with */
+int32_t simulation_initial(const struct simulation *simulation);     /* replicas it begins with */
 struct model *simulation_model(const struct simulation *simulation); /* to look at; NULL: there is none */
 
 #endif

@@ -78,16 +78,16 @@ static bool find_share(const char *aggregate, struct feed *feed, struct error *e
 {
     bool sum = adds_up(feed->inference.signal);
 
-    if (!aggregate || feed->inference.signal >= MODEL_MEAN_PROMPT_TOKENS ||
-        strcmp(aggregate, sum ? "sum" : "avg") == 0)
+    if (!aggregate || feed->inference.signal >= MODEL_MEAN_PROMPT_TOKENS || strcmp(aggregate, sum ? "sum" : "avg") == 0)
         return true;
     if (strcmp(aggregate, "sum") == 0 || strcmp(aggregate, "avg") == 0) {
         feed->share = sum ? SHARE_PER_READY : SHARE_TIMES_READY;
         return true;
     }
-    return error_set(err, ERROR_INVALID,
-                     "aggregate %s is not in the model, which knows sum and avg over the replicas; give the trigger a column",
-                     aggregate);
+    return error_set(
+        err, ERROR_INVALID,
+        "aggregate %s is not in the model, which knows sum and avg over the replicas; give the trigger a column",
+        aggregate);
 }
 
 static bool find_span(const struct trigger_spec *spec, const char *name, int64_t *ns, struct error *err)
@@ -114,8 +114,7 @@ static bool find_inference(const struct trigger_spec *spec, struct feed *feed, s
         return error_set(err, ERROR_INVALID, "its quantile %s is no number", quantile);
     return find_span(spec, "window", &feed->inference.window_ns, err) &&
            find_span(spec, "ttft", &feed->inference.ttft_ns, err) &&
-           find_span(spec, "itl", &feed->inference.itl_ns, err) &&
-           find_share(parameter(spec, "aggregate"), feed, err);
+           find_span(spec, "itl", &feed->inference.itl_ns, err) && find_share(parameter(spec, "aggregate"), feed, err);
 }
 
 static bool selects_target(const struct simulation *s, const struct trigger_spec *spec)
@@ -148,14 +147,15 @@ static bool refuse(const struct simulation *s, size_t trigger, struct error *err
     list_columns(s, &columns);
     if (strcmp(type, "kubernetes-workload") == 0)
         error_set(err, ERROR_INVALID,
-                  "nothing says how many pods %s counts: its selector does not match the pods of %s/%s, and there is no column of "
+                  "nothing says how many pods %s counts: its selector does not match the pods of %s/%s, and there is "
+                  "no column of "
                   "that name (there are: %s)",
                   name, s->object->target.kind, s->object->target.name, columns.bytes);
     else
-        error_set(err, ERROR_INVALID,
-                  "nothing feeds %s (%s): there is no column of that name (there are: %s); %s", name, type,
-                  columns.bytes,
-                  s->model ? "add one, or map the trigger to a signal of the model" : "add one, or give a model of the workload");
+        error_set(err, ERROR_INVALID, "nothing feeds %s (%s): there is no column of that name (there are: %s); %s",
+                  name, type, columns.bytes,
+                  s->model ? "add one, or map the trigger to a signal of the model"
+                           : "add one, or give a model of the workload");
     text_done(&columns);
     return false;
 }
@@ -173,8 +173,10 @@ static bool find_feed(struct simulation *s, size_t trigger, struct error *err)
     else if (simulation_replay_has(s, s->policy->names[trigger]))
         feed->kind = FEED_RECORD;
     else if (find_map(s, trigger, feed))
-        return !feed->resource || error_set(err, ERROR_INVALID, "%s is utilization of pods, of which the model knows nothing; give it a column",
-                                            s->policy->names[trigger]);
+        return !feed->resource ||
+               error_set(err, ERROR_INVALID,
+                         "%s is utilization of pods, of which the model knows nothing; give it a column",
+                         s->policy->names[trigger]);
     else if (s->model && string_equal(spec->type, "inference"))
         return find_inference(spec, feed, err) || error_add_place(err, "trigger %s", s->policy->names[trigger]);
     else if (string_equal(spec->type, "kubernetes-workload") && selects_target(s, spec))
@@ -316,7 +318,8 @@ bool simulation_usage(struct simulation *s, bool cpu, double *ratio)
     struct input_value value;
 
     for (uint16_t i = 0; i < s->policy->trigger_count; i++) {
-        if (!s->feeds[i].resource || s->feeds[i].kind != FEED_COLUMN || string_equal(s->policy->triggers[i].type, "cpu") != cpu)
+        if (!s->feeds[i].resource || s->feeds[i].kind != FEED_COLUMN ||
+            string_equal(s->policy->triggers[i].type, "cpu") != cpu)
             continue;
         if (!column_at(s, i, &value) || value.kind != INPUT_OK || !isfinite(value.value))
             return false;

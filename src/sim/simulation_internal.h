@@ -59,7 +59,7 @@ struct simulation {
     char *key;
     struct policy *policy;
     struct decision_names names;
-    struct feed *feeds; /* one per trigger */
+    struct feed *feeds;                                  /* one per trigger */
     int64_t start_ticks_ms, duration_ms, interval_ms[2]; /* between polls: at 0 replicas, and above */
 
     /* what runs */
@@ -78,7 +78,7 @@ struct simulation {
         size_t at; /* the recorded decision that comes, or is being made */
         bool done; /* it is made */
         const struct record_version *version;
-        size_t history_at; /* samples of the history that were taken */
+        size_t history_at;      /* samples of the history that were taken */
         struct sample *samples; /* of the decision that is being made, one per trigger; and so on */
         int64_t *good_at_ms, *sampled_at_ms;
         struct series **series;
@@ -92,8 +92,8 @@ struct simulation {
     struct simulation_result result;
     struct serving_event *events; /* without a model */
     size_t event_count, event_size;
-    int64_t counted_until_ms; /* replica seconds */
-    bool finished; /* nobody looks or writes any more */
+    int64_t counted_until_ms;     /* replica seconds */
+    bool finished;                /* nobody looks or writes any more */
     struct series *const *series; /* of the decision that is told of; NULL: none is, or they are not known */
 };
 
@@ -114,7 +114,7 @@ void simulation_start_pods(struct simulation *s, int32_t replicas);
 void simulation_place(struct simulation *s, int32_t replicas, int32_t ready); /* so many run, whoever wrote that */
 void simulation_look(struct simulation *s); /* lets the model catch up with the clock; counts are of this moment then */
 void simulation_count_time(struct simulation *s, int64_t until_ms); /* what ran until then, in replica seconds */
-void simulation_landed(void *simulation); /* the timer of a write */
+void simulation_landed(void *simulation);                           /* the timer of a write */
 void simulation_scale(struct simulation *s, int32_t replicas);
 
 /* simulation.c */
@@ -127,7 +127,7 @@ bool simulation_read_record(struct simulation *s, struct error *err);
 void simulation_replay_facts(struct simulation *s, struct policy *policy, struct decide_facts *facts,
                              struct decide_memory **memory);
 void simulation_replay_decided(struct simulation *s, const struct decision *decision);
-int64_t simulation_replay_next_ms(struct simulation *s); /* until the next recorded decision */
+int64_t simulation_replay_next_ms(struct simulation *s);  /* until the next recorded decision */
 bool simulation_replay_fails(const struct simulation *s); /* the write of this decision failed when it was recorded */
 bool simulation_replay_has(const struct simulation *s, const char *trigger);
 void simulation_replay_sample(struct simulation *s, uint16_t trigger, struct sample *sample, struct error *why);

@@ -71,17 +71,17 @@ static struct sim_engine *start(struct simulation *s)
 {
     const struct model_options *model = s->options.model;
 
-    return sim_engine_new(&(struct sim_engine_options){
-        .kind = SIM_ENGINE_KEDA_HPA,
-        .rules = &s->policy->rules,
-        .world = {.arg = s, .read = on_read, .counts = on_counts, .decided = on_decided},
-        .start_at_ms = s->options.start_at_ms,
-        .step_ms = model && model->bucket_count > 0 ? model->step_ns / NS_PER_MS : 0,
-        .trace = !s->options.quick,
-        .polling_ms = s->policy->polling_interval_ms,
-        .sync_ms = SIM_ENGINE_SYNC_MS,
-        .scrape_ms = SIM_ENGINE_SCRAPE_MS,
-        .scrape_offset_ms = SIM_ENGINE_SCRAPE_OFFSET_MS});
+    return sim_engine_new(
+        &(struct sim_engine_options){.kind = SIM_ENGINE_KEDA_HPA,
+                                     .rules = &s->policy->rules,
+                                     .world = {.arg = s, .read = on_read, .counts = on_counts, .decided = on_decided},
+                                     .start_at_ms = s->options.start_at_ms,
+                                     .step_ms = model && model->bucket_count > 0 ? model->step_ns / NS_PER_MS : 0,
+                                     .trace = !s->options.quick,
+                                     .polling_ms = s->policy->polling_interval_ms,
+                                     .sync_ms = SIM_ENGINE_SYNC_MS,
+                                     .scrape_ms = SIM_ENGINE_SCRAPE_MS,
+                                     .scrape_offset_ms = SIM_ENGINE_SCRAPE_OFFSET_MS});
 }
 
 /* After the end only what is open in the model keeps it going. */

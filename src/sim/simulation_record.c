@@ -143,9 +143,10 @@ static bool read_all(struct reading *on, struct recording *recording, const char
         return false;
     }
     return on->record->count > 0 ||
-           error_set(err, ERROR_INVALID,
-                     "the recording has no decision of %s; the manifest and the recording have to be of the same object",
-                     key);
+           error_set(
+               err, ERROR_INVALID,
+               "the recording has no decision of %s; the manifest and the recording have to be of the same object",
+               key);
 }
 
 struct record *record_new(struct recording *recording, const char *key, struct error *err)

@@ -37,7 +37,7 @@ struct record_tick {
     const struct record_version *version;
     struct decide_facts facts; /* without series */
     int32_t before, after;
-    bool write, applied; /* applied: the write was carried out */
+    bool write, applied;  /* applied: the write was carried out */
     size_t history_until; /* samples of the record's history that were there before it */
 };
 struct record {
@@ -53,7 +53,7 @@ struct record {
 
 /* NULL: it cannot be read, or says nothing of that object. */
 struct record *record_new(struct recording *recording, const char *key, struct error *err);
-void record_free(struct record *record); /* NULL is fine */
+void record_free(struct record *record);                                   /* NULL is fine */
 size_t record_column(const struct record_tick *tick, const char *trigger); /* RECORD_NONE: there is none of that name */
 
 #endif

@@ -123,7 +123,8 @@ static void renew_series(struct simulation *s)
 
         series_free(s->replay.series[i]);
         s->replay.series[i] =
-            history > 0 ? series_new(history, samples > HISTORY_SAMPLES_MAX ? HISTORY_SAMPLES_MAX : (size_t)samples) : NULL;
+            history > 0 ? series_new(history, samples > HISTORY_SAMPLES_MAX ? HISTORY_SAMPLES_MAX : (size_t)samples)
+                        : NULL;
         s->replay.sampled_at_ms[i] = INT64_MIN;
     }
 }

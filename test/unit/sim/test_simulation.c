@@ -26,8 +26,10 @@ static const char *manifest_of(char *out, size_t size, const char *spec, const c
 }
 
 #define PROMETHEUS                                                                                                     \
-    "  - type: prometheus\n    name: load\n    metadata: {serverAddress: http://10.0.0.1, query: up, threshold: \"10\"%s}\n"
-#define LOAD "  - {type: prometheus, name: load, metadata: {serverAddress: http://10.0.0.1, query: up, threshold: \"10\"}}\n"
+    "  - type: prometheus\n    name: load\n    metadata: {serverAddress: http://10.0.0.1, query: up, threshold: "      \
+    "\"10\"%s}\n"
+#define LOAD                                                                                                           \
+    "  - {type: prometheus, name: load, metadata: {serverAddress: http://10.0.0.1, query: up, threshold: \"10\"}}\n"
 
 struct seen {
     char log[8192]; /* "5:1>3 ..." scale events */
@@ -121,8 +123,7 @@ static void a_column_feeds_the_trigger_of_its_name(void **state)
 
         snprintf(trigger, sizeof(trigger), PROMETHEUS, fed[i].parameters);
         run(manifest_of(manifest, sizeof(manifest), "", trigger), input, -1, &seen, &result);
-        if (seen.last.state != fed[i].state || seen.last.value != fed[i].value ||
-            seen.last.stand_in != fed[i].stand_in)
+        if (seen.last.state != fed[i].state || seen.last.value != fed[i].value || seen.last.stand_in != fed[i].stand_in)
             fail_msg("row %zu: state %d value %g", i, (int)seen.last.state, seen.last.value);
         input_free(input);
     }
@@ -228,7 +229,8 @@ static void the_same_options_give_the_same_run(void **state)
 
 static void pods_of_the_target_are_counted(void **state)
 {
-    static const char triggers[] = LOAD "  - {type: kubernetes-workload, name: pods, metadata: {podSelector: app=app-a}}\n";
+    static const char triggers[] =
+        LOAD "  - {type: kubernetes-workload, name: pods, metadata: {podSelector: app=app-a}}\n";
     static const char formula[] =
         "  advanced: {scalingModifiers: {formula: \"load / pods\", target: \"10\", metricType: Value}}\n";
     struct input *input = notation("load", "30x100", S);
@@ -263,8 +265,9 @@ static void other_objects_of_the_file_are_left_alone(void **state)
 
 static void cron_reads_the_virtual_clock(void **state)
 {
-    static const char triggers[] = "  - {type: cron, metadata: {timezone: UTC, start: \"1 0 * * *\", end: \"10 0 * * *\", "
-                                   "desiredReplicas: \"5\"}}\n";
+    static const char triggers[] =
+        "  - {type: cron, metadata: {timezone: UTC, start: \"1 0 * * *\", end: \"10 0 * * *\", "
+        "desiredReplicas: \"5\"}}\n";
     struct simulation_result result;
     struct seen seen;
     char manifest[2000];

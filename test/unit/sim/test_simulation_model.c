@@ -28,7 +28,8 @@ static const char inference[] =
 static const char as_written[] =
     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: chat}\nspec:\n"
     "  scaleTargetRef: {name: chat}\n  minReplicaCount: 1\n  maxReplicaCount: 16\n  pollingInterval: 5\n  triggers:\n"
-    "  - {type: prometheus, name: tokens_per_min, metadata: {serverAddress: http://10.0.0.1, query: q, threshold: \"1\"}}\n"
+    "  - {type: prometheus, name: tokens_per_min, metadata: {serverAddress: http://10.0.0.1, query: q, threshold: "
+    "\"1\"}}\n"
     "  - {type: kubernetes-workload, name: pod_count, metadata: {podSelector: app=chat, value: \"1\"}}\n"
     "  advanced:\n    scalingModifiers: {formula: 1 / (tokens_per_min / pod_count), target: \"0.001\"}\n"
     "    horizontalPodAutoscalerConfig: {behavior: {scaleDown: {stabilizationWindowSeconds: 20}}}\n";
@@ -40,8 +41,7 @@ static size_t spread(struct trace_request *requests, const int *per_s, size_t mi
 
     for (size_t m = 0; m < minutes; m++)
         for (int i = 0; i < 60 * per_s[m] && count < REQUESTS_MAX; i++)
-            requests[count++] =
-                (struct trace_request){(int64_t)m * MIN + (int64_t)i * MIN / (60 * per_s[m]), 800, 200};
+            requests[count++] = (struct trace_request){(int64_t)m * MIN + (int64_t)i * MIN / (60 * per_s[m]), 800, 200};
     return count;
 }
 
@@ -220,12 +220,24 @@ static const struct {
     int max;
     const char *target;
 } judged[] = {
-    {"follows the load", "-against-demand -runs-away -oscillates -max-too-low -content-in-need",
-     {5, 10, 20, 40, 60, 60, 60, 40, 20, 10, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5}, 5 * NS, 20, "10"},
-    {"may not be what it has to be", "max-too-low -against-demand",
-     {5, 200, 200, 200, 200, 200, 200, 200, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5}, 5 * NS, 2, "20"},
-    {"does not see the need", "content-in-need -max-too-low",
-     {5, 60, 60, 60, 60, 60, 60, 60, 60, 60, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5}, 5 * NS, 20, "100000"},
+    {"follows the load",
+     "-against-demand -runs-away -oscillates -max-too-low -content-in-need",
+     {5, 10, 20, 40, 60, 60, 60, 40, 20, 10, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5},
+     5 * NS,
+     20,
+     "10"},
+    {"may not be what it has to be",
+     "max-too-low -against-demand",
+     {5, 200, 200, 200, 200, 200, 200, 200, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5},
+     5 * NS,
+     2,
+     "20"},
+    {"does not see the need",
+     "content-in-need -max-too-low",
+     {5, 60, 60, 60, 60, 60, 60, 60, 60, 60, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5},
+     5 * NS,
+     20,
+     "100000"},
 };
 
 static void expect_codes(const char *name, const char *codes, const char *found)

@@ -15,10 +15,12 @@ static const char policy[] =
     "  fallback: {failureThreshold: 3, replicas: 5}\n  advanced:\n"
     "    horizontalPodAutoscalerConfig:\n      behavior:\n"
     "        scaleDown: {stabilizationWindowSeconds: 60, policies: [{type: Percent, value: 20, periodSeconds: 30}]}\n"
-    "    scalingModifiers: {target: '10', formula: 'max(avg_over(load, \"1m\"), ema(load, \"45s\")) + rate(count, \"2m\") + "
+    "    scalingModifiers: {target: '10', formula: 'max(avg_over(load, \"1m\"), ema(load, \"45s\")) + rate(count, "
+    "\"2m\") + "
     "(missing(load) ? 3 : 0) + age(count) / 100'}\n  triggers:\n"
     "  - {type: prometheus, name: load, metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}}\n"
-    "  - {type: prometheus, name: count, metadata: {serverAddress: 'http://prom:9090', query: count, threshold: '10'}}\n";
+    "  - {type: prometheus, name: count, metadata: {serverAddress: 'http://prom:9090', query: count, threshold: "
+    "'10'}}\n";
 static const char by_cpu[] =
     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n"
     "spec:\n  scaleTargetRef: {name: app}\n  minReplicaCount: %d\n  maxReplicaCount: 20\n  triggers:\n"
