@@ -65,7 +65,7 @@ struct autoscaler_hooks {
     /* What was gathered may be changed before it is decided on, history too; and what is remembered replaced (a new *memory; the old one
        is then the hook's to free), with the time from which the policy counts. */
     void (*facts)(void *arg, struct policy *policy, struct decide_facts *facts, struct decide_memory **memory);
-    void (*loaded)(void *arg, const struct autoscaler_loaded *loaded); /* an object was made or has a new policy */
+    void (*loaded)(void *arg, const struct autoscaler_loaded *loaded);    /* an object was made or has a new policy */
     void (*decided)(void *arg, const struct autoscaler_decided *decided); /* before anything is written */
     void (*applied)(void *arg, const char *key); /* what was last decided of it is carried out, and its memory knows */
 };

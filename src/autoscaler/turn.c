@@ -402,8 +402,8 @@ static void write_finish(struct write *write, const struct error *err)
     if (err) {
         a->stats.scale_failures++;
         if (!is_rehearsal(a))
-            log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error", err->text,
-                    NULL);
+            log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error",
+                        err->text, NULL);
         return;
     }
     a->stats.scales++;
