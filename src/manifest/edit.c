@@ -1,275 +1,17 @@
 /*
- * edit: see edit.h. libyaml's events carry marks: where a node begins and ends. They are kept as spans; the path is walked over them.
- *
- *     events:  { key a { key b  scalar } key c scalar }          spans: the same, with the bytes they cover
- *
- * Then there are two cases. The path ends at a scalar (or an alias): its bytes are replaced. Or it leaves the file at some map: the rest of it
- * is written behind the member it should follow, at the end of that member's last line in block style, with a comma in flow style.
- * Finally prove() reads both texts as trees and walks them side by side.
+ * edit: see edit.h. The path is walked over the spans of the file (edit_walk.c). Then there are two cases. It ends at a scalar, or an alias: its
+ * bytes are replaced. Or it leaves the file at some map: the rest of it is written behind the member it should follow, at the end of that
+ * member's last line in block style, with a comma in flow style. Finally prove() reads both texts as trees and walks them side by side.
  */
 #include "manifest/edit.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/limits.h"
 #include "base/text.h"
-
-enum { KEY_BYTES_MAX = 256 }; /* keys longer than that are not asked for */
-
-struct span {
-    yaml_event_type_t type;
-    bool flow;                 /* a list or map in brackets, a scalar or alias within one */
-    yaml_scalar_style_t style; /* of a scalar */
-    int line, column;          /* 1-based, as in a tree */
-    size_t begin, end;         /* bytes of the text */
-    const char *text;          /* of a scalar that may be a key, else NULL */
-};
-
-struct step { /* of a path */
-    const char *name;
-    size_t length;
-    bool bracket; /* [0] or [weir.dev/mode] */
-};
-
-struct editing {
-    const char *file, *bytes;
-    size_t length;
-    struct span *spans;
-    size_t count;
-    struct step steps[TREE_DEPTH_MAX];
-    size_t step_count;
-    const struct edit *edit;
-    struct arena *arena;
-    struct text *out;
-    struct error *err;
-};
-
-/* ---- the path ---- */
-
-static bool read_path(struct editing *e)
-{
-    const char *at = e->edit->path;
-
-    while (*at) {
-        bool bracket = *at == '[';
-        size_t length = bracket ? strcspn(++at, "]") : strcspn(at, ".[");
-
-        if (length == 0 || (bracket && at[length] != ']'))
-            return error_set(e->err, ERROR_INVALID, "'%s' is no path of a field; write it like spec.triggers[0].type",
-                             e->edit->path);
-        if (e->step_count == TREE_DEPTH_MAX)
-            return error_set(e->err, ERROR_LIMIT, "a path may have %d steps (TREE_DEPTH_MAX)", TREE_DEPTH_MAX);
-        e->steps[e->step_count++] = (struct step){at, length, bracket};
-        at += length + bracket;
-        at += *at == '.' && at[1];
-    }
-    return e->step_count > 0 || error_set(e->err, ERROR_INVALID, "the path of an edit is empty");
-}
-
-static bool step_is(const struct step *step, const char *key)
-{
-    return key && strlen(key) == step->length && memcmp(key, step->name, step->length) == 0;
-}
-
-static bool step_index(const struct step *step, size_t *index)
-{
-    *index = 0;
-    for (size_t i = 0; i < step->length; i++) {
-        if (step->name[i] < '0' || step->name[i] > '9' || *index > TREE_NODES_MAX)
-            return false;
-        *index = *index * 10 + (size_t)(step->name[i] - '0');
-    }
-    return step->bracket;
-}
-
-/* ---- spans ---- */
-
-struct cursor { /* libyaml counts characters */
-    const char *bytes;
-    size_t length, byte, character;
-};
-
-static size_t byte_of(struct cursor *c, size_t character)
-{
-    while (c->character < character && c->byte < c->length) {
-        c->byte++;
-        while (c->byte < c->length && ((unsigned char)c->bytes[c->byte] & 0xc0) == 0x80)
-            c->byte++;
-        c->character++;
-    }
-    while (c->character > character && c->byte > 0) {
-        c->byte--;
-        while (c->byte > 0 && ((unsigned char)c->bytes[c->byte] & 0xc0) == 0x80)
-            c->byte--;
-        c->character--;
-    }
-    return c->byte;
-}
-
-static void add_span(struct editing *e, const yaml_event_t *event, bool flow, struct cursor *cursor)
-{
-    struct span span = {.type = event->type,
-                        .flow = flow,
-                        .line = (int)event->start_mark.line + 1,
-                        .column = (int)event->start_mark.column + 1};
-
-    span.begin = byte_of(cursor, event->start_mark.index);
-    span.end = byte_of(cursor, event->end_mark.index);
-    if (event->type == YAML_SCALAR_EVENT) {
-        span.style = event->data.scalar.style;
-        if (event->data.scalar.length <= KEY_BYTES_MAX)
-            span.text = arena_copy_bytes(e->arena, event->data.scalar.value, event->data.scalar.length);
-    }
-    if ((e->count & (e->count - 1)) == 0) /* at every power of two */
-        e->spans = mem_grow(e->spans, e->count ? 2 * e->count : 1, sizeof(*e->spans));
-    e->spans[e->count++] = span;
-}
-
-static bool opens(yaml_event_type_t type)
-{
-    return type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
-}
-
-static bool closes(yaml_event_type_t type)
-{
-    return type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;
-}
-
-static bool opens_flow(const yaml_event_t *event)
-{
-    return event->type == YAML_MAPPING_START_EVENT ? event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
-                                                   : event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
-}
-
-/* The tree was read before, so the text is YAML within all bounds. Block style cannot stand within flow style: a depth says it all. */
-static void read_spans(struct editing *e)
-{
-    struct cursor cursor = {.bytes = e->bytes, .length = e->length};
-    yaml_parser_t parser;
-    yaml_event_t event;
-    bool going = true;
-    int flow = 0;
-
-    if (!yaml_parser_initialize(&parser))
-        abort(); /* out of memory */
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)e->bytes, e->length);
-    while (going && yaml_parser_parse(&parser, &event)) {
-        going = event.type != YAML_STREAM_END_EVENT;
-        flow += opens(event.type) && (flow > 0 || opens_flow(&event));
-        add_span(e, &event, flow > 0, &cursor);
-        flow -= closes(event.type) && flow > 0;
-        yaml_event_delete(&event);
-    }
-    yaml_parser_delete(&parser);
-}
-
-/* Its marks are bytes of its own. A list or map in block style has none: it ends where the next thing begins. */
-static bool is_visible(const struct span *span)
-{
-    return span->flow || (!opens(span->type) && !closes(span->type));
-}
-
-/* The span behind the node that begins at i; *end: where the last visible byte of it ends. */
-static size_t span_next(const struct editing *e, size_t i, size_t *end)
-{
-    int depth = 0;
-
-    do {
-        const struct span *span = &e->spans[i];
-
-        depth += opens(span->type) - closes(span->type);
-        if (is_visible(span))
-            *end = span->end;
-        i++;
-    } while (depth > 0 && i < e->count);
-    return i;
-}
-
-/* ---- walking ---- */
-
-static bool find_root(struct editing *e, const struct tree *documents, size_t *root)
-{
-    const struct tree *document = tree_index(documents, e->edit->document);
-
-    if (!document)
-        return error_set(e->err, ERROR_INVALID, "there is no document %zu in the file; it has %zu", e->edit->document,
-                         tree_count(documents));
-    for (*root = 1; *root < e->count; (*root)++) {
-        const struct span *span = &e->spans[*root];
-
-        if (e->spans[*root - 1].type == YAML_DOCUMENT_START_EVENT && span->line == document->line &&
-            span->column == document->column)
-            return true;
-    }
-    return error_set(e->err, ERROR_INVALID, "document %zu cannot be found again", e->edit->document);
-}
-
-/* The member's value; of a key written twice the last, which counts. 0: the map has none of its own. */
-static size_t find_member(const struct editing *e, size_t map, const struct step *step)
-{
-    size_t found = 0, end;
-
-    for (size_t i = map + 1; e->spans[i].type != YAML_MAPPING_END_EVENT;) {
-        size_t value = span_next(e, i, &end);
-
-        if (step_is(step, e->spans[i].text))
-            found = value;
-        i = span_next(e, value, &end);
-    }
-    return found;
-}
-
-static size_t find_element(const struct editing *e, size_t list, size_t index)
-{
-    size_t i = list + 1, end;
-
-    for (; e->spans[i].type != YAML_SEQUENCE_END_EVENT; i = span_next(e, i, &end))
-        if (index-- == 0)
-            return i;
-    return 0;
-}
-
-static bool fail_step(struct editing *e, size_t at, size_t step, const char *what)
-{
-    const struct step *s = &e->steps[step];
-
-    error_set(e->err, ERROR_INVALID, "the part %.*s of %s %s", (int)s->length, s->name, e->edit->path, what);
-    return error_add_place(e->err, "%s:%d:%d", e->file, e->spans[at].line, e->spans[at].column);
-}
-
-/* As far as the path goes: *node the last node on it, *steps how many steps lead there. */
-static bool walk(struct editing *e, size_t root, size_t *node, size_t *steps)
-{
-    size_t at = root, i = 0, index;
-
-    for (size_t next; i < e->step_count; i++, at = next) {
-        const struct span *span = &e->spans[at];
-
-        if (span->type == YAML_ALIAS_EVENT)
-            return fail_step(e, at, i,
-                             "lies in what an alias (*) shares with others; change it where its anchor (&) is");
-        if (span->type == YAML_SEQUENCE_START_EVENT) {
-            next = step_index(&e->steps[i], &index) ? find_element(e, at, index) : 0;
-            if (next == 0)
-                return fail_step(e, at, i, "is not in the list here; name an element that is there, like [0]");
-        } else if (span->type == YAML_MAPPING_START_EVENT) {
-            next = find_member(e, at, &e->steps[i]);
-            if (next == 0)
-                break;
-        } else {
-            break; /* a scalar: if it is null, a map may come of it */
-        }
-    }
-    *node = at;
-    *steps = i;
-    return true;
-}
+#include "manifest/edit_internal.h"
 
 /* ---- how a value is written ---- */
 
@@ -503,7 +245,7 @@ static void insert_block(struct editing *e, size_t map, size_t steps, int parent
     size_t behind = span_next(e, span_next(e, neighbour, &end), &end);
 
     for (size_t i = neighbour; i < behind; i++) /* the span that ends last */
-        if (is_visible(&e->spans[i]))
+        if (span_is_visible(&e->spans[i]))
             last = i;
     end = block_end(e, &e->spans[last], end, column + 1);
     copy_old(e, 0, end);
@@ -592,7 +334,7 @@ static const struct tree *child_of(struct editing *e, const struct tree *node, c
     size_t index;
 
     if (node && node->type == TREE_LIST)
-        return step_index(step, &index) ? tree_index(node, index) : NULL;
+        return edit_step_index(step, &index) ? tree_index(node, index) : NULL;
     return node && node->type == TREE_MAP ? tree_get(node, arena_copy_bytes(e->arena, step->name, step->length)) : NULL;
 }
 
@@ -653,8 +395,8 @@ static bool check_missing(struct editing *e, size_t at, size_t steps)
     size_t index;
 
     for (size_t i = steps; i < e->step_count; i++)
-        if (step_index(&e->steps[i], &index))
-            return fail_step(e, at, i, "is an element of a list that is not there; write the list first");
+        if (edit_step_index(&e->steps[i], &index))
+            return edit_fail_step(e, at, i, "is an element of a list that is not there; write the list first");
     return true;
 }
 
@@ -663,13 +405,13 @@ static bool make(struct editing *e, const struct tree *documents)
     const struct tree *node = tree_index(documents, e->edit->document);
     size_t root = 0, at = 0, steps = 0;
 
-    if (!find_root(e, documents, &root) || !walk(e, root, &at, &steps))
+    if (!edit_find_root(e, documents, &root) || !edit_walk(e, root, &at, &steps))
         return false;
     for (size_t i = 0; i < steps; i++)
         node = child_of(e, node, &e->steps[i]);
     if (steps == e->step_count) {
         if (is_collection(node))
-            return fail_step(e, at, steps - 1, "is a list or a map here, not one value; name a field in it");
+            return edit_fail_step(e, at, steps - 1, "is a list or a map here, not one value; name a field in it");
         replace_scalar(e, &e->spans[at]);
         return true;
     }
@@ -682,7 +424,7 @@ static bool make(struct editing *e, const struct tree *documents)
     else if (node && node->type == TREE_NULL)
         replace_null(e, &e->spans[at], steps, node->key_column);
     else
-        return fail_step(e, at, steps, "would be a field of something that has none");
+        return edit_fail_step(e, at, steps, "would be a field of something that has none");
     return true;
 }
 
@@ -692,11 +434,11 @@ static bool make_and_prove(struct editing *e, struct text *out)
     struct text text;
     bool fine;
 
-    if (!read_path(e) || !tree_read_yaml(e->file, e->bytes, e->length, e->arena, &was, e->err))
+    if (!edit_read_path(e) || !tree_read_yaml(e->file, e->bytes, e->length, e->arena, &was, e->err))
         return false;
     text_init(&text, MANIFEST_FILE_MAX_BYTES);
     e->out = &text;
-    read_spans(e);
+    edit_read_spans(e);
     fine = make(e, was);
     if (fine && text.overflowed)
         fine = error_set(e->err, ERROR_LIMIT, "the file would have more than %d bytes (MANIFEST_FILE_MAX_BYTES)",
@@ -762,7 +504,7 @@ const struct tree *edit_find(const struct tree *document, const char *path)
 {
     struct edit edit = {.path = path};
     struct editing e = {.edit = &edit, .arena = arena_new(ARENA_SMALL)};
-    const struct tree *node = read_path(&e) ? document : NULL;
+    const struct tree *node = edit_read_path(&e) ? document : NULL;
 
     for (size_t i = 0; node && i < e.step_count; i++)
         node = child_of(&e, node, &e.steps[i]);
