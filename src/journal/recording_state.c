@@ -51,9 +51,18 @@ static void write_number(double value, struct text *out)
         text_add_char(out, '"');
 }
 
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+/* Not ==: NaN is NaN here, and -0 is not 0. */
 static bool same_bits(double a, double b)
 {
-    return memcmp(&a, &b, sizeof(a)) == 0;
+    return bits_of(a) == bits_of(b);
 }
 
 static void write_count(const char *name, int32_t value, int32_t *last, struct text *out)
@@ -159,8 +168,16 @@ static bool is_good(const struct sample *sample)
     return sample->state == SAMPLE_OK;
 }
 
-/* When its last good value was taken is told by the sample, unless somebody else asked meanwhile. */
-static void write_good(struct recorded_state *state, const int64_t *good, const bool *changed, struct text *out)
+/* When its last good value was taken is told by the sample ... */
+static void take_good(struct recorded_state *state, const bool *changed)
+{
+    for (size_t i = 0; i < state->trigger_count; i++)
+        if (changed[i] && is_good(&state->samples[i]))
+            state->good_at_ms[i] = state->samples[i].at_ms;
+}
+
+/* ... unless somebody else asked meanwhile. */
+static void write_good(struct recorded_state *state, const int64_t *good, struct text *out)
 {
     const char *before = ",\"good\":{";
     bool known_again = good && state->good_unknown;
@@ -168,10 +185,8 @@ static void write_good(struct recorded_state *state, const int64_t *good, const 
     if (!good && !state->good_unknown)
         text_add(out, ",\"good\":null");
     state->good_unknown = !good;
-    for (size_t i = 0; i < state->trigger_count; i++) {
-        if (changed[i] && is_good(&state->samples[i]))
-            state->good_at_ms[i] = state->samples[i].at_ms;
-        if (!good || good[i] == state->good_at_ms[i])
+    for (size_t i = 0; good && i < state->trigger_count; i++) {
+        if (good[i] == state->good_at_ms[i])
             continue;
         text_printf(out, "%s\"%zu\":%lld", before, i, (long long)good[i]);
         state->good_at_ms[i] = good[i];
@@ -221,7 +236,7 @@ static bool read_samples(struct recorded_state *state, const struct tree *sample
     for (const struct tree *member = samples ? samples->first : NULL; member; member = member->next) {
         struct sample sample = {.state = SAMPLE_NONE};
         int64_t age = 0;
-        size_t i;
+        size_t i = 0;
 
         if (!member->key)
             return error_set(err, ERROR_NONSENSE, "samples are a list, not an object");
@@ -239,7 +254,7 @@ static bool read_samples(struct recorded_state *state, const struct tree *sample
 
 static bool read_good(struct recorded_state *state, const struct tree *good, struct error *err)
 {
-    size_t i;
+    size_t i = 0;
 
     if (!good)
         return true;
@@ -500,7 +515,8 @@ void recorded_state_write_tick(struct recorded_state *state, const struct record
     write_count("status", f->status_replicas, &state->status_replicas, out);
     write_count("ready", f->ready_replicas, &state->ready_replicas, out);
     write_samples(state, f->samples, changed, out);
-    write_good(state, f->good_at_ms, changed, out);
+    take_good(state, changed);
+    write_good(state, f->good_at_ms, out);
     if (state->resource_count > 0) {
         write_flag("pods_failed", f->pods_failed, &state->pods_failed, out);
         write_pods(state, f->pods, f->pod_count, out);
@@ -515,7 +531,7 @@ void recorded_state_write_job(struct recorded_state *state, const struct recorde
     state->at_ms = tick->facts->now_ms;
     text_printf(out, ",\"at\":%lld", (long long)state->at_ms);
     write_samples(state, tick->facts->samples, changed, out);
-    write_good(state, state->good_at_ms, changed, out);
+    take_good(state, changed);
     write_job(state, tick, out);
 }
 
