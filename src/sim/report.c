@@ -178,10 +178,11 @@ static void fold_pairs(struct sim_report_run *run)
     run->record_count = kept;
 }
 
-static void make_room(struct sim_report_run *run)
+void run_fold(struct sim_report_run *run, size_t records_max)
 {
-    fold_idle_neighbours(run);
-    if (run->record_count > SIM_REPORT_RECORDS_MAX - SIM_REPORT_RECORDS_MAX / 4)
+    if (run->record_count > records_max)
+        fold_idle_neighbours(run);
+    while (run->record_count > records_max)
         fold_pairs(run);
 }
 
@@ -190,7 +191,7 @@ static void add_record(struct sim_report_run *run, const struct simulation_tick 
     struct text details;
 
     if (run->record_count == SIM_REPORT_RECORDS_MAX)
-        make_room(run);
+        run_fold(run, SIM_REPORT_RECORDS_MAX - SIM_REPORT_RECORDS_MAX / 4); /* not again at the next one */
     text_init(&details, SIM_REPORT_PAGE_MAX_BYTES);
     data_details(run, tick, &details);
     run->records[run->record_count++] = (struct record){

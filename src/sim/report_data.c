@@ -473,10 +473,8 @@ static void data_partings(const struct sim_report *report, struct text *out)
 
 void sim_report_data(struct sim_report *report, struct text *out)
 {
-    size_t rows_max = SIM_REPORT_ROWS_MAX;
+    size_t runs = report->run_count > 0 ? report->run_count : 1;
 
-    for (size_t i = 2; i < report->run_count && rows_max > SIM_REPORT_ROWS_MAX / 4; i *= 2)
-        rows_max /= 2; /* more than two runs share what one page may weigh */
     text_add_char(out, '{');
     data_count(out, "format", FORMAT_VERSION);
     data_text(out, "title", report->title);
@@ -484,8 +482,9 @@ void sim_report_data(struct sim_report *report, struct text *out)
     data_reasons(out);
     data_partings(report, out);
     data_list(out, "runs");
-    for (size_t i = 0; i < report->run_count; i++) {
-        grid_narrow(&report->runs[i]->grid, rows_max);
+    for (size_t i = 0; i < report->run_count; i++) { /* they share what one page may weigh */
+        grid_narrow(&report->runs[i]->grid, SIM_REPORT_ROWS_MAX / runs);
+        run_fold(report->runs[i], SIM_REPORT_RECORDS_MAX / runs);
         data_run(report->runs[i], out);
     }
     text_add(out, "]}");

@@ -150,6 +150,9 @@ struct sim_report {
     size_t parting_count;
 };
 
+/* Folds records until there are no more than that. */
+void run_fold(struct sim_report_run *run, size_t records_max);
+
 /* report_data.c: what a record keeps of its decision. */
 void data_details(struct sim_report_run *run, const struct simulation_tick *tick, struct text *out);
 

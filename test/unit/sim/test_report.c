@@ -282,6 +282,25 @@ static void an_oscillating_run_stays_in_its_bounds(void **state)
     sim_report_free(report);
 }
 
+static void runs_share_what_a_page_may_weigh(void **state)
+{
+    struct sim_report *report;
+    struct sim_report_run *run = one_run(&report);
+    struct text out;
+
+    (void)state;
+    sim_report_run(report, &(struct sim_report_run_options){.name = "b.yaml"});
+    for (int i = 0; i < 6000; i++)
+        feed(run, i * 15000, &(struct tick){1 + i % 2, 2 - i % 2, REASON_ABOVE_TARGET, SAMPLE_OK, 5});
+    assert_true(run->record_count > SIM_REPORT_RECORDS_MAX / 2 && run->grid.used > SIM_REPORT_ROWS_MAX / 2);
+    text_init(&out, SIM_REPORT_PAGE_MAX_BYTES);
+    sim_report_data(report, &out);
+    assert_true(run->record_count <= SIM_REPORT_RECORDS_MAX / 2 && run->grid.used <= SIM_REPORT_ROWS_MAX / 2);
+    check_sums(run, 6000, 6000);
+    text_done(&out);
+    sim_report_free(report);
+}
+
 static void too_many_of_anything_is_left_out(void **state)
 {
     struct sim_report *report;
@@ -465,6 +484,7 @@ int main(void)
         cmocka_unit_test(who_moves_what_is_told_apart),
         cmocka_unit_test(folding_spares_scale_events),
         cmocka_unit_test(an_oscillating_run_stays_in_its_bounds),
+        cmocka_unit_test(runs_share_what_a_page_may_weigh),
         cmocka_unit_test(too_many_of_anything_is_left_out),
         cmocka_unit_test(data_say_what_was_fed),
         cmocka_unit_test(nothing_breaks_out_of_the_page),
