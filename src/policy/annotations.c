@@ -192,6 +192,8 @@ void read_annotations(struct building *b, struct annotation_values *out)
             row++;
         if (row == TABLE_ROWS)
             complain_unknown(&a);
+        else if (b->context->settings->keda_parity && string_starts(node->key, WEIR_PREFIX))
+            complain(&a, FINDING_ADVICE, "no-effect", NULL, "is Weir's own: KEDA does not read it");
         else if (b->policy->is_job && !table[row].jobs)
             complain(&a, FINDING_WARNING, "unknown-annotation", "remove it", "means nothing on a ScaledJob");
         else

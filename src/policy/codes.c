@@ -137,6 +137,10 @@ static const struct lint_code codes[] = {
      "`Value` multiplies by the replicas that are ready, so it needs a measure that sinks when "
      "replicas are added. A total (`sum(...)`, `count(...)`) does not: above the threshold it asks for "
      "more with every replica, up to the maximum."},
+    {"counts-itself", FINDING_WARNING, "Replicas, triggers, fallback", "a trigger that counts the pods it scales",
+     "The `podSelector` of a `kubernetes-workload` trigger finds the pods of the scale target itself, so that the "
+     "number of replicas follows the number of replicas: with `value: \"1\"` nothing is ever taken away, below that it "
+     "runs up to the maximum."},
     {"window-shorter-than-poll", FINDING_WARNING, "Replicas, triggers, fallback", "a window that is shorter than the time between polls",
      "A window of the formula (`avg_over(x, \"10s\")`) that holds one sample or none, because x is asked "
      "less often; functions that compare need two. Or a range in a PromQL query (`rate(x[1m])`) that "

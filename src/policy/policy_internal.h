@@ -75,8 +75,8 @@ void modifiers_say(struct modifiers *m, enum finding_severity severity, const ch
 /* values.c: what the values of the formula can be, and what follows for the replicas (DESIGN.md 4). Fills m->range. */
 void check_values(struct modifiers *m);
 void find_values(struct modifiers *m);
-/* values.c: does the trigger count the pods of the object's own target? */
-bool counts_own_pods(const struct building *b, const struct trigger_spec *spec);
+/* Does the trigger count the pods of the object's own target? Only where that is in the files. */
+bool surely_counts_own_pods(const struct building *b, const struct trigger_spec *spec);
 /* Upwards: behavior's own, or the controller's. */
 double upscale_tolerance(const struct building *b);
 

@@ -63,8 +63,8 @@ static void check_window(struct modifiers *m, const struct range_window *w)
         return;
     if (w->window_ms < least * pace.running_ms)
         modifiers_say(m, FINDING_WARNING, "window-shorter-than-poll", "formula",
-                      arena_printf(m->b->scratch, "widen the window to some polls, e.g. \"%lldm\"",
-                                   (long long)(4 * pace.running_ms / MINUTE_MS + 1)),
+                      arena_printf(m->b->scratch, "widen the window to some polls, e.g. \"%dm\"",
+                                   (int)(4 * pace.running_ms / MINUTE_MS) + 1),
                       "%s(%s) looks back %s, but %s is asked every %s: there %s", w->function, name, window, name,
                       words(m->b, pace.running_ms),
                       least == 2 ? "are not two samples in it to compare" : "is one sample in it, or none");
@@ -108,7 +108,7 @@ static void check_query_window(struct building *b, size_t i)
 static void check_cooldown(struct building *b, const struct scaled_object *o)
 {
     const struct decide_rules *rules = &b->policy->rules;
-    int64_t between = b->mode == DECIDE_HPA ? b->policy->polling_interval_ms : policy_interval_ms(b->policy, 0, 1);
+    int64_t between = b->strict ? b->policy->polling_interval_ms : policy_interval_ms(b->policy, 0, 1);
 
     if (o->cooldown_period_s <= 0 || (rules->min > 0 && rules->idle < 0) || rules->cooldown_ms >= between)
         return;

@@ -145,14 +145,34 @@ static void check_one(struct modifiers *m, size_t i, enum target_type type, doub
                     arena_printf(m->b->scratch, "spec.triggers[%d].metadata.query", spec->index));
 }
 
+/* ceil(own pods / value): with 1 it asks for what runs already, so that nothing ever shrinks; below 1 for ever more. */
+static void check_own_pods(struct modifiers *m, size_t i)
+{
+    const struct trigger_spec *spec = &m->b->specs[i];
+    double target = m->b->policy->rules.triggers[i].target;
+
+    if (target <= 0 || !surely_counts_own_pods(m->b, spec))
+        return;
+    building_find(m->b, FINDING_WARNING, "counts-itself", &spec->place,
+                  arena_printf(m->b->scratch, "spec.triggers[%d].metadata.podSelector", spec->index),
+                  "count the pods that bring the load, not those that carry it",
+                  "the selector finds the pods of %s %s itself: the trigger asks for ceil(own pods / %g), %s",
+                  m->b->policy->target.kind, m->b->policy->target.name, target,
+                  target < 1    ? "which is more with every pod, up to the maximum"
+                  : target <= 1 ? "which is what runs already, so that nothing is ever taken away"
+                                : "which is never more than runs already");
+}
+
 void check_totals(struct modifiers *m)
 {
     const struct decide_rules *rules = &m->b->policy->rules;
     int sole = m->range.sole;
 
     if (!m->o->has_modifiers) {
-        for (size_t i = 0; i < m->b->spec_count; i++)
+        for (size_t i = 0; i < m->b->spec_count; i++) {
             check_one(m, i, rules->triggers[i].target_type, rules->triggers[i].target, true);
+            check_own_pods(m, i);
+        }
         return;
     }
     if (!m->range.known || rules->formula_target <= 0)

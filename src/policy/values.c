@@ -54,18 +54,30 @@ static bool is_pod_word(const char *name)
     return false;
 }
 
-/* Where the target is not in the files: a selector that has its name in it, or a name that says so. */
-bool counts_own_pods(const struct building *b, const struct trigger_spec *spec)
+/* NULL: it is not in the files. */
+static const struct workload *target_of(const struct building *b)
 {
     const struct policy_context *context = b->context;
+
+    return context->find_workload ? context->find_workload(context->find_workload_arg, &b->policy->target) : NULL;
+}
+
+bool surely_counts_own_pods(const struct building *b, const struct trigger_spec *spec)
+{
+    const struct workload *w = string_equal(spec->type, "kubernetes-workload") ? target_of(b) : NULL;
+
+    return w && selects_target(b, w, tree_string(tree_get(spec->metadata, "podSelector")));
+}
+
+/* Where the target is not in the files: a selector that has its name in it, or a name that says so. */
+static bool counts_own_pods(const struct building *b, const struct trigger_spec *spec)
+{
     const char *selector = tree_string(tree_get(spec->metadata, "podSelector"));
-    const struct workload *w;
 
     if (!string_equal(spec->type, "kubernetes-workload"))
         return is_pod_word(spec->name);
-    w = context->find_workload ? context->find_workload(context->find_workload_arg, &b->policy->target) : NULL;
-    if (w)
-        return selects_target(b, w, selector);
+    if (target_of(b))
+        return surely_counts_own_pods(b, spec);
     return is_pod_word(spec->name) ||
            (selector && b->policy->target.name[0] && strstr(selector, b->policy->target.name));
 }

@@ -109,6 +109,10 @@ static const struct check_row rows[] = {
              "{type: prometheus, name: a, metadata: {serverAddress: \"http://p:9090\", query: \"clamp_max(sum(q), "
              "3)\", threshold: \"5\"}}"),
      "advice formula-saturates " F "\n"},
+    {"a trigger that counts itself", HEAD("app") "  triggers: [" PODS "]\n" DEPLOYMENT("web"),
+     "warning counts-itself spec.triggers[0].metadata.podSelector\n", "never more than runs already"},
+    {"a trigger that counts others", HEAD("app") "  triggers: [" PODS "]\n" DEPLOYMENT("db"), ""},
+    {"a trigger that may count itself", HEAD("app") "  triggers: [" PODS "]\n", ""},
     /* intervals */
     {"a window without samples", FORMULA("avg_over(a, \"10s\")", "target: \"5\"", "", NAMED("a")),
      "warning window-shorter-than-poll " F "\n", "one sample in it, or none"},
