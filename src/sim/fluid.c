@@ -194,6 +194,11 @@ static void run_step(struct fluid *f)
     s->backlog = f->backlog = have - served;
 }
 
+void fluid_cut(struct fluid *f)
+{
+    f->grid.count = f->now;
+}
+
 void fluid_begin(struct fluid *f, size_t step)
 {
     while (f->now < step && f->now < f->grid.count) {

@@ -85,6 +85,7 @@ void fluid_free(struct fluid *fluid);
 const struct fluid_grid *fluid_grid_of(const struct fluid *fluid);
 /* Steps before this one are done, at most all there are. */
 void fluid_begin(struct fluid *fluid, size_t step);
+void fluid_cut(struct fluid *fluid); /* there are no more steps than those that are done */
 size_t fluid_steps(const struct fluid *fluid, const struct fluid_step **out); /* those that are done */
 void fluid_counts(const struct fluid *fluid, struct model_counts *out);
 void fluid_scale(struct fluid *fluid, int32_t replicas);

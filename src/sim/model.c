@@ -220,6 +220,18 @@ bool model_until(struct model *m, int64_t now_ns)
     return play_until(m, now_ns);
 }
 
+void model_cut(struct model *m)
+{
+    if (m->fluid) {
+        fluid_cut(m->fluid);
+        m->duration_ns = (int64_t)fluid_grid_of(m->fluid)->count * fluid_grid_of(m->fluid)->step_ns;
+        return;
+    }
+    m->options.request_count = m->arrived;
+    if (m->now_ns < m->duration_ns)
+        m->duration_ns = m->now_ns;
+}
+
 void model_finish(struct model *m)
 {
     if (m->fluid) {

@@ -61,6 +61,7 @@ int64_t model_step_ns(const struct model *model);     /* 0: requests one by one 
    hour more went by (serving-model.md 2.8). Nobody looks or writes then. */
 bool model_until(struct model *model, int64_t now_ns);
 void model_finish(struct model *model);
+void model_cut(struct model *model); /* the run ends at this instant: what would have come later does not; before model_finish */
 
 struct model_counts {
     int32_t replicas, ready, pending, draining; /* replicas: what was last written */

@@ -86,6 +86,8 @@ void simulation_decided(struct simulation *s, const struct decision *decision, c
 {
     int64_t now = simulation_now_ms(s);
 
+    if (s->result.stopped) /* in the middle of an instant with several decisions */
+        return;
     simulation_look(s);
     if (now < s->duration_ms)
         s->result.ticks++;
@@ -356,6 +358,8 @@ void simulation_run(struct simulation *s)
     else
         run_weir(s);
     simulation_count_time(s, s->result.duration_ms);
+    if (s->model && s->result.stopped)
+        model_cut(s->model);
     if (s->model)
         model_finish(s->model);
 }

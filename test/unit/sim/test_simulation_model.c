@@ -47,6 +47,8 @@ static size_t spread(struct trace_request *requests, const int *per_s, size_t mi
 
 struct watching {
     struct judge *judge;
+    int64_t stop_after; /* ticks; 0: never */
+    bool stop;
     char log[65536];
     int64_t ticks;
 };
@@ -59,6 +61,7 @@ static void on_tick(void *arg, const struct simulation_tick *tick)
     w->ticks++;
     if (w->judge)
         judge_tick(w->judge, tick);
+    w->stop = w->stop_after > 0 && w->ticks >= w->stop_after;
     if (tick->decision->write && length + 64 < sizeof(w->log))
         snprintf(w->log + length, 64, "%lld:%d>%d ", (long long)tick->at_ms / 1000, tick->decision->before,
                  tick->decision->after);
@@ -70,6 +73,7 @@ struct trial {
     enum simulation_engine engine;
     const struct simulation_map *maps;
     size_t map_count;
+    int64_t stop_after;
     struct watching watching;
     struct simulation_result result;
     char found[8192]; /* the judge's JSON */
@@ -90,13 +94,14 @@ static void run(struct trial *t)
                                                                        .initial = 1,
                                                                        .on_tick = on_tick,
                                                                        .arg = &t->watching,
+                                                                       .stop = &t->watching.stop,
                                                                        .quick = true},
                                           NULL, &err);
     struct text text;
 
     if (!s)
         fail_msg("%s: %s", err.where, err.text);
-    t->watching = (struct watching){.judge = judge_new(s)};
+    t->watching = (struct watching){.judge = judge_new(s), .stop_after = t->stop_after};
     simulation_run(s);
     judge_finish(t->watching.judge, &goals);
     simulation_result(s, &goals, &t->result);
@@ -211,6 +216,38 @@ static void sums_drive_the_fluid_model(void **state)
     assert_true(t.result.score.requests > 6 * 600 * 69);
 }
 
+static void what_is_stopped_counts_up_to_there(void **state)
+{
+    static const int load[] = {2, 2, 2, 2, 2, 2, 2, 2};
+    static struct model_bucket buckets[4] = {{2, 1600, 400}, {2, 1600, 400}, {2, 1600, 400}, {2, 1600, 400}};
+    static struct trial t = {.stop_after = 37};
+    char manifest[1000];
+
+    (void)state;
+    snprintf(manifest, sizeof(manifest), inference, 1, 10, "20");
+    t.manifest = manifest;
+    for (int engine = 0; engine < 2; engine++) {
+        t.engine = engine ? ENGINE_KEDA_HPA : ENGINE_WEIR;
+        t.model = model_of(spread(requests, load, 8), 30 * NS);
+        run(&t);
+        assert_true(t.result.stopped);
+        assert_int_equal(t.result.ticks, 37);
+        assert_true(t.result.duration_ms < 8 * 60 * S);
+        assert_true(t.result.replica_seconds * 1000 == (double)t.result.duration_ms);
+        assert_true(t.result.score.requests == (double)(t.result.duration_ms / 500 + 1));
+        assert_true(t.result.score.in_slo == 1);
+    }
+    t.engine = ENGINE_WEIR;
+    t.model.request_count = 0;
+    t.model.buckets = buckets;
+    t.model.bucket_count = 4;
+    t.model.bucket_ns = 600 * NS;
+    run(&t);
+    assert_true(t.result.stopped && t.result.duration_ms == 180 * S);
+    assert_true(t.result.score.requests == 360);
+    assert_true(t.result.replica_seconds == 180);
+}
+
 /* ------------------------------------------------------------------ the judge */
 
 static const struct {
@@ -289,6 +326,7 @@ int main(void)
         cmocka_unit_test(the_engines_differ_in_their_times),
         cmocka_unit_test(the_same_on_every_run),
         cmocka_unit_test(sums_drive_the_fluid_model),
+        cmocka_unit_test(what_is_stopped_counts_up_to_there),
         cmocka_unit_test(the_judge_says_what_is_wrong),
         cmocka_unit_test(the_formula_as_written_moves_against_demand_and_runs_away),
     };
