@@ -154,7 +154,9 @@ static void advise(struct reading *r, const struct path *spec, const struct scal
     struct path at = field_path(spec, "cooldownPeriod");
 
     if (o->cooldown_period_s >= 0 && o->min_replicas > 0 && o->idle_replicas < 0)
-        complain_key(r, FINDING_ADVICE, "no-effect", &at, "remove it, or lower minReplicaCount to 0",
+        complain_key(r, FINDING_ADVICE, "no-effect", &at,
+                     "remove it, or lower minReplicaCount to 0; how soon replicas are taken away is "
+                     "behavior.scaleDown.stabilizationWindowSeconds",
                      "cooldownPeriod counts only on the way to 0 or to idleReplicaCount, and minReplicaCount is %d",
                      o->min_replicas);
 }

@@ -153,6 +153,10 @@ static const struct lint_code codes[] = {
      "takes the last replica away. `cooldownPeriod: 0` says that on purpose and is not mentioned. From "
      "many replicas to one it has no say in any case: that is `stabilizationWindowSeconds`."},
     /* Trigger parameters */
+    {"cooldown-holds-the-last", FINDING_ADVICE, "Replicas, triggers, fallback", "a cooldown that holds only the last replica",
+     "`cooldownPeriod` delays the step to 0 (or to `idleReplicaCount`) and no other. While the object is active, "
+     "replicas that are not needed go after the stabilization of `scaleDown`, 5 minutes where `behavior` says "
+     "nothing. A cooldown that is longer than that, without `behavior`, often was meant for all of them."},
     {"unknown-trigger-type", FINDING_ERROR, "Trigger parameters", "a trigger type that does not exist",
      "There is no such trigger type. `weir triggers` lists all."},
     {"negative-target", FINDING_ERROR, "Trigger parameters", "a target below 0",

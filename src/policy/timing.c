@@ -120,12 +120,30 @@ static void check_cooldown(struct building *b, const struct scaled_object *o)
         words(b, rules->cooldown_ms), words(b, between), rules->idle >= 0 ? rules->idle : 0);
 }
 
+/* Who writes an hour expects it to hold the many, but it holds the last one: many become one after the window of scaleDown. */
+static void check_last_step(struct building *b, const struct scaled_object *o)
+{
+    const struct decide_rules *rules = &b->policy->rules;
+
+    if (o->cooldown_period_s < 0 || (rules->min > 0 && rules->idle < 0) || rules->behavior || rules->max <= 1 ||
+        rules->cooldown_ms <= rules->downscale_stabilization_ms)
+        return;
+    building_find(
+        b, FINDING_ADVICE, "cooldown-holds-the-last", &b->meta->place, "spec.cooldownPeriod",
+        "set behavior.scaleDown.stabilizationWindowSeconds in horizontalPodAutoscalerConfig to hold more than that",
+        "cooldownPeriod delays only the step to %d, by %s; before that, replicas that are not needed go after %s, "
+        "the stabilization of scaleDown",
+        rules->idle >= 0 ? rules->idle : 0, words(b, rules->cooldown_ms), words(b, rules->downscale_stabilization_ms));
+}
+
 void check_timing(struct building *b, struct modifiers *m)
 {
     for (size_t i = 0; m && m->range.known && i < m->range.window_count; i++)
         check_window(m, &m->range.windows[i]);
     for (size_t i = 0; i < b->spec_count; i++)
         check_query_window(b, i);
-    if (m)
+    if (m) {
         check_cooldown(b, m->o);
+        check_last_step(b, m->o);
+    }
 }
