@@ -177,6 +177,7 @@ struct subject { /* a ScaledObject or ScaledJob */
 };
 struct work {
     const struct sources *sources;
+    const struct report *report;
     struct manifest **manifests;
     struct range_client *client;
     struct login login;
@@ -379,6 +380,21 @@ static bool record(struct work *w, const struct subject *s, size_t *done, struct
     return fine;
 }
 
+/* There was nothing to ask: because the files are wrong, or have no such object. */
+static bool refuse_files(const struct work *w, struct error *err)
+{
+    for (size_t i = 0; i < report_count(w->report); i++) {
+        const struct finding *f = report_at(w->report, i);
+
+        if (f->severity != FINDING_ERROR)
+            continue;
+        error_set(err, ERROR_INVALID, "%s%s%s", f->text, f->remedy ? "; " : "", f->remedy ? f->remedy : "");
+        return error_add_place(err, "%s:%d", f->place.file ? f->place.file : "", f->place.line);
+    }
+    return error_set(err, ERROR_MISSING, "%s has no %s with a trigger of type prometheus", manifest_path,
+                     only ? only : "object");
+}
+
 static bool record_all(struct work *w, size_t *done, struct error *err)
 {
     for (size_t i = 0; i < w->sources->count; i++) {
@@ -395,10 +411,7 @@ static bool record_all(struct work *w, size_t *done, struct error *err)
                 return false;
         }
     }
-    if (*done > 0)
-        return true;
-    return error_set(err, ERROR_MISSING, "%s has no %s with a trigger of type prometheus", manifest_path,
-                     only ? only : "object");
+    return *done > 0 || refuse_files(w, err);
 }
 
 static bool make_folder(struct error *err)
@@ -432,6 +445,7 @@ static bool run_on(const struct sources *sources, const struct span *span, struc
     struct work *w = mem_alloc(sizeof(*w));
 
     w->sources = sources;
+    w->report = report;
     w->span = *span;
     w->manifests = sources_manifests(sources, report);
     bool fine = run(w, err);

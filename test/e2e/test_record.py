@@ -254,6 +254,17 @@ def test_a_credential_that_is_not_there_and_one_that_is_wrong(tmp_path):
     assert made.returncode == 1 and "status 401" in made.stderr and "t0ken" not in made.stderr
 
 
+@pytest.mark.parametrize("text, says", [
+    ("kind: [", "app.yaml:2"),
+    (scaled_object("http://127.0.0.1:1/"), "has no object with a trigger of type prometheus"),
+    (prometheus_object(trigger("", "up")), "serverAddress"),
+])
+def test_files_with_nothing_to_ask(tmp_path, text, says):
+    (tmp_path / "app.yaml").write_text(text)
+    made = record(tmp_path / "app.yaml", tmp_path / "out")
+    assert made.returncode == 1 and says in made.stderr
+
+
 @pytest.mark.parametrize("arguments, says", [
     (["--from", "1h", "--out", "x"], "--manifest is missing"),
     (["--manifest", "x", "--out", "x"], "--from is missing"),
