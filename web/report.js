@@ -194,9 +194,9 @@
     const [state, value, fault, begin, end] = d.formula;
     const out = [make('h4', {}, 'Formula'), make('pre', {}, make('code', {}, d.run.formula ? d.run.formula.text : ''), ` = ${fault || (state === 1 ? number(value) : STATES[state])}`)];
     if (fault && end > begin) out.push(make('p', {}, 'because of ', make('code', {}, piece(d.run, begin, end))));
-    const parts = [];
-    for (let i = 0; i < d.trace.length; i += 3) parts.push([make('code', {}, piece(d.run, d.trace[i], d.trace[i + 1])), ` = ${number(d.trace[i + 2])}`]);
-    if (parts.length) { const l = list('ul', parts); l.className = 'values'; out.push(l); }
+    const parts = new Map(); // what stands in several places is shown once, as it was last
+    for (let i = 0; i < d.trace.length; i += 3) parts.set(piece(d.run, d.trace[i], d.trace[i + 1]), d.trace[i + 2]);
+    if (parts.size) { const l = list('ul', [...parts].map(([text, v]) => [make('code', {}, text), ` = ${number(v)}`])); l.className = 'values'; out.push(l); }
     return out;
   }
   const decisionAt = run => run.decisions[lastAt(run.decisions, view.at, 'at')];
@@ -441,8 +441,9 @@
       series: runs.map(r => ({label: many ? r.letter : r.name, color: many ? r.color : '--c3', points: sum(r), smooth: true}))};
   }
   function partSpecs() {
-    return grouped(runs.flatMap(run => (run.formula ? run.formula.parts : []).map(p => ({name: piece(run, p.begin, p.end), run, p, values: p.values})))
-      .filter(({name, run}) => !run.triggers.some(t => t.name === name)), (name, of) => ({
+    const partsOf = run => (run.formula ? run.formula.parts : []).map(p => ({name: piece(run, p.begin, p.end), run, p, values: p.values}))
+      .filter(({name}, i, all) => all.findIndex(other => other.name === name) === i && !run.triggers.some(t => t.name === name));
+    return grouped(runs.flatMap(partsOf), (name, of) => ({
       title: name, series: of.map(({run, p, same}) => ({label: named(run, 'value', same), color: tint(run, 3, same), points: column(run, p.values)})),
       note: of.some(({run, p}) => gapsOf(column(run, p.values)).length) ? 'Gaps: this part was not evaluated, or had no value.' : null,
     }));
