@@ -54,7 +54,7 @@ struct walk {
     const char *source;
     size_t source_length;
     struct range_result *result;
-    struct value env[PLACES];
+    struct value base[PLACES], env[PLACES]; /* as they are at any time; as the conditions around narrow them */
     struct value locals[RANGE_LOCALS_MAX];
     uint64_t guards;
     struct narrowed undo[RANGE_UNDO_MAX];
@@ -613,10 +613,24 @@ static struct value hysteresis(struct value x, struct value low, struct value hi
     return r;
 }
 
+/* What a condition says holds now, and a window, an average or a memory has seen other times. */
+static struct value at_any_time(struct walk *w, const struct node *n)
+{
+    struct value now[PLACES], v;
+
+    memcpy(now, w->env, sizeof(now));
+    memcpy(w->env, w->base, sizeof(now));
+    v = value_of(w, n);
+    memcpy(w->env, now, sizeof(now));
+    return v;
+}
+
 static struct value extension(struct walk *w, const struct node *n)
 {
     const struct extension_info *x = &extension_table[n->integer];
-    struct value a = n->list ? value_of(w, n->list) : unknown(), r = between(-INFINITY, INFINITY);
+    bool now = n->integer == EXTENSION_CLAMP;
+    struct value a = !n->list ? unknown() : now ? value_of(w, n->list) : at_any_time(w, n->list);
+    struct value r = between(-INFINITY, INFINITY);
     const struct node *second = n->list ? n->list->next : NULL, *third = second ? second->next : NULL;
 
     note_window(w, x, n);
@@ -878,6 +892,7 @@ void formula_range(const char *source, size_t length, const struct formula_optio
     if (root) {
         set_state(&w, state);
         set_names(&w, names, options->name_count);
+        memcpy(w.base, w.env, sizeof(w.base));
         v = value_of(&w, root);
         find_shape(root, out);
         out->known = true;
