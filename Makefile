@@ -8,13 +8,14 @@
 #   make test-cluster  the tests on a real Kubernetes control plane; needs Go 1.26, and 10 minutes to build it the first time
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
+#   make quality  docs/quality.md anew: decisions of Weir and of others on real traces (minutes)
 #   make install  to PREFIX (default /usr/local), with the man page
 BENCH ?= all
 PREFIX ?= /usr/local
 DEPS ?= build test
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all build deps run test test-cluster check bench docs format clean install
+.PHONY: all build deps run test test-cluster check bench quality docs format clean install
 
 all: build
 
@@ -50,6 +51,11 @@ check:
 
 bench: build
 	@bench/run $(BENCH)
+
+quality: build/build.ninja
+	@ninja -C build -j$(JOBS) tools/quality/quality
+	@build/tools/quality/quality >build/quality.md
+	@mv build/quality.md docs/quality.md
 
 docs: build
 	@tools/make-docs

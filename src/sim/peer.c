@@ -144,8 +144,7 @@ static double aibrix(struct peer *p, int64_t now_ms, const struct peer_reading *
 
 int32_t peer_decide(struct peer *p, int64_t now_ms, const struct peer_reading *reading)
 {
-    double wanted =
-        p->options.kind == PEER_KNATIVE ? knative(p, now_ms, reading) : aibrix(p, now_ms, reading);
+    double wanted = p->options.kind == PEER_KNATIVE ? knative(p, now_ms, reading) : aibrix(p, now_ms, reading);
 
     return (int32_t)between(wanted, p->options.min, p->options.max);
 }

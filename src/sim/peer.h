@@ -20,15 +20,16 @@ enum peer_kind { PEER_KNATIVE, PEER_AIBRIX };
 
 struct peer_options {
     enum peer_kind kind;
-    double target; /* what a replica should carry: requests at a time (knative, its utilization share applied already); the metric (aibrix) */
+    double
+        target; /* what a replica should carry: requests at a time (knative, its utilization share applied already); the metric (aibrix) */
     int32_t min, max;
 };
 #define PEER_KNATIVE_TARGET 70  /* container-concurrency-target-default 100, of which 70 % */
 #define PEER_AIBRIX_TARGET  0.5 /* of the KV cache: its sample policy */
 
 struct peer_reading {
-    double in_flight;       /* requests: running, waiting on replicas, and held before them */
-    double kv_usage;        /* mean over the ready replicas, 0..1 */
+    double in_flight; /* requests: running, waiting on replicas, and held before them */
+    double kv_usage;  /* mean over the ready replicas, 0..1 */
     int32_t replicas, ready;
 };
 

@@ -4,10 +4,10 @@
  */
 #include "quality.h"
 
-static const double requests_each[] = {2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128, 0};
-static const double latency_each[] = {1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 0};
-static const double cache_share[] = {0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.4, 0.5, 0.7, 0};
-static const double goal_share[] = {0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.65, 0.75, 0.85, 0};
+static const double requests_each[] = {4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 0};
+static const double latency_each[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0};
+static const double cache_share[] = {0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0};
+static const double goal_share[] = {0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.7, 0};
 
 #define PEERS "tools/quality/peers/"
 

@@ -10,6 +10,7 @@
 #include "quality.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { STARTUP_S = 60, CONTENDERS_MAX = 16, DEMANDS_MAX = 16 };
-static const int64_t other_startups_s[] = {30, 120};
+enum { STARTUP_S = 60, CONTENDERS_MAX = 16, DEMANDS_MAX = 16, OTHER_STARTUPS = 2 };
+static const int64_t other_startups_s[OTHER_STARTUPS] = {30, 120};
 
 struct result { /* of a contender on a demand */
     struct outcome published, tuned;
@@ -56,6 +57,31 @@ static void run_all(const struct demand *w, struct result *out)
 {
     for (size_t i = 0; i < contender_count; i++)
         run(&contenders[i], w, &out[i]);
+}
+
+struct trace_job { /* a thread's: all contenders on one trace, and ours with the other start-up times */
+    size_t index;
+    struct demand demand;
+    struct result results[CONTENDERS_MAX];
+    struct outcome others[OTHER_STARTUPS];
+};
+
+static void *run_job(void *arg)
+{
+    struct trace_job *job = arg;
+    struct error err = {0};
+
+    open_demand(&job->demand, job->index, STARTUP_S);
+    run_all(&job->demand, job->results);
+    for (size_t s = 0; s < OTHER_STARTUPS; s++) {
+        struct demand w;
+
+        open_demand(&w, job->index, other_startups_s[s]);
+        if (!play(&contenders[contender_count - 1], &w, 0, true, &job->others[s], &err))
+            die(&err);
+        demand_close(&w);
+    }
+    return NULL;
 }
 
 /* ------------------------------------------------------------------ a trace's section */
@@ -139,44 +165,34 @@ static void print_heading(void)
     printf("---|\n");
 }
 
-static void print_summary(const struct result results[][CONTENDERS_MAX])
+static void print_summary(const struct trace_job *jobs)
 {
-    const struct outcome *outcomes[DEMANDS_MAX];
+    const struct outcome *outcomes[DEMANDS_MAX] = {NULL};
 
     print_heading();
     for (size_t c = 0; c < contender_count; c++) {
         for (size_t w = 0; w < demand_count; w++)
-            outcomes[w] = &results[w][c].published;
-        if (results[0][c].has_published)
+            outcomes[w] = &jobs[w].results[c].published;
+        if (jobs[0].results[c].has_published)
             print_row(contenders[c].name, ", as published", outcomes);
         for (size_t w = 0; w < demand_count; w++)
-            outcomes[w] = &results[w][c].tuned;
+            outcomes[w] = &jobs[w].results[c].tuned;
         print_row(contenders[c].name, contenders[c].knobs ? ", tuned" : "", outcomes);
     }
     printf("\n");
 }
 
-static void print_other_startups(void)
+static void print_other_startups(const struct trace_job *jobs)
 {
-    struct outcome outcomes[DEMANDS_MAX];
-    const struct outcome *pointers[DEMANDS_MAX];
-    const struct contender *ours = &contenders[contender_count - 1];
-    struct error err = {0};
+    const struct outcome *outcomes[DEMANDS_MAX] = {NULL};
     char how[64];
 
     print_heading();
-    for (size_t s = 0; s < sizeof(other_startups_s) / sizeof(other_startups_s[0]); s++) {
-        for (size_t i = 0; i < demand_count; i++) {
-            struct demand w;
-
-            open_demand(&w, i, other_startups_s[s]);
-            if (!play(ours, &w, 0, true, &outcomes[i], &err))
-                die(&err);
-            pointers[i] = &outcomes[i];
-            demand_close(&w);
-        }
+    for (size_t s = 0; s < OTHER_STARTUPS; s++) {
+        for (size_t w = 0; w < demand_count; w++)
+            outcomes[w] = &jobs[w].others[s];
         snprintf(how, sizeof(how), ", start-up %lld s", (long long)other_startups_s[s]);
-        print_row(ours->name, how, pointers);
+        print_row(contenders[contender_count - 1].name, how, outcomes);
     }
     printf("\n");
 }
@@ -187,48 +203,63 @@ static void print_preface(void)
 {
     printf("# How good the decisions are\n\n"
            "<!-- written by `make quality` (tools/quality/) -->\n\n"
-           "Replica hours of each policy, divided by those of a plan that knew all demand beforehand (`src/sim/oracle.h`), on real traces of\n"
-           "language-model services, in the serving model of `weir simulate` (`src/sim/model.h`). A ratio counts only where at least 99 %% of the\n"
-           "requests got their first token within 2 s (Mooncake: and 125 us for each token of the prompt) and the others 100 ms apart on average;\n"
+           "Replica hours of each policy, divided by those of a plan that knew all demand beforehand "
+           "(`src/sim/oracle.h`), on real traces of\n"
+           "language-model services, in the serving model of `weir simulate` (`src/sim/model.h`). A ratio counts only "
+           "where at least 99 %% of the\n"
+           "requests got their first token within 2 s (Mooncake: and 125 us for each token of the prompt) and the "
+           "others 100 ms apart on average;\n"
            "elsewhere the table says in brackets how many did. Nothing here is measured on GPUs.\n\n");
 }
 
 static void print_rules(void)
 {
-    printf(
-        "- A replica needs 60 s to start. All begin with as many as the plan; the first 300 s are not scored.\n"
-        "- *As published*: with the number its documentation or its authors give. *Tuned*: with the number that is cheapest on that very trace, of a grid,\n"
-        "  among those that keep the promise; Knative and AIBrix keep at least one replica then. Nobody has such a number before the traffic comes; it is the\n"
-        "  best the rule could do.\n"
-        "- Weir has one manifest for all traces, [examples/serving/work-ahead.yaml](../examples/serving/). Only what an engine can do and what is promised\n"
-        "  to users is set for each (nine numbers at its top). How it works: [its README](../examples/serving/README.md). Its other constants were chosen with\n"
-        "  a view on these traces at 60 s; the other start-up times below are those it was not chosen for.\n"
-        "- The fixed fleet is the smallest that keeps the promise.\n"
-        "- HPA, token latency, running + 10 x waiting and the two of llm-d are manifests in `tools/quality/peers/`, run by the engine `keda-hpa`: KEDA's\n"
-        "  polls, the syncs and rules of the HPA. Token latency gives values far below what KEDA's thousandths can tell from 0, so it asks for the minimum.\n"
-        "- Knative's and AIBrix' rules are written from their documentation, in `src/sim/peer.c`. In weeks of sums a loop turns once in a step of 15 s.\n"
-        "- Traces, their licences and changes: [examples/traces/README.md](../examples/traces/README.md). Azure's requests are each sent eight times within a\n"
-        "  second, so that one replica is not half of the answer; weeks of sums have a noise of 10 %% from minute to minute, which sums have lost.\n"
-        "- `h100-8b` and `h100x2-70b`: an 8B model on one H100, a 70B one on two, as the model has them (`src/sim/serving.h`).\n\n");
+    printf("- A replica needs 60 s to start. All begin with as many as the plan; the first 300 s are not scored.\n"
+           "- *As published*: with the number its documentation or its authors give. *Tuned*: with the number that is "
+           "cheapest on that very trace, of a grid,\n"
+           "  among those that keep the promise; Knative and AIBrix keep at least one replica then. Nobody has such a "
+           "number before the traffic comes; it is the\n"
+           "  best the rule could do.\n"
+           "- Weir has one manifest for all traces, [examples/serving/work-ahead.yaml](../examples/serving/). Only "
+           "what an engine can do and what is promised\n"
+           "  to users is set for each (nine numbers at its top). How it works: [its "
+           "README](../examples/serving/README.md). Its other constants were chosen with\n"
+           "  a view on these traces at 60 s; the other start-up times below are those it was not chosen for.\n"
+           "- The fixed fleet is the smallest that keeps the promise.\n"
+           "- HPA, token latency, running + 10 x waiting and the two of llm-d are manifests in `tools/quality/peers/`, "
+           "run by the engine `keda-hpa`: KEDA's\n"
+           "  polls, the syncs and rules of the HPA. Token latency gives values far below what KEDA's thousandths can "
+           "tell from 0, so it asks for the minimum.\n"
+           "- Knative's and AIBrix' rules are written from their documentation, in `src/sim/peer.c`. In weeks of sums "
+           "a loop turns once in a step of 15 s.\n"
+           "- Traces, their licences and changes: [examples/traces/README.md](../examples/traces/README.md). Azure's "
+           "requests are each sent eight times within a\n"
+           "  second, so that one replica is not half of the answer; weeks of sums have a noise of 10 %% from minute "
+           "to minute, which sums have lost.\n"
+           "- `h100-8b` and `h100x2-70b`: an 8B model on one H100, a 70B one on two, as the model has them "
+           "(`src/sim/serving.h`).\n\n");
 }
 
 static void print_page(void)
 {
-    static struct result results[DEMANDS_MAX][CONTENDERS_MAX];
-    static struct demand demands[DEMANDS_MAX];
+    static struct trace_job jobs[DEMANDS_MAX];
+    pthread_t threads[DEMANDS_MAX];
 
     for (size_t w = 0; w < demand_count; w++) {
-        open_demand(&demands[w], w, STARTUP_S);
-        run_all(&demands[w], results[w]);
+        jobs[w].index = w;
+        if (pthread_create(&threads[w], NULL, run_job, &jobs[w]) != 0)
+            die(&(struct error){.text = "no thread can be made"});
     }
+    for (size_t w = 0; w < demand_count; w++)
+        pthread_join(threads[w], NULL);
     print_preface();
-    print_summary((const struct result(*)[CONTENDERS_MAX])results);
+    print_summary(jobs);
     print_rules();
     printf("Replicas that start in another time:\n\n");
-    print_other_startups();
+    print_other_startups(jobs);
     for (size_t w = 0; w < demand_count; w++) {
-        print_section(&demands[w], results[w]);
-        demand_close(&demands[w]);
+        print_section(&jobs[w].demand, jobs[w].results);
+        demand_close(&jobs[w].demand);
     }
 }
 

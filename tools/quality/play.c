@@ -14,7 +14,8 @@
 #include "base/report.h"
 #include "base/text.h"
 
-#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_MS    INT64_C(1000000)
+#define FLUID_STEP_S 15 /* nothing changes in between, so nobody looks in between */
 
 static void fill(const struct demand *w, double knob, const struct score *score, struct outcome *out)
 {
@@ -53,10 +54,14 @@ static bool set_engine(struct text *manifest, const struct demand *w)
         const char *after;
         double value;
     } numbers[] = {
-        {"let prefill = ", (double)p->prefill_tps},        {"let step = ", (double)p->itl_base_ns / 1e9},
-        {"let sequence = ", (double)p->itl_per_seq_ns / 1e9}, {"let batch = ", (double)p->max_batch},
-        {"let cache = ", (double)p->kv_tokens},            {"let chunk = ", (double)p->chunk_tokens},
-        {"let ttft_goal = ", (double)w->goals.ttft_ns / 1e9}, {"let ttft_token = ", (double)w->goals.ttft_per_token_ns / 1e9},
+        {"let prefill = ", (double)p->prefill_tps},
+        {"let step = ", (double)p->itl_base_ns / 1e9},
+        {"let sequence = ", (double)p->itl_per_seq_ns / 1e9},
+        {"let batch = ", (double)p->max_batch},
+        {"let cache = ", (double)p->kv_tokens},
+        {"let chunk = ", (double)p->chunk_tokens},
+        {"let ttft_goal = ", (double)w->goals.ttft_ns / 1e9},
+        {"let ttft_token = ", (double)w->goals.ttft_per_token_ns / 1e9},
         {"let itl_goal = ", (double)w->goals.itl_ns / 1e9},
     };
 
@@ -92,7 +97,8 @@ static bool write_manifest(const struct contender *c, const struct demand *w, do
     if (!file_read(c->file, out, err))
         return false;
     if (c->is_ours)
-        good = set_engine(out, w);
+        good = set_engine(out, w) &&
+               (!demand_is_fluid(w) || set_number(out, "weir.dev/polling-interval: ", "s\n", FLUID_STEP_S));
     else {
         set_goals(out, w);
         good = !c->knob_after || set_number(out, c->knob_after, c->knob_until, knob);
@@ -124,17 +130,18 @@ static bool play_manifest(const struct contender *c, const struct demand *w, dou
     model.initial = w->plan.initial;
     text_init(&manifest, MANIFEST_FILE_MAX_BYTES);
     if (write_manifest(c, w, knob, &manifest, err))
-        simulation = simulation_new(&(struct simulation_options){.manifest_name = c->file,
-                                                                 .manifest = manifest.bytes,
-                                                                 .manifest_length = manifest.length,
-                                                                 .engine = c->engine,
-                                                                 .model = &model,
-                                                                 .maps = gateway,
-                                                                 .map_count = c->is_ours ? 0 : sizeof(gateway) / sizeof(gateway[0]),
-                                                                 .duration_ms = -1,
-                                                                 .initial = w->plan.initial,
-                                                                 .quick = true},
-                                    NULL, err);
+        simulation = simulation_new(
+            &(struct simulation_options){.manifest_name = c->file,
+                                         .manifest = manifest.bytes,
+                                         .manifest_length = manifest.length,
+                                         .engine = c->engine,
+                                         .model = &model,
+                                         .maps = gateway,
+                                         .map_count = c->is_ours ? 0 : sizeof(gateway) / sizeof(gateway[0]),
+                                         .duration_ms = -1,
+                                         .initial = w->plan.initial,
+                                         .quick = true},
+            NULL, err);
     text_done(&manifest);
     if (!simulation)
         return false;
@@ -161,8 +168,8 @@ static void act(struct peer *peer, struct model *model, int64_t now_ns)
     struct peer_reading reading;
 
     model_counts(model, &counts);
-    reading = (struct peer_reading){.in_flight = signal_now(model, SIM_SIGNAL_WAITING) +
-                                                 signal_now(model, SIM_SIGNAL_RUNNING),
+    reading = (struct peer_reading){.in_flight =
+                                        signal_now(model, SIM_SIGNAL_WAITING) + signal_now(model, SIM_SIGNAL_RUNNING),
                                     .kv_usage = signal_now(model, SIM_SIGNAL_KV_USAGE),
                                     .replicas = counts.replicas,
                                     .ready = counts.ready};
@@ -172,17 +179,17 @@ static void act(struct peer *peer, struct model *model, int64_t now_ns)
 /* In the fluid model a period is whole steps. */
 static int64_t period_ns(const struct peer *peer, const struct demand *w)
 {
-    int64_t period = peer_period_ms(peer) * NS_PER_MS, step = 15 * NS_PER_S;
+    int64_t period = peer_period_ms(peer) * NS_PER_MS, step = FLUID_STEP_S * NS_PER_S;
 
     return demand_is_fluid(w) ? (period + step - 1) / step * step : period;
 }
 
-static bool play_model(const struct contender *c, const struct demand *w, double knob, bool tuned,
-                       struct score *score, struct error *err)
+static bool play_model(const struct contender *c, const struct demand *w, double knob, bool tuned, struct score *score,
+                       struct error *err)
 {
     bool fixed = c->kind == CONTENDER_FIXED;
     struct peer_options options = {
-        .kind = c->peer, .target = knob, .min = tuned && c->keeps_last ? 1 : 0, .max = FLUID_MAX_REPLICAS};
+        .kind = c->peer, .target = knob, .min = tuned && c->keeps_last ? 1 : 0, .max = REPLICAS_MAX_TRIED};
     struct model_options model_options = w->model;
     struct peer *peer = fixed ? NULL : peer_new(&options);
     struct model *model;

@@ -21,19 +21,19 @@
 #include "sim/simulation.h"
 #include "sim/trace.h"
 
-#define NS_PER_S  INT64_C(1000000000)
-#define SHARE     0.99 /* of the requests within their goals: the promise */
-#define WARMUP_S  300  /* not scored: nobody knows the load before */
-#define FLUID_MAX_REPLICAS 1000
+#define NS_PER_S           INT64_C(1000000000)
+#define SHARE              0.99 /* of the requests within their goals: the promise */
+#define WARMUP_S           300  /* not scored: nobody knows the load before */
+#define REPLICAS_MAX_TRIED 1000
 
 /* ------------------------------------------------------------------ demand.c */
 
 struct demand_source {
     const char *name, *title, *file; /* below examples/traces */
     const char *profile;
-    struct trace_shape shape;  /* tokens of a request, where the trace does not say */
-    int64_t copies;            /* of every request, within a second */
-    double ttft_per_token_s;   /* of the goal: long prompts may take longer */
+    struct trace_shape shape; /* tokens of a request, where the trace does not say */
+    int64_t copies;           /* of every request, within a second */
+    double ttft_per_token_s;  /* of the goal: long prompts may take longer */
 };
 struct demand {
     const struct demand_source *source;
@@ -46,8 +46,7 @@ struct demand {
 extern const struct demand_source demand_sources[];
 extern const size_t demand_count;
 /* The trace is read, the plan made. false: err says why. */
-bool demand_open(struct demand *demand, const struct demand_source *source, int64_t startup_s,
-                   struct error *err);
+bool demand_open(struct demand *demand, const struct demand_source *source, int64_t startup_s, struct error *err);
 void demand_close(struct demand *demand);
 bool demand_is_fluid(const struct demand *demand);
 
@@ -62,14 +61,14 @@ struct contender {
     const char *file; /* from the root of the source */
     enum simulation_engine engine;
     const char *knob_after, *knob_until; /* the knob's number stands between these texts; NULL: there is none */
-    bool is_ours;                        /* its triggers are read as they are, and it is told what the engine measures */
+    bool is_ours; /* its triggers are read as they are, and it is told what the engine measures */
     /* a peer */
     enum peer_kind peer;
     /* the knob */
-    const char *knob;     /* what it is */
-    double as_published;  /* 0: nothing is */
-    const double *knobs;  /* to be tried, ends with 0 */
-    bool keeps_last;      /* tried with at least one replica; as published down to zero */
+    const char *knob;    /* what it is */
+    double as_published; /* 0: nothing is */
+    const double *knobs; /* to be tried, ends with 0 */
+    bool keeps_last;     /* tried with at least one replica; as published down to zero */
 };
 
 extern const struct contender contenders[];
@@ -82,8 +81,8 @@ struct outcome {
     int64_t events, oscillation;
 };
 /* false: err says why. */
-bool play(const struct contender *contender, const struct demand *demand, double knob, bool tuned,
-          struct outcome *out, struct error *err);
+bool play(const struct contender *contender, const struct demand *demand, double knob, bool tuned, struct outcome *out,
+          struct error *err);
 
 /* ------------------------------------------------------------------ tune.c */
 

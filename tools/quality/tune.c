@@ -17,7 +17,7 @@ static bool is_better(const struct outcome *a, const struct outcome *b)
 
 static bool tune_fixed(const struct contender *c, const struct demand *w, struct outcome *out, struct error *err)
 {
-    int32_t low = 0, high = FLUID_MAX_REPLICAS; /* low is too few, high enough */
+    int32_t low = 0, high = REPLICAS_MAX_TRIED; /* low is too few, high enough */
 
     while (high - low > 1) {
         struct outcome o;
