@@ -1,5 +1,5 @@
 /*
- * range: see range.h. One walk over the nodes, bottom up; each gives a `value`: bounds, and for every name whether it can
+ * range: see range.h. One walk over the nodes, bottom up; each gives a `reach`: bounds, and for every name whether it can
  * rise or fall with it.
  *
  *     conditions:  assume(a > 5, true) narrows a for the branch; undone behind it.
@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "base/utf8.h"
 #include "formula/formula_internal.h"
+#include "formula/reach.h"
 
 enum {
     RANGE_STEPS_MAX = 4 * FORMULA_NODES_MAX, /* comparison chains share operands, so nodes are met more than once */
@@ -28,247 +29,29 @@ enum {
     RANGE_UNDO_MAX = 32,                     /* names that the conditions around one branch narrow */
     STATE_FIELDS = 6,
     PLACES = RANGE_NAMES_MAX + STATE_FIELDS, /* of the state behind the triggers */
-    POD_BIT = 63,
 };
-#define PODS (UINT64_C(1) << POD_BIT)
-#define ALL  UINT64_MAX
+#define ALL UINT64_MAX
 
 enum state_field { STATE_REPLICAS, STATE_READY, STATE_PENDING, STATE_MIN, STATE_MAX, STATE_TARGET };
 
-struct value {
-    double low, high;
-    bool nonzero;      /* never 0, although the bounds may allow it */
-    bool open;         /* not followed: the bounds mean nothing */
-    uint64_t names;    /* mentioned in it */
-    uint64_t up, down; /* it can rise, fall when they rise */
-    bool product_up;   /* a product in it rises with the pods and falls with a load */
-    bool product_down; /* ... falls with the pods and rises with a load */
-};
-
 struct narrowed {
     int place;
-    struct value before;
+    struct reach before;
 };
 
 struct walk {
     const char *source;
     size_t source_length;
     struct range_result *result;
-    struct value base[PLACES], env[PLACES]; /* as they are at any time; as the conditions around narrow them */
-    struct value locals[RANGE_LOCALS_MAX];
+    struct reach base[PLACES], env[PLACES]; /* as they are at any time; as the conditions around narrow them */
+    struct reach locals[RANGE_LOCALS_MAX];
     uint64_t guards;
+    bool any_time; /* within at_any_time() */
     struct narrowed undo[RANGE_UNDO_MAX];
     size_t undo_count;
     int depth;
     uint32_t steps;
 };
-
-/* ------------------------------------------------------------------ arithmetic of values */
-
-static struct value constant(double number)
-{
-    return (struct value){.low = number, .high = number, .nonzero = number != 0};
-}
-
-static struct value between(double low, double high)
-{
-    return (struct value){.low = low, .high = high, .nonzero = low > 0 || high < 0};
-}
-
-static void mention(struct value *v, const struct value *from)
-{
-    v->names |= from->names;
-    v->product_up |= from->product_up;
-    v->product_down |= from->product_down;
-    v->open |= from->open;
-}
-
-static void follow(struct value *v, const struct value *from)
-{
-    v->up |= from->up;
-    v->down |= from->down;
-    mention(v, from);
-}
-
-static struct value swapped(struct value v)
-{
-    struct value r = v;
-
-    r.up = v.down;
-    r.down = v.up;
-    r.product_up = v.product_down;
-    r.product_down = v.product_up;
-    return r;
-}
-
-static void follow_both(struct value *v, const struct value *from)
-{
-    struct value turned = swapped(*from);
-
-    follow(v, from);
-    follow(v, &turned);
-}
-
-static bool is_constant(const struct value *v)
-{
-    return v->low == v->high && v->names == 0 && !v->open;
-}
-
-static struct value join(struct value a, struct value b)
-{
-    struct value r = {.low = fmin(a.low, b.low), .high = fmax(a.high, b.high), .nonzero = a.nonzero && b.nonzero};
-
-    follow(&r, &a);
-    follow(&r, &b);
-    return r;
-}
-
-static struct value negate(struct value a)
-{
-    struct value r = swapped(a);
-
-    r.low = -a.high;
-    r.high = -a.low;
-    return r;
-}
-
-static struct value add(struct value a, struct value b)
-{
-    struct value r = {.low = a.low + b.low, .high = a.high + b.high};
-
-    r.low = isnan(r.low) ? -INFINITY : r.low;
-    r.high = isnan(r.high) ? INFINITY : r.high;
-    r.nonzero = r.low > 0 || r.high < 0 || (a.low >= 0 && b.low >= 0 && (a.nonzero || b.nonzero));
-    follow(&r, &a);
-    follow(&r, &b);
-    return r;
-}
-
-/* Of a factor with the other factor's sign. */
-static void follow_factor(struct value *r, const struct value *factor, const struct value *other)
-{
-    struct value turned = swapped(*factor);
-
-    if (other->open || (other->low < 0 && other->high > 0))
-        follow_both(r, factor);
-    else
-        follow(r, other->low >= 0 ? factor : &turned);
-}
-
-/* One side moves with the pods, the other with a load, in opposite ways. */
-static void note_product(struct value *r, uint64_t a_up, uint64_t a_down, uint64_t b_up, uint64_t b_down)
-{
-    r->product_up |= ((a_up & PODS) && (b_down & ~PODS)) || ((b_up & PODS) && (a_down & ~PODS));
-    r->product_down |= ((a_down & PODS) && (b_up & ~PODS)) || ((b_down & PODS) && (a_up & ~PODS));
-}
-
-/* Of the four corners; 0 times infinity is 0 here: the 0 is exact. */
-static struct value multiply(struct value a, struct value b)
-{
-    double corners[4] = {a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high};
-    struct value r = {.low = INFINITY, .high = -INFINITY, .nonzero = a.nonzero && b.nonzero};
-
-    for (int i = 0; i < 4; i++) {
-        double c = isnan(corners[i]) ? 0 : corners[i];
-
-        r.low = fmin(r.low, c);
-        r.high = fmax(r.high, c);
-    }
-    follow_factor(&r, &a, &b);
-    follow_factor(&r, &b, &a);
-    note_product(&r, a.up, a.down, b.up, b.down);
-    return r;
-}
-
-/* 1 / b; of both signs, or through 0: anything. */
-static struct value reciprocal(struct value b)
-{
-    struct value r = between(-INFINITY, INFINITY);
-
-    if (b.low > 0 || b.high < 0)
-        r = between(1 / b.high, 1 / b.low);
-    else if (b.low >= 0)
-        r = between(b.high > 0 ? 1 / b.high : 0, INFINITY);
-    r.nonzero = true; /* but for 1 / infinity, which no trigger gives */
-    if (b.low >= 0 || b.high <= 0) {
-        struct value turned = swapped(b);
-
-        follow(&r, &turned);
-    } else {
-        follow_both(&r, &b);
-    }
-    return r;
-}
-
-static struct value divide(struct value a, struct value b)
-{
-    struct value r = multiply(a, reciprocal(b));
-
-    if (a.low >= 0 && b.low >= 0)
-        r.low = fmax(r.low, 0);
-    return r;
-}
-
-static struct value remainder_of(struct value a, struct value b)
-{
-    struct value r = between(-INFINITY, INFINITY);
-
-    if (a.low >= 0)
-        r = between(0, fmin(a.high, fmax(fabs(b.low), fabs(b.high))));
-    follow_both(&r, &a);
-    follow_both(&r, &b);
-    return r;
-}
-
-static struct value power(struct value a, struct value b)
-{
-    struct value r = between(a.low >= 0 ? 0 : -INFINITY, INFINITY);
-
-    r.nonzero = a.nonzero;
-    if (a.low >= 0 && is_constant(&b) && b.low > 0) {
-        r.low = pow(a.low, b.low);
-        r.high = pow(a.high, b.low);
-        follow(&r, &a);
-    } else {
-        follow_both(&r, &a);
-        follow_both(&r, &b);
-    }
-    return r;
-}
-
-static struct value extreme(struct value a, struct value b, bool max)
-{
-    struct value r = {.low = max ? fmax(a.low, b.low) : fmin(a.low, b.low),
-                      .high = max ? fmax(a.high, b.high) : fmin(a.high, b.high)};
-
-    r.nonzero = r.low > 0 || r.high < 0 || (a.nonzero && b.nonzero) ||
-                (max && ((a.nonzero && a.low >= 0) || (b.nonzero && b.low >= 0)));
-    follow(&r, &a);
-    follow(&r, &b);
-    return r;
-}
-
-static struct value rounded(struct value a, double (*round_it)(double))
-{
-    struct value r = a;
-
-    r.low = round_it(a.low);
-    r.high = round_it(a.high);
-    r.nonzero = r.low > 0 || r.high < 0 || (round_it == ceil && a.nonzero && a.low >= 0);
-    return r;
-}
-
-static struct value absolute(struct value a)
-{
-    struct value r = between(a.low >= 0 ? a.low : a.high <= 0 ? -a.high : 0, fmax(fabs(a.low), fabs(a.high)));
-
-    r.nonzero = a.nonzero;
-    if (a.low >= 0)
-        follow(&r, &a);
-    else
-        follow_both(&r, &a);
-    return r;
-}
 
 /* ------------------------------------------------------------------ what a condition says */
 
@@ -279,9 +62,9 @@ static int place_of(const struct node *n)
     return n->kind == NODE_STATE ? RANGE_NAMES_MAX + (int)n->integer : -1;
 }
 
-static void narrow(struct walk *w, int place, enum op op, const struct value *than)
+static void narrow(struct walk *w, int place, enum op op, const struct reach *than)
 {
-    struct value now = w->env[place];
+    struct reach now = w->env[place];
 
     if (w->undo_count == RANGE_UNDO_MAX || than->open)
         return;
@@ -322,7 +105,7 @@ static enum op mirrored(enum op op)
     return op == OP_LT ? OP_GT : op == OP_GT ? OP_LT : op == OP_LE ? OP_GE : op == OP_GE ? OP_LE : op;
 }
 
-static struct value value_of(struct walk *w, const struct node *n);
+static struct reach value_of(struct walk *w, const struct node *n);
 
 static void assume(struct walk *w, const struct node *n, bool truth, int depth)
 {
@@ -337,7 +120,7 @@ static void assume(struct walk *w, const struct node *n, bool truth, int depth)
         assume(w, n->b, truth, depth + 1);
     } else if (n->kind == NODE_BINARY && opposite((enum op)n->op) != OP_NONE) {
         int left = place_of(n->a), right = place_of(n->b);
-        struct value than;
+        struct reach than;
 
         if (left >= 0) {
             than = value_of(w, n->b);
@@ -352,7 +135,7 @@ static void assume(struct walk *w, const struct node *n, bool truth, int depth)
 
 /* ------------------------------------------------------------------ what is noted on the way */
 
-static void note_divisor(struct walk *w, const struct node *n, const struct value *v)
+static void note_divisor(struct walk *w, const struct node *n, const struct reach *v)
 {
     struct range_result *r = w->result;
     struct range_divisor *d;
@@ -362,7 +145,7 @@ static void note_divisor(struct walk *w, const struct node *n, const struct valu
         return;
     d = &r->divisors[r->divisor_count++];
     *d = (struct range_divisor){.name = -1,
-                                .pods = ((v->up | v->down) & PODS) != 0,
+                                .pods = ((v->up | v->down) & REACH_PODS) != 0,
                                 .zero = v->low <= 0 && v->high >= 0 && !v->nonzero && (v->names & w->guards) == 0,
                                 .quotient = n->kind == NODE_BINARY && n->op == OP_DIV};
     length = begin < end ? end - begin : 0;
@@ -399,42 +182,37 @@ static void note_window(struct walk *w, const struct extension_info *x, const st
 
 /* ------------------------------------------------------------------ nodes */
 
-static struct value unknown(void)
+static struct reach children_of(struct walk *w, const struct node *n)
 {
-    return (struct value){.low = -INFINITY, .high = INFINITY, .open = true};
-}
-
-static struct value children_of(struct walk *w, const struct node *n)
-{
-    struct value r = unknown(), v;
+    struct reach r = reach_unknown(), v;
     const struct node *parts[] = {n->a, n->b, n->c};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (!parts[i])
             continue;
         v = value_of(w, parts[i]);
-        follow_both(&r, &v);
+        reach_follow_both(&r, &v);
     }
     for (const struct node *item = n->list; item; item = item->next) {
         v = value_of(w, item);
-        follow_both(&r, &v);
+        reach_follow_both(&r, &v);
     }
     r.open = true;
     return r;
 }
 
-static struct value boolean(const struct value *a, const struct value *b)
+static struct reach boolean(const struct reach *a, const struct reach *b)
 {
-    struct value r = between(0, 1);
+    struct reach r = reach_between(0, 1);
 
     r.names = a->names | b->names;
     return r;
 }
 
 /* a > b rises with a and falls with b; of == and != nothing is said. */
-static struct value comparison(struct walk *w, const struct node *n)
+static struct reach comparison(struct walk *w, const struct node *n)
 {
-    struct value a = value_of(w, n->a), b = value_of(w, n->b), r = boolean(&a, &b);
+    struct reach a = value_of(w, n->a), b = value_of(w, n->b), r = boolean(&a, &b);
     bool less = n->op == OP_LT || n->op == OP_LE;
 
     if (n->op == OP_EQ || n->op == OP_NE) {
@@ -448,9 +226,9 @@ static struct value comparison(struct walk *w, const struct node *n)
     return r;
 }
 
-static struct value logical(struct walk *w, const struct node *n)
+static struct reach logical(struct walk *w, const struct node *n)
 {
-    struct value a = value_of(w, n->a), b, r;
+    struct reach a = value_of(w, n->a), b, r;
     size_t undo = w->undo_count;
     uint64_t guards = w->guards;
 
@@ -465,21 +243,21 @@ static struct value logical(struct walk *w, const struct node *n)
     return r;
 }
 
-static struct value coalesce(struct walk *w, const struct node *n)
+static struct reach coalesce(struct walk *w, const struct node *n)
 {
-    struct value a = value_of(w, n->a), b;
+    struct reach a = value_of(w, n->a), b;
     uint64_t guards = w->guards;
 
     w->result->covered |= a.names;
     w->guards |= a.names;
     b = n->b->kind == NODE_NIL ? a : value_of(w, n->b);
     w->guards = guards;
-    return join(a, b);
+    return reach_join(a, b);
 }
 
-static struct value binary(struct walk *w, const struct node *n)
+static struct reach binary(struct walk *w, const struct node *n)
 {
-    struct value a, b;
+    struct reach a, b;
 
     switch ((enum op)n->op) {
     case OP_AND:
@@ -508,66 +286,66 @@ static struct value binary(struct walk *w, const struct node *n)
     b = value_of(w, n->b);
     if (n->op == OP_DIV || n->op == OP_MOD)
         note_divisor(w, n->b, &b);
-    return n->op == OP_ADD   ? add(a, b)
-           : n->op == OP_SUB ? add(a, negate(b))
-           : n->op == OP_MUL ? multiply(a, b)
-           : n->op == OP_DIV ? divide(a, b)
-           : n->op == OP_MOD ? remainder_of(a, b)
-                             : power(a, b);
+    return n->op == OP_ADD   ? reach_add(a, b)
+           : n->op == OP_SUB ? reach_add(a, reach_negate(b))
+           : n->op == OP_MUL ? reach_multiply(a, b)
+           : n->op == OP_DIV ? reach_divide(a, b)
+           : n->op == OP_MOD ? reach_remainder(a, b)
+                             : reach_power(a, b);
 }
 
-static struct value branch(struct walk *w, const struct node *condition, bool truth, const struct node *body)
+static struct reach branch(struct walk *w, const struct node *condition, bool truth, const struct node *body)
 {
     size_t undo = w->undo_count;
-    struct value v;
+    struct reach v;
 
     assume(w, condition, truth, 0);
-    v = body->kind == NODE_NIL ? unknown() : value_of(w, body);
+    v = body->kind == NODE_NIL ? reach_unknown() : value_of(w, body);
     restore(w, undo);
     return v;
 }
 
-static struct value conditional(struct walk *w, const struct node *n)
+static struct reach conditional(struct walk *w, const struct node *n)
 {
-    struct value condition = value_of(w, n->a), yes, no, r, turned = swapped(condition);
+    struct reach condition = value_of(w, n->a), yes, no, r, turned = reach_turned(condition);
     uint64_t guards = w->guards;
 
     w->guards |= condition.names;
     yes = branch(w, n->a, true, n->b);
     no = branch(w, n->a, false, n->c);
     w->guards = guards;
-    r = n->b->kind == NODE_NIL ? no : n->c->kind == NODE_NIL ? yes : join(yes, no);
+    r = n->b->kind == NODE_NIL ? no : n->c->kind == NODE_NIL ? yes : reach_join(yes, no);
     r.names |= condition.names;
     if (yes.low >= no.high)
-        follow(&r, &condition);
+        reach_follow(&r, &condition);
     else if (yes.high <= no.low)
-        follow(&r, &turned);
+        reach_follow(&r, &turned);
     else
-        follow_both(&r, &condition);
+        reach_follow_both(&r, &condition);
     r.open = (n->b->kind != NODE_NIL && yes.open) || (n->c->kind != NODE_NIL && no.open);
     return r;
 }
 
-static struct value joined_list(struct walk *w, const struct node *list, enum builtin id)
+static struct reach joined_list(struct walk *w, const struct node *list, enum builtin id)
 {
-    struct value r = unknown();
+    struct reach r = reach_unknown();
     bool any = false;
 
     for (const struct node *item = list; item; item = item->next) {
-        struct value v = item->kind == NODE_ARRAY && item->list ? joined_list(w, item->list, id) : value_of(w, item);
+        struct reach v = item->kind == NODE_ARRAY && item->list ? joined_list(w, item->list, id) : value_of(w, item);
 
         r = !any                                     ? v
-            : id == BUILTIN_MAX || id == BUILTIN_MIN ? extreme(r, v, id == BUILTIN_MAX)
-            : id == BUILTIN_SUM                      ? add(r, v)
-                                                     : join(r, v);
+            : id == BUILTIN_MAX || id == BUILTIN_MIN ? reach_extreme(r, v, id == BUILTIN_MAX)
+            : id == BUILTIN_SUM                      ? reach_add(r, v)
+                                                     : reach_join(r, v);
         any = true;
     }
     return r;
 }
 
-static struct value call(struct walk *w, const struct node *n)
+static struct reach call(struct walk *w, const struct node *n)
 {
-    struct value a;
+    struct reach a;
 
     switch ((enum builtin)n->integer) {
     case BUILTIN_MAX:
@@ -588,74 +366,78 @@ static struct value call(struct walk *w, const struct node *n)
     case BUILTIN_FLOAT:
         return a;
     case BUILTIN_CEIL:
-        return rounded(a, ceil);
+        return reach_rounded(a, ceil);
     case BUILTIN_FLOOR:
-        return rounded(a, floor);
+        return reach_rounded(a, floor);
     case BUILTIN_ROUND:
-        return rounded(a, round);
+        return reach_rounded(a, round);
     case BUILTIN_INT:
-        return rounded(a, trunc);
+        return reach_rounded(a, trunc);
     case BUILTIN_ABS:
-        return absolute(a);
+        return reach_absolute(a);
     default:
         return children_of(w, n);
     }
 }
 
 /* x >= high turns it on, x <= low off. */
-static struct value hysteresis(struct value x, struct value low, struct value high)
+static struct reach hysteresis(struct reach x, struct reach low, struct reach high)
 {
-    struct value r = between(0, 1), turned_low = swapped(low), turned_high = swapped(high);
+    struct reach r = reach_between(0, 1), turned_low = reach_turned(low), turned_high = reach_turned(high);
 
-    follow(&r, &x);
-    follow(&r, &turned_low);
-    follow(&r, &turned_high);
+    reach_follow(&r, &x);
+    reach_follow(&r, &turned_low);
+    reach_follow(&r, &turned_high);
     return r;
 }
 
 /* What a condition says holds now, and a window, an average or a memory has seen other times. */
-static struct value at_any_time(struct walk *w, const struct node *n)
+static struct reach at_any_time(struct walk *w, const struct node *n)
 {
-    struct value now[PLACES], v;
+    struct reach now[PLACES], v;
+    bool outer = w->any_time;
 
     memcpy(now, w->env, sizeof(now));
     memcpy(w->env, w->base, sizeof(now));
+    w->any_time = true;
     v = value_of(w, n);
+    w->any_time = outer;
     memcpy(w->env, now, sizeof(now));
     return v;
 }
 
-static struct value extension(struct walk *w, const struct node *n)
+static struct reach extension(struct walk *w, const struct node *n)
 {
     const struct extension_info *x = &extension_table[n->integer];
     bool now = n->integer == EXTENSION_CLAMP;
-    struct value a = !n->list ? unknown() : now ? value_of(w, n->list) : at_any_time(w, n->list);
-    struct value r = between(-INFINITY, INFINITY);
+    struct reach a = !n->list ? reach_unknown() : now ? value_of(w, n->list) : at_any_time(w, n->list);
+    struct reach r = reach_between(-INFINITY, INFINITY);
     const struct node *second = n->list ? n->list->next : NULL, *third = second ? second->next : NULL;
 
     note_window(w, x, n);
     switch ((enum extension)n->integer) {
     case EXTENSION_CLAMP:
-        return second && third ? extreme(extreme(a, value_of(w, second), true), value_of(w, third), false) : r;
+        return second && third ? reach_extreme(reach_extreme(a, value_of(w, second), true), value_of(w, third), false)
+                               : r;
     case EXTENSION_HYSTERESIS:
         return second && third ? hysteresis(a, value_of(w, second), value_of(w, third)) : r;
     case EXTENSION_HELD:
     case EXTENSION_COOLDOWN:
-        r = between(0, 1);
+        r = reach_between(0, 1);
         break;
     case EXTENSION_HOUR:
     case EXTENSION_MINUTE:
     case EXTENSION_WEEKDAY:
     case EXTENSION_BETWEEN:
         w->result->uses_clock = true;
-        return between(0, n->integer == EXTENSION_HOUR      ? 23
-                          : n->integer == EXTENSION_MINUTE  ? 59
-                          : n->integer == EXTENSION_WEEKDAY ? 6
-                                                            : 1);
+        return reach_between(0, n->integer == EXTENSION_HOUR      ? 23
+                                : n->integer == EXTENSION_MINUTE  ? 59
+                                : n->integer == EXTENSION_WEEKDAY ? 6
+                                                                  : 1);
     case EXTENSION_AGE:
     case EXTENSION_MISSING:
         w->result->covered |= a.names;
-        r = between(0, n->integer == EXTENSION_AGE ? INFINITY : 1);
+        r = reach_between(0, n->integer == EXTENSION_AGE ? INFINITY : 1);
         r.names = a.names;
         return r;
     case EXTENSION_RECENT:
@@ -669,26 +451,26 @@ static struct value extension(struct walk *w, const struct node *n)
     case EXTENSION_EMA:
         return a;
     case EXTENSION_SUM_OVER:
-        r = between(a.low >= 0 ? 0 : -INFINITY, a.high <= 0 ? 0 : INFINITY);
+        r = reach_between(a.low >= 0 ? 0 : -INFINITY, a.high <= 0 ? 0 : INFINITY);
         break;
     case EXTENSION_STDDEV_OVER:
     case EXTENSION_RATE:
     case EXTENSION_INCREASE:
-        r = between(0, INFINITY);
-        follow_both(&r, &a);
+        r = reach_between(0, INFINITY);
+        reach_follow_both(&r, &a);
         return r;
     case EXTENSION_DELTA:
     case EXTENSION_DERIV:
     case EXTENSION_PREDICT_LINEAR:
     case EXTENSION_COUNT_OF:
-        follow_both(&r, &a);
+        reach_follow_both(&r, &a);
         return r;
     }
-    follow(&r, &a);
+    reach_follow(&r, &a);
     return r;
 }
 
-static struct value named(struct walk *w, const struct node *n)
+static struct reach named(struct walk *w, const struct node *n)
 {
     int place = place_of(n);
 
@@ -696,45 +478,58 @@ static struct value named(struct walk *w, const struct node *n)
         w->result->uses_target = true;
     else if (n->kind == NODE_STATE && n->integer <= STATE_PENDING)
         w->result->uses_replicas = true;
-    return place >= 0 ? w->env[place] : unknown();
+    return place >= 0 ? w->env[place] : reach_unknown();
 }
 
-static struct value let(struct walk *w, const struct node *n)
+/* A variable has the value of the moment. */
+static struct reach local(struct walk *w, const struct node *n)
 {
-    struct value v = value_of(w, n->a);
+    struct reach v = n->integer < RANGE_LOCALS_MAX ? w->locals[n->integer] : reach_unknown();
+
+    if (w->any_time) {
+        v.low = -INFINITY;
+        v.high = INFINITY;
+        v.nonzero = false;
+    }
+    return v;
+}
+
+static struct reach let(struct walk *w, const struct node *n)
+{
+    struct reach v = value_of(w, n->a);
 
     if (n->slot < RANGE_LOCALS_MAX)
         w->locals[n->slot] = v;
     return value_of(w, n->b);
 }
 
-static struct value unary(struct walk *w, const struct node *n)
+static struct reach unary(struct walk *w, const struct node *n)
 {
-    struct value a = value_of(w, n->a), r;
+    struct reach a = value_of(w, n->a), r;
 
     if (n->op == OP_NEG)
-        return negate(a);
+        return reach_negate(a);
     if (n->op != OP_NOT)
         return a;
-    r = swapped(a);
+    r = reach_turned(a);
     r.low = 0;
     r.high = 1;
     return r;
 }
 
-static struct value inner(struct walk *w, const struct node *n)
+static struct reach inner(struct walk *w, const struct node *n)
 {
     switch ((enum node_kind)n->kind) {
     case NODE_BOOL:
     case NODE_INT:
-        return constant((double)n->integer);
+        return reach_constant((double)n->integer);
     case NODE_FLOAT:
-        return constant(n->number);
+        return reach_constant(n->number);
     case NODE_NAME:
     case NODE_STATE:
         return named(w, n);
     case NODE_LOCAL:
-        return n->integer < RANGE_LOCALS_MAX ? w->locals[n->integer] : unknown();
+        return local(w, n);
     case NODE_LET:
         return let(w, n);
     case NODE_UNARY:
@@ -754,7 +549,7 @@ static struct value inner(struct walk *w, const struct node *n)
             return joined_list(w, n->a->list, BUILTIN_SUM);
         return children_of(w, n);
     case NODE_ENV: {
-        struct value r = unknown();
+        struct reach r = reach_unknown();
 
         r.names = r.up = r.down = ALL; /* as a whole: anything may be read */
         w->result->uses_clock = true;
@@ -765,12 +560,12 @@ static struct value inner(struct walk *w, const struct node *n)
     }
 }
 
-static struct value value_of(struct walk *w, const struct node *n)
+static struct reach value_of(struct walk *w, const struct node *n)
 {
-    struct value v;
+    struct reach v;
 
     if (w->steps == RANGE_STEPS_MAX || w->depth == RANGE_DEPTH_MAX) {
-        v = unknown();
+        v = reach_unknown();
         v.names = v.up = v.down = ALL;
         return v;
     }
@@ -855,23 +650,23 @@ static void find_shape(const struct node *root, struct range_result *out)
 
 static void set_state(struct walk *w, const struct formula_state *s)
 {
-    struct value *state = &w->env[RANGE_NAMES_MAX];
+    struct reach *state = &w->env[RANGE_NAMES_MAX];
 
-    state[STATE_REPLICAS] = state[STATE_READY] = state[STATE_PENDING] = between(0, s->max_replicas);
-    state[STATE_MIN] = constant(s->min_replicas);
-    state[STATE_MAX] = constant(s->max_replicas);
-    state[STATE_TARGET] = constant(s->target);
+    state[STATE_REPLICAS] = state[STATE_READY] = state[STATE_PENDING] = reach_between(0, s->max_replicas);
+    state[STATE_MIN] = reach_constant(s->min_replicas);
+    state[STATE_MAX] = reach_constant(s->max_replicas);
+    state[STATE_TARGET] = reach_constant(s->target);
     for (int i = 0; i < STATE_FIELDS; i++)
         state[i].names = UINT64_C(1) << (RANGE_NAMES_MAX + i);
-    state[STATE_REPLICAS].up = state[STATE_READY].up = PODS;
+    state[STATE_REPLICAS].up = state[STATE_READY].up = REACH_PODS;
 }
 
 static void set_names(struct walk *w, const struct range_name *names, size_t count)
 {
     for (size_t i = 0; i < count && i < RANGE_NAMES_MAX; i++) {
-        w->env[i] = between(names[i].low, names[i].high);
+        w->env[i] = reach_between(names[i].low, names[i].high);
         w->env[i].names = UINT64_C(1) << i;
-        w->env[i].up = names[i].pods ? PODS : w->env[i].names;
+        w->env[i].up = names[i].pods ? REACH_PODS : w->env[i].names;
     }
 }
 
@@ -883,7 +678,7 @@ void formula_range(const char *source, size_t length, const struct formula_optio
     struct compiler c;
     struct formula_error ignored;
     const struct node *root;
-    struct value v;
+    struct reach v;
 
     memset(out, 0, sizeof(*out));
     out->sole = -1;
@@ -898,10 +693,10 @@ void formula_range(const char *source, size_t length, const struct formula_optio
         out->known = true;
         out->low = v.low;
         out->high = v.high;
-        out->rises = v.up & ~PODS;
-        out->falls = v.down & ~PODS;
-        out->rises_with_pods = (v.up & PODS) != 0;
-        out->falls_with_pods = (v.down & PODS) != 0;
+        out->rises = v.up & ~REACH_PODS;
+        out->falls = v.down & ~REACH_PODS;
+        out->rises_with_pods = (v.up & REACH_PODS) != 0;
+        out->falls_with_pods = (v.down & REACH_PODS) != 0;
         out->feedback = v.product_up && !v.product_down && out->rises_with_pods && !out->falls_with_pods;
     }
     formula_parse_done(&c);
