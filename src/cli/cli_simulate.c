@@ -178,7 +178,7 @@ static bool run(struct job *job, struct error *err)
                                        .trace = words.trace,
                                        .model = job->setup.model ? profile_shown : NULL,
                                        .start_at_ms = job->setup.start_at_ms,
-                                       .recorded = job->recording != NULL};
+                                       .recorded = job->recording && strcmp(engine, "weir") == 0};
     w->output = simulate_output_new(&subject);
     w->judge = judge_new(job->simulation);
     w->duration_ms = simulation_duration_ms(job->simulation);
