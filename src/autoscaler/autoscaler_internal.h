@@ -314,6 +314,7 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
 void due_remove(struct object *object);
 void object_count_first(struct object *object, int64_t now_ms);
 void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided); /* to whom looks on */
+void object_tell_loaded(const struct object *object); /* the same: what it remembers was not the outcome of a decision */
 const char **object_notes(const struct object *object, struct arena *arena);
 
 /* job.c */

@@ -281,7 +281,7 @@ static void preload_history(struct object *object, int64_t now_ms)
         journal_samples(object->a->parts.journal, object->key, now_ms - longest, preload_sample, object);
 }
 
-static void tell_loaded(struct object *object, const char *file)
+void object_tell_loaded(const struct object *object)
 {
     struct autoscaler *a = object->a;
     const struct autoscaler_hooks *hooks = a->parts.hooks;
@@ -293,7 +293,7 @@ static void tell_loaded(struct object *object, const char *file)
     for (size_t i = 0; i < count; i++)
         series[i] = object->triggers[i].series;
     hooks->loaded(hooks->arg, &(struct autoscaler_loaded){.key = object->key,
-                                                          .file = file,
+                                                          .file = object->file,
                                                           .policy = object->policy,
                                                           .created_at_ms = object->created_at_ms,
                                                           .memory = object->memory,
@@ -328,7 +328,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     object->last = NULL;
     if (!is_rehearsal(a))
         log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
-    tell_loaded(object, file);
+    object_tell_loaded(object);
     due_remove(object);
     schedule_start(object);
 }

@@ -328,8 +328,10 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
         hooks->facts(hooks->arg, object->policy, &facts, &object->memory);
     if (object->standing && object->standing->take_over && facts.replicas >= 0) {
         object->standing->take_over = false;
-        if (object->policy->rules.mode == DECIDE_DIRECT)
+        if (object->policy->rules.mode == DECIDE_DIRECT) {
             decide_memory_take_over(&object->policy->rules, object->memory, now_ms, facts.replicas);
+            object_tell_loaded(object);
+        }
     }
     decide(&object->policy->rules, &facts, object->memory, is_traced(object), decision);
     assert(decision_is_closed(decision));

@@ -93,7 +93,7 @@ static void start_recording(struct running *r)
 }
 
 /* Minutes of a source that moves, fails and comes back, writes that fail, pods that come late, and Weir killed in the middle. */
-static void run(const char *yaml, const char *name)
+static void run(const char *yaml, const char *name, bool cluster)
 {
     struct running r = {.prom = {{.query = "load", .value = 30}, {.query = "count"}}, .prom_count = 2};
     const struct stage_options options = {
@@ -103,7 +103,10 @@ static void run(const char *yaml, const char *name)
     start_recording(&r);
     stage_workload(r.stage, "default", "Deployment", name, 2);
     stage_workload_requests(r.stage, name, 1000, 1000);
-    running_manifest(&r, "a.yaml", yaml);
+    if (cluster)
+        stage_resource(r.stage, yaml);
+    else
+        running_manifest(&r, "a.yaml", yaml);
     for (int64_t s = 5; s < 1800; s += 5) {
         r.prom[0].value = dice(4) ? r.prom[0].value : dice(200) / 1.7;
         r.prom[1].value += dice(50) / 3.0;
@@ -132,7 +135,7 @@ struct replay {
     struct series *series[TRIGGERS_MAX];
     int64_t sampled_at_ms[TRIGGERS_MAX];
     struct decision last;
-    size_t ticks, writes, applied, values, held;
+    size_t objects, ticks, writes, applied, values, held;
 };
 
 static void drop(struct replay *replay)
@@ -151,6 +154,7 @@ static void on_object(struct replay *replay, const struct recorded_object *objec
     struct policy *policy = replay->policy;
 
     drop(replay);
+    replay->objects++;
     assert_true(object->generation == policy->generation);
     policy->rules.created_at_ms = object->created_at_ms;
     if (policy->is_job)
@@ -243,7 +247,7 @@ static void a_formula_with_history_decides_the_same(void **state)
     struct replay replay = {.ticks = 0};
 
     (void)state;
-    run(formula, "app");
+    run(formula, "app", false);
     assert_int_equal(policy_count, 2); /* it was started twice */
     replay_all(&replay);
     assert_in_range(replay.ticks, 150, 400);
@@ -257,11 +261,30 @@ static void cpu_and_pods_decide_the_same(void **state)
     struct replay replay = {.ticks = 0};
 
     (void)state;
-    run(resource, "web");
+    run(resource, "web", false);
     replay_all(&replay);
     assert_in_range(replay.ticks, 100, 400);
     assert_in_range(replay.writes, 5, 400);
     assert_in_range(replay.held, 3, 400);
+}
+
+/* What ran when Weir came is a wish of that moment: the hand-over alone takes nothing away. */
+static void taking_over_decides_the_same(void **state)
+{
+    struct replay replay = {.ticks = 0};
+    struct text yaml;
+
+    (void)state;
+    text_init(&yaml, 4096);
+    text_printf(&yaml,
+                "%sstatus:\n  conditions:\n  - {type: Ready, status: 'True', reason: ScaledObjectReady}\n"
+                "  - {type: Active, status: 'True', reason: ScalerActive}\n",
+                formula);
+    run(yaml.bytes, "app", true);
+    text_done(&yaml);
+    replay_all(&replay);
+    assert_in_range(replay.objects, 4, 4); /* loaded and taken over, twice */
+    assert_in_range(replay.ticks, 100, 400);
 }
 
 static void jobs_decide_the_same(void **state)
@@ -269,7 +292,7 @@ static void jobs_decide_the_same(void **state)
     struct replay replay = {.ticks = 0};
 
     (void)state;
-    run(job, "work");
+    run(job, "work", false);
     replay_all(&replay);
     assert_in_range(replay.ticks, 150, 400);
     assert_in_range(replay.writes, 1, 400);
@@ -312,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_formula_with_history_decides_the_same, clean),
         cmocka_unit_test_teardown(cpu_and_pods_decide_the_same, clean),
+        cmocka_unit_test_teardown(taking_over_decides_the_same, clean),
         cmocka_unit_test_teardown(jobs_decide_the_same, clean),
     };
     return cmocka_run_group_tests(tests, name_folder, remove_folder);
