@@ -211,6 +211,52 @@ static void a_failing_source_moves_nothing(void **state)
     input_free(input);
 }
 
+/* Whatever a source does to the same value, down to nothing for half an hour, replicas go where the value wants them and stay. */
+static void no_pattern_of_failures_makes_replicas_move(void **state)
+{
+    uint32_t seed = 5;
+
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct input *input = input_new();
+        struct simulation_result result;
+        struct seen seen;
+        char manifest[2000];
+
+        for (int i = 0; i < 360; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            input_add(input, "load", &(struct input_value){i * 5 * S, 35, (enum input_kind)((seed >> 16) % 4)});
+        }
+        run(manifest_of(manifest, sizeof(manifest), "", LOAD), input, 1800 * S, &seen, &result);
+        assert_int_equal(result.moves.events, 1);
+        assert_int_equal(result.highest, 4);
+        input_free(input);
+    }
+}
+
+/* Of a formula that rises with it. */
+static void more_demand_never_gives_fewer_replicas(void **state)
+{
+    int32_t before = 0;
+
+    (void)state;
+    for (int load = 0; load <= 120; load += 3) {
+        struct simulation_result result;
+        struct input *input;
+        struct seen seen;
+        char manifest[2000], values[40];
+
+        snprintf(values, sizeof(values), "%dx119", load);
+        input = notation("load", values, 5 * S);
+        run(manifest_of(manifest, sizeof(manifest), "", LOAD), input, -1, &seen, &result);
+        assert_true(result.highest >= before);
+        assert_true(result.highest >= 1 && result.highest <= 10);
+        before = result.highest;
+        input_free(input);
+    }
+    assert_int_equal(before, 10);
+}
+
 static void the_same_options_give_the_same_run(void **state)
 {
     struct input *input = notation("load", "0+1x100 100-3x30 _x20 failedx5 60x200", 5 * S);
@@ -286,6 +332,8 @@ int main(void)
         cmocka_unit_test(what_is_no_policy_is_refused),
         cmocka_unit_test(a_constant_input_gives_a_constant_output),
         cmocka_unit_test(a_failing_source_moves_nothing),
+        cmocka_unit_test(no_pattern_of_failures_makes_replicas_move),
+        cmocka_unit_test(more_demand_never_gives_fewer_replicas),
         cmocka_unit_test(the_same_options_give_the_same_run),
         cmocka_unit_test(pods_of_the_target_are_counted),
         cmocka_unit_test(other_objects_of_the_file_are_left_alone),
