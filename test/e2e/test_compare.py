@@ -223,3 +223,13 @@ def test_progress_only_on_a_terminal(policy):
         pass
     os.close(primary)
     assert b"comparing [" in shown
+
+
+def test_compare_report(policy, tmp_path):
+    page = tmp_path / "page.html"
+    got = run("compare", policy, RECOMMENDED, "--trace", TRACE, *MAP, "--report", page)
+    if "Chart.js" in got.stderr:
+        pytest.skip("built without Chart.js")
+    assert got.returncode == 0, got.stderr
+    text = page.read_text()
+    assert "weir compare" in text and "replica-hours" in text and "against a target of" in text
