@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "journal/recording.h"
 #include "sim/case_internal.h"
 #include "sim/input.h"
 
@@ -69,6 +70,16 @@ static const char *path_of(struct play *play, const char *path)
     return arena_printf(play->run->result->arena, "%.*s%s", (int)(slash + 1 - file), file, path);
 }
 
+/* Of a recording, what this object was told. */
+static bool read_file(struct play *play, const char *path, const char *column, struct error *err)
+{
+    if (!recording_is(path))
+        return input_read_file(play->input, path, column, err);
+    return input_read_recording(
+        play->input, path, arena_printf(play->run->result->arena, "ScaledObject/%s", play->run->policy->object.bytes),
+        err);
+}
+
 /* Each of its columns has to be somebody's. */
 static bool add_file(struct play *play, const struct case_input *in, const char *column)
 {
@@ -76,7 +87,7 @@ static bool add_file(struct play *play, const struct case_input *in, const char 
     struct error err;
     bool fine = true;
 
-    if (!input_read_file(play->input, path_of(play, in->path), column, &err))
+    if (!read_file(play, path_of(play, in->path), column, &err))
         return fail_input(play, in, &err);
     if (column && input_column(play->input, column) == INPUT_NONE) {
         case_complain(play->run->report, &in->place, in->field,

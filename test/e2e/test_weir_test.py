@@ -6,7 +6,7 @@ import subprocess
 import xml.etree.ElementTree as xml
 
 import pytest
-from conftest import ROOT, WEIR, wait_for
+from conftest import ROOT, WEIR, manifest, wait_for
 
 POLICY = """apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
@@ -174,6 +174,20 @@ tests:
     assert run(folder).returncode == 2
     (folder / "shop.test.yaml").write_text("policy: shop.yaml\ntests:\n- workload: {trace: day.csv}\n  expect: [{at: 2h, replicas: 1}]\n")
     assert "after the end of the run, which lasts 7 min" in run(folder).stdout
+
+
+def test_a_recording(folder, weir, source):
+    source.value = 25
+    w = weir("--record", str(folder / "recording"))
+    w.write("app.yaml", manifest(source.url, replicas=1))
+    w.start()
+    w.wait_ready(3)
+    w.stop()
+    (folder / "app.yaml").write_text(manifest(source.url, replicas=1))
+    (folder / "shop.test.yaml").write_text("policy: app.yaml\ntests:\n- start: {replicas: 1}\n  inputs: [{file: recording}]\n"
+                                           "  duration: 10s\n  expect: [{at: 5s, replicas: 3}]\n  invariants: [never above 3]\n")
+    got = run(folder / "shop.test.yaml")
+    assert got.returncode == 0, got.stdout
 
 
 def test_the_same_again_and_again(folder):
