@@ -98,6 +98,19 @@ void judge_free(struct judge *judge)
     free(judge);
 }
 
+/* Work that is left behind is asked for, too. */
+static void watch_open(struct judge *judge, struct judge_bin *bin)
+{
+    static const enum sim_signal signals[] = {SIM_SIGNAL_WAITING, SIM_SIGNAL_RUNNING};
+    double open = 0, value;
+
+    for (size_t i = 0; judge->s->model && i < 2; i++)
+        if (model_read(judge->s->model, &(struct signal_query){.signal = signals[i]}, &value))
+            open += value;
+    if (open > bin->open)
+        bin->open = open;
+}
+
 static void watch_signals(struct judge *judge, const struct simulation_tick *tick, size_t bin)
 {
     for (size_t i = 0; i < tick->trigger_count; i++)
@@ -129,6 +142,7 @@ void judge_tick(struct judge *judge, const struct simulation_tick *tick)
         judge->fault_end = d->fault_end;
     }
     watch_signals(judge, tick, at);
+    watch_open(judge, bin);
     if (judge->policy->formula && judge->probed_bin != at && at % judge->probe_every == 0) {
         judge->probed_bin = at;
         judge_probe(judge, tick);
@@ -208,6 +222,7 @@ static void fill_gaps(struct judge *judge)
         bin->ready = before->ready;
         bin->starting = before->starting;
         bin->wished = before->wished;
+        bin->open = before->open;
         bin->faulty = before->faulty;
         if (triggers > 0)
             memcpy(&judge->signals[i * triggers], &judge->signals[(i - 1) * triggers],

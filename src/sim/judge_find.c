@@ -182,7 +182,16 @@ static double peak_of(const struct judge *judge, size_t trigger, bool demand)
     return peak;
 }
 
-/* Near zero: by demand, or by all that came from outside. */
+static double most_open(const struct judge *judge)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < judge->count; i++)
+        most = fmax(most, judge->bins[i].open);
+    return most;
+}
+
+/* Near zero: by demand and what is left of it, or by all that came from outside. */
 static void mark_idle(const struct judge *judge, bool *idle)
 {
     size_t triggers = judge->policy->trigger_count;
@@ -191,10 +200,10 @@ static void mark_idle(const struct judge *judge, bool *idle)
     for (size_t i = 0; i < judge->count; i++)
         idle[i] = judge->bins[i].seen;
     if (knows_demand(judge)) {
-        double limit = IDLE_SHARE * peak_of(judge, 0, true);
+        double limit = IDLE_SHARE * peak_of(judge, 0, true), open = fmax(1, IDLE_SHARE * most_open(judge));
 
         for (size_t i = 0; i < judge->count; i++)
-            idle[i] &= judge->bins[i].demand <= limit;
+            idle[i] &= judge->bins[i].demand <= limit && judge->bins[i].open <= open;
         return;
     }
     for (size_t t = 0; t < triggers; t++) {

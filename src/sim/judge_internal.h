@@ -13,6 +13,7 @@ struct judge_bin { /* a piece of the run; what is not a maximum is of its last d
     int32_t replicas, ready, starting;
     int32_t wished;          /* the largest; -1: nothing was, for a value was not known */
     double demand;           /* tokens per second that came; NAN: not known */
+    double open;             /* requests that are waiting or running, the most; 0: none, or not known */
     double requests, missed; /* that came in it */
     int64_t over_max_ms;     /* how long more was wished for than the maximum */
     bool faulty;             /* the formula had no finite value */
