@@ -19,8 +19,9 @@
 #define WITH_CORRELATION    0.3    /* of a trigger and demand, above which it tells of demand */
 #define VARIES              0.1    /* standard deviation of the logarithm, from which something changes at all */
 #define IDLE_SHARE          0.02   /* of the highest demand */
-#define CALM_RATIO          1.25   /* highest to lowest demand that is no reason to move */
-#define MISSES_SHARE        0.01   /* of requests out of their goals, from which that is worth words */
+#define BACK_SHARE          0.1  /* of the fleet that moves and moves back in an hour, from which that is worth words */
+#define CALM_RATIO          1.25 /* highest to lowest demand that is no reason to move */
+#define MISSES_SHARE        0.01 /* of requests out of their goals, from which that is worth words */
 
 enum {
     CORRELATION_MIN = 8,             /* pairs */
@@ -340,7 +341,7 @@ static void find_oscillation(struct judge *judge)
     bool follows = replicas->rises + replicas->falls > 0;
     int64_t moved = 0, reversals = calm_reversals(judge, &moved);
 
-    if (reversals < BACK_EVENTS_MIN)
+    if (reversals < BACK_EVENTS_MIN || (double)moved < BACK_SHARE * judge->s->result.replica_seconds / 3600)
         return;
     conclude(
         judge, FINDING_WARNING, "oscillates", follows ? judge_term(judge, replicas->begin, replicas->end) : NULL,

@@ -111,13 +111,13 @@ static void raise_trigger(const struct judge *judge, size_t trigger, struct inpu
         in->values[name] *= RISE;
 }
 
-static void raise_replicas(const struct judge *judge, struct inputs *in)
+static void change_replicas(const struct judge *judge, double factor, struct inputs *in)
 {
-    in->state.replicas *= RISE;
-    in->state.ready_replicas *= RISE;
+    in->state.replicas *= factor;
+    in->state.ready_replicas *= factor;
     for (size_t i = 0; i < judge->policy->trigger_count; i++)
-        if (judge_follows_replicas(judge, i))
-            raise_trigger(judge, i, in);
+        if (judge_follows_replicas(judge, i) && judge->policy->rules.triggers[i].formula_name >= 0)
+            in->values[judge->policy->rules.triggers[i].formula_name] *= factor;
 }
 
 /* A name alone is no term. */
@@ -131,18 +131,17 @@ static bool is_name(const struct judge *judge, const struct node *node)
     return true;
 }
 
-/* The innermost sub-expression that goes where the whole goes; of different ways through the formula nothing can be said. */
+/* The innermost sub-expression that goes where the whole goes; where the two took different ways through the formula, the condition that
+   parted them. */
 static const struct node *find_term(const struct judge *judge, const struct run *before, const struct run *after)
 {
     bool up = after->value > before->value;
 
-    if (before->count != after->count)
-        return NULL;
-    for (size_t i = 0; i < before->count; i++) {
+    for (size_t i = 0; i < before->count && i < after->count; i++) {
         const struct node *a = &before->nodes[i], *b = &after->nodes[i];
 
         if (a->begin != b->begin || a->end != b->end)
-            return NULL;
+            return i > 0 ? a - 1 : NULL;
         if (!is_name(judge, a) && (up ? b->value > a->value : b->value < a->value))
             return a;
     }
@@ -172,6 +171,29 @@ static void note(struct judge *judge, struct judge_effect *effect, const struct 
         vote(effect, find_term(judge, before, after));
 }
 
+/* A little more of them; where that does nothing, twice as many, then half: formulas have steps. */
+static void probe_replicas(struct judge *judge, const struct inputs *base, const struct run *before, int64_t now_ms)
+{
+    static const double factors[] = {RISE, 2, 0.5};
+    struct judge_effect *effect = &judge->effects[judge->policy->trigger_count];
+    struct run after = {.good = false};
+
+    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+        struct inputs changed = *base;
+
+        change_replicas(judge, factors[i], &changed);
+        evaluate(judge, &changed, now_ms, &after);
+        if (!after.good || after.value == before->value)
+            continue;
+        if (factors[i] > 1)
+            note(judge, effect, before, &after);
+        else
+            note(judge, effect, &after, before);
+        return;
+    }
+    note(judge, effect, before, &after);
+}
+
 void judge_probe(struct judge *judge, const struct simulation_tick *tick)
 {
     struct inputs base, raised;
@@ -187,11 +209,12 @@ void judge_probe(struct judge *judge, const struct simulation_tick *tick)
 
         if (!replicas && judge_follows_replicas(judge, i))
             continue;
+        if (replicas) {
+            probe_replicas(judge, &base, &before, now_ms);
+            continue;
+        }
         raised = base;
-        if (replicas)
-            raise_replicas(judge, &raised);
-        else
-            raise_trigger(judge, i, &raised);
+        raise_trigger(judge, i, &raised);
         evaluate(judge, &raised, now_ms, &after);
         note(judge, &judge->effects[i], &before, &after);
     }
