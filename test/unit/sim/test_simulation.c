@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "sim/judge.h"
 #include "sim/simulation.h"
 
 #define S 1000
@@ -291,6 +292,48 @@ static void pods_of_the_target_are_counted(void **state)
     input_free(input);
 }
 
+static void on_judged(void *arg, const struct simulation_tick *tick)
+{
+    judge_tick(*(struct judge **)arg, tick);
+}
+
+static void what_oscillates_is_found_with_the_condition_that_does_it(void **state)
+{
+    static const char triggers[] =
+        LOAD "  - {type: kubernetes-workload, name: pods, metadata: {podSelector: app=app-a, value: \"1\"}}\n";
+    static const char formula[] =
+        "  advanced:\n    scalingModifiers: {formula: \"pods > 3 ? load / 3 : load * 2\", target: \"10\"}\n"
+        "    horizontalPodAutoscalerConfig: {behavior: {scaleDown: {stabilizationWindowSeconds: 0}}}\n";
+    struct input *input = notation("load", "30x100", 5 * S);
+    struct score_goals goals = SCORE_GOALS_DEFAULT;
+    struct error err = {.kind = ERROR_NONE};
+    struct judge *judge = NULL;
+    char manifest[2000];
+
+    (void)state;
+    manifest_of(manifest, sizeof(manifest), formula, triggers);
+    struct simulation *s = simulation_new(&(struct simulation_options){.manifest_name = "a.yaml",
+                                                                       .manifest = manifest,
+                                                                       .manifest_length = strlen(manifest),
+                                                                       .input = input,
+                                                                       .duration_ms = -1,
+                                                                       .initial = 1,
+                                                                       .on_tick = on_judged,
+                                                                       .arg = &judge,
+                                                                       .quick = true},
+                                          NULL, &err);
+    assert_non_null(s);
+    judge = judge_new(s);
+    simulation_run(s);
+    judge_finish(judge, &goals);
+    assert_int_equal(judge_count(judge), 1);
+    assert_string_equal(judge_at(judge, 0)->code, "oscillates");
+    assert_string_equal(judge_at(judge, 0)->term, "pods > 3");
+    judge_free(judge);
+    simulation_free(s);
+    input_free(input);
+}
+
 static void other_objects_of_the_file_are_left_alone(void **state)
 {
     static const char other[] = "---\napiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: jobs}\nspec:\n"
@@ -336,6 +379,7 @@ int main(void)
         cmocka_unit_test(more_demand_never_gives_fewer_replicas),
         cmocka_unit_test(the_same_options_give_the_same_run),
         cmocka_unit_test(pods_of_the_target_are_counted),
+        cmocka_unit_test(what_oscillates_is_found_with_the_condition_that_does_it),
         cmocka_unit_test(other_objects_of_the_file_are_left_alone),
         cmocka_unit_test(cron_reads_the_virtual_clock),
     };
