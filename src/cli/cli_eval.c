@@ -110,6 +110,7 @@ static int evaluate(const struct formula *formula, struct values *values, const 
     if (trace) {
         env.trace = print_step;
         env.trace_arg = (void *)source;
+        env.trace_repr = true;
     }
     text_init(&repr, 1024 * 1024);
     formula_eval_repr(formula, &env, &result, &repr);

@@ -30,6 +30,7 @@ struct formula {
     uint32_t name_count;     /* of the options it was compiled with */
     struct numeric *numeric; /* one of the two is NULL */
     struct program *program;
+    struct program **traced; /* where the code that traces is kept; NULL: it is compiled for each evaluation */
     size_t bytes;
     const char *source;
     struct used_name used[]; /* then the names and the source */
@@ -214,7 +215,16 @@ void formula_unref(struct formula *f)
         return;
     free(f->numeric);
     program_free(f->program);
+    if (f->traced)
+        program_free(*f->traced);
+    free(f->traced);
     free(f);
+}
+
+void formula_keep_traced(struct formula *f)
+{
+    if (!f->traced)
+        f->traced = mem_alloc(sizeof(struct program *));
 }
 
 const char *formula_source(const struct formula *f)
@@ -284,6 +294,25 @@ static struct program *compile_again(const struct formula *f, const char *const 
     return program;
 }
 
+/* The code that runs this time. *ours: it is to be freed. */
+static struct program *program_for(const struct formula *f, const char *const *names, bool tracing, bool *ours,
+                                   struct formula_error *err)
+{
+    struct program *again;
+
+    *ours = false;
+    if (f->program && !tracing)
+        return f->program;
+    if (tracing && f->traced && *f->traced)
+        return *f->traced;
+    again = compile_again(f, names, tracing, err);
+    if (tracing && f->traced)
+        *f->traced = again;
+    else
+        *ours = true;
+    return again;
+}
+
 /* run: what is asked for beside the result. */
 static void run_general(const struct formula *f, const struct formula_env *env, struct program_run *run,
                         struct formula_result *result)
@@ -291,7 +320,8 @@ static void run_general(const struct formula *f, const struct formula_env *env, 
     struct extension_slot fresh[FORMULA_MEMORY_SLOTS_MAX];
     bool tracing = env->trace || run->find_unfinite;
     const char **names = f->env_used || !f->program || tracing ? names_of(f) : NULL;
-    struct program *again = NULL;
+    struct program *program;
+    bool ours;
 
     run->env = env;
     run->names = names;
@@ -303,15 +333,15 @@ static void run_general(const struct formula *f, const struct formula_env *env, 
         run->memory = fresh;
         memset(fresh, 0, f->memory_slots * sizeof(fresh[0]));
     }
-    if (!f->program || tracing)
-        again = compile_again(f, names, tracing, &result->error);
-    if (again || (f->program && !tracing))
-        program_execute(again ? again : f->program, run, result);
+    program = program_for(f, names, tracing, &ours, &result->error);
+    if (program)
+        program_execute(program, run, result);
     else
         result->value = (struct formula_value){.type = FORMULA_FAILED};
     if (run->memory == fresh)
         run->memory = NULL;
-    program_free(again);
+    if (ours)
+        program_free(program);
     free(names);
 }
 

@@ -139,7 +139,8 @@ struct formula_result {
 };
 
 /* Called for every sub-expression evaluated that is not a literal, in order of completion. begin..end are bytes of the
-   user's text; depth 0 is the whole formula. repr is how `string()` prints the value; valid during the call only. */
+   user's text; depth 0 is the whole formula. repr is how `string()` prints the value, where trace_repr asks for it, else NULL; valid
+   during the call only. */
 typedef void formula_trace(void *arg, size_t begin, size_t end, int depth, const struct formula_value *value,
                            const char *repr);
 
@@ -155,9 +156,13 @@ struct formula_env {
     void *memory;         /* formula_memory_bytes(), or NULL: functions with memory start anew */
     formula_trace *trace; /* NULL: no trace, the fast path */
     void *trace_arg;
+    bool trace_repr;
 };
 
 void formula_eval(const struct formula *formula, const struct formula_env *env, struct formula_result *result);
+/* For who traces every evaluation: the code that traces is kept from the first one on, instead of compiled for each. It takes as much
+   memory as the formula; such evaluations are for one thread at a time. */
+void formula_keep_traced(struct formula *formula);
 /* How `string()` would print the result, e.g. "[1 2]": evaluates with boxed values; for `weir eval` and the vectors.
    What is too long to print is cut, and repr->overflowed says so; the result is the same. */
 void formula_eval_repr(const struct formula *formula, const struct formula_env *env, struct formula_result *result,

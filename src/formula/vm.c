@@ -348,6 +348,10 @@ static void trace(struct vm *vm, const struct vm_instruction *i, const struct vm
     if (!vm->env->trace)
         return;
     describe(v, &value);
+    if (!vm->env->trace_repr) {
+        vm->env->trace(vm->env->trace_arg, place->begin - from, place->end - from, i->m, &value, NULL);
+        return;
+    }
     text_init(&repr, TRACE_REPR_MAX);
     value_print(&apart, v, &repr);
     vm->heap = apart.heap;

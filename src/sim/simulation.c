@@ -74,6 +74,8 @@ static void on_loaded(void *arg, const struct autoscaler_loaded *loaded)
 
     policy_unref(s->policy);
     s->policy = policy_ref((struct policy *)(uintptr_t)loaded->policy);
+    if (s->policy->formula && !s->options.quick)
+        formula_keep_traced(s->policy->formula); /* every decision is traced */
     s->interval_ms[0] = interval_at(s->policy, 0);
     s->interval_ms[1] = interval_at(s->policy, 1);
     s->names = (struct decision_names){.triggers = s->policy->names,

@@ -61,6 +61,7 @@ static void evaluate(const struct formula *f, uint8_t choice, size_t length)
     if (!same(&r, &printed))
         abort();
     env.trace = see;
+    env.trace_repr = true;
     formula_eval(f, &env, &printed);
     if (!same(&r, &printed))
         abort();

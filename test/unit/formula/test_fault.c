@@ -100,6 +100,7 @@ static void test_trace(void **state)
     text_init(&t.text, 4096);
     env.trace = see;
     env.trace_arg = &t;
+    env.trace_repr = true;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct formula *f = test_compile(rows[i].formula, rows[i].wrap, false, NULL);
         struct formula_result r;
@@ -108,6 +109,12 @@ static void test_trace(void **state)
         t.source = rows[i].formula;
         formula_eval(f, &env, &r);
         assert_string_equal(t.text.bytes, rows[i].trace);
+        formula_keep_traced(f);
+        for (int again = 0; again < 2; again++) {
+            text_clear(&t.text);
+            formula_eval(f, &env, &r);
+            assert_string_equal(t.text.bytes, rows[i].trace);
+        }
         formula_unref(f);
     }
     text_done(&t.text);
