@@ -111,8 +111,11 @@ static struct report *without_advice(const struct report *from)
 
 static void print_counts(const struct report *report)
 {
-    printf("%zu errors, %zu warnings, %zu pieces of advice", report_count_of(report, FINDING_ERROR),
-           report_count_of(report, FINDING_WARNING), report_count_of(report, FINDING_ADVICE));
+    size_t errors = report_count_of(report, FINDING_ERROR), warnings = report_count_of(report, FINDING_WARNING),
+           advice = report_count_of(report, FINDING_ADVICE);
+
+    printf("%zu error%s, %zu warning%s, %zu piece%s of advice", errors, errors == 1 ? "" : "s", warnings,
+           warnings == 1 ? "" : "s", advice, advice == 1 ? "" : "s");
     if (report_count_silenced(report) > 0)
         printf(", %zu allowed by comments", report_count_silenced(report));
     putchar('\n');
@@ -157,6 +160,13 @@ static int lint_all(const struct command *self, char **paths, int count)
             fprintf(stderr, "weir %s: %s\n", self->name, err.text);
             status = EXIT_USAGE;
         }
+    if (status == EXIT_FINE && set.count == 0) { /* nothing looked at must not look like nothing found */
+        fprintf(stderr,
+                "weir %s: no *.yaml, *.yml or *.json file in %s%s; sub-folders are not looked into, as `weir run` "
+                "does not look into them: name them, too\n",
+                self->name, paths[0], count > 1 ? " and what else is named" : "");
+        status = EXIT_USAGE;
+    }
     if (status == EXIT_FINE) {
         policy_lint((const struct manifest *const *)set.list, set.count, &context, set.report);
         allows_apply(set.allows, set.report);

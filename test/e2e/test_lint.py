@@ -207,3 +207,11 @@ def test_what_only_weir_accepts(spec, code):
     text = HEAD + spec + TRIGGERS.replace("- type: prometheus\n", "- type: prometheus\n      name: a\n")
     assert [f for f in findings("-", text=text) if f["severity"] == "error"] == []
     assert code in [f["code"] for f in findings("--for", "keda", "-", text=text) if f["severity"] == "error"]
+
+
+def test_nothing_to_look_at(tmp_path):
+    """A folder whose manifests are further down is no clean one."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/app.yaml").write_text("a: 1\n")
+    found = lint(tmp_path)
+    assert found.returncode == 2 and "sub-folders are not looked into" in found.stderr
