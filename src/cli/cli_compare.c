@@ -3,11 +3,9 @@
  * ways. Each contender is run twice: first for what it wants when, then, once it is known which moments matter, for what it said there.
  */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -16,6 +14,7 @@
 #include "base/time.h"
 #include "cli/cli.h"
 #include "cli/compare_output.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/simulate_output.h"
 #include "cli/simulate_report.h"
@@ -42,15 +41,6 @@ static const struct option_row options[] = {
 };
 
 enum { OUT_MAX_BYTES = 1024 * 1024 * 1024, PARTINGS_MAX = 100 };
-
-static bool stopped; /* by SIGINT or SIGTERM */
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (__atomic_exchange_n(&stopped, true, __ATOMIC_RELAXED)) /* the second time it is meant */
-        _exit(128 + SIGINT);
-}
 
 /* ------------------------------------------------------------------ contenders */
 
@@ -196,7 +186,7 @@ static struct simulation *make_simulation(struct contest *c, struct watching *wa
                                    .engine = one->engine,
                                    .on_tick = on_tick,
                                    .arg = watching,
-                                   .stop = &stopped};
+                                   .stop = &interrupted};
 
     simulate_setup_fill(&c->setup, &o);
     *recording = NULL;
@@ -244,7 +234,7 @@ static bool run_one(struct contest *c, struct contender *one, bool first, struct
 
 static bool run_first(struct contest *c, struct error *err)
 {
-    for (size_t i = 0; i < c->count && !stopped; i++)
+    for (size_t i = 0; i < c->count && !interrupted; i++)
         if (!run_one(c, &c->list[i], true, err))
             return false;
     return true;
@@ -308,7 +298,7 @@ static void take_words(struct contest *c)
 
 static bool run_second(struct contest *c, struct error *err)
 {
-    for (size_t i = 0; i < c->count && !stopped; i++)
+    for (size_t i = 0; i < c->count && !interrupted; i++)
         if (!run_one(c, &c->list[i], false, err))
             return false;
     return true;
@@ -347,7 +337,7 @@ static bool show(struct contest *c, struct error *err)
                               .pairs = c->pairs,
                               .trace = words.trace,
                               .start_at_ms = c->setup.start_at_ms,
-                              .interrupted = stopped};
+                              .interrupted = interrupted};
     struct text out;
 
     for (size_t i = 0; i < c->count; i++) {
@@ -361,7 +351,7 @@ static bool show(struct contest *c, struct error *err)
         compare_write_text(&s, &out);
     fwrite(out.bytes, 1, out.length, stdout);
     text_done(&out);
-    return !page || stopped || write_page(c, &s, err);
+    return !page || interrupted || write_page(c, &s, err);
 }
 
 static bool run_all(struct contest *c, char **operands, size_t count, struct error *err)
@@ -395,13 +385,12 @@ static int run_compare(const struct command *self, int argc, char **argv)
         return usage_error(self, "name policies to compare, or one and --engines weir,keda-hpa");
     if (shown < 0 || shown > PARTINGS_MAX)
         return usage_error(self, "--partings is a number from 0 to %d", PARTINGS_MAX);
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    interrupt_catch();
     bool fine = run_all(&contest, argv + first, (size_t)(argc - first), &err);
     contest_done(&contest);
     if (!fine)
         fprintf(stderr, "weir %s: %s%s%s\n", self->name, err.where, err.where[0] ? ": " : "", err.text);
-    return fine && !stopped ? EXIT_FINE : EXIT_FOUND;
+    return fine && !interrupted ? EXIT_FINE : EXIT_FOUND;
 }
 
 const struct command command_compare = {

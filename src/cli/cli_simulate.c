@@ -2,17 +2,16 @@
  * weir simulate: a policy against a trace: what it would have done, how well, and what is wrong with its loop. Ctrl-C ends the run and shows
  * what there is.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/simulate_output.h"
 #include "cli/simulate_report.h"
@@ -37,15 +36,6 @@ static const struct option_row options[] = {
 
 enum { OUT_MAX_BYTES = 1024 * 1024 * 1024 };
 #define ORACLE_SHARE 0.99 /* of requests in their goals, as in the published figures (serving-model.md 6) */
-
-static bool stopped; /* by SIGINT or SIGTERM */
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (__atomic_exchange_n(&stopped, true, __ATOMIC_RELAXED)) /* the second time it is meant */
-        _exit(128 + SIGINT);
-}
 
 /* ------------------------------------------------------------------ while it runs */
 
@@ -72,19 +62,19 @@ static void on_tick(void *arg, const struct simulation_tick *tick)
 
 static void ask_oracle(const struct simulate_setup *setup, int32_t initial, struct simulate_figures *figures)
 {
-    struct oracle_options how = {.goals = setup->goals, .share = ORACLE_SHARE, .stop = &stopped};
+    struct oracle_options how = {.goals = setup->goals, .share = ORACLE_SHARE, .stop = &interrupted};
     struct model_options model;
     struct oracle_plan plan;
 
-    if (no_oracle || !setup->model || stopped)
+    if (no_oracle || !setup->model || interrupted)
         return;
     model = *setup->model;
     model.initial = initial;
     figures->bound_hours = oracle_bound(&model, &how) / 3600;
-    figures->has_oracle = !stopped;
+    figures->has_oracle = !interrupted;
     oracle_plan(&model, &how, &plan);
     figures->plan = plan.score;
-    figures->has_plan = plan.reached && !stopped;
+    figures->has_plan = plan.reached && !interrupted;
     oracle_plan_free(&plan);
 }
 
@@ -126,7 +116,7 @@ static bool make(struct job *job, struct error *err)
                                    .engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA,
                                    .on_tick = on_tick,
                                    .arg = &job->watching,
-                                   .stop = &stopped,
+                                   .stop = &interrupted,
                                    .quick = !page}; /* only the page shows derivations */
 
     simulate_setup_fill(&job->setup, &o);
@@ -205,8 +195,7 @@ static int run_simulate(const struct command *self, int argc, char **argv)
                                                : "one policy at a time; weir compare takes two");
     job.path = argv[first];
     profile_shown = words.profile;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    interrupt_catch();
     text_init(&job.manifest, MANIFEST_FILE_MAX_BYTES);
     bool fine = read_all(&job, &err) && run(&job, &err);
     simulation_free(job.simulation);
@@ -215,7 +204,7 @@ static int run_simulate(const struct command *self, int argc, char **argv)
     text_done(&job.manifest);
     if (!fine)
         return fail(&err);
-    return stopped ? EXIT_FOUND : EXIT_FINE;
+    return interrupted ? EXIT_FOUND : EXIT_FINE;
 }
 
 const struct command command_simulate = {

@@ -6,19 +6,18 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/simulate_setup.h"
 #include "sim/case.h"
 
@@ -36,14 +35,6 @@ static const struct option_row options[] = {
 };
 
 enum { OUT_MAX_BYTES = 256 * 1024 * 1024 };
-
-static bool stopped; /* by SIGINT or SIGTERM */
-
-static void on_signal(int number)
-{
-    (void)number;
-    __atomic_store_n(&stopped, true, __ATOMIC_RELAXED);
-}
 
 /* ------------------------------------------------------------------ which files */
 
@@ -220,7 +211,7 @@ static void run_tests(struct case_file *file, const struct case_options *how, st
 {
     if (!case_file_load(file, report))
         return;
-    for (size_t i = 0; i < file->test_count && !stopped; i++) {
+    for (size_t i = 0; i < file->test_count && !interrupted; i++) {
         if (!is_chosen(file->tests[i].name))
             continue;
         ++*count;
@@ -267,16 +258,16 @@ static int run_files(const struct command *self, const struct paths *paths)
     struct case_options how = {.engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA,
                                .make_model = make_model,
                                .free_model = free_model,
-                               .stop = &stopped};
+                               .stop = &interrupted};
     struct case_writer writer = {.form = list_only ? CASE_TEXT : form_of(output), .out = &out, .quiet = quiet};
     size_t count = 0;
 
     text_init(&out, OUT_MAX_BYTES);
     case_write_open(&writer);
-    for (size_t i = 0; i < paths->count && !stopped; i++)
+    for (size_t i = 0; i < paths->count && !interrupted; i++)
         run_file(paths->list[i], &how, &writer, &count);
-    writer.stopped = stopped;
-    bool none = count == 0 && writer.counts[CASE_BROKEN] == 0 && !stopped;
+    writer.stopped = interrupted;
+    bool none = count == 0 && writer.counts[CASE_BROKEN] == 0 && !interrupted;
     case_write_close(&writer);
     if (!list_only && !none)
         print(&out);
@@ -285,7 +276,7 @@ static int run_files(const struct command *self, const struct paths *paths)
         return usage_error(self, "no test is called *%s*; 'weir test --list' shows their names", chosen ? chosen : "");
     if (writer.counts[CASE_BROKEN] > 0)
         return EXIT_USAGE;
-    return writer.counts[CASE_FAILED] > 0 || stopped ? EXIT_FOUND : EXIT_FINE;
+    return writer.counts[CASE_FAILED] > 0 || interrupted ? EXIT_FOUND : EXIT_FINE;
 }
 
 static int run_test(const struct command *self, int argc, char **argv)
@@ -298,8 +289,7 @@ static int run_test(const struct command *self, int argc, char **argv)
         return status;
     if (first == argc)
         return usage_error(self, "name test files, or folders with *.test.yaml in them");
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    interrupt_catch();
     if (find_files(&paths, argv + first, argc - first, &err)) {
         status = run_files(self, &paths);
     } else {

@@ -6,11 +6,9 @@
  *     0                        cut_ns           duration       the held-out run plays all of it, and scores from cut_ns on
  */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -18,6 +16,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/simulate_setup.h"
 #include "cli/sources.h"
@@ -47,24 +46,6 @@ static const struct option_row options[] = {
 #define NS_PER_MINUTE (60 * INT64_C(1000000000))
 
 enum { OUT_MAX_BYTES = 64 * 1024 * 1024 };
-
-static bool stopped; /* by SIGINT or SIGTERM */
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (__atomic_exchange_n(&stopped, true, __ATOMIC_RELAXED)) /* the second time it is meant */
-        _exit(128 + SIGINT);
-}
-
-/* Without SA_RESTART: whoever waits for workers has to tell them. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* ------------------------------------------------------------------ what is tuned on what */
 
@@ -98,7 +79,7 @@ static struct simulation *make_simulation(const struct tuning *t, const struct p
                                    .manifest = manifest->bytes,
                                    .manifest_length = manifest->length,
                                    .engine = strcmp(engine, "weir") == 0 ? ENGINE_WEIR : ENGINE_KEDA_HPA,
-                                   .stop = &stopped,
+                                   .stop = &interrupted,
                                    .quick = true};
 
     simulate_setup_fill(&t->setup, &o);
@@ -160,7 +141,7 @@ static bool run_batch(struct tuning *t, const struct part *part, const struct tu
                               .result_bytes = sizeof(struct tune_outcome),
                               .work = work,
                               .done = on_done,
-                              .stop = &stopped,
+                              .stop = &interrupted,
                               .arg = &batch};
 
     if (!workers_run(&workers, count, outcomes, &t->error))
@@ -222,7 +203,8 @@ static bool judge_front(struct tuning *t)
     for (size_t i = 0; i + 1 < count; i++)
         list[i + 1] = t->result.list[t->result.front[i]];
     t->all = t->done + count;
-    bool fine = t->result.count > 0 && t->holdout > 0 && !stopped && run_batch(t, &t->held_out, list, count, outcomes);
+    bool fine =
+        t->result.count > 0 && t->holdout > 0 && !interrupted && run_batch(t, &t->held_out, list, count, outcomes);
     t->held = mem_array(count, sizeof(*t->held));
     for (size_t i = 0; i < count; i++)
         t->held[i] = (struct tune_held){.known = fine, .outcome = outcomes[i]};
@@ -328,7 +310,7 @@ static bool tune(struct tuning *t, const char *operand, struct error *err)
         *err = t->error;
     else if (!write_to || strcmp(write_to, "-") != 0)
         print(t);
-    return fine && (!write_to || stopped || write_chosen(t, err));
+    return fine && (!write_to || interrupted || write_chosen(t, err));
 }
 
 static int check_numbers(const struct command *self)
@@ -355,7 +337,7 @@ static int run_tune(const struct command *self, int argc, char **argv)
     if ((status = check_numbers(self)) != EXIT_FINE)
         return status;
     processes = processes ? processes : (int64_t)workers_usual();
-    catch_signals();
+    interrupt_catch();
     bool fine = tune(&tuning, argv[first], &err);
     tune_result_free(&tuning.result);
     free(tuning.held);
@@ -365,7 +347,7 @@ static int run_tune(const struct command *self, int argc, char **argv)
     sources_done(&tuning.sources);
     if (!fine)
         fprintf(stderr, "weir %s: %s%s%s\n", self->name, err.where, err.where[0] ? ": " : "", err.text);
-    return fine && !stopped ? EXIT_FINE : EXIT_FOUND;
+    return fine && !interrupted ? EXIT_FINE : EXIT_FOUND;
 }
 
 const struct command command_tune = {
