@@ -4,8 +4,8 @@
  */
 #include "quality.h"
 
-static const double requests_each[] = {4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 0};
-static const double latency_each[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0};
+static const double requests_each[] = {0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 0};
+static const double latency_each[] = {1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3, 0};
 static const double cache_share[] = {0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0};
 static const double goal_share[] = {0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.7, 0};
 
@@ -24,7 +24,7 @@ const struct contender contenders[] = {
     {.name = "token latency, AverageValue",
      .kind = CONTENDER_MANIFEST,
      .file = PEERS "token-latency-average.yaml",
-     .engine = ENGINE_KEDA_HPA,
+     .engine = ENGINE_WEIR,
      .knob_after = "target: \"",
      .knob_until = "\"",
      .knob = "target",
@@ -33,7 +33,7 @@ const struct contender contenders[] = {
     {.name = "token latency, Value",
      .kind = CONTENDER_MANIFEST,
      .file = PEERS "token-latency-value.yaml",
-     .engine = ENGINE_KEDA_HPA,
+     .engine = ENGINE_WEIR,
      .knob_after = "target: \"",
      .knob_until = "\"",
      .knob = "target",

@@ -62,6 +62,7 @@ static bool set_engine(struct text *manifest, const struct demand *w)
         {"let chunk = ", (double)p->chunk_tokens},
         {"let ttft_goal = ", (double)w->goals.ttft_ns / 1e9},
         {"let ttft_token = ", (double)w->goals.ttft_per_token_ns / 1e9},
+        {"let startup = ", (double)w->model.startup.fixed_ns / 1e9},
         {"let itl_goal = ", (double)w->goals.itl_ns / 1e9},
     };
 
