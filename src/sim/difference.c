@@ -229,11 +229,6 @@ size_t differences_count(const struct differences *differences)
     return differences->count;
 }
 
-const struct difference *differences_at(const struct differences *differences, size_t index)
-{
-    return index < differences->count ? &differences->list[index] : NULL;
-}
-
 /* ---- how they are shown ---- */
 
 void differences_write_text(const struct differences *differences, struct text *out)

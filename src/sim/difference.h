@@ -3,7 +3,7 @@
  * another. It compares policies, the numbers that decide, not texts: a default that is written out is no difference, a quote neither.
  *
  *     struct differences *d = differences_new(old, old_count, new, new_count, &settings);
- *     for (size_t i = 0; i < differences_count(d); i++) ... differences_at(d, i)->text ...
+ *     differences_write_text(d, &text);                      -- or differences_count(d) == 0: nothing changes
  *     differences_free(d);
  *
  * Objects are the same if kind, namespace and name are; triggers if their names are, or, without a name, type and place among those. What
@@ -20,16 +20,6 @@
 
 struct text;
 
-enum difference_kind { DIFFERENCE_ADDED, DIFFERENCE_REMOVED, DIFFERENCE_CHANGED };
-
-struct difference {
-    enum difference_kind kind;
-    const char *object;         /* "ScaledObject shop/checkout" */
-    const char *field;          /* "spec.cooldownPeriod"; "": the object as a whole */
-    const char *before, *after; /* in words; NULL: there is nothing, or it is not shown */
-    const char *text;           /* "scales to zero 5 min after the last activity, was 1 min" */
-};
-
 struct differences;
 
 /* Manifests without errors; they may go when this returns. Objects in the order of `after`, then those that are gone. */
@@ -38,7 +28,6 @@ struct differences *differences_new(const struct manifest *const *before, size_t
                                     const struct policy_settings *settings);
 void differences_free(struct differences *differences);
 size_t differences_count(const struct differences *differences);
-const struct difference *differences_at(const struct differences *differences, size_t index);
 
 /* For people, grouped by object, and as a JSON array. */
 void differences_write_text(const struct differences *differences, struct text *out);

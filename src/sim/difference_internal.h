@@ -6,6 +6,16 @@
 
 struct arena;
 
+enum difference_kind { DIFFERENCE_ADDED, DIFFERENCE_REMOVED, DIFFERENCE_CHANGED };
+
+struct difference {
+    enum difference_kind kind;
+    const char *object;         /* "ScaledObject shop/checkout" */
+    const char *field;          /* "spec.cooldownPeriod"; "": the object as a whole */
+    const char *before, *after; /* in words; NULL: there is nothing, or it is not shown */
+    const char *text;           /* "scales to zero 5 min after the last activity, was 1 min" */
+};
+
 struct side { /* an object of one of the two; the manifest owns all but the policy */
     const struct object_meta *meta;
     const struct scaled_object *object; /* one of these two, or neither: an object of another kind */

@@ -60,9 +60,7 @@ bool table_add(struct table *table, uint16_t column, struct input_value *value, 
 bool table_finish(struct table *table, struct error *err);
 void table_done(struct table *table);
 
-/* ---- the forms; each fills a part, line being the first that is not empty ---- */
-bool input_read_csv(struct input *part, const char *name, struct lines *in, const char *line, size_t length,
-                    struct error *err);
+/* ---- input_json.c: fills a part, line being the first that is not empty ---- */
 bool input_read_json(struct input *part, const char *name, struct lines *in, const char *line, size_t length,
                      const char *column, struct error *err);
 

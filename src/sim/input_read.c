@@ -130,8 +130,8 @@ static bool read_rows(struct csv *csv, struct lines *in, const char *line, size_
     return error_add_place(err, "%s", csv->table.name);
 }
 
-bool input_read_csv(struct input *part, const char *name, struct lines *in, const char *line, size_t length,
-                    struct error *err)
+static bool read_csv(struct input *part, const char *name, struct lines *in, const char *line, size_t length,
+                     struct error *err)
 {
     struct csv csv = {.table = {.part = part, .name = name}};
 
@@ -171,7 +171,7 @@ static bool read_part(struct input *part, const char *name, struct lines *in, co
     } while (is_blank(line, length));
     if (line[strspn(line, " \t")] == '{')
         return input_read_json(part, name, in, line, length, column, err);
-    return input_read_csv(part, name, in, line, length, err);
+    return read_csv(part, name, in, line, length, err);
 }
 
 static bool read_lines(struct input *input, const char *name, struct lines *in, const char *column, struct error *err)

@@ -121,11 +121,6 @@ int64_t model_duration_ns(const struct model *m)
     return m->duration_ns;
 }
 
-int64_t model_step_ns(const struct model *m)
-{
-    return m->fluid ? fluid_grid_of(m->fluid)->step_ns : 0;
-}
-
 const struct serving *model_serving(const struct model *m)
 {
     return m->serving;

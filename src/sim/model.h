@@ -56,12 +56,12 @@ struct model *model_new(const struct model_options *options, struct error *err);
 void model_free(struct model *model);
 
 int64_t model_duration_ns(const struct model *model); /* of the fluid model: in whole steps */
-int64_t model_step_ns(const struct model *model);     /* 0: requests one by one */
 /* What happens up to and at that instant. false: the run is over before it: the duration has passed, and every request is served or an
    hour more went by (serving-model.md 2.8). Nobody looks or writes then. */
 bool model_until(struct model *model, int64_t now_ns);
 void model_finish(struct model *model);
-void model_cut(struct model *model); /* the run ends at this instant: what would have come later does not; before model_finish */
+void model_cut(
+    struct model *model); /* the run ends at this instant: what would have come later does not; before model_finish */
 
 struct model_counts {
     int32_t replicas, ready, pending, draining; /* replicas: what was last written */

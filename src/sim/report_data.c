@@ -16,7 +16,7 @@ enum { FORMAT_VERSION = 1, CHART_DIGITS = 5 };
 
 /* ------------------------------------------------------------------ JSON */
 
-void data_comma(struct text *out)
+static void data_comma(struct text *out)
 {
     if (out->length > 0 && !strchr("{[:,", out->bytes[out->length - 1]))
         text_add_char(out, ',');
@@ -31,19 +31,21 @@ void data_string(struct text *out, const char *string)
         text_add(out, "null");
 }
 
-void data_key(struct text *out, const char *key)
+/* With the comma before it. */
+static void data_key(struct text *out, const char *key)
 {
     data_string(out, key);
     text_add_char(out, ':');
 }
 
-void data_integer(struct text *out, int64_t value)
+static void data_integer(struct text *out, int64_t value)
 {
     data_comma(out);
     text_printf(out, "%lld", (long long)value);
 }
 
-void data_number(struct text *out, double value)
+/* All digits; not finite: null. */
+static void data_number(struct text *out, double value)
 {
     data_comma(out);
     if (isfinite(value))
@@ -52,7 +54,8 @@ void data_number(struct text *out, double value)
         text_add(out, "null");
 }
 
-void data_short_number(struct text *out, double value)
+/* For charts: five digits. */
+static void data_short_number(struct text *out, double value)
 {
     char digits[40];
 

@@ -56,12 +56,7 @@ void words_done(struct words *words);
 void words_add(struct words *words, const char *sentence, struct text *out);
 
 /* ------------------------------------------------------------------ JSON, small enough to be written by hand */
-void data_key(struct text *out, const char *key); /* with the comma before it */
-void data_comma(struct text *out);
 void data_string(struct text *out, const char *string); /* NULL: null */
-void data_integer(struct text *out, int64_t value);
-void data_number(struct text *out, double value);       /* all digits; not finite: null */
-void data_short_number(struct text *out, double value); /* for charts: five digits */
 
 /* ------------------------------------------------------------------ report.c */
 struct record { /* decisions in a row with the same outcome, or folded neighbours of those */

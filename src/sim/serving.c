@@ -634,11 +634,6 @@ int64_t serving_now_ns(const struct serving *s)
     return s->now_ns;
 }
 
-int32_t serving_spec(const struct serving *s)
-{
-    return s->spec;
-}
-
 size_t serving_requests(const struct serving *s, const struct serving_request **out)
 {
     *out = s->requests;

@@ -82,7 +82,6 @@ void serving_run_until(struct serving *serving, int64_t until_ns);
 
 const struct serving_profile *serving_profile_of(const struct serving *serving);
 int64_t serving_now_ns(const struct serving *serving);
-int32_t serving_spec(const struct serving *serving);
 size_t serving_requests(const struct serving *serving, const struct serving_request **out);
 int64_t serving_generated(const struct serving *serving,
                           size_t request);                   /* tokens made by now, those within a leap too */

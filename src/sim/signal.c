@@ -109,21 +109,6 @@ static double rate(const struct signal_history *h, const struct signal_query *qu
            NS_PER_S / (double)span_ns;
 }
 
-bool signal_increase(const struct signal_history *h, int64_t window_ns, struct serving_counters *out, int64_t *span_ns)
-{
-    const struct snapshot *newest = &h->snapshots[h->count - 1], *base = snapshot_before(h, newest->at_ns - window_ns);
-    const struct serving_counters *a = &base->counters, *b = &newest->counters;
-
-    *span_ns = newest->at_ns - base->at_ns;
-    *out = (struct serving_counters){.prompt = b->prompt - a->prompt,
-                                     .generated = b->generated - a->generated,
-                                     .arrived = b->arrived - a->arrived,
-                                     .arriving_prompt = b->arriving_prompt - a->arriving_prompt,
-                                     .arriving_generated = b->arriving_generated - a->arriving_generated,
-                                     .finished = b->finished - a->finished};
-    return *span_ns > 0;
-}
-
 bool signal_read(const struct signal_history *h, const struct serving *model, const struct signal_query *query,
                  double *value)
 {

@@ -54,9 +54,6 @@ struct signal_history *signal_history_new(void);
 void signal_history_free(struct signal_history *history);
 /* The counters at the model's instant; a second snapshot at the same instant replaces the first. */
 void signal_snapshot(struct signal_history *history, const struct serving *model);
-/* By how much the counters grew over the window, and in how long; false: there are no two snapshots yet. */
-bool signal_increase(const struct signal_history *history, int64_t window_ns, struct serving_counters *out,
-                     int64_t *span_ns);
 /* False: missing, nothing happened in the window that could be measured. */
 bool signal_read(const struct signal_history *history, const struct serving *model, const struct signal_query *query,
                  double *value);
