@@ -223,6 +223,7 @@ static bool run_one(struct contest *c, struct contender *one, bool first, struct
     struct simulation *simulation = make_simulation(c, &watching, &recording, err);
 
     if (simulation) {
+        simulate_setup_note(&c->setup, simulation);
         one->duration_ms = simulation_duration_ms(simulation);
         (first ? play_first : play_second)(c, one, simulation);
         c->run++;
@@ -237,7 +238,7 @@ static bool run_first(struct contest *c, struct error *err)
     for (size_t i = 0; i < c->count && !interrupted; i++)
         if (!run_one(c, &c->list[i], true, err))
             return false;
-    return true;
+    return interrupted || simulate_setup_all_read(&c->setup, err);
 }
 
 /* ------------------------------------------------------------------ where they part */

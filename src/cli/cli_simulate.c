@@ -127,7 +127,10 @@ static bool make(struct job *job, struct error *err)
             return false;
     }
     job->simulation = simulation_new(&o, NULL, err);
-    return job->simulation != NULL;
+    if (!job->simulation)
+        return false;
+    simulate_setup_note(&job->setup, job->simulation);
+    return simulate_setup_all_read(&job->setup, err);
 }
 
 static bool read_all(struct job *job, struct error *err)

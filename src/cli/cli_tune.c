@@ -184,8 +184,11 @@ static bool try_original(struct tuning *t, struct error *err)
 
     if (!simulation)
         return false;
+    simulate_setup_note(&t->setup, simulation);
     divide(t, simulation_duration_ms(simulation));
     simulation_free(simulation);
+    if (!simulate_setup_all_read(&t->setup, err))
+        return false;
     if (t->tuned_on.model.duration_ns > t->tuned_on.model.warmup_ns)
         return true;
     return error_set(err, ERROR_INVALID,

@@ -294,6 +294,23 @@ static bool read_trace(const struct simulate_words *words, struct simulate_setup
     return true;
 }
 
+/* Without requests nothing would read them. */
+static bool check_fit(const struct simulate_words *words, const struct simulate_setup *setup, struct error *err)
+{
+    static const char needs[] =
+        "is about requests, of which this trace has none: leave it out, or give a trace of requests";
+
+    if (setup->model)
+        return !words->column || error_set(err, ERROR_INVALID,
+                                           "--column names a series of columns over time, and this trace is of "
+                                           "requests: leave it out");
+    if (words->map)
+        return error_set(err, ERROR_INVALID, "--map %s", needs);
+    if (words->tokens)
+        return error_set(err, ERROR_INVALID, "--tokens %s", needs);
+    return words->amplify == 1 || error_set(err, ERROR_INVALID, "--amplify %s", needs);
+}
+
 /* ------------------------------------------------------------------ all */
 
 static bool read_numbers(const struct simulate_words *words, struct simulate_setup *setup, struct error *err)
@@ -321,7 +338,7 @@ static bool read_all(const struct simulate_words *words, struct simulate_setup *
     if (!read_numbers(words, setup, err) || !read_goals(words->slo, &setup->goals, err) ||
         !read_tokens(words->tokens, &shape, err) || !read_startup(words->startup, setup, err) ||
         !read_profile(words->profile, &m->profile, err) || !read_maps(words->map, setup, err) ||
-        !read_trace(words, setup, &shape, err))
+        !read_trace(words, setup, &shape, err) || !check_fit(words, setup, err))
         return false;
     m->duration_ns = words->duration_ms < 0 ? -1 : words->duration_ms * NS_PER_MS;
     m->warmup_ns = words->warmup_ms * NS_PER_MS;
@@ -334,7 +351,7 @@ static bool read_all(const struct simulate_words *words, struct simulate_setup *
 
 bool simulate_setup(const struct simulate_words *words, struct simulate_setup *setup, struct error *err)
 {
-    *setup = (struct simulate_setup){.start_at_ms = MONDAY_MS};
+    *setup = (struct simulate_setup){.trace = words->trace, .start_at_ms = MONDAY_MS};
     if (read_all(words, setup, err))
         return true;
     simulate_setup_done(setup);
@@ -348,7 +365,44 @@ void simulate_setup_done(struct simulate_setup *setup)
     free(setup->startup_table_ns);
     free(setup->maps);
     free(setup->map_names);
+    free(setup->columns_read);
+    free(setup->maps_read);
     *setup = (struct simulate_setup){.model = NULL};
+}
+
+/* ------------------------------------------------------------------ what nobody reads */
+
+/* A recording has what its own policy read, which this one need not. */
+static size_t columns_of(const struct simulate_setup *setup)
+{
+    return setup->input && !setup->recording ? input_columns(setup->input) : 0;
+}
+
+void simulate_setup_note(struct simulate_setup *setup, const struct simulation *simulation)
+{
+    if (!setup->columns_read) {
+        setup->columns_read = mem_array(columns_of(setup) + 1, sizeof(bool));
+        setup->maps_read = mem_array(setup->map_count + 1, sizeof(bool));
+    }
+    for (size_t i = 0; i < columns_of(setup); i++)
+        setup->columns_read[i] |= simulation_reads_column(simulation, (uint16_t)i);
+    for (size_t i = 0; i < setup->map_count; i++)
+        setup->maps_read[i] |= simulation_reads_map(simulation, i);
+}
+
+bool simulate_setup_all_read(const struct simulate_setup *setup, struct error *err)
+{
+    for (size_t i = 0; setup->columns_read && i < columns_of(setup); i++)
+        if (!setup->columns_read[i]) {
+            error_set(err, ERROR_INVALID,
+                      "no trigger is called '%s', as this column is: take it out, or call it as a trigger is called",
+                      input_name(setup->input, (uint16_t)i));
+            return error_add_place(err, "%s", setup->trace);
+        }
+    for (size_t i = 0; setup->maps_read && i < setup->map_count; i++)
+        if (!setup->maps_read[i])
+            return error_set(err, ERROR_INVALID, "--map: there is no trigger %s", setup->maps[i].trigger);
+    return true;
 }
 
 void simulate_setup_fill(const struct simulate_setup *setup, struct simulation_options *options)

@@ -7,6 +7,8 @@
  *     if (!simulate_setup(&words, &setup, &err)) ...
  *     struct simulation_options o = {.manifest = ...};
  *     simulate_setup_fill(&setup, &o);                        -- borrows from the setup, which is only looked at from then on
+ *     simulate_setup_note(&setup, simulation);                -- after simulation_new, for each of them
+ *     if (!simulate_setup_all_read(&setup, &err)) ...
  *     simulate_setup_done(&setup);
  */
 #ifndef WEIR_CLI_SIMULATE_SETUP_H
@@ -53,6 +55,7 @@ struct simulate_words { /* as written */
 /* clang-format on */
 
 struct simulate_setup {
+    const char *trace;        /* its file; NULL: there is none */
     struct input *input;      /* NULL: the trace is demand */
     const char *recording;    /* the trace is one: input has its samples, and simulation_options.recording more; NULL */
     struct trace_file demand; /* borrowed by model */
@@ -62,6 +65,7 @@ struct simulate_setup {
     struct simulation_map *maps;
     size_t map_count;
     char *map_names;
+    bool *columns_read, *maps_read; /* by a simulation that was noted; NULL: none was */
     struct score_goals goals;
     double price; /* of a replica's hour; 0: not asked for */
     int64_t start_at_ms, duration_ms, ready_after_ms;
@@ -74,5 +78,9 @@ struct simulate_setup {
 bool simulate_setup(const struct simulate_words *words, struct simulate_setup *setup, struct error *err);
 void simulate_setup_done(struct simulate_setup *setup);
 void simulate_setup_fill(const struct simulate_setup *setup, struct simulation_options *options);
+/* Notes what this simulation reads of the trace's columns and of the maps. */
+void simulate_setup_note(struct simulate_setup *setup, const struct simulation *simulation);
+/* false: there is a column or a map that none of those noted reads. */
+bool simulate_setup_all_read(const struct simulate_setup *setup, struct error *err);
 
 #endif

@@ -101,7 +101,10 @@ void simulation_result(const struct simulation *simulation, const struct score_g
 size_t simulation_events(const struct simulation *simulation, const struct serving_event **out);
 const struct policy *simulation_policy(const struct simulation *simulation);
 int64_t simulation_duration_ms(const struct simulation *simulation);
-int32_t simulation_initial(const struct simulation *simulation);     /* replicas it begins with */
+int32_t simulation_initial(const struct simulation *simulation); /* replicas it begins with */
+/* Whether a trigger reads that column of the input, or that map. Who gave them should hear of those that no trigger reads. */
+bool simulation_reads_column(const struct simulation *simulation, uint16_t column);
+bool simulation_reads_map(const struct simulation *simulation, size_t map);
 struct model *simulation_model(const struct simulation *simulation); /* to look at; NULL: there is none */
 
 #endif

@@ -193,8 +193,25 @@ bool simulation_find_feeds(struct simulation *s, struct error *err)
     s->feeds = mem_array(s->policy->trigger_count + 1, sizeof(*s->feeds));
     for (size_t i = 0; i < s->policy->trigger_count; i++)
         if (!find_feed(s, i, err))
-            return error_add_place(err, "%s spec.triggers[%zu]", s->options.manifest_name, i);
+            return error_add_place(err, "%s:%d spec.triggers[%zu]", s->options.manifest_name,
+                                   s->object->triggers[i].place.line, i);
     return true;
+}
+
+bool simulation_reads_column(const struct simulation *s, uint16_t column)
+{
+    for (size_t i = 0; i < s->policy->trigger_count; i++)
+        if (s->feeds[i].kind == FEED_COLUMN && s->feeds[i].column == column)
+            return true;
+    return false;
+}
+
+bool simulation_reads_map(const struct simulation *s, size_t map)
+{
+    for (size_t i = 0; i < s->policy->trigger_count; i++)
+        if (s->feeds[i].kind == FEED_SIGNAL && string_equal(s->options.maps[map].trigger, s->policy->names[i]))
+            return true;
+    return false;
 }
 
 /* ------------------------------------------------------------------ values */

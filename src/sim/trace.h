@@ -62,7 +62,7 @@ struct trace_file {        /* either requests or buckets */
 bool trace_is_file(const char *path);
 /* Besides the three forms: sums of other buckets than 10 s (t_s,requests,prompt_tokens,generated_tokens), and rates (t_s, then req_per_s,
    req_per_min or req_per_min_mid, then prompt_tokens_per_s and generated_tokens_per_s or none). Where there are no tokens, those of shape;
-   NULL: then it is an error. Columns about rates that need no reading are known by name, others are refused. */
+   NULL: then it is an error. Columns about rates that need no reading are known by name, others are refused, and so is a time that goes back. */
 bool trace_read_file(const char *path, const struct trace_shape *shape, struct trace_file *out, struct error *err);
 void trace_file_free(struct trace_file *file);
 

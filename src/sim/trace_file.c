@@ -284,13 +284,27 @@ static bool is_in_place(const char *line, size_t length, size_t number, struct e
            error_set(err, ERROR_INVALID, "this line is neither a request nor the first, which may be a heading");
 }
 
+/* The last one, where this line has added one. */
+static bool is_in_order(const struct trace *trace, size_t before, struct error *err)
+{
+    if (before == 0 || trace->count == before)
+        return true;
+    int64_t back_ns = trace->requests[before - 1].at_ns - trace->requests[before].at_ns;
+    return back_ns <= 0 ||
+           error_set(err, ERROR_INVALID, "the time goes back by %.3f s from the request before: sort the lines by time",
+                     (double)back_ns / 1e9);
+}
+
 static bool read_requests(struct trace *trace, const char *path, struct lines *in, const char *line, size_t length,
                           struct error *err)
 {
     struct error ended = {.kind = ERROR_NONE};
 
     do {
-        if (!is_in_place(line, length, lines_number(in), err) || !trace_read_line(trace, line, length, err))
+        size_t before = trace->count;
+
+        if (!is_in_place(line, length, lines_number(in), err) || !trace_read_line(trace, line, length, err) ||
+            !is_in_order(trace, before, err))
             return error_add_place(err, "%s:%zu", path, lines_number(in));
     } while (lines_next(in, &line, &length, &ended));
     if (ended.kind == ERROR_NONE && trace->count == 0)

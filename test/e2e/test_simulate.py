@@ -5,11 +5,12 @@ import pty
 import re
 import signal
 import subprocess
-import time
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, WEIR
+from support.waiting import wait_for
 
 EXAMPLE = ROOT / "examples" / "token-latency"
 POLICY = """apiVersion: keda.sh/v1alpha1
@@ -123,6 +124,9 @@ def test_a_bad_trace_is_refused_with_its_place(policy, tmp_path, text, says):
     (["--price", "-1"], "a number from 0 on"),
     (["--start", "yesterday"], "2026-01-05T08:00:00Z"),
     (["--amplify", "0"], "from 1 on"),
+    (["--amplify", "2"], "--amplify is about requests"),
+    (["--tokens", "5/5"], "--tokens is about requests"),
+    (["--map", "load=waiting"], "--map is about requests"),
     (["--object", "none"], "there is no ScaledObject none in it; there are shop/app"),
     (["--trace", "/nowhere.csv"], "/nowhere.csv"),
     ([], "nothing says how long to simulate: give a trace or a duration"),
@@ -130,6 +134,25 @@ def test_a_bad_trace_is_refused_with_its_place(policy, tmp_path, text, says):
 def test_options_that_mean_nothing(policy, options, says):
     run = simulate(policy, *options, *([] if "--trace" in options or not options else ["--duration", "1m"]))
     assert run.returncode == 1 and says in run.stderr, run.stderr
+
+
+def test_what_no_trigger_reads_is_refused(policy, tmp_path):
+    columns = tmp_path / "more.csv"
+    columns.write_text("time,load,lode\n0,5,5\n60,5,5\n")
+    run = simulate(policy, "--trace", columns)
+    assert run.returncode == 1 and "more.csv: no trigger is called 'lode'" in run.stderr, run.stderr
+    requests = ROOT / "examples/traces/azure2023_code_10s.csv"
+    run = simulate(policy, "--trace", requests, "--map", "load=waiting,lode=running")
+    assert run.returncode == 1 and "--map: there is no trigger lode" in run.stderr, run.stderr
+    run = simulate(policy, "--trace", requests, "--map", "load=waiting", "--column", "load")
+    assert run.returncode == 1 and "--column names a series" in run.stderr, run.stderr
+
+
+def test_a_policy_that_reads_what_is_not_there_is_named_with_its_line(policy, tmp_path):
+    columns = tmp_path / "other.csv"
+    columns.write_text("time,lode\n0,5\n60,5\n")
+    run = simulate(policy, "--trace", columns)
+    assert run.returncode == 1 and re.search(r"policy\.yaml:10 spec\.triggers\[0\]: nothing feeds load", run.stderr), run.stderr
 
 
 def test_usage():
@@ -150,16 +173,19 @@ def test_progress_is_for_terminals_only(policy, columns):
     assert "simulating" not in run.stdout.split("simulated")[0]
 
 
-def test_interrupted_it_shows_what_there_is(policy):
-    """A year every second: it is ended long before."""
+def catches(process, number):
+    """Before that the signal would end it without a word."""
+    caught = re.search(r"^SigCgt:\t(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.M)
+    return int(caught[1], 16) >> (number - 1) & 1
+
+
+def test_interrupted_it_shows_what_there_is():
+    """Hundreds of millions of requests: it is ended long before."""
     process = subprocess.Popen([str(WEIR), "simulate", str(EXAMPLE / "recommended.yaml"), "--trace",
                                 str(ROOT / "examples/traces/azure2024_code_digitised_week_600s.csv"), "--tokens", "2048/28", "--amplify", "100",
-                                "--no-oracle", "-o", "json"], stdout=subprocess.PIPE, text=True)
-    time.sleep(0.4)
+                                "--step", "1s", "--no-oracle", "-o", "json"], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: catches(process, signal.SIGINT), "the signal to be caught")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     told = json.loads(out)
-    if told["interrupted"]:
-        assert process.returncode == 1 and 0 < told["duration_s"] < 604800
-    else:
-        assert process.returncode == 0
+    assert told["interrupted"] is True and process.returncode == 1 and told["duration_s"] < 604800

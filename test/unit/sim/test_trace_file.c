@@ -90,6 +90,11 @@ static const struct {
     {"TIMESTAMP,ContextTokens,GeneratedTokens\n", "", "no request"},
     {"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,4808\n", ":2", "no known form"},
     {"{\"timestamp\": 10, \"input_length\": 6, \"output_length\": 5}\nend\n", ":2", "neither a request nor the first"},
+    {"{\"timestamp\": 12, \"input_length\": 6, \"output_length\": 5}\n"
+     "{\"timestamp\": 10, \"input_length\": 6, \"output_length\": 5}\n",
+     ":2", "goes back by 0.002 s"},
+    {"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,4808,10\n2023-11-16 18:17:02,1,2\n", ":3",
+     "goes back by 1.000 s"},
     {"t_s,requests,prompt_tokens\n0,1,1\n", ":1:14", "columns are missing"},
     {"t_s,req_per_s,req_per_min\n0,1,1\n", ":1:15", "columns are missing"},
     {"t_s,req_per_s,prompt_tokens_per_s\n0,1,1\n", ":1:15", "columns are missing"},
