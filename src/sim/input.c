@@ -237,15 +237,15 @@ bool input_take(struct input *input, struct input *part, struct error *err)
 
 bool input_make_stale(const struct input_column *of, struct input_value *out, struct error *err)
 {
-    const struct input_value *last = of->count > 0 ? &of->values[of->count - 1] : NULL;
-
-    if (!last || (last->kind != INPUT_OK && last->kind != INPUT_STALE))
-        return error_set(err, ERROR_INVALID,
-                         "stale goes on with the value before it, but '%s' has none there: write _ (missing) or failed",
-                         of->name);
-    out->kind = INPUT_STALE;
-    out->value = last->value;
-    return true;
+    for (size_t i = of->count; i-- > 0;)
+        if (of->values[i].kind == INPUT_OK || of->values[i].kind == INPUT_STALE) {
+            out->kind = INPUT_STALE;
+            out->value = of->values[i].value;
+            return true;
+        }
+    return error_set(err, ERROR_INVALID,
+                     "stale goes on with the last value, but '%s' has none before it: write _ (missing) or failed",
+                     of->name);
 }
 
 static bool is(const char *word, size_t length, const char *known)

@@ -35,7 +35,7 @@ bool input_take(struct input *input, struct input *part, struct error *err);
 /* A word that says something: a number, `_`, null, nothing, `failed`, `stale`. of: the column, for what is stale. */
 bool input_parse_word(const char *word, size_t length, const struct input_column *of, struct input_value *out,
                       struct error *err);
-/* What is stale goes on saying what was said last. false: nothing was. */
+/* What is stale goes on saying the last value, whatever came between. false: there was none. */
 bool input_make_stale(const struct input_column *of, struct input_value *out, struct error *err);
 
 /* ---- rows: what CSV and JSON lines share ---- */

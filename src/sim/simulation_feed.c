@@ -259,7 +259,7 @@ static bool column_at(struct simulation *s, uint16_t trigger, struct input_value
 static void say_column(struct simulation *s, uint16_t trigger, struct sample *sample, struct error *why)
 {
     struct feed *feed = &s->feeds[trigger];
-    struct input_value value;
+    struct input_value value = {.kind = INPUT_MISSING};
 
     if (!column_at(s, trigger, &value))
         say_nothing(feed, "the input has not begun to say anything yet", sample, why);
@@ -271,7 +271,8 @@ static void say_column(struct simulation *s, uint16_t trigger, struct sample *sa
         say_failed(sample, why, "the source did not answer");
     else
         *sample = feed->last;
-    feed->last = *sample;
+    if (value.kind == INPUT_OK)
+        feed->last = *sample;
 }
 
 static void say_model(struct simulation *s, struct feed *feed, struct sample *sample, struct error *why)

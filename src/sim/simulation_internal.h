@@ -34,7 +34,7 @@ struct feed { /* where one trigger's values come from */
     struct signal_query query;
     struct model_inference_query inference;
     enum feed_share share;
-    struct sample last; /* what `stale` goes on saying */
+    struct sample last; /* of a column: the last value, which `stale` goes on saying */
 };
 
 struct sim_pods { /* of the target, without a model; by age */
