@@ -30,7 +30,7 @@ struct stage_options {
     const char *journal;                    /* path, or NULL: in memory */
     int64_t ready_after_ms;                 /* of new pods */
     int64_t write_takes_ms;                 /* of a scale write */
-    const struct autoscaler_hooks *hooks; /* NULL: nobody looks on */
+    const struct autoscaler_hooks *hooks;   /* NULL: nobody looks on */
     bool invent; /* every variable, Secret and ConfigMap key that is asked for has some value */
 };
 
