@@ -223,7 +223,16 @@ struct stretch { /* of idle bins: what replicas did in it */
     int32_t from, to;
 };
 
-/* Demand of a stretch leaves work behind: it counts from its second bin on. */
+/* What was wished for before it became idle may still be on its way: replicas only rise from there on. */
+static int32_t rises_from(const struct judge *judge, size_t first)
+{
+    int32_t before = first > 0 ? judge->bins[first - 1].wished : -1, now = judge->bins[first].replicas;
+
+    if (before > judge->policy->rules.max)
+        before = judge->policy->rules.max;
+    return before > now ? before : now;
+}
+
 static bool next_stretch(const struct judge *judge, const bool *idle, size_t *at, struct stretch *out)
 {
     while (*at < judge->count && !idle[*at])
@@ -234,7 +243,7 @@ static bool next_stretch(const struct judge *judge, const bool *idle, size_t *at
     out->last = *at - 1;
     if (out->first >= judge->count)
         return false;
-    out->from = judge->bins[out->first].replicas;
+    out->from = rises_from(judge, out->first);
     out->to = out->from;
     for (size_t i = out->first; i <= out->last; i++)
         if (judge->bins[i].replicas > out->to)

@@ -182,3 +182,11 @@ def test_interrupted_it_shows_what_there_is():
     out, _ = process.communicate(timeout=60)
     told = json.loads(out)
     assert told["interrupted"] is True and process.returncode == 1 and told["duration_s"] < 604800
+
+
+def test_what_a_burst_wished_for_is_no_runaway_in_the_pause_after_it(policy):
+    policy.write_text(POLICY.replace("maxReplicaCount: 10", "maxReplicaCount: 50").replace("pollingInterval: 5", "pollingInterval: 15")
+                      .replace('threshold: "10"', 'threshold: "5"'))
+    run = simulate(policy, "--trace", ROOT / "examples/traces/azure2023_code_10s.csv", "--map", "load=waiting", "--no-oracle")
+    assert run.returncode == 0 and re.search(r"00:40:00 +4 -> 5 ", run.stdout), run.stdout
+    assert "runs-away" not in run.stdout, run.stdout
