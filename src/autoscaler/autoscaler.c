@@ -121,7 +121,8 @@ bool autoscaler_can_decide(const struct autoscaler *a, const char **why)
     else if (a->journal_problem)
         *why = a->journal_problem;
     else if (a->cluster && cluster_is_unread(a->cluster))
-        *why = "the ScaledObjects of the cluster are not known: they are being read, or cannot be, and then the log says why";
+        *why = "the ScaledObjects of the cluster are not known: they are being read, or cannot be, and then the log "
+               "says why";
     else if (a->heap_count > 0 && ticks - a->heap[0].due_ticks_ms > STUCK_MS)
         *why = "polls are more than a minute late";
     return *why == NULL;

@@ -92,9 +92,9 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *hpa_error;       /* why its HPA could not be put; NULL */
     char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
-    uint32_t others_seen;                           /* writes of somebody else to the target's replicas */
-    int64_t others_ticks_ms, others_said_ticks_ms;  /* the last of them; when it was said, 0: never */
-    uint8_t failed_said[(TRIGGERS_MAX + 7) / 8]; /* triggers whose failure was said */
+    uint32_t others_seen;                          /* writes of somebody else to the target's replicas */
+    int64_t others_ticks_ms, others_said_ticks_ms; /* the last of them; when it was said, 0: never */
+    uint8_t failed_said[(TRIGGERS_MAX + 7) / 8];   /* triggers whose failure was said */
 };
 
 struct question; /* one trigger that is asked for one or more objects (ask.c) */
@@ -244,7 +244,7 @@ const char *refer_name(const struct referrer *who, size_t i);
 void refer_each(struct map *index, const char *name, void (*each)(void *arg, struct referrer *who), void *arg);
 
 /* cluster.c */
-void cluster_again(struct object *object);  /* what it says is needed once more: it is read again, and applied */
+void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
 /* Its objects are not known yet, or none is known and they cannot be read. */
 bool cluster_is_unread(const struct cluster *cluster);
 void cluster_free(struct cluster *cluster); /* NULL is fine */
@@ -314,7 +314,8 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
 void due_remove(struct object *object);
 void object_count_first(struct object *object, int64_t now_ms);
 void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided); /* to whom looks on */
-void object_tell_loaded(const struct object *object); /* the same: what it remembers was not the outcome of a decision */
+void object_tell_loaded(
+    const struct object *object); /* the same: what it remembers was not the outcome of a decision */
 const char **object_notes(const struct object *object, struct arena *arena);
 
 /* job.c */

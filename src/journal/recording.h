@@ -88,7 +88,7 @@ struct recording_entry { /* valid until the next call */
     struct recorded_tick tick;
     struct recorded_job_tick job_tick;
     const char *key, *trigger; /* of RECORDING_SAMPLE; key of RECORDING_APPLIED too */
-    struct sample sample; /* with its weight, for series_restore */
+    struct sample sample;      /* with its weight, for series_restore */
     int64_t applied_at_ms;
 };
 struct recording *recording_open(const char *path, struct error *err);

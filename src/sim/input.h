@@ -46,7 +46,8 @@ bool input_read_file(struct input *input, const char *path, const char *column, 
 bool input_read(struct input *input, const char *name, const char *bytes, size_t length, const char *column,
                 struct error *err);
 /* "0x10 5+1x20 _x3 failed stale", as promtool has it: a+bxn is a, a+b, ... a+b*n; one value every step_ms. */
-bool input_read_notation(struct input *input, const char *column, const char *values, int64_t step_ms, struct error *err);
+bool input_read_notation(struct input *input, const char *column, const char *values, int64_t step_ms,
+                         struct error *err);
 /* The samples of one object of a recording (a folder or a file), a column per trigger; key: "ScaledObject/shop/checkout", NULL: the only one there is. */
 bool input_read_recording(struct input *input, const char *path, const char *key, struct error *err);
 /* Later than what the column has; the caller keeps SIM_INPUT_VALUES_MAX. */

@@ -65,8 +65,8 @@ struct scale { /* the counts of one object */
     bool asked;  /* whether it exists is being asked, or the list that says it has not ended */
     int32_t replicas, status_replicas, ready; /* ready -1: the object does not say, its pods do */
     uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
-    uint32_t others_writes; /* counts of replicas that did not come from a Weir */
-    const char *other;      /* atom: the manager who wrote the last of them; NULL: nobody did */
+    uint32_t others_writes;                   /* counts of replicas that did not come from a Weir */
+    const char *other;                        /* atom: the manager who wrote the last of them; NULL: nobody did */
     int64_t written_until_ms;
     char *selector;       /* as text; NULL: none */
     bool selector_unread; /* the counts are of a sighting, which has none */
