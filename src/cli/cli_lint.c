@@ -1,18 +1,14 @@
 /* weir lint: everything that is wrong, or worth saying, about manifests. Touches nothing, asks nobody. */
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/report.h"
 #include "cli/cli.h"
+#include "cli/sources.h"
 #include "manifest/manifest.h"
 #include "policy/allow.h"
 #include "policy/codes.h"
@@ -43,56 +39,20 @@ struct set { /* the manifests read so far */
     struct report *report;
 };
 
-static bool lint_file(struct set *set, const char *path, struct error *err)
-{
-    struct manifest_options how = {.local = local};
-    struct text bytes;
-
-    text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
-    bool fine = file_read(path, &bytes, err);
-    if (fine) {
-        set->list = mem_grow(set->list, set->count + 1, sizeof(struct manifest *));
-        allows_read(set->allows, path, bytes.bytes, bytes.length);
-        manifest_read(path, bytes.bytes, bytes.length, &how, set->report, &set->list[set->count++]);
-    }
-    text_done(&bytes);
-    return fine;
-}
-
-static bool lint_entry(struct set *set, const char *folder, const char *entry, struct error *err)
-{
-    char path[PATH_MAX];
-    struct stat status;
-
-    if (!file_is_manifest(entry))
-        return true;
-    if (snprintf(path, sizeof(path), "%s/%s", folder, entry) >= (int)sizeof(path))
-        return error_set(err, ERROR_LIMIT, "the path of %s in %.80s... is longer than PATH_MAX", entry, folder);
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) /* the running system does not read it either */
-        return true;
-    return lint_file(set, path, err);
-}
-
 static bool lint_path(struct set *set, const char *path, struct error *err)
 {
-    struct stat status;
-    struct dirent **names;
-    bool fine = true;
+    struct manifest_options how = {.local = local};
+    struct sources sources = {0};
+    bool fine = sources_read(&sources, path, err);
 
-    if (strcmp(path, "-") == 0)
-        return lint_file(set, path, err);
-    if (stat(path, &status) != 0)
-        return error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
-    if (!S_ISDIR(status.st_mode))
-        return lint_file(set, path, err);
-    int count = scandir(path, &names, NULL, alphasort);
-    if (count < 0)
-        return error_set(err, ERROR_MISSING, "%s cannot be listed: %s", path, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        fine = fine && lint_entry(set, path, names[i]->d_name, err);
-        free(names[i]);
+    for (size_t i = 0; fine && i < sources.count; i++) {
+        const struct source_file *file = &sources.files[i];
+
+        set->list = mem_grow(set->list, set->count + 1, sizeof(struct manifest *));
+        allows_read(set->allows, file->name, file->bytes.bytes, file->bytes.length);
+        manifest_read(file->name, file->bytes.bytes, file->bytes.length, &how, set->report, &set->list[set->count++]);
     }
-    free(names);
+    sources_done(&sources);
     return fine;
 }
 
@@ -223,7 +183,8 @@ const struct command command_lint = {
     .operands = "PATH...",
     .summary = "check manifests: schema, triggers, formulas",
     .description =
-        "PATH is a file, a folder of *.yaml, *.yml and *.json files, or - for standard input.\n\n"
+        "PATH is a file, a folder of *.yaml, *.yml and *.json files, - for standard input, or such of a revision\n"
+        "of git: HEAD~1:deploy.\n\n"
         "Exit status: 0 clean or advice only; 1 errors or warnings (see --fail-on), invalid YAML included;\n"
         "2 bad usage or a path that cannot be opened. Codes are explained in docs/lint.md and by --explain.\n\n"
         "A comment `# weir:allow CODE reason` on the line of a finding, on the line before, or at the head of the\n"

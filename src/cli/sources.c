@@ -53,7 +53,9 @@ static bool read_entry(struct sources *sources, const char *folder, const char *
         return true;
     if (snprintf(path, sizeof(path), "%s/%s", folder, entry) >= (int)sizeof(path))
         return error_set(err, ERROR_LIMIT, "the path of %s in %.80s... is longer than PATH_MAX", entry, folder);
-    return stat(path, &status) != 0 || !S_ISREG(status.st_mode) || read_file(sources, path, err);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) /* the running system does not read it either */
+        return true;
+    return read_file(sources, path, err);
 }
 
 static bool read_folder(struct sources *sources, const char *folder, struct error *err)
