@@ -23,7 +23,7 @@ struct lines {
     size_t begin, end, size;
     size_t scanned; /* from begin: has no line end */
     size_t number;
-    bool at_end, whole;
+    bool at_end, whole, may_be_cut;
 };
 
 static struct lines *lines_new(void)
@@ -68,6 +68,11 @@ void lines_close(struct lines *lines)
     free(lines);
 }
 
+void lines_may_be_cut(struct lines *lines)
+{
+    lines->may_be_cut = true;
+}
+
 static bool make_room(struct lines *lines, struct error *err)
 {
     if (lines->begin > 0) {
@@ -85,6 +90,19 @@ static bool make_room(struct lines *lines, struct error *err)
     lines->size *= 2;
     lines->buffer = mem_grow(lines->buffer, lines->size + 1, 1);
     return true;
+}
+
+/* zlib gives what there is, and only then says that there should be more. */
+static bool check_end(const struct lines *lines, struct error *err)
+{
+    int code = Z_OK;
+
+    if (lines->file && !lines->may_be_cut)
+        gzerror(lines->file, &code);
+    return code != Z_BUF_ERROR || error_set(err, ERROR_INVALID,
+                                            "its compressed data end in the middle, after line %zu: it was not "
+                                            "copied or written to its end",
+                                            lines->number);
 }
 
 /* How many bytes came; 0 at the end; negative: err is set. */
@@ -107,7 +125,7 @@ static int take_more(struct lines *lines, struct error *err)
         return -1;
     }
     lines->end += (size_t)got;
-    return got;
+    return got > 0 || check_end(lines, err) ? got : -1;
 }
 
 static void give(struct lines *lines, const char *line, size_t taken, const char **out, size_t *length)

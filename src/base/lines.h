@@ -7,8 +7,9 @@
  *     if (err.kind != ERROR_NONE) ...                    -- it did not end, it broke
  *     lines_close(in);
  *
- * A line comes without its end ("\n" or "\r\n"); one of more than LINE_MAX_BYTES is an error. A compressed file that ends in the
- * middle, as its writer was killed, is read as far as it goes; lines_whole() then says of the last line that its end is missing.
+ * A line comes without its end ("\n" or "\r\n"); one of more than LINE_MAX_BYTES is an error. So is a compressed file that ends in the
+ * middle, unless lines_may_be_cut() was called: then it is read as far as it goes, as its writer may have been killed, and lines_whole()
+ * says of the last line that its end is missing.
  * Blocks. Not for threads.
  */
 #ifndef WEIR_BASE_LINES_H
@@ -24,6 +25,7 @@ struct lines;
 struct lines *lines_open(const char *path, struct error *err);
 struct lines *lines_of_bytes(const char *bytes, size_t length); /* borrowed */
 void lines_close(struct lines *lines);                          /* NULL is fine */
+void lines_may_be_cut(struct lines *lines);
 /* The line is valid until the next call, and is followed by a 0 byte. false: the end, with err->kind ERROR_NONE, or why it cannot
    be read on. */
 bool lines_next(struct lines *lines, const char **line, size_t *length, struct error *err);

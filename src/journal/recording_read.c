@@ -320,6 +320,7 @@ static bool next_file(struct recording *in, struct error *err)
         in->in = lines_open(path, err);
         if (!in->in)
             return false;
+        lines_may_be_cut(in->in);
         in->file = mem_copy(path);
         if (read_heading(in, err))
             return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -137,7 +138,7 @@ static bool write_all(const char *path, const struct text *page)
     return (fclose(file) == 0) && whole;
 }
 
-static bool write_beside(const char *path, const struct text *page, struct error *err)
+static bool write_beside(const char *path, const struct text *page)
 {
     struct text beside;
     bool ok;
@@ -146,12 +147,26 @@ static bool write_beside(const char *path, const struct text *page, struct error
     text_printf(&beside, "%s.%ld.part", path, (long)getpid());
     ok = write_all(beside.bytes, page) && rename(beside.bytes, path) == 0;
     if (!ok) {
-        error_set(err, ERROR_MISSING, "the page cannot be written: %s; is the folder there, and may you write to it?",
-                  strerror(errno));
+        int number = errno;
+
         unlink(beside.bytes);
+        errno = number;
     }
     text_done(&beside);
-    return ok ? true : error_add_place(err, "%s", path);
+    return ok;
+}
+
+/* A pipe or a device, as /dev/null, is written into: put in its place, the page would take it from all others. */
+static bool write_page(const char *path, const struct text *page, struct error *err)
+{
+    struct stat status;
+    bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+
+    if (special ? write_all(path, page) : write_beside(path, page))
+        return true;
+    error_set(err, ERROR_MISSING, "the page cannot be written: %s; is the folder there, and may you write to it?",
+              strerror(errno));
+    return error_add_place(err, "%s", path);
 }
 
 bool sim_report_write_file(struct sim_report *report, const char *path, struct error *err)
@@ -168,7 +183,7 @@ bool sim_report_write_file(struct sim_report *report, const char *path, struct e
                        "the page has more than %d bytes (SIM_REPORT_PAGE_MAX_BYTES); compare fewer runs",
                        SIM_REPORT_PAGE_MAX_BYTES);
     else
-        ok = write_beside(path, &page, err);
+        ok = write_page(path, &page, err);
     text_done(&page);
     return ok;
 }

@@ -111,8 +111,27 @@ static void compressed_files_are_read_to_where_they_go(void **state)
     (void)state;
     write_file(bytes, length);
     struct lines *in = lines_open(path, NULL);
+    lines_may_be_cut(in);
     expect_lines(in, (const char *const[]){"first", "second", "thi", NULL});
     assert_false(lines_whole(in));
+    lines_close(in);
+}
+
+static void a_compressed_file_that_is_cut_is_an_error(void **state)
+{
+    char bytes[1000];
+    size_t length = compress_unfinished(bytes, sizeof(bytes)), got, count = 0;
+    struct error err;
+    const char *line;
+
+    (void)state;
+    write_file(bytes, length);
+    struct lines *in = lines_open(path, NULL);
+    while (lines_next(in, &line, &got, &err))
+        count++;
+    assert_int_equal(count, 2); /* the part of a line that is there could be taken for another */
+    assert_int_equal(err.kind, ERROR_INVALID);
+    assert_non_null(strstr(err.text, "end in the middle, after line 2"));
     lines_close(in);
 }
 
@@ -155,6 +174,7 @@ int main(void)
         cmocka_unit_test(bytes_and_files_give_the_same_lines),
         cmocka_unit_test(long_lines_are_given_whole),
         cmocka_unit_test(compressed_files_are_read_to_where_they_go),
+        cmocka_unit_test(a_compressed_file_that_is_cut_is_an_error),
         cmocka_unit_test(what_cannot_be_read_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

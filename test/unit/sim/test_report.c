@@ -1,10 +1,12 @@
 /* The page of simulations: nothing of note is lost where values and decisions are thinned, sentences come back whole, nothing can break out. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -473,6 +475,37 @@ static void a_file_is_whole_or_not_there(void **state)
     sim_report_free(report);
 }
 
+/* What stands there is somebody's, as /dev/null is everybody's. */
+static void a_pipe_is_written_into(void **state)
+{
+    struct sim_report *report;
+    struct text page;
+    struct stat status;
+    char folder[] = "/tmp/weir-report-XXXXXX", path[64], first[9];
+
+    (void)state;
+    if (!sim_report_available(NULL))
+        skip();
+    one_run(&report);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDWR);
+    assert_true(reader >= 0);
+    text_init(&page, SIM_REPORT_PAGE_MAX_BYTES);
+    sim_report_write(report, &page);
+    assert_true(fcntl(reader, F_SETPIPE_SZ, (int)page.length) >= (int)page.length);
+    assert_true(sim_report_write_file(report, path, NULL));
+    assert_int_equal(read(reader, first, sizeof(first)), sizeof(first));
+    assert_memory_equal(first, page.bytes, sizeof(first));
+    assert_true(lstat(path, &status) == 0 && S_ISFIFO(status.st_mode));
+    close(reader);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    text_done(&page);
+    sim_report_free(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +522,7 @@ int main(void)
         cmocka_unit_test(data_say_what_was_fed),
         cmocka_unit_test(nothing_breaks_out_of_the_page),
         cmocka_unit_test(a_file_is_whole_or_not_there),
+        cmocka_unit_test(a_pipe_is_written_into),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
