@@ -4,10 +4,10 @@ import os
 import pty
 import signal
 import subprocess
-import time
 
 import pytest
 from conftest import ROOT, WEIR
+from support.waiting import signal_when_caught
 
 TRACE = str(ROOT / "examples/traces/azure2023_conv_10s.csv")
 WEEK = str(ROOT / "examples/traces/azure2024_code_digitised_week_600s.csv")
@@ -202,8 +202,7 @@ def test_tune_changes_only_what_is_marked(policy, tmp_path):
 def test_tune_interrupted_says_so(policy):
     tuning = subprocess.Popen([str(WEIR), "tune", str(policy), "--trace", WEEK, "--tokens", "2048/28", *MAP, "--candidates", "100000",
                                "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(8)
-    tuning.send_signal(signal.SIGTERM)
+    signal_when_caught(tuning, signal.SIGTERM)
     out, err = tuning.communicate(timeout=60)
     assert tuning.returncode == 1, err
     assert out.startswith("interrupted: ") and "candidates" in out

@@ -5,12 +5,11 @@ import pty
 import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, WEIR
-from support.waiting import wait_for
+from support.waiting import signal_when_caught
 
 EXAMPLE = ROOT / "examples" / "token-latency"
 POLICY = """apiVersion: keda.sh/v1alpha1
@@ -123,6 +122,10 @@ def test_a_bad_trace_is_refused_with_its_place(policy, tmp_path, text, says):
     (["--tokens", "5"], "PROMPT/GENERATED"),
     (["--price", "-1"], "a number from 0 on"),
     (["--start", "yesterday"], "2026-01-05T08:00:00Z"),
+    (["--start", "0001-01-01T00:00:00Z"], "from 1970 on"),
+    (["--startup", "2562047h"], "longer than 400 days"),
+    (["--trace", "/dev/null"], "cannot be read twice"),
+    (["--trace", str(ROOT / "examples/traces/AzureLLMInferenceTrace_conv.csv"), "--amplify", "20000000"], "SIM_TRACE_REQUESTS_MAX"),
     (["--amplify", "0"], "from 1 on"),
     (["--amplify", "2"], "--amplify is about requests"),
     (["--tokens", "5/5"], "--tokens is about requests"),
@@ -166,19 +169,12 @@ def test_progress_is_for_terminals_only(policy, columns):
     assert "simulating" not in run.stdout.split("simulated")[0]
 
 
-def catches(process, number):
-    """Before that the signal would end it without a word."""
-    caught = re.search(r"^SigCgt:\t(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.M)
-    return int(caught[1], 16) >> (number - 1) & 1
-
-
 def test_interrupted_it_shows_what_there_is():
     """Hundreds of millions of requests: it is ended long before."""
     process = subprocess.Popen([str(WEIR), "simulate", str(EXAMPLE / "recommended.yaml"), "--trace",
                                 str(ROOT / "examples/traces/azure2024_code_digitised_week_600s.csv"), "--tokens", "2048/28", "--amplify", "100",
                                 "--step", "1s", "--no-oracle", "-o", "json"], stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: catches(process, signal.SIGINT))
-    process.send_signal(signal.SIGINT)
+    signal_when_caught(process, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     told = json.loads(out)
     assert told["interrupted"] is True and process.returncode == 1 and told["duration_s"] < 604800

@@ -1,6 +1,8 @@
 """Waiting for something to become true, and ports nobody has."""
+import re
 import socket
 import time
+from pathlib import Path
 
 
 def wait_for(what, limit_s=30, every_s=0.1):
@@ -13,6 +15,15 @@ def wait_for(what, limit_s=30, every_s=0.1):
         if time.monotonic() > end:
             raise AssertionError(f"still {last!r} after {limit_s} s")
         time.sleep(every_s)
+
+
+def signal_when_caught(process, number):
+    """Before it catches the signal, that would end it without a word."""
+    def caught():
+        mask = re.search(r"^SigCgt:\t(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.M)
+        return int(mask[1], 16) >> (number - 1) & 1
+    wait_for(caught)
+    process.send_signal(number)
 
 
 def free_port():
