@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -31,6 +32,23 @@ bool file_read(const char *path, struct text *out, struct error *err)
     bool fine = read_all(in, path, out, err);
     fclose(in);
     return fine;
+}
+
+bool file_write_all(int fd, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+
+    while (length > 0) {
+        ssize_t written = write(fd, at, length);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        at += written;
+        length -= (size_t)written;
+    }
+    return true;
 }
 
 bool file_is_test(const char *name)

@@ -1,5 +1,5 @@
 /*
- * file: the whole of a file that somebody named.
+ * file: the whole of a file that somebody named, or all of some bytes.
  *
  *     struct text bytes;
  *     text_init(&bytes, MANIFEST_FILE_MAX_BYTES);
@@ -21,6 +21,8 @@ struct error;
 /* Appends the bytes of the file, "-" standing for standard input. MISSING: it cannot be opened. LIMIT: it is larger than `out` may be,
    which is MANIFEST_FILE_MAX_BYTES. INTERNAL: it cannot be read. Then `out` has what was read so far. */
 bool file_read(const char *path, struct text *out, struct error *err);
+/* All of the bytes into a descriptor that blocks. false: errno says why. */
+bool file_write_all(int fd, const void *bytes, size_t length);
 /* Whether a folder's entry of this name is a test of policies: *.test.yaml, *.test.yml, and not hidden. */
 bool file_is_test(const char *name);
 /* Whether a folder's entry of this name is a manifest: *.yaml, *.yml, *.json, not hidden and no test. */

@@ -22,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/text.h"
@@ -55,21 +56,6 @@ struct recorder {
 };
 
 /* ------------------------------------------------------------------ bytes */
-
-static bool write_all(int fd, const unsigned char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
 
 static void close_file(struct recorder *r)
 {
@@ -105,7 +91,7 @@ static bool compress_line(struct recorder *r, int flush, int64_t at_ms, struct e
         r->z.avail_out = OUT_BYTES;
         int result = deflate(&r->z, flush);
         assert(result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR);
-        if (!write_all(r->fd, r->out, OUT_BYTES - r->z.avail_out))
+        if (!file_write_all(r->fd, r->out, OUT_BYTES - r->z.avail_out))
             return fail(r, at_ms, err, "written", errno);
     } while (r->z.avail_out == 0);
     r->dirty = flush == Z_NO_FLUSH;

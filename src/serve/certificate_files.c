@@ -74,21 +74,6 @@ bool certificate_files_read(const char *folder, bool with_ca_key, struct pki_set
 
 /* ------------------------------------------------------------------ writing */
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, bytes, length);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 static bool write_one(const char *folder, const char *name, const char *bytes, struct error *err)
 {
     char path[PATH_BYTES], draft[PATH_BYTES];
@@ -101,7 +86,7 @@ static bool write_one(const char *folder, const char *name, const char *bytes, s
     fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERROR_INTERNAL, "%.200s cannot be written: %s", draft, strerror(errno));
-    written = write_all(fd, bytes, strlen(bytes));
+    written = file_write_all(fd, bytes, strlen(bytes));
     written = close(fd) == 0 && written;
     if (written && rename(draft, path) == 0)
         return true;

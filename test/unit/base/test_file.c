@@ -1,8 +1,10 @@
 /* Whole files: what is read, what is refused and in which words; which names are those of manifests. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +45,26 @@ static void a_file_is_read_whole_or_refused(void **state)
     text_done(&text);
 }
 
+static void all_is_written_or_none_is_claimed(void **state)
+{
+    char path[64], back[8] = "";
+    int fd;
+
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/weir-file-all-%ld", (long)getpid());
+    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_true(file_write_all(fd, "a\0b", 3));
+    assert_int_equal(pread(fd, back, sizeof(back), 0), 3);
+    assert_memory_equal(back, "a\0b", 3);
+    close(fd);
+    unlink(path);
+    fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_false(file_write_all(fd, "a", 1));
+    close(fd);
+}
+
 static void names_of_manifests(void **state)
 {
     static const struct {
@@ -71,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_whole_or_refused),
+        cmocka_unit_test(all_is_written_or_none_is_claimed),
         cmocka_unit_test(names_of_manifests),
         cmocka_unit_test(names_of_tests),
     };
