@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -36,8 +37,12 @@ static bool next_word(const char **at, const char **word, size_t *length)
 
 static bool read_duration(const char *option, const char *word, size_t length, int64_t *ns, struct error *err)
 {
-    return (duration_parse_ns(word, length, ns) && *ns >= 0) ||
-           error_set(err, ERROR_INVALID, "--%s: '%.*s' is no duration like 30s or 1m30s", option, (int)length, word);
+    if (!duration_parse_ns(word, length, ns) || *ns < 0)
+        return error_set(err, ERROR_INVALID, "--%s: '%.*s' is no duration like 30s or 1m30s", option, (int)length,
+                         word);
+    return *ns / NS_PER_MS / 1000 <= SIM_DURATION_MAX_S ||
+           error_set(err, ERROR_LIMIT, "--%s: '%.*s' is longer than %d days (SIM_DURATION_MAX_S)", option, (int)length,
+                     word, SIM_DURATION_MAX_S / 86400);
 }
 
 static bool read_number(const char *option, const char *word, double *out, struct error *err)
@@ -247,8 +252,13 @@ static bool read_maps(const char *text, struct simulate_setup *setup, struct err
 
 /* ------------------------------------------------------------------ the trace */
 
-static void amplify(struct simulate_setup *setup, int64_t times)
+static bool amplify(struct simulate_setup *setup, int64_t times, struct error *err)
 {
+    if ((int64_t)setup->demand.requests.count > SIM_TRACE_REQUESTS_MAX / times)
+        return error_set(err, ERROR_LIMIT,
+                         "--amplify %lld makes more than %d of %zu requests (SIM_TRACE_REQUESTS_MAX); cut the trace, or "
+                         "amplify less",
+                         (long long)times, SIM_TRACE_REQUESTS_MAX, setup->demand.requests.count);
     if (times > 1)
         trace_amplify(&setup->demand.requests, times, 1000 * NS_PER_MS);
     for (size_t i = 0; i < setup->demand.bucket_count; i++) {
@@ -258,13 +268,13 @@ static void amplify(struct simulate_setup *setup, int64_t times)
         b->prompt_tokens_per_s *= (double)times;
         b->generated_tokens_per_s *= (double)times;
     }
+    return true;
 }
 
-static void take_demand(struct simulate_setup *setup, int64_t times)
+static void take_demand(struct simulate_setup *setup)
 {
     struct model_options *m = &setup->model_options;
 
-    amplify(setup, times);
     m->requests = setup->demand.requests.requests;
     m->request_count = setup->demand.requests.count;
     m->buckets = setup->demand.buckets;
@@ -273,15 +283,29 @@ static void take_demand(struct simulate_setup *setup, int64_t times)
     setup->model = m;
 }
 
+/* What kind of trace it is, its first line tells; then it is read from the beginning again. */
+static bool can_be_read_again(const char *path, struct error *err)
+{
+    struct stat status;
+
+    if (strcmp(path, "-") != 0 && (stat(path, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+        return true;
+    return error_set(err, ERROR_INVALID,
+                     "the trace %s is a pipe or a device, which cannot be read twice: write it to a file first", path);
+}
+
 static bool read_trace(const struct simulate_words *words, struct simulate_setup *setup,
                        const struct trace_shape *shape, struct error *err)
 {
     if (!words->trace)
         return true;
+    if (!can_be_read_again(words->trace, err))
+        return false;
     if (trace_is_file(words->trace)) {
-        if (!trace_read_file(words->trace, shape->prompt > 0 ? shape : NULL, &setup->demand, err))
+        if (!trace_read_file(words->trace, shape->prompt > 0 ? shape : NULL, &setup->demand, err) ||
+            !amplify(setup, words->amplify, err))
             return false;
-        take_demand(setup, words->amplify);
+        take_demand(setup);
         return true;
     }
     setup->input = input_new();
@@ -319,8 +343,9 @@ static bool read_numbers(const struct simulate_words *words, struct simulate_set
         return error_set(err, ERROR_INVALID, "--amplify is a number from 1 on, not %lld", (long long)words->amplify);
     if (words->initial < -1 || words->initial > INT32_MAX)
         return error_set(err, ERROR_INVALID, "--initial is a number of replicas, not %lld", (long long)words->initial);
-    if (words->start && !instant_parse(words->start, &setup->start_at_ms))
-        return error_set(err, ERROR_INVALID, "--start is a time like 2026-01-05T08:00:00Z, not '%s'", words->start);
+    if (words->start && (!instant_parse(words->start, &setup->start_at_ms) || setup->start_at_ms < 0))
+        return error_set(err, ERROR_INVALID, "--start is a time from 1970 on like 2026-01-05T08:00:00Z, not '%s'",
+                         words->start);
     if (words->price && !read_number("price", words->price, &setup->price, err))
         return false;
     setup->initial = (int32_t)words->initial;

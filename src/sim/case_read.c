@@ -460,8 +460,8 @@ static void read_start(struct reader *r, struct at at, struct case_start *out)
     struct at time = member(r, at, "time");
     read_count(r, member(r, at, "replicas"), &out->replicas);
     read_time(r, member(r, at, "ready_after"), &out->ready_after_ms);
-    if (time.node && (!scalar(time.node) || !instant_parse(scalar(time.node), &out->at_ms)))
-        complain(r, time, NULL, "an instant is due, such as 2026-01-31T12:00:00Z");
+    if (time.node && (!scalar(time.node) || !instant_parse(scalar(time.node), &out->at_ms) || out->at_ms < 0))
+        complain(r, time, NULL, "an instant from 1970 on is due, such as 2026-01-31T12:00:00Z");
 }
 
 /* For each item of a list; absent is a list of none. */

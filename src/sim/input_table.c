@@ -72,7 +72,7 @@ static bool read_time(const struct table *table, const char *time, size_t length
                          "(2026-01-31T12:00:00Z)",
                          copy);
     *form = TIME_RFC3339;
-    return true;
+    return *at_ms >= 0 || error_set(err, ERROR_INVALID, "the time %s is before 1970", copy);
 }
 
 static bool check_order(const struct table *table, int64_t at_ms, const char *time, size_t length, struct error *err)

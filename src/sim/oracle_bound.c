@@ -112,8 +112,9 @@ static size_t fill_sums(const struct bound_options *o, struct sums *sums, size_t
 
         if (!counts(o, q))
             continue;
-        int64_t first_ns = at_ns + o->goals.ttft_ns + o->goals.ttft_per_token_ns * at_least_one(q->prompt);
-        int64_t last_ns = first_ns + o->goals.itl_ns * (at_least_one(q->generated) - 1);
+        int64_t first_ns =
+            at_ns + score_allowed_ns(o->goals.ttft_ns, o->goals.ttft_per_token_ns, at_least_one(q->prompt));
+        int64_t last_ns = first_ns + score_allowed_ns(0, o->goals.itl_ns, at_least_one(q->generated) - 1);
         size_t cell = (size_t)(at_ns / o->cell_ns);
         sums[cell].arriving += w.prefill_ns + w.decode_ns;
         if (w.prefill_ns + w.decode_ns > sums[cell].largest)

@@ -14,9 +14,16 @@ enum { WINDOW_S = 15, WINDOW_GOOD_PERCENT = 99 };
 
 /* ------------------------------------------------------------------ one request */
 
+int64_t score_allowed_ns(int64_t once_ns, int64_t each_ns, int64_t count)
+{
+    __int128 allowed = once_ns + (__int128)each_ns * count;
+
+    return allowed > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)allowed;
+}
+
 static int64_t ttft_limit_ns(const struct serving_request *q, const struct score_goals *goals)
 {
-    return goals->ttft_ns + goals->ttft_per_token_ns * q->prompt;
+    return score_allowed_ns(goals->ttft_ns, goals->ttft_per_token_ns, q->prompt);
 }
 
 bool score_ttft_ok(const struct serving_request *q, const struct score_goals *goals)
@@ -26,7 +33,7 @@ bool score_ttft_ok(const struct serving_request *q, const struct score_goals *go
 
 bool score_itl_ok(const struct serving_request *q, const struct score_goals *goals)
 {
-    return q->finished_ns >= 0 && q->finished_ns - q->first_ns <= goals->itl_ns * (q->generated - 1);
+    return q->finished_ns >= 0 && q->finished_ns - q->first_ns <= score_allowed_ns(0, goals->itl_ns, q->generated - 1);
 }
 
 /* Within the limit on an idle replica: no policy could do better. */

@@ -41,6 +41,8 @@ struct score {
     int64_t ttft_p50_ns, ttft_p99_ns; /* -1: no request had a first token */
 };
 
+/* once + each * count, at most a quarter of what 64 bits hold: times can be added to it. */
+int64_t score_allowed_ns(int64_t once_ns, int64_t each_ns, int64_t count);
 bool score_ttft_ok(const struct serving_request *request, const struct score_goals *goals);
 bool score_itl_ok(const struct serving_request *request, const struct score_goals *goals);
 /* To be called at the end of every instant that counts. */

@@ -122,6 +122,7 @@ static void mistakes_are_named_where_they_are(void **state)
         {"policy: a.yaml\ninterval: soon\n", 2, 11, "a time is due"},
         {"policy: a.yaml\nstart: {replicas: -1}\n", 2, 19, "whole number"},
         {"policy: a.yaml\nstart: {time: noon}\n", 2, 15, "instant"},
+        {"policy: a.yaml\nstart: {time: 0001-01-01T00:00:00Z}\n", 2, 15, "from 1970 on"},
         {HEAD "- name: idle\n", 3, 3, "expects nothing"},
         {HEAD "- {nmae: x, expect: [{at: 1, replicas: 1}]}\n", 3, 4, "did you mean 'name'?"},
         {HEAD "- {polls: [{values: {a: 1}, create: 1}], invariants: [never above 1]}\n", 3, 3, "two tests"},

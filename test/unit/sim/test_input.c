@@ -173,6 +173,7 @@ static const struct {
     {"time,q\n0,\"5\n", NULL, "a.csv:2:3", "close it"},
     {"time,q\n0,\"5\"6\n", NULL, "a.csv:2:3", "comes a comma"},
     {"time,q\n0,stale\n", NULL, "a.csv:2:3", "has none before it"},
+    {"time,q\n0001-01-01T00:00:00Z,5\n", NULL, "a.csv:2:1", "is before 1970"},
     {"time,q\nnoon,5\n", NULL, "a.csv:2:1", "'noon' is no time"},
     {"time,q\n-1,5\n", NULL, "a.csv:2:1", "out of range"},
     {"time,q\nNaN,5\n", NULL, "a.csv:2:1", "out of range"},
