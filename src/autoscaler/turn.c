@@ -269,7 +269,7 @@ static void log_outcome(const struct object *object, const struct decision *deci
     snprintf(before, sizeof(before), "%d", decision->before);
     snprintf(after, sizeof(after), "%d", decision->after);
     log_info(what, "object", object->key, "from", before, "to", after, "reason", decision_reason_name(decision->reason),
-             "why", summary.bytes, NULL);
+             "why", summary.bytes, target.known ? NULL : "error", target.error.text, NULL);
     text_done(&summary);
 }
 
