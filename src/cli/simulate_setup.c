@@ -255,10 +255,11 @@ static bool read_maps(const char *text, struct simulate_setup *setup, struct err
 static bool amplify(struct simulate_setup *setup, int64_t times, struct error *err)
 {
     if ((int64_t)setup->demand.requests.count > SIM_TRACE_REQUESTS_MAX / times)
-        return error_set(err, ERROR_LIMIT,
-                         "--amplify %lld makes more than %d of %zu requests (SIM_TRACE_REQUESTS_MAX); cut the trace, or "
-                         "amplify less",
-                         (long long)times, SIM_TRACE_REQUESTS_MAX, setup->demand.requests.count);
+        return error_set(
+            err, ERROR_LIMIT,
+            "--amplify %lld makes more than %d of %zu requests (SIM_TRACE_REQUESTS_MAX); cut the trace, or "
+            "amplify less",
+            (long long)times, SIM_TRACE_REQUESTS_MAX, setup->demand.requests.count);
     if (times > 1)
         trace_amplify(&setup->demand.requests, times, 1000 * NS_PER_MS);
     for (size_t i = 0; i < setup->demand.bucket_count; i++) {
