@@ -259,11 +259,15 @@ static const char *outcome(const struct object *object, const struct decision *d
 static void log_outcome(const struct object *object, const struct decision *decision, const char *what)
 {
     struct decision_names names = object_names(object);
+    struct target_view target = {.known = true};
     struct text summary;
     char before[16], after[16];
 
     if (is_rehearsal(object->a) || !log_enabled(LOG_LEVEL_INFO))
         return;
+
+    if (decision->reason == REASON_UNREADABLE && object->target)
+        object->a->parts.platform->ops->target_view(object->target, &target);
     text_init(&summary, LOG_LINE_MAX_BYTES);
     decision_write_summary(decision, &names, &summary);
     snprintf(before, sizeof(before), "%d", decision->before);
