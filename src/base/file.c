@@ -2,8 +2,12 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -49,6 +53,38 @@ bool file_write_all(int fd, const void *bytes, size_t length)
         length -= (size_t)written;
     }
     return true;
+}
+
+static bool write_to(const char *path, const void *bytes, size_t length, int flags, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, mode);
+
+    if (fd < 0)
+        return false;
+    if (file_write_all(fd, bytes, length))
+        return close(fd) == 0;
+    int number = errno;
+    close(fd);
+    errno = number;
+    return false;
+}
+
+bool file_replace(const char *path, const void *bytes, size_t length)
+{
+    char real[PATH_MAX], beside[PATH_MAX + 32];
+    struct stat status;
+    bool there = stat(path, &status) == 0;
+    const char *to = there && realpath(path, real) ? real : path;
+
+    if (there && !S_ISREG(status.st_mode))
+        return write_to(path, bytes, length, 0, 0);
+    snprintf(beside, sizeof(beside), "%s.%ld.part", to, (long)getpid());
+    if (write_to(beside, bytes, length, O_TRUNC, there ? status.st_mode & 0777 : 0666) && rename(beside, to) == 0)
+        return true;
+    int number = errno;
+    unlink(beside);
+    errno = number;
+    return false;
 }
 
 bool file_is_test(const char *name)

@@ -23,6 +23,9 @@ struct error;
 bool file_read(const char *path, struct text *out, struct error *err);
 /* All of the bytes into a descriptor that blocks. false: errno says why. */
 bool file_write_all(int fd, const void *bytes, size_t length);
+/* The file holds these bytes, or what it held before: they are written beside it first. A link is followed; a pipe or a device is written
+   into, for put in its place a file would take it from all others. false: errno says why. */
+bool file_replace(const char *path, const void *bytes, size_t length);
 /* Whether a folder's entry of this name is a test of policies: *.test.yaml, *.test.yml, and not hidden. */
 bool file_is_test(const char *name);
 /* Whether a folder's entry of this name is a manifest: *.yaml, *.yml, *.json, not hidden and no test. */

@@ -5,6 +5,7 @@
  *     |<------- tuned on ------->|<-- held out -->|
  *     0                        cut_ns           duration       the held-out run plays all of it, and scores from cut_ns on
  */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -220,11 +222,9 @@ static bool judge_front(struct tuning *t)
 
 static bool write_whole(const char *path, const struct text *text, struct error *err)
 {
-    FILE *file = fopen(path, "w");
-    bool fine = file && fwrite(text->bytes, 1, text->length, file) == text->length;
-
-    fine = file && fclose(file) == 0 && fine;
-    return fine || error_set(err, ERROR_INTERNAL, "%s cannot be written; name another file with --write", path);
+    return file_replace(path, text->bytes, text->length) ||
+           error_set(err, ERROR_INTERNAL, "%s cannot be written: %s; name another file with --write", path,
+                     strerror(errno));
 }
 
 static bool write_chosen(struct tuning *t, struct error *err)

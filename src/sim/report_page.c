@@ -7,10 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "sim/report_internal.h"
 
 bool sim_report_available(struct error *err)
@@ -128,41 +127,9 @@ void sim_report_write(struct sim_report *report, struct text *out)
 
 /* ------------------------------------------------------------------ the file */
 
-static bool write_all(const char *path, const struct text *page)
-{
-    FILE *file = fopen(path, "wb");
-
-    if (!file)
-        return false;
-    bool whole = fwrite(page->bytes, 1, page->length, file) == page->length;
-    return (fclose(file) == 0) && whole;
-}
-
-static bool write_beside(const char *path, const struct text *page)
-{
-    struct text beside;
-    bool ok;
-
-    text_init(&beside, SENTENCE_MAX_BYTES);
-    text_printf(&beside, "%s.%ld.part", path, (long)getpid());
-    ok = write_all(beside.bytes, page) && rename(beside.bytes, path) == 0;
-    if (!ok) {
-        int number = errno;
-
-        unlink(beside.bytes);
-        errno = number;
-    }
-    text_done(&beside);
-    return ok;
-}
-
-/* A pipe or a device, as /dev/null, is written into: put in its place, the page would take it from all others. */
 static bool write_page(const char *path, const struct text *page, struct error *err)
 {
-    struct stat status;
-    bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-
-    if (special ? write_all(path, page) : write_beside(path, page))
+    if (file_replace(path, page->bytes, page->length))
         return true;
     error_set(err, ERROR_MISSING, "the page cannot be written: %s; is the folder there, and may you write to it?",
               strerror(errno));

@@ -1,4 +1,5 @@
 /* Whole files: what is read, what is refused and in which words; which names are those of manifests. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,9 +91,38 @@ static void names_of_tests(void **state)
     assert_false(file_is_test("shop.test.json"));
 }
 
+/* What was there stays when the new does not fit; links and permissions stay in any case. */
+static void a_file_is_replaced_whole_or_not_at_all(void **state)
+{
+    char folder[] = "/tmp/weir-file-XXXXXX", path[64], link[64], read[8] = "";
+    struct stat status;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/a", folder);
+    snprintf(link, sizeof(link), "%s/b", folder);
+    assert_true(file_replace(path, "old", 3));
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(symlink("a", link), 0);
+    assert_true(file_replace(link, "new", 3));
+    assert_true(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+    assert_true(stat(path, &status) == 0 && (status.st_mode & 0777) == 0640);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, read, sizeof(read), 0), 3);
+    assert_string_equal(read, "new");
+    close(fd);
+    assert_false(file_replace("/dev/full", "x", 1));
+    assert_int_equal(errno, ENOSPC);
+    assert_true(stat("/dev/full", &status) == 0 && S_ISCHR(status.st_mode));
+    unlink(link);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* nothing is left beside it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_replaced_whole_or_not_at_all),
         cmocka_unit_test(a_file_is_read_whole_or_refused),
         cmocka_unit_test(all_is_written_or_none_is_claimed),
         cmocka_unit_test(names_of_manifests),
