@@ -5,7 +5,7 @@
  *     while (more && !interrupted)
  *         ...
  *
- * The second time it is meant: the process ends at once.
+ * The second time, half a second later or more, it is meant: the process ends at once.
  */
 #ifndef WEIR_CLI_INTERRUPT_H
 #define WEIR_CLI_INTERRUPT_H

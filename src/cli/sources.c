@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,27 +114,27 @@ static void drain(int fd, struct text *out)
 /* Messages of git are short and written at once: they fit into a pipe, and are read when all else has been. */
 static int run_git(const char *object, struct text *out, struct text *message)
 {
-    int outs[2], errors[2], status = -1;
+    int outs[2], status = -1;
+    int errors = memfd_create("git", MFD_CLOEXEC); /* no pipe: nobody reads it while the output is read */
     pid_t child;
 
-    if (pipe2(outs, O_CLOEXEC) != 0)
+    if (errors < 0)
         return -1;
-    if (pipe2(errors, O_CLOEXEC) != 0) {
-        close(outs[0]);
-        close(outs[1]);
+    if (pipe2(outs, O_CLOEXEC) != 0) {
+        close(errors);
         return -1;
     }
     child = fork();
     if (child == 0)
-        become_git(object, outs[1], errors[1]);
+        become_git(object, outs[1], errors);
     close(outs[1]);
-    close(errors[1]);
     drain(outs[0], out);
-    drain(errors[0], message);
     close(outs[0]);
-    close(errors[0]);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
+    if (lseek(errors, 0, SEEK_SET) == 0)
+        drain(errors, message);
+    close(errors);
     return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

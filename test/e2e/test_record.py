@@ -139,7 +139,8 @@ def test_the_past_is_asked_of_prometheus(prometheus, tmp_path):
     again = weir_cli("record", "--manifest", manifest, "--from", "3s", "--out", out)
     assert again.returncode == 1 and "File exists" in again.stderr
     # and a policy is tried on it
-    manifest.write_text(prometheus_object(trigger("http://elsewhere", "up", "load")))
+    manifest.write_text(prometheus_object(trigger("http://elsewhere", "up", "load"), trigger("http://elsewhere", "a/b", "ratio"),
+                                          trigger("http://elsewhere", "c", "none")))
     tried = weir_cli("simulate", manifest, "--trace", out / "default-app.csv.gz", "--output", "json")
     assert tried.returncode == 0, tried.stderr
 
