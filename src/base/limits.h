@@ -174,8 +174,8 @@ enum {
     SIM_BOUND_MISSES_MAX =
         64 * 1000 * 1000, /* steps x replicas in the bound of the fluid model, half a GB: two weeks of 790 replicas;
                                                  larger fleets count as that many, and the bound says less */
-    SIM_DURATION_MAX_S = 400 * 24 * 3600,   /* a start, or a goal: a year, far below what nanoseconds hold */
-    SIM_TRACE_BUCKETS_MAX = 1000 * 1000, /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
+    SIM_DURATION_MAX_S = 400 * 24 * 3600, /* a start, or a goal: a year, far below what nanoseconds hold */
+    SIM_TRACE_BUCKETS_MAX = 1000 * 1000,  /* sums of one trace: 19 years of 600 s, 11 days of 1 s */
     /* ---- tests of policies ---- */
     CASE_ITEMS_MAX = 1000,           /* tests in a file, expectations in a test ...: nobody reads more in one place */
     CASE_INVARIANT_MAX_BYTES = 1000, /* of a sentence */
