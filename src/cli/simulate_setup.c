@@ -152,10 +152,31 @@ static bool read_field(const struct tree *map, const char *name, int64_t *out, s
            error_set(err, ERROR_INVALID, "%s has to be a whole number from 0 on", name);
 }
 
+static bool know_fields(const struct tree *map, struct error *err)
+{
+    static const char *const known[] = {"prefill_tps",  "itl_base_ns", "itl_per_seq_ns", "max_batch", "kv_tokens",
+                                        "chunk_tokens", "gpus"};
+    enum { KNOWN = sizeof(known) / sizeof(known[0]) };
+
+    for (const struct tree *field = map && map->type == TREE_MAP ? map->first : NULL; field; field = field->next) {
+        const char *near = string_nearest(field->key, known, KNOWN);
+        bool fits = false;
+
+        for (size_t i = 0; i < KNOWN; i++)
+            fits |= strcmp(field->key, known[i]) == 0;
+        if (!fits)
+            return error_set(err, ERROR_INVALID, "a profile has no field %.80s%s%s%s", field->key,
+                             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    return true;
+}
+
 static bool read_profile_tree(const struct tree *map, struct serving_profile *out, struct error *err)
 {
     int64_t gpus = 1;
 
+    if (!know_fields(map, err))
+        return false;
     if (tree_get(map, "gpus") && !read_field(map, "gpus", &gpus, err))
         return false;
     out->gpus = (int)gpus;
@@ -241,6 +262,9 @@ static bool read_maps(const char *text, struct simulate_setup *setup, struct err
             return error_set(err, ERROR_INVALID, "--map: '%s' is not TRIGGER=SIGNAL, as in load=tokens_per_min:30s",
                              word);
         *equals = '\0';
+        for (size_t i = 0; i < setup->map_count; i++)
+            if (strcmp(setup->maps[i].trigger, word) == 0)
+                return error_set(err, ERROR_INVALID, "--map: the trigger %s is mapped twice; leave one out", word);
         setup->maps = mem_grow(setup->maps, setup->map_count + 1, sizeof(*setup->maps));
         setup->maps[setup->map_count] = (struct simulation_map){.trigger = word};
         if (!read_query(equals + 1, &setup->maps[setup->map_count].query, err))

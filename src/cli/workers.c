@@ -81,7 +81,7 @@ static size_t start(const struct workers *w, size_t count, const int ends[2], pi
 
 bool workers_run(const struct workers *workers, size_t count, void *results, struct error *err)
 {
-    pid_t pids[WORKERS_MAX];
+    pid_t pids[WORKERS_MAX] = {0};
     size_t wanted = workers->processes < count ? workers->processes : count, started, got;
     int ends[2], status;
 

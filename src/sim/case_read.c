@@ -14,6 +14,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -611,8 +612,10 @@ static void read_where(const char *where, struct place *out)
 
     while (line && line > where && line[-1] != ':')
         line--;
-    if (line && line > where)
-        sscanf(line, "%d:%d", &out->line, &out->column);
+    if (!line || line == where)
+        return;
+    out->line = (int)strtol(line, NULL, 10);
+    out->column = (int)strtol(column + 1, NULL, 10);
 }
 
 struct case_file *case_file_read(const char *name, const char *bytes, size_t length, struct report *report)

@@ -165,7 +165,8 @@ size_t compare_partings(const struct compare_path *a, const struct compare_path 
             now = (struct parting){.from_ms = at_ms, .until_ms = at_ms, .a = w.wish_a, .b = w.wish_b};
         apart = differ;
     }
-    qsort(out, count, sizeof(*out), by_time);
+    if (count > 0)
+        qsort(out, count, sizeof(*out), by_time);
     return count;
 }
 

@@ -335,11 +335,11 @@ bool simulation_usage(struct simulation *s, bool cpu, double *ratio)
 {
     struct input_value value;
 
-    for (uint16_t i = 0; i < s->policy->trigger_count; i++) {
+    for (size_t i = 0; i < s->policy->trigger_count; i++) {
         if (!s->feeds[i].resource || s->feeds[i].kind != FEED_COLUMN ||
             string_equal(s->policy->triggers[i].type, "cpu") != cpu)
             continue;
-        if (!column_at(s, i, &value) || value.kind != INPUT_OK || !isfinite(value.value))
+        if (!column_at(s, (uint16_t)i, &value) || value.kind != INPUT_OK || !isfinite(value.value))
             return false;
         *ratio = value.value / 100;
         return true;

@@ -424,10 +424,11 @@ static bool find_object(struct finding_space *f, const struct manifest *m, const
     if (found == 1)
         return true;
     error_set(f->err, ERROR_INVALID,
-              found == 0 ? "there is no ScaledObject %s to tune in the file"
-                         : "there are several ScaledObjects%s in the file; say which with --object",
-              object ? object : "");
-    return error_add_place(f->err, "%s", f->file);
+              found == 0 ? "there is no ScaledObject%s%s to tune in the file"
+                         : "there are several ScaledObjects%s%s in the file; say which with --object",
+              object ? " " : "", object ? object : "");
+    error_add_place(f->err, "%s", f->file);
+    return false;
 }
 
 static bool fail_report(struct finding_space *f, const struct report *report)

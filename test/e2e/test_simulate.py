@@ -115,6 +115,8 @@ def test_a_bad_trace_is_refused_with_its_place(policy, tmp_path, text, says):
     (["--profile", "a100"], "neither h100-8b nor h100x2-70b nor a file"),
     (["--map", "load"], "TRIGGER=SIGNAL"),
     (["--map", "load=speed"], "no signal speed; it has waiting"),
+    (["--map", "load=waiting,load=running"], "load is mapped twice"),
+    (["--profile", str(ROOT / "examples/token-latency/recommended.yaml")], "a profile has no field apiVersion"),
     (["--slo", "ttft=fast"], "'fast' is no duration"),
     (["--slo", "p99=2s"], "none of ttft=DURATION"),
     (["--startup", "60"], "'60' is no duration"),
