@@ -528,11 +528,11 @@ static void read_test(struct reader *r, struct at at, void *item_out)
                               .name = at.field};
     if (!is_map_of(r, at, keys))
         return;
-    if (tree_get(at.node, "name"))
-        out->name = read_text(r, member(r, at, "name"));
+    const char *name = tree_get(at.node, "name") ? read_text(r, member(r, at, "name")) : NULL;
+    if (name)
+        out->name = name;
     if (tree_get(at.node, "object"))
         out->object = read_text(r, member(r, at, "object"));
-    out->name = out->name ? out->name : at.field;
     read_interval(r, member(r, at, "interval"), &interval_ms);
     read_start(r, member(r, at, "start"), &out->start);
     read_time(r, member(r, at, "duration"), &out->duration_ms);

@@ -165,7 +165,7 @@ size_t compare_partings(const struct compare_path *a, const struct compare_path 
             now = (struct parting){.from_ms = at_ms, .until_ms = at_ms, .a = w.wish_a, .b = w.wish_b};
         apart = differ;
     }
-    if (count > 0)
+    if (out && count > 0)
         qsort(out, count, sizeof(*out), by_time);
     return count;
 }
