@@ -160,7 +160,7 @@ static void write_part(const struct decision_trace *part, const char *formula, s
 {
     bool number = part->type == FORMULA_NUMBER || part->type == FORMULA_INT;
 
-    if (part->depth == 0 || part->end > strlen(formula) || (!number && part->type != FORMULA_BOOL))
+    if (!formula || part->depth == 0 || part->end > strlen(formula) || (!number && part->type != FORMULA_BOOL))
         return;
     text_printf(out, "\n%*s%.*s = ", 2 * part->depth, "", (int)(part->end - part->begin), formula + part->begin);
     if (number)
