@@ -122,9 +122,8 @@ static int find_trigger(const struct compiler *c, struct span name)
     const struct formula_options *o = c->options;
 
     for (size_t i = 0; i < o->name_count; i++)
-        if (o->names[i] && strncmp(o->names[i], name.bytes, name.length) == 0 && o->names[i][name.length] == '\0' &&
-            memchr(name.bytes, 0, name.length) == NULL)
-            return (int)i;
+        if (o->names[i] && strlen(o->names[i]) == name.length && memcmp(o->names[i], name.bytes, name.length) == 0)
+            return (int)i; /* a name in the text may have 0 bytes in it */
     return -1;
 }
 
