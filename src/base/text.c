@@ -176,3 +176,18 @@ bool string_ends(const char *string, const char *suffix)
 
     return length >= tail && memcmp(string + length - tail, suffix, tail) == 0;
 }
+
+bool text_add_html(struct text *text, const char *string)
+{
+    for (; string && *string; string++) {
+        if (*string == '<')
+            text_add(text, "&lt;");
+        else if (*string == '&')
+            text_add(text, "&amp;");
+        else if (*string == '"')
+            text_add(text, "&quot;");
+        else
+            text_add_char(text, *string);
+    }
+    return !text->overflowed;
+}

@@ -37,6 +37,7 @@ enum { NUMBER_DIGITS_BYTES = 20 };
 int number_digits(double value, char digits[NUMBER_DIGITS_BYTES]);
 /* Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 bool text_add_json_string(struct text *text, const char *string, size_t length);
+bool text_add_html(struct text *text, const char *string); /* as text or in a quoted attribute; NULL adds nothing */
 /* Hands the bytes over (free() them) and leaves an empty text. */
 char *text_take(struct text *text);
 

@@ -18,20 +18,6 @@ static const char top[] =
     "text-align:left;vertical-align:top}.bad{color:#c33}.dim{opacity:.7}ol{margin:.3rem "
     "0}</style></head><body><h1>Weir</h1>";
 
-static void add_escaped(struct text *out, const char *string)
-{
-    for (; string && *string; string++) {
-        if (*string == '<')
-            text_add(out, "&lt;");
-        else if (*string == '&')
-            text_add(out, "&amp;");
-        else if (*string == '"')
-            text_add(out, "&quot;");
-        else
-            text_add_char(out, *string);
-    }
-}
-
 static void add_triggers(struct text *out, const struct object_status *s)
 {
     text_add(out, "<table><tr><th>trigger</th><th>type</th><th>value</th><th>age</th><th></th></tr>");
@@ -39,9 +25,9 @@ static void add_triggers(struct text *out, const struct object_status *s)
         const struct trigger_status *t = &s->triggers[i];
 
         text_add(out, "<tr><td>");
-        add_escaped(out, t->name);
+        text_add_html(out, t->name);
         text_add(out, "</td><td>");
-        add_escaped(out, t->type);
+        text_add_html(out, t->type);
         text_add(out, "</td><td>");
         if (t->sample.state == SAMPLE_OK)
             text_add_number(out, t->sample.value);
@@ -52,7 +38,7 @@ static void add_triggers(struct text *out, const struct object_status *s)
         if (t->age_ms >= 0)
             text_printf(out, "%.1f s", (double)t->age_ms / 1000);
         text_add(out, "</td><td class=\"bad\">");
-        add_escaped(out, t->why);
+        text_add_html(out, t->why);
         text_add(out, "</td></tr>");
     }
     text_add(out, "</table>");
@@ -68,7 +54,7 @@ static void add_steps(struct text *out, const struct object_status *s)
         text_clear(&words);
         decision_write_step(s->decision, i, &s->names, &words);
         text_add(out, "<li>");
-        add_escaped(out, words.bytes);
+        text_add_html(out, words.bytes);
         text_add(out, "</li>");
     }
     text_add(out, "</ol>");
@@ -81,11 +67,11 @@ static bool on_object(void *arg, const struct object_status *s)
     struct text words;
 
     text_add(out, "<section><h2>");
-    add_escaped(out, s->key);
+    text_add_html(out, s->key);
     text_add(out, "</h2>");
     if (s->problem) {
         text_add(out, "<p class=\"bad\">");
-        add_escaped(out, s->problem);
+        text_add_html(out, s->problem);
         text_add(out, "</p>");
     }
     if (s->policy && s->has_decision) {
@@ -95,7 +81,7 @@ static bool on_object(void *arg, const struct object_status *s)
         else
             job_decision_write_summary(s->job_decision, &words);
         text_add(out, "<p><b>");
-        add_escaped(out, words.bytes);
+        text_add_html(out, words.bytes);
         text_add(out, "</b>");
         if (s->target.known)
             text_printf(out, " <span class=\"dim\">%d wanted, %d running, %d ready</span>", s->target.replicas,
@@ -103,7 +89,7 @@ static bool on_object(void *arg, const struct object_status *s)
         text_add(out, "</p>");
         if (s->policy->formula) {
             text_add(out, "<p><code>");
-            add_escaped(out, formula_source(s->policy->formula));
+            text_add_html(out, formula_source(s->policy->formula));
             text_add(out, "</code></p>");
         }
         add_triggers(out, s);

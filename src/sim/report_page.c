@@ -24,20 +24,6 @@ bool sim_report_available(struct error *err)
 
 /* ------------------------------------------------------------------ escaping */
 
-static void add_html(struct text *out, const char *string)
-{
-    for (; *string; string++) {
-        if (*string == '<')
-            text_add(out, "&lt;");
-        else if (*string == '&')
-            text_add(out, "&amp;");
-        else if (*string == '"')
-            text_add(out, "&quot;");
-        else
-            text_add_char(out, *string);
-    }
-}
-
 /* JSON has these characters in strings only, so each may stand as its number. U+2028 and U+2029 end a line where they are read as code. */
 static void add_harmless(struct text *out, const struct text *json)
 {
@@ -98,9 +84,9 @@ static void add_place(struct text *out, struct sim_report *report, const char *n
     if (is_place(name, length, "policy"))
         add_policy(out);
     else if (is_place(name, length, "title"))
-        add_html(out, report->title);
+        text_add_html(out, report->title);
     else if (is_place(name, length, "version"))
-        add_html(out, WEIR_VERSION);
+        text_add_html(out, WEIR_VERSION);
     else if (is_place(name, length, "style"))
         add_asset(out, &report_asset_style);
     else if (is_place(name, length, "chart"))

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 /* ------------------------------------------------------------------ errors of the machine */
 
@@ -141,20 +142,6 @@ bool record_write(const char *dir, const char *name, const struct record *record
 
 /* ------------------------------------------------------------------ files and directories */
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
-
 bool file_write(const char *dir, const char *name, const void *bytes, size_t length, struct error *err)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
@@ -165,7 +152,7 @@ bool file_write(const char *dir, const char *name, const void *bytes, size_t len
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set_machine(err, errno, "write", path);
-    bool written = write_all(fd, bytes, length);
+    bool written = file_write_all(fd, bytes, length);
     int number = errno;
     close(fd);
     if (written && rename(temporary, path) == 0)
