@@ -70,6 +70,28 @@ struct autoscaler_hooks {
     void (*applied)(void *arg, const char *key); /* what was last decided of it is carried out, and its memory knows */
 };
 
+/* Those who only look on while it runs (live views, exporters); any number, told in the order in which they came. Told within a turn:
+   they only note what they need, and neither call back into the autoscaler nor send anything before the turn is over. Each function may be
+   NULL. */
+struct autoscaler_event { /* valid during the call */
+    const char *ns, *kind, *name; /* kind: ScaledObject, ScaledJob, TriggerAuthentication, ClusterTriggerAuthentication */
+    bool warning;
+    const char *reason, *text; /* KEDA's reason words: ScaledObjectReady */
+    int64_t at_ms;
+};
+struct autoscaler_listener {
+    void *arg;
+    /* Something of what object_status shows may be different: decided, a new policy, a problem, a scale that came or went. Once per object
+       and turn at most; a poll whose decision changed nothing counts too. */
+    void (*changed)(void *arg, const char *key);
+    void (*gone)(void *arg, const char *key);
+    void (*decided)(void *arg, const struct autoscaler_decided *decided); /* as of the hooks */
+    void (*event)(void *arg, const struct autoscaler_event *event); /* also where no cluster is there to keep it */
+    struct autoscaler_listener *next; /* the autoscaler's */
+};
+void autoscaler_listen(struct autoscaler *a, struct autoscaler_listener *listener); /* borrowed until unlisten */
+void autoscaler_unlisten(struct autoscaler *a, struct autoscaler_listener *listener);
+
 /* Borrowed for the autoscaler's life; journal may be NULL (nothing is written down), hooks too. */
 struct autoscaler_parts {
     struct loop *loop;
@@ -144,6 +166,37 @@ const struct report *autoscaler_report(const struct autoscaler *a);
 struct journal *autoscaler_journal(const struct autoscaler *a);
 struct trigger_engine *autoscaler_engine(const struct autoscaler *a);
 struct loop *autoscaler_loop(const struct autoscaler *a);
+
+/* ---- what if (what_if.c): the same decide(), on a copy of the facts and the memory of now ---- */
+enum { WHAT_IF_VALUES_MAX = 64 };
+struct what_if { /* what differs from now; zeroed: nothing does */
+    const char *formula; /* another text, or NULL */
+    size_t value_count;
+    struct what_if_value {
+        const char *trigger; /* its name, or sN */
+        enum sample_state state; /* SAMPLE_OK, SAMPLE_MISSING, SAMPLE_FAILED */
+        double value;
+    } values[WHAT_IF_VALUES_MAX];
+    bool has_replicas;
+    int32_t replicas; /* as if so many ran, all ready */
+    int64_t later_ms; /* as if so long from now, with the samples as old as they then are */
+};
+/* false and why: no such object or trigger, a job, a formula that does not compile. The decision is written nowhere and nothing is
+   asked. names: valid during visit. */
+typedef void what_if_visit(void *arg, const struct decision *decision, const struct decision_names *names);
+bool autoscaler_what_if(struct autoscaler *a, const char *key, const struct what_if *change, what_if_visit *visit,
+                        void *arg, struct error *err);
+/* Which change of one value alone would scale it up or down next (decide/outlook.h), now. false: as above. */
+struct outlook;
+bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *out, struct error *err);
+
+/* ---- actions (action.c): only for those who were let (serve); each leaves an audit line in the log and, in a cluster, an event ---- */
+enum autoscaler_action { ACTION_PAUSE, ACTION_RESUME, ACTION_REFRESH /* asks its triggers now */ };
+/* who: for the audit line. In a cluster pausing sets KEDA's annotation autoscaling.keda.sh/paused, and resuming takes it away; on this
+   machine, where the file is the user's, it is kept in the journal, survives a restart, and ends when the manifest says so itself.
+   false: there is no such object, or it cannot be written. done may be NULL. */
+bool autoscaler_act(struct autoscaler *a, const char *key, enum autoscaler_action action, const char *who,
+                    platform_done *done, void *arg, struct error *err);
 
 struct autoscaler_stats {
     uint64_t objects, jobs_objects, questions;

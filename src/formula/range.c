@@ -372,7 +372,7 @@ static struct reach call(struct walk *w, const struct node *n)
     case BUILTIN_ROUND:
         return reach_rounded(a, round);
     case BUILTIN_INT:
-        return reach_rounded(a, trunc);
+        return reach_int(a);
     case BUILTIN_ABS:
         return reach_absolute(a);
     default:

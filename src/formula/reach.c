@@ -7,9 +7,12 @@
 
 #include <math.h>
 
+/* Larger constants are not followed into an int: what is multiplied with them may not fit. */
+#define USUAL_MAX 1e12
+
 struct reach reach_constant(double number)
 {
-    return (struct reach){.low = number, .high = number, .nonzero = number != 0};
+    return (struct reach){.low = number, .high = number, .nonzero = number != 0, .vast = fabs(number) > USUAL_MAX};
 }
 
 struct reach reach_between(double low, double high)
@@ -23,6 +26,7 @@ static void mention(struct reach *v, const struct reach *from)
     v->product_up |= from->product_up;
     v->product_down |= from->product_down;
     v->open |= from->open;
+    v->vast |= from->vast;
 }
 
 void reach_follow(struct reach *v, const struct reach *from)
@@ -149,6 +153,7 @@ struct reach reach_divide(struct reach a, struct reach b)
 
     if (a.low >= 0 && b.low >= 0)
         r.low = fmax(r.low, 0);
+    r.vast |= b.low <= 0 && b.high >= 0 && !b.nonzero;
     return r;
 }
 
@@ -168,6 +173,7 @@ struct reach reach_power(struct reach a, struct reach b)
     struct reach r = reach_between(a.low >= 0 ? 0 : -INFINITY, INFINITY);
 
     r.nonzero = a.nonzero;
+    r.vast = !reach_is_constant(&b) || b.low < 0 || b.low > 3;
     if (a.low >= 0 && reach_is_constant(&b) && b.low > 0) {
         r.low = pow(a.low, b.low);
         r.high = pow(a.high, b.low);
@@ -198,6 +204,18 @@ struct reach reach_rounded(struct reach a, double (*round_it)(double))
     r.low = round_it(a.low);
     r.high = round_it(a.high);
     r.nonzero = r.low > 0 || r.high < 0 || (round_it == ceil && a.nonzero && a.low >= 0);
+    return r;
+}
+
+struct reach reach_int(struct reach a)
+{
+    struct reach r = reach_rounded(a, trunc);
+
+    if (!a.vast)
+        return r;
+    r.low = fmin(r.low, (double)INT64_MIN);
+    r.nonzero = false;
+    reach_follow_both(&r, &a);
     return r;
 }
 

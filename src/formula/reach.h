@@ -14,6 +14,7 @@ struct reach {
     double low, high;
     bool nonzero;      /* never 0, although the bounds may allow it */
     bool open;         /* not followed: the bounds mean nothing */
+    bool vast;         /* may leave what an int holds although all triggers are of usual size: x / 0, 2 ** x */
     uint64_t names;    /* mentioned in it */
     uint64_t up, down; /* it can rise, fall when they rise */
     bool product_up;   /* a product in it rises with the pods and falls with a load */
@@ -40,6 +41,8 @@ struct reach reach_extreme(struct reach a, struct reach b, bool max);
 /* round_it: ceil, floor, round, trunc. */
 struct reach reach_rounded(struct reach a, double (*round_it)(double));
 struct reach reach_absolute(struct reach a);
+/* int(a): what an int cannot hold becomes the lowest there is (Go, and therefore expr). */
+struct reach reach_int(struct reach a);
 /* Not followed: anything, in bounds that mean nothing. */
 struct reach reach_unknown(void);
 

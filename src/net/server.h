@@ -4,7 +4,7 @@
  *     server_route(server, "GET", "/api/v1/objects", list_objects, autoscaler);
  *     server_listen_tcp(server, "127.0.0.1:8642", &err);
  *
- * Bounds: SERVER_* in base/limits.h. A slow client is closed after SERVER_IDLE_TIMEOUT_S; answers are whole (no streaming yet).
+ * Bounds: SERVER_* in base/limits.h. A slow client is closed after SERVER_IDLE_TIMEOUT_S. Answers are whole, but for streams.
  */
 #ifndef WEIR_NET_SERVER_H
 #define WEIR_NET_SERVER_H
@@ -48,6 +48,30 @@ typedef void server_handler(void *arg, const struct server_request *request, str
 struct server_pending;
 struct server_pending *server_defer(const struct server_request *request);
 void server_complete(struct server_pending *pending, const struct server_answer *answer);
+
+/* An answer without an end: server-sent events. The handler calls server_stream_begin and returns; its own answer is ignored. NULL: there
+   are SERVER_STREAMS_MAX already, and the request has been answered with 503. What the client does not read waits, up to
+   SERVER_STREAM_MAX_BYTES: beyond that the stream is closed, for a client that is slow or dead may neither delay the loop nor grow it.
+   closed is called exactly once, when the client has gone or was closed for being slow, never within server_stream_begin or _send, and
+   not after server_stream_end; the stream is dead then. server_free closes all. */
+struct server_stream;
+typedef void server_stream_closed(void *arg);
+struct server_stream *server_stream_begin(const struct server_request *request, const char *content_type,
+                                          server_stream_closed *closed, void *arg);
+/* false: it is being closed, as too slow; `closed` follows. */
+bool server_stream_send(struct server_stream *stream, const char *bytes, size_t length);
+void server_stream_end(struct server_stream *stream);
+
+/* Asked before each handler, of every route: may this be answered? false: it has filled in the refusal, or has deferred (then it says so
+   later by server_admit). One per server; arg outlives it. */
+typedef bool server_gate(void *arg, const struct server_request *request, struct server_answer *refusal);
+void server_set_gate(struct server *server, server_gate *gate, void *arg);
+/* Which listener it came by: LISTENER_UNIX (the owner of the data dir), LISTENER_TCP, LISTENER_TLS; and the other end's address. */
+enum server_listener { LISTENER_UNIX, LISTENER_TCP, LISTENER_TLS };
+enum server_listener server_listener_of(const struct server_request *request);
+const char *server_remote(const struct server_request *request); /* "127.0.0.1:5123"; "" by a Unix socket; valid during the handler */
+/* Headers of the answer beside Content-Type and Allow; values are copied. At most SERVER_ANSWER_HEADERS_MAX. */
+void server_answer_header(const struct server_request *request, const char *name, const char *value);
 
 /* Who is at the other end of a TLS connection. */
 struct server_peer {

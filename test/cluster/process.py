@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 
@@ -59,6 +60,8 @@ class Program:
         self.send(signal.SIGKILL)
         if self.process:
             self.process.wait()
+        while self.pid:  # another's child: whoever has it waits for it, we can only look
+            time.sleep(0.01)
         self.mark.unlink(missing_ok=True)
 
     def last_words(self, lines=15):

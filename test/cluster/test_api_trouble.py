@@ -128,11 +128,19 @@ def kinds(seen):
     return counts
 
 
+def no_lists(way, quiet_s=1):
+    """Lists of what other tests have just left behind are over."""
+    seen = len(way.seen)
+    time.sleep(quiet_s)
+    return kinds(way.seen[seen:])["list"] == 0
+
+
 def test_429(followed, weir, bad_way):
     """K2. Everything is refused for a while: nothing is asked more often than Retry-After says, and no list is made of it."""
     way = bad_way()
     weir(kubeconfig=way.kubeconfig)
     followed.follows(4, 15)
+    wait_for(lambda: no_lists(way))
     way.fault = lambda *_: Fault(status=429, headers={"Retry-After": "1"}, body=b'{"kind":"Status","code":429}')
     way.cut()
     seen = len(way.seen)
