@@ -85,6 +85,7 @@ void autoscaler_abandon(struct autoscaler *a)
     report_free(a->report);
     free(a->decisions);
     free(a->heap);
+    free(a->changed);
     free(a);
 }
 

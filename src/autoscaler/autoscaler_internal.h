@@ -14,6 +14,7 @@
  *     hpa.c       its HorizontalPodAutoscaler in hpa mode, and the one KEDA left
  *     leave.c     the end of an object in a cluster
  *     view.c      what is shown
+ *     listener.c  who only looks on
  */
 #ifndef WEIR_AUTOSCALER_INTERNAL_H
 #define WEIR_AUTOSCALER_INTERNAL_H
@@ -143,6 +144,7 @@ struct object {
     int64_t changed_at_ms, stated_at_ms, jobs_created_at_ms;
     uint64_t polls, decisions, errors;
     struct object *due_next;
+    uint32_t changed_at; /* its place among those that changed, from 1; 0: it is not among them */
 };
 
 struct due_object { /* the time stands beside the pointer: ordering the heap touches no object */
@@ -175,6 +177,9 @@ struct autoscaler {
     struct report *report;
     const char *journal_problem;
     int64_t denied_reload_ticks_ms;
+    struct autoscaler_listener *listeners;
+    struct object **changed; /* to be told to them at the end of the turn; each stands in it once */
+    size_t changed_count, changed_size;
 };
 
 /* object.c */
@@ -306,6 +311,7 @@ struct
 struct write *write_begin(struct object *object, const struct decision *decision);
 void write_done(void *write, const struct error *err); /* a platform_done */
 void writes_abandon(struct autoscaler *a);
+void turn_arrange(struct autoscaler *a); /* there is something to do: a turn, soon */
 void turn_serve(void *autoscaler);
 void turn_commit(void *autoscaler);
 void commit_later(struct autoscaler *a); /* what was written down, within COMMIT_LATER_MS */
@@ -317,6 +323,15 @@ void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *d
 void object_tell_loaded(
     const struct object *object); /* the same: what it remembers was not the outcome of a decision */
 const char **object_notes(const struct object *object, struct arena *arena);
+
+/* listener.c */
+void object_mark_changed(struct object *object); /* of what is shown of it, something may be different */
+void changed_remove(struct object *object);
+void listeners_tell_changed(struct autoscaler *a);
+void listeners_tell_gone(const struct autoscaler *a, const char *key);
+void listeners_tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided);
+bool listeners_want_events(const struct autoscaler *a);
+void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_event *event);
 
 /* job.c */
 void job_decide(struct object *object, int64_t now_ms);

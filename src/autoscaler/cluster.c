@@ -280,8 +280,16 @@ static void auth_event(const struct record *r, const char *reason, const char *t
     char ns[OBJECT_KEY_BYTES];
     const char *name = split_key(r->key, ns, sizeof(ns));
 
-    if (platform->ops->event && (!platform->ops->may_write || platform->ops->may_write(platform, ns, name)))
+    if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name))
+        return;
+    if (platform->ops->event)
         platform->ops->event(platform, ns, kind_names[r->kind], name, false, reason, text);
+    listeners_tell_event(r->cluster->a, &(struct autoscaler_event){.ns = ns,
+                                                                   .kind = kind_names[r->kind],
+                                                                   .name = name,
+                                                                   .reason = reason,
+                                                                   .text = text,
+                                                                   .at_ms = loop_now_ms(r->cluster->a->parts.loop)});
 }
 
 /* KEDA calls an update by the cluster kind's reason, whichever of the two it is (09-quirks R 17). */

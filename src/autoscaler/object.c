@@ -32,6 +32,7 @@ static struct object *object_new(struct autoscaler *a, const char *key, const ch
     a->stats.first_decisions_done_at_ms = 0;
     map_put(a->objects, key, object);
     object->key = map_key(a->objects, key);
+    object_mark_changed(object);
     return object;
 }
 
@@ -134,6 +135,7 @@ static void on_changed(void *arg)
 {
     struct object *object = arg;
 
+    object_mark_changed(object);
     if (object->policy && object->put_off && object->waiting == 0) {
         object->put_off = false;
         object_mark_due(object);
@@ -329,6 +331,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     if (!is_rehearsal(a))
         log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
     object_tell_loaded(object);
+    object_mark_changed(object);
     due_remove(object);
     schedule_start(object);
 }
@@ -344,6 +347,7 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
                     key, "file", file, "problem", problem, NULL);
     free((char *)object->problem);
     object->problem = mem_copy(problem);
+    object_mark_changed(object);
 }
 
 static void on_restored(void *arg, const struct error *err)
@@ -370,6 +374,9 @@ static void object_free(struct object *object)
 
     schedule_remove(object);
     due_remove(object);
+    changed_remove(object);
+    if (!a->stopping)
+        listeners_tell_gone(a, object->key);
     map_remove(a->objects, object->key);
     if (object->counted_first)
         a->first_pending--;

@@ -46,14 +46,22 @@ void status_event(struct object *object, bool warning, const char *reason, const
     struct text text;
     va_list args;
 
-    if (!status_speaks(object) || !platform->ops->event)
+    if (!status_speaks(object))
         return;
     name = status_place(object, ns, sizeof(ns));
     text_init(&text, LOG_LINE_MAX_BYTES);
     va_start(args, format);
     text_vprintf(&text, format, args);
     va_end(args);
-    platform->ops->event(platform, ns, status_kind(object->standing), name, warning, reason, text.bytes);
+    if (platform->ops->event)
+        platform->ops->event(platform, ns, status_kind(object->standing), name, warning, reason, text.bytes);
+    listeners_tell_event(object->a, &(struct autoscaler_event){.ns = ns,
+                                                               .kind = status_kind(object->standing),
+                                                               .name = name,
+                                                               .warning = warning,
+                                                               .reason = reason,
+                                                               .text = text.bytes,
+                                                               .at_ms = loop_now_ms(object->a->parts.loop)});
     text_done(&text);
 }
 

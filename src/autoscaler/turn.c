@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "net/transport.h"
 
-static void arrange_turn(struct autoscaler *a)
+void turn_arrange(struct autoscaler *a)
 {
     if (a->turn_set || a->stopping)
         return;
@@ -37,7 +37,7 @@ void object_mark_due(struct object *object)
     else
         a->due_first = object;
     a->due_last = object;
-    arrange_turn(a);
+    turn_arrange(a);
 }
 
 void due_remove(struct object *object)
@@ -312,6 +312,7 @@ void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *d
 
     if (hooks && hooks->decided)
         hooks->decided(hooks->arg, decided);
+    listeners_tell_decided(a, decided);
 }
 
 static bool is_traced(const struct object *object)
@@ -397,8 +398,10 @@ static void write_finish(struct write *write, const struct error *err)
         }
     if (object && object->write != write) /* of an earlier object of that name */
         object = NULL;
-    if (object)
+    if (object) {
         object->write = NULL;
+        object_mark_changed(object);
+    }
     if (object && write->decision)
         status_scaled(object, write->decision, err);
     else if (object) { /* they were created until now, also where one failed */
@@ -582,7 +585,7 @@ void turn_serve(void *arg)
     if (a->stopping)
         return;
     count = put_off(due, due_take(a, due));
-    a->stats.turns++;
+    a->stats.turns += count > 0;
     for (int i = 0; i < count; i++) {
         if (due[i]->policy->is_job)
             job_decide(due[i], now_ms);
@@ -591,7 +594,7 @@ void turn_serve(void *arg)
     }
     if (a->commit_now)
         turn_commit(a); /* one transaction, before anything is touched */
-    else
+    else if (count > 0)
         commit_later(a); /* it can share one with others */
     for (int i = 0; i < count; i++) {
         if (due[i]->policy->is_job)
@@ -601,8 +604,10 @@ void turn_serve(void *arg)
         if (due[i]->standing)
             status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
         schedule_next(due[i]);
+        object_mark_changed(due[i]);
     }
+    listeners_tell_changed(a);
     arena_reset(a->turn);
     if (a->due_first)
-        arrange_turn(a);
+        turn_arrange(a);
 }

@@ -23,13 +23,50 @@ void json_put_bool(struct json *json, const char *key, bool value);
 void json_put_time(struct json *json, const char *key, int64_t at_ms); /* RFC 3339; 0: null */
 void json_put_raw(struct json *json, const char *key, const struct text *value);
 
+/* query.c: what a request asks for. false: the answer says what is wrong with it (400, 404). A parameter that is not there leaves what
+   was. */
+enum { QUERY_KEY_BYTES = 600 }; /* of an object, "ScaledObject/shop/checkout" */
+void answer_refuse(struct server_answer *answer, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4))); /* {"error": "..."} */
+bool query_integer(const struct server_request *request, const char *name, long least, long most, long *value,
+                   struct server_answer *answer);
+/* An instant, or a span back from now. */
+bool query_instant(const struct server_request *request, const char *name, int64_t now_ms, int64_t *at_ms,
+                   struct server_answer *answer);
+/* The object that the path names: of ?kind=, or the first that exists, ScaledObject before ScaledJob. */
+bool query_object(struct autoscaler *a, const struct server_request *request, char key[QUERY_KEY_BYTES],
+                  struct server_answer *answer);
+
+/* row.c: an object in short. The state is the worst that is true of it. */
+enum row_state {
+    ROW_BAD,
+    ROW_FAILED,
+    ROW_FALLBACK,
+    ROW_HELD,
+    ROW_PAUSED,
+    ROW_ACTIVE,
+    ROW_IDLE,
+    ROW_UNKNOWN, /* nothing was decided yet */
+    ROW_STATES
+};
+const char *row_state_name(enum row_state state);
+enum row_state row_state(const struct object_status *s);
+int row_attention(const struct object_status *s); /* how much it needs somebody to look: 0..100 */
+void row_write_members(struct json *json, const struct object_status *s); /* within an object that is open */
+
+/* object.c: an autoscaler_visit whose arg is a struct json, which gets the object in full. */
+bool object_write(void *json, const struct object_status *s);
+/* One of both, or neither: null. */
+void json_put_decision(struct json *json, const char *key, const struct decision *decision,
+                       const struct job_decision *job, const struct decision_names *names);
+
 /* metrics.c: who adds to the page of /metrics, until it says that it goes. Few: METRICS_WRITERS_MAX. */
 enum { METRICS_WRITERS_MAX = 8 };
 typedef void metrics_writer(void *arg, struct text *out);
 void metrics_writer_add(metrics_writer *write, void *arg);
 void metrics_writer_remove(void *arg);
 
-/* api.c, metrics.c, page.c: handlers; arg is the autoscaler. */
+/* list.c, object.c, decisions.c, process.c, metrics.c, page.c: handlers; arg is the autoscaler. */
 server_handler serve_objects, serve_object, serve_decisions, serve_findings, serve_version, serve_metrics, serve_page;
 
 #endif
