@@ -8,6 +8,7 @@
 #ifndef WEIR_DECIDE_DECIDE_INTERNAL_H
 #define WEIR_DECIDE_DECIDE_INTERNAL_H
 
+#include "base/pack.h"
 #include "decide/hpa.h"
 
 #define NEVER_MS INT64_MIN
@@ -91,22 +92,5 @@ bool note_activity(struct making *m, int32_t *cause, double *measured, double *l
 void memory_tidy(struct decide_memory *memory, int64_t now_ms); /* nothing was in the future, whatever clock said so */
 void memory_forget_wishes(struct decide_memory *memory);
 void memory_wish(struct decide_memory *memory, int64_t now_ms, int64_t window_ms, int32_t wish);
-
-/* ---- pack.c: plain data as bytes and back ---- */
-struct coder {
-    bool writing, broken;
-    unsigned char *bytes;
-    size_t at, size; /* writing: size grows */
-};
-void code_integer(struct coder *c, int64_t *value);
-void code_number(struct coder *c, double *value);
-void code_bytes(struct coder *c, void *bytes, size_t length);
-#define CODE(c, field)                                                                                                 \
-    do {                                                                                                               \
-        int64_t coded_ = (int64_t)(field);                                                                             \
-        code_integer(c, &coded_);                                                                                      \
-        if (!(c)->writing)                                                                                             \
-            (field) = (__typeof__(field))coded_;                                                                       \
-    } while (0)
 
 #endif

@@ -1,17 +1,14 @@
 /*
- * pack: plain data as bytes and back. One function describes a struct, for both directions: the coder knows which it
- * is.
- *
- * Integers are zigzag varints, so small ones take a byte. A number that is a small integer is coded as twice that,
- * others as an odd marker and eight raw bytes: most of a decision's numbers are counts. Reading never trusts the
- * bytes: a coder that runs out of them, or meets nonsense, is broken, and everything read from then on is 0.
+ * pack: see pack.h. Integers are zigzag varints, so small ones take a byte. A number that is a small integer is coded as twice that, others as an
+ * odd marker and eight raw bytes: most of a decision's numbers are counts.
  */
+#include "base/pack.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "decide/decide_internal.h"
 
 static void put(struct coder *c, unsigned char byte)
 {
