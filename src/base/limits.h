@@ -105,7 +105,17 @@ enum {
     HPA_MOMENTS_MAX = 1024,  /* remembered wishes or scale writes: an hour's window polled each 3.5 s */
     DECISION_TRACE_MAX = 64, /* sub-expressions whose values a decision keeps */
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
-    JOURNAL_MAX_BYTES = 256 * 1024 * 1024,
+    JOURNAL_MAX_BYTES =
+        384 * 1024 * 1024, /* history of 10,000 restless objects takes 270 MB (journal/history.h); a pod's folder has 512 MiB */
+    JOURNAL_LEAST_BYTES = 16 * 1024 * 1024, /* of --journal-max-bytes: below, nothing worth having is kept */
+    HISTORY_DAYS = 30,
+    HISTORY_POINTS_MAX = 1000,               /* of one answer: a screen is not wider */
+    HISTORY_HOLD_MAX_MS = 2 * 3600 * 1000,   /* how long a moment counts where nothing came after it */
+    HISTORY_READ_DAYS_MAX = 40,           /* of one question: what is kept, and the rest of its last span */
+    HISTORY_EVENTS_MAX = 500,                /* scale events of one answer */
+    HISTORY_EVENTS_SCANNED_MAX = 5000,       /* decisions looked at for them: some tens of ms */
+    HISTORY_MANIFESTS_MAX = 10,              /* versions kept of one object */
+    HISTORY_MANIFEST_MAX_BYTES = 128 * 1024, /* of one of them; the largest found in the field has 20 KB */
     LOG_LINE_MAX_BYTES = 16 * 1024,
     /* ---- recordings ---- */
     RECORDING_FILE_MAX_BYTES = 32 * 1024 * 1024,     /* compressed: some million ticks, read in seconds */
