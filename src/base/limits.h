@@ -32,6 +32,11 @@ enum {
     FORMULA_REGEX_DEPTH_MAX = 999,       /* groups in each other: Go's own bound on the height of a pattern */
     HISTORY_SPAN_MAX_MS = 7 * 24 * 3600 * 1000, /* the longest window a history function may name */
     HISTORY_SAMPLES_MAX = 4096,                 /* per trigger; longer windows are thinned evenly (series.h) */
+    /* ---- what it would take ---- */
+    OUTLOOK_FACTOR_MAX = 1000 * 1000, /* times the present value: what is farther away will not come next */
+    OUTLOOK_STEPS_MAX = 1024,         /* decisions of one trigger and direction: 64 steps outwards and 40 halvings for each of two
+                                         edges, of which each may wait for something to end: 150 to 400 are usual */
+    OUTLOOK_DECISIONS_MAX = 50 * 1000, /* of one question: TRIGGERS_MAX with some 500 each */
     /* ---- answers of sources ---- */
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */
     HTTP_HEADERS_MAX_BYTES = 64 * 1024,
@@ -47,6 +52,8 @@ enum {
     HTTP_URL_MAX_BYTES = 64 * 1024,     /* a long PromQL query; servers refuse more than about this */
     TRIGGER_NAME_MAX_BYTES = 4096,      /* of a metric's name: parts of it come from parameters */
     RETRY_AFTER_MAX_MS = 5 * 60 * 1000, /* how long a source may send us away: longer would be silence */
+    REQUEST_STATUSES_MAX = 8,  /* likewise for one trigger of one object: 8 bytes each */
+    HTTP_STATUSES_MAX = 16, /* different ones counted apart for a trigger type: servers use under ten */
     POLL_RETRIES_MAX = 1,               /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,          /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,    /* a quarter, so that one hanging host cannot hold all */
@@ -58,7 +65,12 @@ enum {
                                             gone, and without this the kernel would keep trying for a quarter of an hour */
     TLS_PROFILES_KEPT = 256, /* TLS identities kept parsed while nobody uses them: some KB each */
     /* ---- the server ---- */
-    SERVER_CONNECTIONS_MAX = 256,
+    SERVER_CONNECTIONS_MAX = 384,
+    SERVER_STREAMS_MAX = 256,              /* open dashboards; a third of the connections is left for others */
+    SERVER_STREAM_MAX_BYTES = 1024 * 1024, /* that a client has not read yet: 1,500 changed rows, and 256 MiB of all */
+    SERVER_STREAM_KERNEL_BYTES = 256 * 1024, /* that the kernel keeps for it beside: without a word from us some MB */
+    SERVER_STREAM_STALL_S = 20,              /* of a client that takes nothing: a phone may be out of reach so long */
+    SERVER_ANSWER_HEADERS_MAX = 16,          /* that a handler and its gate add; they need five */
     SERVER_REQUEST_MAX_BYTES = 64 * 1024,
     SERVER_REVIEW_MAX_BYTES = 3 * 1024 * 1024 + 64 * 1024, /* of a request over TLS: an AdmissionReview has an object of
                                                               1.5 MiB, etcd's bound, as it was and as it is to be */
@@ -212,6 +224,10 @@ enum {
     SIM_COMPARE_WORDS_BYTES = 2000,      /* of a decision's one line, formulas included */
     TUNE_PARAMETERS_MAX = 32,            /* more than that a thousand candidates say nothing about */
     TUNE_CANDIDATES_MAX = 100 * 1000,    /* a day of the fastest simulations; sorting them all takes seconds */
+    /* ---- what commands show ---- */
+    EXPLAIN_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* of one answer: 1,000 decisions of an object with TRIGGERS_MAX triggers */
+    PAPER_MAX_BYTES = 4 * 1024 * 1024,           /* of a page in a terminal: 1,000 decisions with long formulas */
+    TOP_ROWS_MAX = 500,                          /* of weir top's table: the highest terminals have some 200 */
 };
 
 #endif
