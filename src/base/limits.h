@@ -37,6 +37,7 @@ enum {
     OUTLOOK_STEPS_MAX = 1024,         /* decisions of one trigger and direction: 64 steps outwards and 40 halvings for each of two
                                          edges, of which each may wait for something to end: 150 to 400 are usual */
     OUTLOOK_DECISIONS_MAX = 50 * 1000, /* of one question: TRIGGERS_MAX with some 500 each */
+    WHAT_IF_LATER_MAX_S = 365 * 24 * 3600, /* a year ahead; nothing is waited for so long */
     /* ---- answers of sources ---- */
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */
     HTTP_HEADERS_MAX_BYTES = 64 * 1024,
@@ -78,6 +79,14 @@ enum {
         16, /* above SERVER_REQUEST_MAX_BYTES and being read at once: 50 MiB, whoever sends them */
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
+    CATALOGUE_SLICE = 512,                /* objects looked at in one turn for lists: two ms */
+    CATALOGUE_IDLE_MS = 5 * 60 * 1000,    /* after the last question it is forgotten: some 250 bytes an object, 1 KB with its row */
+    STREAM_COALESCE_MS = 500,             /* changes of one object within that are one event */
+    STREAM_ROWS_MAX = 200,                /* rows in one flush, 150 KB to each client: ten thousand that change at once take half a minute */
+    STREAM_OVERVIEW_MS = 5 * 1000,
+    STREAM_COMMENT_MS = 15 * 1000,        /* proxies close what is silent for 30 s or longer */
+    OVERVIEW_SOURCES_MAX = 20,
+    OVERVIEW_NAMESPACES_MAX = 500,        /* 25 KB, every few seconds to each dashboard */
     SERVER_IDLE_TIMEOUT_S = 60,
     SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
     ACCESS_CACHE_MS =
