@@ -171,6 +171,7 @@ struct loop *autoscaler_loop(const struct autoscaler *a);
 enum { WHAT_IF_VALUES_MAX = 64 };
 struct what_if { /* what differs from now; zeroed: nothing does */
     const char *formula; /* another text, or NULL */
+    double target;       /* of the formula; 0: as it is */
     size_t value_count;
     struct what_if_value {
         const char *trigger; /* its name, or sN */
@@ -181,12 +182,14 @@ struct what_if { /* what differs from now; zeroed: nothing does */
     int32_t replicas; /* as if so many ran, all ready */
     int64_t later_ms; /* as if so long from now, with the samples as old as they then are */
 };
-/* false and why: no such object or trigger, a job, a formula that does not compile. The decision is written nowhere and nothing is
-   asked. names: valid during visit. */
+/* false and why: no such object (ERROR_MISSING); a job, or no version of it is in force (ERROR_UNREACHABLE); no such trigger, a formula
+   that does not compile (ERROR_INVALID); the loop's time is needed for decisions (ERROR_LIMIT). The decision is written nowhere and nothing
+   is asked. Pods are as they are, whatever replicas says. names: valid during visit. */
 typedef void what_if_visit(void *arg, const struct decision *decision, const struct decision_names *names);
 bool autoscaler_what_if(struct autoscaler *a, const char *key, const struct what_if *change, what_if_visit *visit,
                         void *arg, struct error *err);
-/* Which change of one value alone would scale it up or down next (decide/outlook.h), now. false: as above. */
+/* Which change of one value alone would scale it up or down next (decide/outlook.h), now. false: as above; or the scale of the target
+   cannot be read (ERROR_UNREACHABLE). */
 struct outlook;
 bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *out, struct error *err);
 
