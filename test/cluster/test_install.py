@@ -15,7 +15,7 @@ from support.weir import WEIR
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "deploy" / "helm" / "weir"
 PLAIN = ROOT / "deploy" / "weir.yaml"
-FOREIGN = ("Certificate", "Issuer", "ServiceMonitor")  # of CRDs that this cluster has not
+FOREIGN = ("Certificate", "Issuer", "ServiceMonitor", "PodMonitor", "PrometheusRule")  # of CRDs that this cluster has not
 # Everything the values can turn on, in few sets.
 SETS = {
     "defaults": [],
@@ -28,6 +28,8 @@ SETS = {
                 "leaderElection.renewDeadline=5s", "leaderElection.retryPeriod=1s"],
     "shards": ["sharding.enabled=true", "replicaCount=3", "watchLabelSelector=team in (a\\, b)"],
     "cert-manager": ["certificates.source=certManager", "mode=hpa", "metrics.serviceMonitor.enabled=true"],
+    "monitored": ["metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.prometheusRule.kedaDashboard=true",
+                  "metrics.grafanaDashboard.enabled=true", "logging.level=info\\,serve=debug"],
     "own-secret": ["certificates.source=secret", "certificates.caBundle=-----BEGIN CERTIFICATE-----", "mode=hpa"],
     "rights": ["rbac.secrets.{ns}={{a,b}}", "rbac.secretNamespaces={{{ns}}}", "rbac.aggregateToDefaultRoles=true",
                "rbac.scaleTargets.core={{replicationcontrollers}}", "rbac.scaleTargets.example\\.com={{widgets}}"],
