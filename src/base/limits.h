@@ -89,6 +89,13 @@ enum {
     OVERVIEW_NAMESPACES_MAX = 500,        /* 25 KB, every few seconds to each dashboard */
     SERVER_IDLE_TIMEOUT_S = 60,
     SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
+    SERVER_REFUSAL_MAX_BYTES = 4096, /* why not, as JSON or as a page */
+    TOKENS_MAX = 1000,               /* lines of --token-file: more people than look after one Weir */
+    TOKENS_FILE_MAX_BYTES = 1024 * 1024,
+    TOKENS_LOOK_MS = 1000,  /* how soon a token that was taken out lets in nobody: a stat */
+    TOKEN_MIN_BYTES = 16,   /* shorter ones can be guessed */
+    SESSIONS_MAX = 1024,    /* browsers logged in at once; one more, and the oldest has to log in again */
+    SESSION_S = 12 * 3600,  /* of one login: a working day */
     ACCESS_CACHE_MS =
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */

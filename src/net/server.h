@@ -34,6 +34,8 @@ struct server_answer { /* filled by the handler; 200 and "application/json" if i
 };
 /* The query parameter's first value, decoded, valid during the handler; NULL if absent. */
 const char *server_query(const struct server_request *request, const char *name);
+/* The same of a body of application/x-www-form-urlencoded. */
+const char *server_form(const struct server_request *request, const char *name);
 const char *server_header(const struct server_request *request, const char *name);
 /* Every header in the order sent, also those that are there more than once (X-Remote-Group). */
 void server_headers(const struct server_request *request, void (*visit)(void *arg, const char *name, const char *value),
@@ -48,12 +50,14 @@ typedef void server_handler(void *arg, const struct server_request *request, str
 struct server_pending;
 struct server_pending *server_defer(const struct server_request *request);
 void server_complete(struct server_pending *pending, const struct server_answer *answer);
+void server_pending_header(struct server_pending *pending, const char *name, const char *value); /* as server_answer_header */
 
 /* An answer without an end: server-sent events. The handler calls server_stream_begin and returns; its own answer is ignored. NULL: there
    are SERVER_STREAMS_MAX already, and the request has been answered with 503. What the client does not read waits, up to
    SERVER_STREAM_MAX_BYTES: beyond that the stream is closed, for a client that is slow or dead may neither delay the loop nor grow it.
    closed is called exactly once, when the client has gone or was closed for being slow, never within server_stream_begin or _send, and
-   not after server_stream_end; the stream is dead then. server_free closes all. */
+   not after server_stream_end; the stream is dead then. server_free closes all, and tells each. NULL also for HEAD, which has been answered
+   with the headers. A client that takes nothing for SERVER_STREAM_STALL_S, though something waits for it, is closed too. */
 struct server_stream;
 typedef void server_stream_closed(void *arg);
 struct server_stream *server_stream_begin(const struct server_request *request, const char *content_type,
@@ -61,17 +65,26 @@ struct server_stream *server_stream_begin(const struct server_request *request, 
 /* false: it is being closed, as too slow; `closed` follows. */
 bool server_stream_send(struct server_stream *stream, const char *bytes, size_t length);
 void server_stream_end(struct server_stream *stream);
+/* Bytes that wait for the client: whoever has much to tell sends the more when the less was taken. */
+size_t server_stream_waiting(const struct server_stream *stream);
 
 /* Asked before each handler, of every route: may this be answered? false: it has filled in the refusal, or has deferred (then it says so
-   later by server_admit). One per server; arg outlives it. */
+   later, by server_complete with the refusal, or by server_admit, and the handler runs within that call). One per server; arg outlives
+   it. The gate sees no body; what is larger than SERVER_REQUEST_MAX_BYTES is refused before it is asked. */
 typedef bool server_gate(void *arg, const struct server_request *request, struct server_answer *refusal);
 void server_set_gate(struct server *server, server_gate *gate, void *arg);
+void server_admit(struct server_pending *pending, const void *asker);
+/* What the gate found out about who asks, for handlers; NULL: no gate said anything. Not looked into here. */
+void server_set_asker(const struct server_request *request, const void *asker);
+const void *server_asker(const struct server_request *request);
 /* Which listener it came by: LISTENER_UNIX (the owner of the data dir), LISTENER_TCP, LISTENER_TLS; and the other end's address. */
 enum server_listener { LISTENER_UNIX, LISTENER_TCP, LISTENER_TLS };
 enum server_listener server_listener_of(const struct server_request *request);
 const char *server_remote(const struct server_request *request); /* "127.0.0.1:5123"; "" by a Unix socket; valid during the handler */
-/* Headers of the answer beside Content-Type and Allow; values are copied. At most SERVER_ANSWER_HEADERS_MAX. */
+/* Headers of the answer beside Content-Type and Allow; values are copied. At most SERVER_ANSWER_HEADERS_MAX. They replace what every answer
+   has: X-Content-Type-Options: nosniff, Cache-Control: no-store, and what server_set_header said. */
 void server_answer_header(const struct server_request *request, const char *name, const char *value);
+void server_set_header(struct server *server, const char *name, const char *value); /* of every answer; static texts, few */
 
 /* Who is at the other end of a TLS connection. */
 struct server_peer {
