@@ -1,282 +1,272 @@
 /*
- * weir explain: why an object has the replicas it has. Asks a running Weir; where none runs, or for an earlier instant, the journal in
- * the data dir is read. Both give the same record, which is printed here.
+ * weir explain: why an object has the replicas it has. Asks a running Weir; where none runs, the journal in the data dir is read
+ * (explain_view.c). What is shown is laid out in explain_output.c; this is the command, and `--watch`.
+ *
+ * Watching: the Weir rings when something of the object changes (client.h), and then everything is asked for anew; where it cannot ring,
+ * every WATCH_MS. On a terminal the page is also drawn every second, for ages and countdowns go on without anybody's doing.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "base/time.h"
 #include "cli/cli.h"
-#include "journal/journal.h"
+#include "cli/client.h"
+#include "cli/explain_output.h"
+#include "cli/explain_view.h"
+#include "cli/interrupt.h"
+#include "cli/paper.h"
+#include "cli/terminal.h"
 
-static const char *data_dir, *output = "text", *at, *ns = "default";
+static const char *data_dir, *output = "text", *at, *since, *color = "auto", *ns;
+static bool watch;
 
 static const struct option_row options[] = {
     {"at", 0, OPTION_TEXT, &at, "TIME", "the decision in force then: 2026-01-31T12:00:00Z, or 10m for ten minutes ago"},
+    {"since", 0, OPTION_TEXT, &since, "TIME",
+     "the decisions from then on instead of the last one: an instant, or 6h (up to --at, or now)"},
+    {"watch", 'w', OPTION_FLAG, &watch, NULL, "show it anew whenever something changes, until interrupted"},
     {"namespace", 'n', OPTION_TEXT, &ns, "NAMESPACE", "namespace of a bare NAME (default)"},
     {"output", 'o', OPTION_CHOICE, &output, "text|json", "how to print (text)"},
+    {"color", 0, OPTION_CHOICE, &color, "auto|always|never",
+     "auto: on a terminal, unless NO_COLOR is set in the environment (auto)"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR", "the data dir of the Weir to ask"},
     {0},
 };
 
-enum { RECORD_MAX_BYTES = 16 * 1024 * 1024 };
+enum { WATCH_MS = 2000, DRAW_MS = 1000 };
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * SECOND_MS + now.tv_nsec / 1000000;
+}
 
 /* ------------------------------------------------------------------ printing */
 
-static const char *text_of(const json_t *object, const char *key)
+static void print_json(const json_t *view)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    char *text = json_dumps(view, JSON_INDENT(2));
 
-    return text ? text : "";
-}
-
-static void value_of(const json_t *value, char *out, size_t size)
-{
-    if (json_is_integer(value))
-        snprintf(out, size, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        snprintf(out, size, "%.10g", json_real_value(value));
-    else if (json_is_boolean(value))
-        snprintf(out, size, "%s", json_is_true(value) ? "true" : "false");
-    else
-        snprintf(out, size, "-");
-}
-
-static void print_inputs(const json_t *decision, const json_t *notes)
-{
-    size_t i;
-    json_t *input;
-
-    if (json_array_size(json_object_get(decision, "inputs")) > 0)
-        printf("\ninputs\n");
-    json_array_foreach(json_object_get(decision, "inputs"), i, input)
-    {
-        const char *note = json_string_value(json_array_get(notes, i));
-        char value[64];
-
-        value_of(json_object_get(input, "value"), value, sizeof(value));
-        printf("  %-28s %-14s %s", text_of(input, "name"), strcmp(text_of(input, "state"), "ok") == 0 ? value : "-",
-               text_of(input, "state"));
-        if (json_object_get(input, "age_s"))
-            printf(", %.1f s old", json_number_value(json_object_get(input, "age_s")));
-        if (json_is_true(json_object_get(input, "active")))
-            printf(", active");
-        if (json_integer_value(json_object_get(input, "failures")) > 0)
-            printf(", %lld failures in a row", (long long)json_integer_value(json_object_get(input, "failures")));
-        printf("%s%s\n", note ? ": " : "", note ? note : "");
-    }
-}
-
-static void print_formula(const json_t *decision)
-{
-    const json_t *formula = json_object_get(decision, "formula");
-    size_t i;
-    json_t *part;
-    char value[64];
-
-    if (!formula)
-        return;
-    value_of(json_object_get(formula, "value"), value, sizeof(value));
-    printf("\nformula\n  %s = %s\n", text_of(formula, "text"),
-           *text_of(formula, "fault") ? text_of(formula, "fault") : value);
-    if (*text_of(formula, "place"))
-        printf("  because of: %s\n", text_of(formula, "place"));
-    json_array_foreach(json_object_get(decision, "trace"), i, part)
-    {
-        if (json_integer_value(json_object_get(part, "depth")) == 0)
-            continue;
-        value_of(json_object_get(part, "value"), value, sizeof(value));
-        printf("  %*s%s = %s\n", 2 * (int)json_integer_value(json_object_get(part, "depth")), "", text_of(part, "text"),
-               value);
-    }
-}
-
-static void print_steps(const json_t *decision)
-{
-    size_t i;
-    json_t *step;
-
-    if (json_array_size(json_object_get(decision, "steps")) > 0)
-        printf("\nsteps\n");
-    json_array_foreach(json_object_get(decision, "steps"), i, step)
-        printf("  %2zu. %s\n", i + 1, text_of(step, "text"));
-}
-
-/* The record as it is; each input without a value also says why. */
-static void print_json(const json_t *decision, const json_t *notes)
-{
-    json_t *record = json_deep_copy(decision), *input;
-    size_t i;
-
-    json_array_foreach(json_object_get(record, "inputs"), i, input)
-    {
-        if (json_is_string(json_array_get(notes, i)))
-            json_object_set(input, "why", json_array_get(notes, i));
-    }
-    char *text = json_dumps(record, JSON_INDENT(2));
     printf("%s\n", text);
     free(text);
-    json_decref(record);
 }
 
-static void print_record(const char *name, const json_t *decision, const json_t *notes)
+static void lay_out(struct paper *paper, const json_t *view)
 {
+    paper_clear(paper);
+    paper->columns = terminal_columns();
+    explain_put(paper, view, since != NULL, at ? 0 : clock_ms());
+}
+
+static void print_view(const json_t *view)
+{
+    struct paper paper;
+
     if (strcmp(output, "json") == 0) {
-        print_json(decision, notes);
+        print_json(view);
         return;
     }
-    printf("%s at %s\n  %s\n", name, text_of(decision, "at"), text_of(decision, "summary"));
-    print_inputs(decision, notes);
-    print_formula(decision);
-    print_steps(decision);
+    paper_init(&paper, 0, terminal_is_unicode());
+    lay_out(&paper, view);
+    paper_print(&paper, stdout, terminal_has_colours(color));
+    paper_done(&paper);
 }
 
-/* ------------------------------------------------------------------ from a running Weir */
+/* ------------------------------------------------------------------ watching */
 
-static enum ask_result ask_running(const char *kind, const char *space, const char *name, int64_t at_ms,
-                                   struct error *err)
-{
-    struct text body;
-    char path[PATH_MAX_BYTES], until[32];
-    enum ask_result result;
-
-    instant_format_ms(at_ms, until, sizeof(until));
-    object_path(kind, space, name, at ? "/decisions" : "", path, sizeof(path));
-    if (at)
-        snprintf(path + strlen(path), sizeof(path) - strlen(path), "%climit=1&until=%s", *kind ? '&' : '?', until);
-    text_init(&body, RECORD_MAX_BYTES);
-    result = client_get(data_dir, path, &body, err);
-    if (result == ASK_OK) {
-        json_t *answer = json_loads(body.bytes, 0, NULL);
-        const json_t *entry = at ? json_array_get(json_object_get(answer, "decisions"), 0) : answer;
-        const json_t *decision = json_object_get(entry, "decision");
-        json_t *notes = json_array();
-        char label[2 * NAME_MAX_BYTES];
-        size_t i;
-        json_t *trigger;
-
-        json_array_foreach(json_object_get(answer, "triggers"), i, trigger)
-            json_array_append_new(notes, *text_of(trigger, "why") ? json_string(text_of(trigger, "why")) : json_null());
-        snprintf(label, sizeof(label), "%s/%s", space, name);
-        if (*text_of(answer, "problem") && strcmp(output, "text") == 0)
-            printf("problem: %s\n", text_of(answer, "problem"));
-        if (json_is_object(decision))
-            print_record(label, decision, at ? json_object_get(entry, "notes") : notes);
-        else
-            result = error_set(err, ERROR_MISSING, "there is no decision about %s yet", label) ? ASK_OK : ASK_FAILED;
-        json_decref(notes);
-        json_decref(answer);
-    }
-    text_done(&body);
-    return result;
-}
-
-/* ------------------------------------------------------------------ from the journal */
-
-struct found {
-    json_t *decision, *notes;
+struct watching {
+    const struct explain_wish *wish;
+    struct client_bell *bell;
+    json_t *view;   /* that is shown */
+    char *printed;  /* what of it was printed last, where nothing can be drawn anew */
+    bool redraws;
+    struct error error; /* why the newest cannot be had; kind ERROR_NONE: it can */
 };
 
-static bool on_entry(void *arg, const struct journal_entry *entry)
+static void show(struct watching *w)
 {
-    struct found *found = arg;
-    struct text record;
-    size_t inputs = entry->decision ? entry->decision->input_count : entry->job_decision->input_count;
+    struct paper paper;
 
-    text_init(&record, RECORD_MAX_BYTES);
-    if (entry->decision)
-        decision_write_json(entry->decision, &entry->names, &record);
-    else
-        job_decision_write_json(entry->job_decision, &entry->names, &record);
-    found->decision = json_loads(record.bytes, 0, NULL);
-    found->notes = json_array();
-    for (size_t i = 0; i < inputs; i++)
-        json_array_append_new(found->notes, entry->notes[i] ? json_string(entry->notes[i]) : json_null());
-    text_done(&record);
-    return false;
+    paper_init(&paper, 0, terminal_is_unicode());
+    lay_out(&paper, w->view);
+    if (w->error.kind != ERROR_NONE) {
+        paper_end(&paper);
+        paper_put(&paper, INK_BAD, "this is not the newest: %s", w->error.text);
+        paper_end(&paper);
+    }
+    terminal_draw(&paper, terminal_has_colours(color));
+    paper_done(&paper);
 }
 
-static bool ask_journal(const char *kind, const char *space, const char *name, int64_t at_ms, struct error *err)
+/* Ages would make every page another; so what is compared is the record without them. */
+static bool is_new(struct watching *w)
 {
-    static const char *const kinds[] = {"ScaledObject", "ScaledJob"};
-    struct found found = {NULL, NULL};
-    struct journal *journal;
-    char path[4200], key[3 * NAME_MAX_BYTES];
+    json_t *kept = json_object();
+    static const char *const told[] = {"summary", "reason", "decisions", "formula", "steps"};
 
-    snprintf(path, sizeof(path), "%s/journal.db", data_dir);
-    if (access(path, R_OK) != 0)
-        return error_set(err, ERROR_MISSING, "no Weir is running and there is no journal at %s; name the --data-dir",
-                         path);
-    if (!journal_open(path, &journal, err))
-        return false;
-    for (size_t i = 0; i < 2 && !found.decision; i++) {
-        if (*kind && strcmp(kind, kinds[i]) != 0)
-            continue;
-        snprintf(key, sizeof(key), "%s/%s/%s", kinds[i], space, name);
-        journal_decisions(journal, key, 0, at_ms, 1, on_entry, &found);
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+        json_object_set(kept, told[i], json_object_get(w->view, told[i]));
+    char *now = json_dumps(kept, JSON_SORT_KEYS);
+    bool new = !w->printed || strcmp(now, w->printed) != 0;
+    free(w->printed);
+    w->printed = now;
+    json_decref(kept);
+    return new;
+}
+
+static void print_if_new(struct watching *w)
+{
+    if (!is_new(w))
+        return;
+    print_view(w->view);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void fetch(struct watching *w)
+{
+    json_t *view;
+
+    w->error.kind = ERROR_NONE;
+    if (explain_view(w->wish, &view, &w->error) != ASK_OK)
+        return;
+    json_decref(w->view);
+    w->view = view;
+}
+
+/* The view knows which kind it is where the wish does not say. */
+static struct client_bell *listen(const struct watching *w)
+{
+    const char *kind = view_text(json_object_get(w->view, "object"), "kind");
+
+    return client_bell_open(w->wish->data_dir, *kind ? kind : w->wish->kind, w->wish->ns, w->wish->name);
+}
+
+/* true: something may have changed. A bell that is lost is hung up again when Weir is there again. */
+static bool wait_for_change(struct watching *w, int64_t *asked_ms)
+{
+    enum bell rang = client_bell_wait(w->bell, -1, w->redraws ? DRAW_MS : WATCH_MS);
+
+    if (rang == BELL_LOST) {
+        client_bell_close(w->bell);
+        w->bell = NULL;
     }
-    journal_close(journal);
-    if (!found.decision)
-        return error_set(err, ERROR_MISSING, "the journal %s knows no decision about %s/%s until then", path, space,
-                         name);
-    snprintf(key, sizeof(key), "%s/%s", space, name);
-    print_record(key, found.decision, found.notes);
-    json_decref(found.decision);
-    json_decref(found.notes);
-    return true;
+    if (!w->bell && w->error.kind == ERROR_NONE)
+        w->bell = listen(w);
+    return rang == BELL_RANG || clock_ms() - *asked_ms >= WATCH_MS * (w->bell ? 5 : 1);
+}
+
+static int watch_object(const struct explain_wish *wish, json_t *view)
+{
+    struct watching w = {.wish = wish, .view = view, .redraws = terminal_can_redraw() && strcmp(output, "text") == 0};
+    int64_t asked_ms = clock_ms();
+
+    interrupt_catch();
+    if (w.redraws)
+        terminal_enter();
+    w.bell = listen(&w);
+    while (!interrupted && !ferror(stdout)) {
+        if (w.redraws)
+            show(&w);
+        else
+            print_if_new(&w);
+        if (wait_for_change(&w, &asked_ms) && !interrupted) {
+            fetch(&w);
+            asked_ms = clock_ms();
+        }
+    }
+    if (w.redraws)
+        terminal_leave();
+    client_bell_close(w.bell);
+    json_decref(w.view);
+    free(w.printed);
+    return EXIT_FINE;
 }
 
 /* ------------------------------------------------------------------ the command */
 
-static bool parse_at(int64_t *at_ms)
+enum { SPAN_MS = 60 * 60 * 1000 }; /* of history, where nobody says */
+
+static bool parse_time(const char *text, int64_t now_ms, int64_t *at_ms)
 {
     int64_t ago_ms;
 
-    *at_ms = (int64_t)time(NULL) * 1000 + 999;
-    if (!at || instant_parse(at, at_ms))
+    if (instant_parse(text, at_ms))
         return true;
-    if (!duration_parse_ms(at, &ago_ms) || ago_ms < 0)
+    if (!duration_parse_ms(text, &ago_ms) || ago_ms < 0)
         return false;
-    *at_ms -= ago_ms;
+    *at_ms = now_ms - ago_ms;
+    return true;
+}
+
+/* false: *status says so. */
+static bool read_times(const struct command *self, struct explain_wish *wish, int *status)
+{
+    int64_t now_ms = clock_ms(), since_ms;
+
+    wish->span_ms = SPAN_MS;
+    if (at && !parse_time(at, now_ms, &wish->at_ms)) {
+        *status = usage_error(self, "--at is an instant like 2026-01-31T12:00:00Z or a span like 10m, not '%s'", at);
+        return false;
+    }
+    if (!since)
+        return true;
+    int64_t until_ms = at ? wish->at_ms : now_ms;
+    if (!parse_time(since, until_ms, &since_ms) || since_ms >= until_ms) {
+        *status = usage_error(self, "--since is a span like 6h, or an instant before %s, not '%s'", at ? "--at" : "now",
+                              since);
+        return false;
+    }
+    wish->all = true;
+    wish->span_ms = until_ms - since_ms;
     return true;
 }
 
 static int run_explain(const struct command *self, int argc, char **argv)
 {
     char kind[NAME_MAX_BYTES], space[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
+    struct explain_wish wish = {.kind = kind, .ns = space, .name = name};
     struct error err = {.kind = ERROR_NONE};
-    int64_t at_ms;
+    json_t *view;
     int first, status;
 
     if (!options_parse(self, argc, argv, &first, &status))
         return status;
     if (first + 1 != argc)
         return usage_error(self, "name one object");
-    if (!parse_at(&at_ms))
-        return usage_error(self, "--at is an instant like 2026-01-31T12:00:00Z or a span like 10m, not '%s'", at);
-    if (!data_dir)
-        data_dir = data_dir_default();
-    split_name(argv[first], ns, kind, space, name, NAME_MAX_BYTES);
-    enum ask_result result = ask_running(kind, space, name, at_ms, &err);
-    if (result == ASK_OK || (result == ASK_NOT_RUNNING && ask_journal(kind, space, name, at_ms, &err)))
-        return EXIT_FINE;
-    fprintf(stderr, "weir %s: %s\n", self->name, err.text);
-    return EXIT_FOUND;
+    if (!read_times(self, &wish, &status))
+        return status;
+    if (watch && at)
+        return usage_error(self, "--watch shows what is in force now: leave out --at");
+    terminal_begin();
+    wish.data_dir = data_dir ? data_dir : data_dir_default();
+    wish.points = explain_points(terminal_columns());
+    split_name(argv[first], ns ? ns : client_namespace(), kind, space, name, NAME_MAX_BYTES);
+    if (explain_view(&wish, &view, &err) != ASK_OK) {
+        fprintf(stderr, "%s %s: %s\n", program_name, self->name, err.text);
+        return EXIT_FOUND;
+    }
+    if (watch)
+        return watch_object(&wish, view);
+    print_view(view);
+    json_decref(view);
+    return EXIT_FINE;
 }
 
 const struct command command_explain = {
     .name = "explain",
     .operands = "NAME",
     .summary = "say why an object has the replicas it has",
-    .description = "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows inputs, the formula with the "
-                   "value of every\n"
-                   "part, and each step of the decision. Where no Weir runs, the journal in the data dir is read.",
+    .description = "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows how it went, inputs, the formula "
+                   "with the value\n"
+                   "of every part, each step of the decision, and what would change it. Where no Weir runs, the journal in "
+                   "the data dir\n"
+                   "is read.",
     .options = options,
     .run = run_explain,
 };

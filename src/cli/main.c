@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/kubectl.h"
 
 const struct command *const commands[] = {
-    &command_run,      &command_lint,       &command_test,    &command_eval, &command_get,  &command_explain,
-    &command_simulate, &command_record,     &command_compare, &command_tune, &command_diff, &command_triggers,
-    &command_version,  &command_completion, &command_help,    NULL,
+    &command_run,     &command_lint,     &command_test,    &command_eval,       &command_get,  &command_explain,
+    &command_top,     &command_simulate, &command_record,  &command_compare,    &command_tune, &command_diff,
+    &command_triggers, &command_version, &command_completion, &command_help,    NULL,
 };
 
 static void print_overview(FILE *to)
@@ -109,22 +110,27 @@ static bool print_rest(void)
     return false;
 }
 
-int main(int argc, char **argv)
+static int run_weir(int argc, char **argv)
 {
-    fill_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* `weir get | head` ends quietly through the failing write */
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_overview(stdout);
-        return print_rest() ? EXIT_FINE : EXIT_FOUND;
+        return EXIT_FINE;
     }
     if (strcmp(argv[1], "--version") == 0)
         return run_version(&command_version, 1, argv);
     const struct command *command = find_command(argv[1]);
-    int status = command ? command->run(command, argc - 1, argv + 1) : unknown_command(argv[1]);
+    return command ? command->run(command, argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* `weir get | head` ends quietly through the failing write */
+    int status = kubectl_is_name(argv[0]) ? kubectl_main(argc, argv) : run_weir(argc, argv);
     if (!print_rest() && status == EXIT_FINE)
         status = EXIT_FOUND;
     return status;

@@ -10,17 +10,19 @@
 #include "base/text.h"
 #include "base/time.h"
 
+const char *program_name = "weir";
+
 static const struct option_row help_row = {"help", 'h', OPTION_FLAG, NULL, NULL, "print this help"};
 
 int usage_error(const struct command *command, const char *format, ...)
 {
     va_list args;
 
-    fprintf(stderr, "weir %s: ", command->name);
+    fprintf(stderr, "%s %s: ", program_name, command->name);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nTry 'weir %s --help'.\n", command->name);
+    fprintf(stderr, "\nTry '%s %s --help'.\n", program_name, command->name);
     return EXIT_USAGE;
 }
 
@@ -38,8 +40,8 @@ static void print_row(const struct option_row *row)
 
 void options_help(const struct command *command)
 {
-    printf("weir %s: %s\n\nusage: weir %s [OPTION...]%s%s\n", command->name, command->summary, command->name,
-           *command->operands ? " " : "", command->operands);
+    printf("%s %s: %s\n\nusage: %s %s [OPTION...]%s%s\n", program_name, command->name, command->summary, program_name,
+           command->name, *command->operands ? " " : "", command->operands);
     if (command->description)
         printf("\n%s\n", command->description);
     printf("\noptions:\n");

@@ -38,6 +38,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* the exit status */
 };
 
+extern const char *program_name; /* "weir", or what it was called as: before the name of a command in messages */
+
 enum { EXIT_FINE = 0, EXIT_FOUND = 1, EXIT_USAGE = 2 };
 
 /* Options may stand anywhere before "--". *first: the operands, moved to the end of argv. false: *status is the exit status

@@ -51,6 +51,7 @@ struct kube_ask {
     int64_t out_until_ms;                        /* of the attempt that is out */
     bool fenced, no_retry, reasked_login, heard; /* heard: some of the answer was handed over */
     struct kube_stream stream;
+    struct http_header header; /* of the one who asks; name NULL: none */
     int attempts;
     uint64_t number, login_generation;
     struct exchange *exchange;
@@ -505,6 +506,8 @@ static size_t add_headers(const struct kube_ask *ask, const struct kube_login *l
         headers[count++] = (struct http_header){.name = "Authorization", .value = "Bearer ", .secret = login->token};
     for (size_t i = 0; i < login->header_count && count < HEADERS_MAX; i++)
         headers[count++] = login->headers[i];
+    if (ask->header.name && count < HEADERS_MAX)
+        headers[count++] = ask->header;
     return count;
 }
 
@@ -630,6 +633,8 @@ static struct kube_ask *new_ask(struct kube *kube, const struct kube_request *re
     ask->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : KUBE_TIMEOUT_MS;
     ask->fenced = request->fenced;
     ask->no_retry = request->no_retry;
+    if (request->header_secret)
+        ask->header = (struct http_header){.name = request->header_name, .secret = request->header_secret};
     ask->number = ++kube->last_number;
     return ask;
 }
