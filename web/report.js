@@ -7,6 +7,7 @@
   const $ = id => document.getElementById(id);
   const STATES = ['not asked yet', 'ok', 'missing', 'failed'], FLAGS = ['active', 'held', 'fallback', 'stand-in'];
   const PAGE = 200, BUCKETS = 900;
+  const {number, percent, span, tickWords, make, css, key, lastAt, chartOptions, band, mark, lazyChart} = weir; // shared.js
 
   // ---------------------------------------------------------------- unpacking
   // An item that is a string says how often the one before it comes again.
@@ -60,33 +61,14 @@
   const start = runs.length ? runs[0].start : 0;
 
   // ---------------------------------------------------------------- words for people
-  const number = v => v === null || Number.isNaN(v) ? '–' : typeof v === 'boolean' ? String(v)
-    : Math.abs(v) >= 1e15 || (v !== 0 && Math.abs(v) < 1e-3) ? v.toExponential(2)
-      : v.toLocaleString('en', {maximumSignificantDigits: Math.abs(v) >= 1e5 ? 15 : 5, maximumFractionDigits: 5});
-  const short = v => Math.abs(v) >= 1e5 ? v.toLocaleString('en', {notation: 'compact', maximumSignificantDigits: 4}) : number(v);
   const two = n => String(n).padStart(2, '0');
   function clock(ms) {
     if (start) return new Date(start + ms).toISOString().replace('T', ' ').replace(/\.000Z$|Z$/, '');
     const s = Math.floor(ms / 1000), d = Math.floor(s / 86400), part = ms % 1000 ? '.' + String(Math.floor(ms % 1000)).padStart(3, '0') : '';
     return `${d ? d + 'd ' : ''}${two(Math.floor(s / 3600) % 24)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}${part}`;
   }
-  const span = ms => ms < 1000 ? `${Math.round(ms)} ms` : ms < 120e3 ? `${+(ms / 1000).toFixed(1)} s` : ms < 7200e3 ? `${+(ms / 60e3).toFixed(1)} min`
-    : ms < 172800e3 ? `${+(ms / 3600e3).toFixed(1)} h` : `${+(ms / 86400e3).toFixed(1)} d`;
   const moveWords = d => d.before < 0 ? '?' : d.before === d.after ? String(d.after) : `${d.before} → ${d.after}`;
 
-  // ---------------------------------------------------------------- making elements
-  function make(tag, props, ...children) {
-    const e = document.createElement(tag);
-    for (const [key, value] of Object.entries(props || {})) {
-      if (key === 'class') e.className = value;
-      else if (key === 'on') e.addEventListener('click', value);
-      else if (key in e && key !== 'list') e[key] = value;
-      else e.setAttribute(key, value);
-    }
-    e.append(...children.filter(c => c !== null && c !== undefined));
-    return e;
-  }
-  const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   function swatch(run) {
     const s = make('span', {class: 'swatch'});
     s.style.background = `var(${run.color})`;
@@ -153,12 +135,6 @@
   }
   const pan = share => zoom(view.from + share * (view.to - view.from), view.to + share * (view.to - view.from));
   const actions = {back: () => pan(-.5), on: () => pan(.5), in: () => zoomBy(.5), out: () => zoomBy(2), all: () => zoom(0, END)};
-  // The last of a list sorted by key that is not after x; -1: none.
-  function lastAt(list, x, key) {
-    let low = 0, high = list.length;
-    while (low < high) { const mid = (low + high) >> 1; if (list[mid][key] <= x) low = mid + 1; else high = mid; }
-    return low - 1;
-  }
   function choose(at) {
     view.at = Math.max(0, Math.min(END, at));
     if (view.at < view.from || view.at > view.to) zoom(view.at - (view.to - view.from) / 2, view.at + (view.to - view.from) / 2);
@@ -255,105 +231,39 @@
     if (from !== null) gaps.push([from, END]);
     return gaps;
   }
-  const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800].map(s => s * 1000);
-  function timeTicks(scale) {
-    const step = SPANS.find(s => (view.to - view.from) / s <= Math.max(2, scale.width / 90)) || SPANS[SPANS.length - 1], ticks = [];
-    for (let t = Math.ceil((view.from + start % step) / step) * step - start % step; t <= view.to && ticks.length < 100; t += step) ticks.push({value: t});
-    scale.ticks = ticks;
-  }
-  function tickWords(value) {
-    const text = clock(value), wide = view.to - view.from > 2 * 86400e3;
-    if (!start) return wide ? text.replace(/:00$/, '') : text;
-    return wide ? text.slice(5, 16).replace(' 00:00', '') : view.to - view.from > 600e3 ? text.slice(11, 16) : text.slice(11, 19);
+  function tick(value) {
+    const width = view.to - view.from;
+    return start ? tickWords(start + value, width) : width > 2 * 86400e3 ? clock(value).replace(/:00$/, '') : clock(value);
   }
   const overlay = gaps => ({ // the moment chosen, where runs part ways, what is being dragged over
     id: 'overlay',
     beforeDatasetsDraw(chart) {
-      const {ctx, chartArea: a, scales: {x}} = chart;
-      const band = (from, to, height = a.bottom - a.top) => {
-        const l = Math.max(a.left, x.getPixelForValue(from)), r = Math.min(a.right, Math.max(x.getPixelForValue(to), l + 1));
-        if (r > l) ctx.fillRect(l, a.bottom - height, r - l, height);
-      };
+      const {ctx} = chart;
       ctx.save();
       ctx.fillStyle = css('--band');
-      data.partings.forEach(([from, until]) => band(from, until));
-      if (chart.dragged) band(...chart.dragged);
+      data.partings.forEach(([from, until]) => band(chart, from, until));
+      if (chart.dragged) band(chart, ...chart.dragged);
       ctx.fillStyle = css('--bad');
-      gaps.forEach(([from, until]) => band(from, until, 4));
+      gaps.forEach(([from, until]) => band(chart, from, until, 4));
       ctx.restore();
     },
-    afterDatasetsDraw(chart) {
-      const {ctx, chartArea: a, scales: {x}} = chart;
-      if (view.at === null || view.at < view.from || view.at > view.to) return;
-      const px = x.getPixelForValue(view.at);
-      ctx.save();
-      ctx.strokeStyle = css('--mark');
-      ctx.setLineDash([3, 3]);
-      ctx.beginPath(); ctx.moveTo(px, a.top); ctx.lineTo(px, a.bottom); ctx.stroke();
-      ctx.restore();
-    },
+    afterDatasetsDraw(chart) { if (view.at !== null) mark(chart, view.at, css('--mark')); },
   });
-  function dataset(s) {
-    const color = css(s.color);
-    const base = {label: s.label, data: thin(s.points, view.from, view.to), borderColor: color, backgroundColor: color, borderWidth: s.width || 1.7, pointRadius: 0,
-      pointHitRadius: 0, stepped: s.smooth ? false : 'before', order: s.order || 1};
-    if (s.dashed) Object.assign(base, {borderDash: [5, 4], borderWidth: 1.3});
-    if (s.area) Object.assign(base, {fill: true, backgroundColor: color + '2e', borderWidth: 1.5});
-    if (s.below !== undefined) base.fill = {target: {value: s.below}, above: 'transparent', below: css('--bad') + '55'};
-    if (s.marks) {
-      const room = (view.to - view.from) / 250;
-      let last = -Infinity;
-      base.data = s.points.filter(p => p.x >= view.from && p.x <= view.to && (p.x - last >= room ? (last = p.x, true) : false));
-      Object.assign(base, {showLine: false, pointRadius: 4.5, pointHoverRadius: 6, pointBorderWidth: 0, pointStyle: 'triangle', order: 0,
-        pointRotation: c => c.raw && c.raw.before > c.raw.y ? 180 : 0});
-    }
-    return base;
+  function points(s) {
+    if (!s.marks) return thin(s.points, view.from, view.to);
+    const room = (view.to - view.from) / 250;
+    let last = -Infinity;
+    return s.points.filter(p => p.x >= view.from && p.x <= view.to && (p.x - last >= room ? (last = p.x, true) : false));
   }
-  function options(spec) {
-    const grid = {color: css('--grid'), borderColor: css('--line')}, ticks = {color: css('--dim'), maxRotation: 0, autoSkip: false};
-    return {
-      animation: false, parsing: false, normalized: true, responsive: true, maintainAspectRatio: false, spanGaps: false,
-      interaction: {mode: 'nearest', axis: 'x', intersect: false},
-      scales: {
-        x: {type: 'linear', min: view.from, max: view.to, grid, ticks: {...ticks, callback: tickWords}, afterBuildTicks: timeTicks},
-        y: {beginAtZero: true, suggestedMax: spec.share ? 1 : undefined, grace: spec.share ? 0 : '5%', grid,
-          ticks: {color: css('--dim'), maxTicksLimit: 6, precision: spec.whole ? 0 : undefined, callback: v => spec.share ? `${+(100 * v).toFixed(2)} %` : short(v)},
-          afterFit: scale => { scale.width = 58; }},
-      },
-      plugins: {
-        legend: {display: false},
-        tooltip: {callbacks: {title: items => items.length ? clock(Math.round(items[0].parsed.x)) : '',
-          label: i => `${i.dataset.label}: ${i.raw.before !== undefined ? `${i.raw.before} → ${i.raw.y}` : spec.share ? `${+(100 * i.parsed.y).toFixed(2)} %` : number(i.parsed.y)}`}},
-      },
-      onHover: null, events: ['mousemove', 'mouseout'],
-    };
-  }
-  function key(s) {
-    const line = make('i', {class: s.area ? 'area' : s.dashed ? 'dashed' : ''});
-    line.style[s.area ? 'color' : 'borderColor'] = `var(${s.color})`;
-    return make('span', {class: 'key'}, line, s.label);
-  }
+  const options = spec => chartOptions({from: view.from, to: view.to, begin: start, share: spec.share, whole: spec.whole, tick, title: clock,
+    label: i => `${i.dataset.label}: ${i.raw.before !== undefined ? `${i.raw.before} → ${i.raw.y}` : spec.share ? percent(i.parsed.y) : number(i.parsed.y)}`});
   function addChart(spec, into) {
     const canvas = make('canvas', {tabIndex: 0, role: 'img', 'aria-label': `${spec.title} over time; arrows choose a moment`});
     const figure = make('figure', {class: `chart${spec.tall ? ' tall' : ''}`},
       make('div', {class: 'head'}, make('h3', {}, spec.title, spec.unit ? make('span', {class: 'unit'}, ` (${spec.unit})`) : ''),
         make('div', {class: 'keys'}, ...spec.series.filter(s => !s.marks).map(key))),
       make('div', {class: 'canvas'}, canvas), spec.note ? make('div', {class: 'hint'}, spec.note) : null);
-    const me = {
-      chart: null, visible: false,
-      refresh(force) {
-        if (!me.visible && !force) { me.stale = true; return; }
-        me.stale = false;
-        if (!me.chart) me.chart = new Chart(canvas, {type: 'line', data: {datasets: []}, options: options(spec), plugins: [overlay(spec.gaps || [])]});
-        me.chart.options = options(spec);
-        me.chart.data.datasets = spec.series.map(dataset);
-        me.chart.update('none');
-      },
-    };
-    new IntersectionObserver(entries => {
-      me.visible = entries[entries.length - 1].isIntersecting;
-      if (me.visible && (!me.chart || me.stale)) me.refresh();
-    }, {rootMargin: '300px'}).observe(figure);
+    const me = lazyChart(figure, canvas, [overlay(spec.gaps || [])], () => ({options: options(spec), datasets: spec.series.map(s => weir.dataset(s, points(s)))}));
     listen(canvas, me);
     into.append(figure);
     charts.push(me);

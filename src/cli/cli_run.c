@@ -34,7 +34,7 @@ static struct run_cluster_options in_cluster = {.service = "weir", .webhook_serv
 
 static const struct option_row options[] = {
     {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT",
-     "API, metrics and status page (127.0.0.1:8642); 'none' for only the socket"},
+     "API, metrics and dashboard (127.0.0.1:8642); 'none' for only the socket"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR",
      "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe",

@@ -37,7 +37,8 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         const char *pattern;
         server_handler *handler;
     } routes[] = {
-        {"/", serve_page},
+        {"/", serve_dashboard},
+        {"/assets/@", serve_asset},
         {"/healthz", serve_health},
         {"/readyz", serve_readiness},
         {"/metrics", serve_metrics},

@@ -1,7 +1,7 @@
 /*
  * serve: what the running system shows over HTTP. Reads views of the autoscaler and the journal; never asks a source, never decides.
  *
- *     GET /                                         a read-only status page
+ *     GET /, /assets/NAME                           the dashboard
  *     GET /healthz, /readyz                         "ok", or 503 and why
  *     GET /metrics                                  Prometheus text: KEDA's names and labels, plus weir_*
  *     GET /api/v1/objects[?namespace=&kind=]        all objects, in short

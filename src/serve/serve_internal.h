@@ -66,7 +66,12 @@ typedef void metrics_writer(void *arg, struct text *out);
 void metrics_writer_add(metrics_writer *write, void *arg);
 void metrics_writer_remove(void *arg);
 
-/* list.c, object.c, decisions.c, process.c, metrics.c, page.c: handlers; arg is the autoscaler. */
-server_handler serve_objects, serve_object, serve_decisions, serve_findings, serve_version, serve_metrics, serve_page;
+/* list.c, object.c, decisions.c, process.c, metrics.c: handlers; arg is the autoscaler. */
+server_handler serve_objects, serve_object, serve_decisions, serve_findings, serve_version, serve_metrics;
+
+/* assets.c: the dashboard, its page and what that loads; no arg, nothing secret. */
+server_handler serve_dashboard, serve_asset;
+bool serve_takes_gzip(const char *accept_encoding);             /* the header's value; NULL: not said, so no */
+bool serve_has_tag(const char *if_none_match, const char *tag); /* the header's value, or NULL */
 
 #endif

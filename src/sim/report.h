@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/asset.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "sim/simulation.h"
@@ -34,6 +35,9 @@
 struct error;
 struct sim_report;
 struct sim_report_run;
+
+/* Chart.js, which the dashboard serves too; length 0: Weir was built without it. */
+extern const struct asset asset_chart;
 
 /* false: this Weir was built without Chart.js, and err says how to get one that has it. Ask before the run, not after it. */
 bool sim_report_available(struct error *err);

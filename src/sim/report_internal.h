@@ -151,12 +151,7 @@ void run_fold(struct sim_report_run *run, size_t records_max);
 /* report_data.c: what a record keeps of its decision. */
 void data_details(struct sim_report_run *run, const struct simulation_tick *tick, struct text *out);
 
-/* The embedded files, made by tools/embed. digest: base64 of SHA-256, as a content security policy names a script. */
-struct report_asset {
-    const unsigned char *bytes;
-    size_t length; /* 0: it was not there when Weir was built */
-    const char *digest;
-};
-extern const struct report_asset report_asset_shell, report_asset_style, report_asset_chart, report_asset_script;
+/* The embedded files, made by tools/embed; Chart.js is in sim/report.h. */
+extern const struct asset asset_shell, asset_style, asset_script;
 
 #endif

@@ -14,7 +14,7 @@
 
 bool sim_report_available(struct error *err)
 {
-    if (report_asset_chart.length > 0)
+    if (asset_chart.length > 0)
         return true;
     return error_set(
         err, ERROR_MISSING,
@@ -49,7 +49,7 @@ static void add_harmless(struct text *out, const struct text *json)
 
 /* ------------------------------------------------------------------ places */
 
-static void add_asset(struct text *out, const struct report_asset *asset)
+static void add_asset(struct text *out, const struct asset *asset)
 {
     text_append(out, (const char *)asset->bytes, asset->length);
 }
@@ -60,7 +60,7 @@ static void add_policy(struct text *out)
                 "default-src 'none'; script-src 'sha256-%s' 'sha256-%s'; style-src 'sha256-%s'; img-src data:; "
                 "base-uri 'none'; "
                 "form-action 'none'",
-                report_asset_chart.digest, report_asset_script.digest, report_asset_style.digest);
+                asset_chart.digest, asset_script.digest, asset_style.digest);
 }
 
 static void add_data(struct text *out, struct sim_report *report)
@@ -88,18 +88,18 @@ static void add_place(struct text *out, struct sim_report *report, const char *n
     else if (is_place(name, length, "version"))
         text_add_html(out, WEIR_VERSION);
     else if (is_place(name, length, "style"))
-        add_asset(out, &report_asset_style);
+        add_asset(out, &asset_style);
     else if (is_place(name, length, "chart"))
-        add_asset(out, &report_asset_chart);
+        add_asset(out, &asset_chart);
     else if (is_place(name, length, "script"))
-        add_asset(out, &report_asset_script);
+        add_asset(out, &asset_script);
     else if (is_place(name, length, "data"))
         add_data(out, report);
 }
 
 void sim_report_write(struct sim_report *report, struct text *out)
 {
-    const char *at = (const char *)report_asset_shell.bytes; /* ends with a 0 byte */
+    const char *at = (const char *)asset_shell.bytes; /* ends with a 0 byte */
 
     for (const char *open = strstr(at, "{{"); open; open = strstr(at, "{{")) {
         const char *close = strstr(open, "}}");

@@ -1,6 +1,6 @@
 /*
  * redact: no credential of a trigger gets into what its poll says. A server that refuses us may well repeat what we sent, and its
- * words go into errors, logs, the journal and the status page.
+ * words go into errors, logs, the journal and the dashboard.
  *
  * Hidden are the values of all secret parameters, as they are and as a URL writes them, the password of an address, and the
  * encoded pair of a basic sign-in. Words are cut where they get long, so the beginning of a secret at their end counts too.

@@ -1,4 +1,4 @@
-"""In a browser: pages of --report in headless Chromium, as people see them. Needs Debian's chromium, chromium-driver and python3-selenium."""
+"""In a browser: pages of --report and the dashboard in headless Chromium, as people see them. Needs Debian's chromium, chromium-driver and python3-selenium."""
 import os
 import subprocess
 from pathlib import Path
@@ -35,9 +35,12 @@ class Browser:
         return path
 
     def open(self, case, width=1400, height=1000, scheme="light"):
+        return self.visit(self.page(case).as_uri(), width, height, scheme)
+
+    def visit(self, address, width=1400, height=1000, scheme="light"):
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        self.driver.get(self.page(case).as_uri())
+        self.driver.get(address)
         self.settle()
         return self
 

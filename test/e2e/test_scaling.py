@@ -207,7 +207,7 @@ def test_readiness_and_metrics(weir, source):
     assert 'weir_replicas_wanted{namespace="default",scaledObject="app"} 3' in metrics
     assert f"keda_scaler_detail_errors_total{{{labels}}} 0" in metrics
     assert 'keda_internal_scale_loop_latency_seconds{namespace="default",type="scaledobject",resource="app"}' in metrics
-    assert "<html" in w.get("/") and "default/app" in w.get("/")
+    assert "<html" in w.get("/") and "/api/v1/objects" in w.get("/")
 
 
 def test_a_target_that_is_missing_is_not_ready(weir, source):

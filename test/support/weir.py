@@ -33,13 +33,14 @@ class Running:
         self.data = self.folder / "data"
         self.arguments = arguments
         self.under = under  # words of a command that runs it: ("ip", "netns", "exec", "far")
+        self.listen = "none"  # or HOST:PORT, beside its socket
         self.process = None
 
     def spawn(self):
         """Begins to start it; it may be killed before it is up."""
         with open(self.folder / "log", "a") as log:
             self.process = subprocess.Popen([*self.under, str(WEIR), "run", *map(str, self.arguments), "--data-dir", str(self.data),
-                                             "--listen", "none"], stderr=log)
+                                             "--listen", self.listen], stderr=log)
         return self
 
     def start(self):
