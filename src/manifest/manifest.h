@@ -120,6 +120,16 @@ struct volume {
     const struct tree *items; /* key -> path, or NULL: all keys */
     bool optional;
 };
+/* CloudEventSource and its cluster kind (meta.kind tells): where events are sent as CloudEvents. Texts NULL where unset. */
+struct event_source {
+    struct object_meta meta;
+    const char *cluster_name;
+    const char *http_uri, *topic_endpoint;       /* destinations; http counts where both are given */
+    const char *const *included, *const *excluded; /* types of events, NULL-terminated; NULL: not given */
+};
+/* The types there are: "keda.scaledobject.ready.v1" ...; NULL-terminated. */
+extern const char *const event_types[];
+
 enum probe_kind { PROBE_NONE, PROBE_HTTP, PROBE_TCP, PROBE_EXEC };
 struct probe {
     enum probe_kind kind;
@@ -193,6 +203,8 @@ struct manifest {
     size_t workload_count;
     struct config_data *configs;
     size_t config_count;
+    struct event_source *event_sources;
+    size_t event_source_count;
     size_t other_count; /* documents of kinds that Weir does not read (Service, Ingress ...) */
 };
 

@@ -54,6 +54,11 @@ static void keep_config(struct manifest *m, const void *e)
     m->configs = keep(m->arena, m->configs, &m->config_count, sizeof(struct config_data), e);
 }
 
+static void keep_event_source(struct manifest *m, const void *e)
+{
+    m->event_sources = keep(m->arena, m->event_sources, &m->event_source_count, sizeof(struct event_source), e);
+}
+
 /* ------------------------------------------------------------------ kinds */
 
 struct kind {
@@ -72,6 +77,10 @@ static const struct kind kinds[] = {
      offsetof(struct trigger_auth, meta), .keda = true},
     {"ClusterTriggerAuthentication", "keda.sh/v1alpha1", &trigger_auth_schema, keep_trigger_auth,
      offsetof(struct trigger_auth, meta), .keda = true, .cluster = true},
+    {"CloudEventSource", "eventing.keda.sh/v1alpha1", &event_source_schema, keep_event_source,
+     offsetof(struct event_source, meta), .keda = true},
+    {"ClusterCloudEventSource", "eventing.keda.sh/v1alpha1", &event_source_schema, keep_event_source,
+     offsetof(struct event_source, meta), .keda = true, .cluster = true},
     {"Deployment", "apps/v1", &deployment_schema, keep_workload, offsetof(struct workload, meta)},
     {"StatefulSet", "apps/v1", &stateful_set_schema, keep_workload, offsetof(struct workload, meta)},
     {"Secret", "v1", &secret_schema, keep_config, offsetof(struct config_data, meta)},
@@ -81,7 +90,8 @@ enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
 static bool is_keda_group(const char *api_version)
 {
-    return string_starts(api_version, "keda.sh/") || string_starts(api_version, "keda.k8s.io/");
+    return string_starts(api_version, "keda.sh/") || string_starts(api_version, "keda.k8s.io/") ||
+           string_starts(api_version, "eventing.keda.sh/");
 }
 
 /* The versions that were before: KEDA 1, and workloads before Kubernetes 1.16. */

@@ -83,6 +83,8 @@ enum resource_kind {
     RESOURCE_CLUSTER_TRIGGER_AUTH, /* ns "" */
     RESOURCE_SCALED_OBJECT,
     RESOURCE_SCALED_JOB,
+    RESOURCE_EVENT_SOURCE,         /* CloudEventSource; told by event_sources_watch, not by resources_watch */
+    RESOURCE_CLUSTER_EVENT_SOURCE, /* likewise, ns "" */
     RESOURCE_KINDS,
 };
 enum resource_end {
@@ -101,6 +103,17 @@ struct resource_view { /* borrowed, valid during the call */
 /* Told for each that this Weir is responsible for, and at each change of anything but its status. In an order in which what others
    refer to comes first. ended: see above; then only kind, ns and name are set, and tree if it is being deleted. */
 typedef void resource_changed(void *arg, const struct resource_view *resource, enum resource_end ended);
+
+/* ---- where events go (CloudEventSource, ClusterCloudEventSource) ---- */
+struct event_source;
+struct event_source_listener {
+    void *arg;
+    /* Each there is, and at each change of its spec; source NULL: it is gone. ns "": of the cluster kind. Borrowed for the call. */
+    void (*changed)(void *arg, const char *ns, const char *name, const struct event_source *source);
+    /* An event that the platform made itself (job_delete); those of the autoscaler go by its listeners. NULL is fine. */
+    void (*event)(void *arg, const char *ns, const char *kind, const char *name, bool warning, const char *reason,
+                  const char *text);
+};
 
 struct hpa_view { /* a HorizontalPodAutoscaler as it is */
     bool exists;
@@ -200,6 +213,13 @@ struct platform_ops {
     /* ---- events ---- */
     void (*event)(struct platform *, const char *ns, const char *kind, const char *name, bool warning,
                   const char *reason, const char *text);
+
+    /* Where they are to be sent besides. One listener, borrowed; called before resources_watch and manifest_set, and with NULL when it wants
+       to know no more. NULL: there are no such sources here. */
+    void (*event_sources_watch)(struct platform *, const struct event_source_listener *listener);
+    /* Whether events get there, for the source's condition Active. Written only where it is other than what is there. NULL: nobody looks. */
+    void (*event_source_active)(struct platform *, const char *ns, const char *name, bool active, const char *reason,
+                                const char *message);
 
     /* Manifests of the files Weir watches: workloads, Secrets, ConfigMaps, job templates (local platform; NULL elsewhere).
        Replaces what this file said before; manifest NULL: the file is gone. Everything needed is copied. */

@@ -82,8 +82,8 @@ static void old_done(struct job_record *job, bool good)
     snprintf(note, sizeof note, "Deleted %" PRIu32 " jobs owned by the previous version of the scaledJob",
              set->old_asked);
     if (set->old_failed == 0)
-        kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, false,
-                         "ScaledJobRolloutCleanupCompleted", note);
+        kubernetes_event_said(&set->sets->k->platform, set->ns, "ScaledJob", set->name, false,
+                              "ScaledJobRolloutCleanupCompleted", note);
     set->old_asked = set->old_failed = 0;
 }
 
@@ -608,8 +608,8 @@ static void on_deleted(void *arg, const struct kube_reply *reply)
     old_done(job, false);
     text_init(&note, LOG_LINE_MAX_BYTES);
     text_printf(&note, "Failed to delete job %s: %s", job->name, reply->error.text);
-    kubernetes_event(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true, "ScaledJobRolloutCleanupFailed",
-                     note.bytes);
+    kubernetes_event_said(&set->sets->k->platform, set->ns, "ScaledJob", set->name, true,
+                          "ScaledJobRolloutCleanupFailed", note.bytes);
     text_done(&note);
     job_set_changed(set);
 }

@@ -254,6 +254,8 @@ static const struct platform_ops ops = {
     .hpa_delete = kubernetes_hpa_delete,
     .hpa_view = kubernetes_hpa_view,
     .event = kubernetes_event,
+    .event_sources_watch = kubernetes_event_sources_watch,
+    .event_source_active = kubernetes_event_source_active,
     .stop = stop,
     .free = kubernetes_free,
 };

@@ -114,8 +114,9 @@ struct kube_meta { /* borrowed from the tree; absent texts are "" */
 };
 void kube_meta_read(const struct tree *object, struct kube_meta *out);
 /* Group, version and plural of a kind of resource: "keda.sh", "v1alpha1", "scaledobjects"; and its kind, "ScaledObject". */
-#define KEDA_GROUP   "keda.sh"
-#define KEDA_VERSION "v1alpha1"
+#define KEDA_GROUP     "keda.sh"
+#define EVENTING_GROUP "eventing.keda.sh"
+#define KEDA_VERSION   "v1alpha1" /* of both */
 const char *kubernetes_plural(enum resource_kind kind);
 const char *kubernetes_kind(enum resource_kind kind);
 bool kubernetes_kind_of(const char *kind, enum resource_kind *out);
@@ -194,6 +195,12 @@ bool kubernetes_resources_readable(struct platform *, enum resource_kind kind, s
 void kubernetes_resource_again(struct platform *, enum resource_kind kind, const char *ns, const char *name);
 void kubernetes_resource_merge(struct platform *, enum resource_kind kind, const char *ns, const char *name,
                                const char *patch_json, size_t length, platform_done *done, void *arg);
+void kubernetes_event_sources_watch(struct platform *, const struct event_source_listener *listener);
+void kubernetes_event_source_active(struct platform *, const char *ns, const char *name, bool active,
+                                    const char *reason, const char *message);
+/* As kubernetes_event, of one that the autoscaler does not know of. */
+void kubernetes_event_said(struct platform *, const char *ns, const char *kind, const char *name, bool warning,
+                           const char *reason, const char *text);
 void kubernetes_resources_reassign(struct resources *resources); /* who owns what may be otherwise now */
 /* What is known of the status of an object that is looked after: kept by status.c, goes with the object. NULL: no such object. */
 struct status;

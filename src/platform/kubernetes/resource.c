@@ -8,7 +8,8 @@
  *
  * An object is told when it is new or when its spec, labels, annotations, finalizers, deletion or uid differ; writes to its status,
  * ours above all, come back by the watch and are not (failure-modes K3). Of an object only a record is kept: a hash of that, its
- * uid, and where it came from. TriggerAuthentications are listed before what refers to them.
+ * uid, and where it came from. TriggerAuthentications are listed before what refers to them, and where events are sent before there are
+ * any.
  *
  * Which objects are ours depends on the lease or on the shards. With a lease only the leader lists at all; with shards each lists
  * all objects, knows those of the others too, and when the owner changes, tells MOVED for those lost and reads those gained: one by
@@ -33,6 +34,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "manifest/manifest.h"
 #include "net/loop.h"
 #include "platform/kubernetes/kubernetes_internal.h"
 #include "platform/kubernetes/patch.h"
@@ -87,7 +89,8 @@ struct resources {
     resource_changed *changed;
     void (*synced)(void *arg);
     void *arg;
-    bool watching; /* resources_watch was called */
+    const struct event_source_listener *sources; /* NULL: they are not watched */
+    bool watching;                               /* resources_watch was called */
     struct feed *feeds;
     size_t feed_count;
     bool objects_begun;                  /* the feeds of ScaledObjects and ScaledJobs are on */
@@ -97,13 +100,19 @@ struct resources {
 };
 
 static const struct {
-    const char *kind, *plural;
-    bool namespaced, auth;
+    const char *group, *kind, *plural;
+    bool namespaced;
+    bool shared; /* every member of a group of Weirs needs all of them, and before the objects */
+    bool source; /* of events: told to whoever watches those */
 } kinds[RESOURCE_KINDS] = {
-    [RESOURCE_TRIGGER_AUTH] = {"TriggerAuthentication", "triggerauthentications", true, true},
-    [RESOURCE_CLUSTER_TRIGGER_AUTH] = {"ClusterTriggerAuthentication", "clustertriggerauthentications", false, true},
-    [RESOURCE_SCALED_OBJECT] = {"ScaledObject", "scaledobjects", true, false},
-    [RESOURCE_SCALED_JOB] = {"ScaledJob", "scaledjobs", true, false},
+    [RESOURCE_TRIGGER_AUTH] = {KEDA_GROUP, "TriggerAuthentication", "triggerauthentications", true, true},
+    [RESOURCE_CLUSTER_TRIGGER_AUTH] = {KEDA_GROUP, "ClusterTriggerAuthentication", "clustertriggerauthentications",
+                                       false, true},
+    [RESOURCE_SCALED_OBJECT] = {KEDA_GROUP, "ScaledObject", "scaledobjects", true, false},
+    [RESOURCE_SCALED_JOB] = {KEDA_GROUP, "ScaledJob", "scaledjobs", true, false},
+    [RESOURCE_EVENT_SOURCE] = {EVENTING_GROUP, "CloudEventSource", "cloudeventsources", true, true, true},
+    [RESOURCE_CLUSTER_EVENT_SOURCE] = {EVENTING_GROUP, "ClusterCloudEventSource", "clustercloudeventsources", false,
+                                       true, true},
 };
 
 const char *kubernetes_plural(enum resource_kind kind)
@@ -130,7 +139,7 @@ bool kubernetes_kind_of(const char *kind, enum resource_kind *out)
 bool kubernetes_resource_path(struct text *out, enum resource_kind kind, const char *ns, const char *name,
                               const char *subresource)
 {
-    return kube_path(out, KEDA_GROUP, KEDA_VERSION, kinds[kind].namespaced ? ns : NULL, kinds[kind].plural, name,
+    return kube_path(out, kinds[kind].group, KEDA_VERSION, kinds[kind].namespaced ? ns : NULL, kinds[kind].plural, name,
                      subresource);
 }
 
@@ -251,7 +260,27 @@ bool kubernetes_resource_uid(const struct kubernetes *k, enum resource_kind kind
 
 static bool is_ours(const struct resources *r, enum resource_kind kind, const char *ns, const char *name)
 {
-    return kinds[kind].auth || kubernetes_is_ours(r->k, ns, name);
+    return kinds[kind].shared || kubernetes_is_ours(r->k, ns, name);
+}
+
+/* One that cannot be read as what it should be is as good as none; the API server's schema lets none through. */
+static void tell_source(struct resources *r, const struct kube_meta *meta, const struct tree *object)
+{
+    struct report *report;
+    struct manifest *manifest;
+
+    if (r->sources == NULL)
+        return;
+    if (object == NULL) {
+        r->sources->changed(r->sources->arg, meta->ns, meta->name, NULL);
+        return;
+    }
+    report = report_new();
+    manifest_read_tree("", object, &(struct manifest_options){0}, report, &manifest);
+    r->sources->changed(r->sources->arg, meta->ns, meta->name,
+                        manifest->event_source_count > 0 ? manifest->event_sources : NULL);
+    manifest_free(manifest);
+    report_free(report);
 }
 
 static void tell(struct resources *r, enum resource_kind kind, const struct kube_meta *meta, const struct tree *object,
@@ -259,6 +288,10 @@ static void tell(struct resources *r, enum resource_kind kind, const struct kube
 {
     struct resource_view view = {.kind = kind, .ns = meta->ns, .name = meta->name, .tree = object};
 
+    if (kinds[kind].source) {
+        tell_source(r, meta, end == RESOURCE_STAYS ? object : NULL);
+        return;
+    }
     if (object != NULL) {
         view.uid = meta->uid;
         view.generation = meta->generation;
@@ -396,10 +429,10 @@ static void drop_unlisted(struct feed *feed)
     }
 }
 
-static bool all_settled(const struct resources *r, bool auths_only)
+static bool all_settled(const struct resources *r, bool shared_only)
 {
     for (size_t i = 0; i < r->feed_count; i++) {
-        if (!r->feeds[i].settled && (!auths_only || kinds[r->feeds[i].kind].auth))
+        if (!r->feeds[i].settled && (!shared_only || kinds[r->feeds[i].kind].shared))
             return false;
     }
     return true;
@@ -429,7 +462,7 @@ static void settle(struct feed *feed)
     if (!r->objects_begun && all_settled(r, true)) {
         r->objects_begun = true;
         for (size_t i = 0; i < r->feed_count; i++) {
-            if (!kinds[r->feeds[i].kind].auth)
+            if (!kinds[r->feeds[i].kind].shared)
                 feed_start(&r->feeds[i]);
         }
     }
@@ -462,9 +495,8 @@ static void say_trouble(const struct feed *feed, const struct error *err)
         kubernetes_say(k, false, "%s%s%s can be watched again", plural, in, ns);
     else if (err->kind == ERROR_MISSING)
         kubernetes_say(k, true,
-                       "%s are not installed in this cluster (no CRD %s." KEDA_GROUP
-                       "): none is looked after until they are",
-                       plural, plural);
+                       "%s are not installed in this cluster (no CRD %s.%s): none is looked after until they are",
+                       plural, plural, kinds[feed->kind].group);
     else
         kubernetes_say(k, true, "%s%s%s cannot be watched: %s", plural, in, ns, err->text);
 }
@@ -492,11 +524,11 @@ static void feed_start(struct feed *feed)
     struct text path;
 
     text_init(&path, HTTP_URL_MAX_BYTES);
-    kube_path(&path, KEDA_GROUP, KEDA_VERSION, feed->ns, kinds[feed->kind].plural, NULL, NULL);
+    kube_path(&path, kinds[feed->kind].group, KEDA_VERSION, feed->ns, kinds[feed->kind].plural, NULL, NULL);
     reflector_free(feed->reflector);
     feed->reflector = reflector_new(k->kube, &(struct reflector_options){
                                                  .path = path.bytes,
-                                                 .label_selector = kinds[feed->kind].auth ? NULL : k->object_selector,
+                                                 .label_selector = kinds[feed->kind].shared ? NULL : k->object_selector,
                                                  .begin = on_begin,
                                                  .item = on_item,
                                                  .gone = on_gone,
@@ -520,13 +552,15 @@ static void start(struct resources *r)
     assert(r->feed_count == 0);
     r->feeds = mem_array(RESOURCE_KINDS * (k->namespace_count + 1), sizeof *r->feeds);
     for (int kind = 0; kind < RESOURCE_KINDS; kind++) {
+        if (kinds[kind].source && r->sources == NULL)
+            continue;
         if (k->namespace_count == 0 || !kinds[kind].namespaced)
             feed_make(r, (enum resource_kind)kind, NULL);
         for (size_t i = 0; kinds[kind].namespaced && i < k->namespace_count; i++)
             feed_make(r, (enum resource_kind)kind, k->namespaces[i]);
     }
     for (size_t i = 0; i < r->feed_count; i++) {
-        if (kinds[r->feeds[i].kind].auth)
+        if (kinds[r->feeds[i].kind].shared)
             feed_start(&r->feeds[i]);
     }
 }
@@ -649,10 +683,10 @@ static size_t walk_misplaced(struct resources *r, bool lost,
 {
     size_t count = 0;
 
-    for (int kind = RESOURCE_SCALED_OBJECT; kind < RESOURCE_KINDS; kind++) {
+    for (int kind = 0; kind < RESOURCE_KINDS; kind++) {
         const char *key;
         void *value;
-        for (size_t at = 0; map_next(r->records[kind], &at, &key, &value);) {
+        for (size_t at = 0; !kinds[kind].shared && map_next(r->records[kind], &at, &key, &value);) {
             struct record *record = value;
             const char *slash = strchr(key, '/');
             char ns[KEY_BYTES];
@@ -691,7 +725,7 @@ static void read_gained(struct resources *r)
         return;
     }
     for (size_t i = 0; i < r->feed_count; i++) {
-        if (!kinds[r->feeds[i].kind].auth)
+        if (!kinds[r->feeds[i].kind].shared)
             feed_start(&r->feeds[i]);
     }
 }
@@ -743,6 +777,42 @@ void kubernetes_resources_reassign(struct resources *r)
         if (r->objects_begun)
             read_gained(r);
     }
+}
+
+/* ------------------------------------------------------------------ sources of events */
+
+void kubernetes_event_sources_watch(struct platform *platform, const struct event_source_listener *listener)
+{
+    struct resources *r = kubernetes_of(platform)->resources;
+
+    assert(listener == NULL || !r->watching);
+    r->sources = listener;
+}
+
+/* What the platform says itself, for those who are told of events. */
+void kubernetes_event_said(struct platform *platform, const char *ns, const char *kind, const char *name, bool warning,
+                           const char *reason, const char *text)
+{
+    const struct event_source_listener *sources = kubernetes_of(platform)->resources->sources;
+
+    kubernetes_event(platform, ns, kind, name, warning, reason, text);
+    if (sources != NULL && sources->event != NULL)
+        sources->event(sources->arg, ns, kind, name, warning, reason, text);
+}
+
+void kubernetes_event_source_active(struct platform *platform, const char *ns, const char *name, bool active,
+                                    const char *reason, const char *message)
+{
+    struct text patch;
+
+    text_init(&patch, KUBE_PATCH_MAX_BYTES);
+    text_printf(&patch, "{\"conditions\":[{\"type\":\"Active\",\"status\":\"%s\",\"reason\":\"%s\",\"message\":",
+                active ? "True" : "False", reason);
+    text_add_json_string(&patch, message, strlen(message));
+    text_add(&patch, "}]}");
+    kubernetes_status_merge(platform, ns[0] ? RESOURCE_EVENT_SOURCE : RESOURCE_CLUSTER_EVENT_SOURCE, ns, name,
+                            patch.bytes, patch.length);
+    text_done(&patch);
 }
 
 /* ------------------------------------------------------------------ writing into an object */

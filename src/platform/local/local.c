@@ -555,6 +555,7 @@ static void manifest_set(struct platform *platform, const char *file, const stru
     char *key = absolute_file(local, file), *dir = directory_of(local, file);
 
     config_store_set(local->configs, key, m, report);
+    event_sources_set(local->event_sources, key, m);
     remove_unnamed(local, key, m);
     for (size_t i = 0; m != NULL && i < m->workload_count; i++) {
         const struct object_meta *meta = &m->workloads[i].meta;
@@ -570,10 +571,16 @@ static void manifest_set(struct platform *platform, const char *file, const stru
     free(dir);
 }
 
+static void event_sources_watch(struct platform *platform, const struct event_source_listener *listener)
+{
+    event_sources_listen(local_of(platform)->event_sources, listener);
+}
+
 static void manifests_begin(struct platform *platform, const char *const *files, size_t count)
 {
     struct local *local = local_of(platform);
 
+    event_sources_hold(local->event_sources, true);
     for (size_t i = 0; i < count; i++) {
         char *key = absolute_file(local, files[i]);
         release(local, key);
@@ -587,6 +594,7 @@ static void manifests_end(struct platform *platform)
     const char *key;
     void *value;
 
+    event_sources_hold(local->event_sources, false);
     config_store_settle(local->configs);
     for (size_t at = 0; map_next(local->groups, &at, &key, &value);) {
         struct group *group = value;
@@ -696,6 +704,7 @@ static void local_free(struct platform *platform)
         jobset_free(value);
     map_free(local->groups);
     map_free(local->jobsets);
+    event_sources_free(local->event_sources);
     config_store_free(local->configs);
     loop_timer_free(local->flush_timer);
     loop_timer_free(local->usage_timer);
@@ -728,6 +737,7 @@ static const struct platform_ops ops = {
     .config_get = config_get,
     .on_data_change = on_data_change,
     .event = event,
+    .event_sources_watch = event_sources_watch,
     .manifest_set = manifest_set,
     .manifests_begin = manifests_begin,
     .manifests_end = manifests_end,
@@ -834,6 +844,7 @@ bool platform_new_local(struct loop *real, struct transport *transport, const st
                             .groups = map_new(),
                             .jobsets = map_new()};
     local->configs = config_store_new(config_was_changed, local);
+    local->event_sources = event_sources_new();
     local->flush_timer = loop_timer_new(real, on_flush, local);
     local->usage_timer = loop_timer_new(real, local_on_usage, local);
     local->orphan_timer = loop_timer_new(real, on_orphans, local);

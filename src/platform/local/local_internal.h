@@ -5,6 +5,7 @@
  *     sampling.c   usage of all processes, while somebody asks
  *     group.c      a Deployment or StatefulSet: which ordinals there are (plan_replicas decides)
  *     replica.c    one of them: does what lifecycle.h says
+ *     event_source.c  where events are sent
  *     jobset.c     the jobs of a ScaledJob
  *     job.c        one of them
  *     scan.c       what an earlier Weir left in the data directory
@@ -204,6 +205,15 @@ void job_view(const struct job_process *job, struct pod_view *out);
 void job_free(struct job_process *job);
 void jobset_drop(struct jobset *set, struct job_process *job);
 
+/* ------------------------------------------------------------------ where events go (event_source.c) */
+
+struct event_sources *event_sources_new(void);
+void event_sources_free(struct event_sources *sources); /* NULL is fine */
+void event_sources_listen(struct event_sources *sources, const struct event_source_listener *listener);
+/* What a file says now; NULL: it is gone. */
+void event_sources_set(struct event_sources *sources, const char *file, const struct manifest *manifest);
+void event_sources_hold(struct event_sources *sources, bool held); /* true: nothing is told until it is false again */
+
 /* ------------------------------------------------------------------ the platform */
 
 struct data_watch {
@@ -219,6 +229,7 @@ struct local {
     char *root, *shim, *base_dir;
     int lock_fd;
     struct config_store *configs;
+    struct event_sources *event_sources;
     struct map *groups;  /* "Deployment ns/name" */
     struct map *jobsets; /* "ns/name" */
     struct port_set ports;
