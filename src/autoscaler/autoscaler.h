@@ -86,6 +86,8 @@ struct autoscaler_listener {
     void (*changed)(void *arg, const char *key);
     void (*gone)(void *arg, const char *key);
     void (*decided)(void *arg, const struct autoscaler_decided *decided); /* as of the hooks */
+    /* What was last decided of it is carried out; err: it could not be. Not within a turn. */
+    void (*written)(void *arg, const char *key, const struct error *err);
     void (*event)(void *arg, const struct autoscaler_event *event); /* also where no cluster is there to keep it */
     struct autoscaler_listener *next; /* the autoscaler's */
 };

@@ -330,6 +330,7 @@ void changed_remove(struct object *object);
 void listeners_tell_changed(struct autoscaler *a);
 void listeners_tell_gone(const struct autoscaler *a, const char *key);
 void listeners_tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided);
+void listeners_tell_written(const struct autoscaler *a, const char *key, const struct error *err);
 bool listeners_want_events(const struct autoscaler *a);
 void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_event *event);
 

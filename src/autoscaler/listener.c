@@ -83,6 +83,13 @@ void listeners_tell_decided(const struct autoscaler *a, const struct autoscaler_
             l->decided(l->arg, decided);
 }
 
+void listeners_tell_written(const struct autoscaler *a, const char *key, const struct error *err)
+{
+    for (const struct autoscaler_listener *l = a->listeners; l; l = l->next)
+        if (l->written)
+            l->written(l->arg, key, err);
+}
+
 bool listeners_want_events(const struct autoscaler *a)
 {
     for (const struct autoscaler_listener *l = a->listeners; l; l = l->next)

@@ -401,6 +401,7 @@ static void write_finish(struct write *write, const struct error *err)
     if (object) {
         object->write = NULL;
         object_mark_changed(object);
+        listeners_tell_written(a, object->key, err);
     }
     if (object && write->decision)
         status_scaled(object, write->decision, err);

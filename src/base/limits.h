@@ -145,6 +145,37 @@ enum {
     HISTORY_MANIFESTS_MAX = 10,              /* versions kept of one object */
     HISTORY_MANIFEST_MAX_BYTES = 128 * 1024, /* of one of them; the largest found in the field has 20 KB */
     LOG_LINE_MAX_BYTES = 16 * 1024,
+    /* ---- what leaves by itself: OpenTelemetry ---- */
+    EXPORT_TIMEOUT_MS = 10 * 1000,         /* of a request; the default of OpenTelemetry's libraries */
+    EXPORT_INTERVAL_MIN_MS = 100,          /* between collections of metrics: less is a mistake of units */
+    EXPORT_BODY_MAX_BYTES = 256 * 1024,    /* of a request, unless one part is larger: packed in 2 ms, and far below the 20 MiB of
+                                              collectors */
+    EXPORT_PART_MAX_BYTES = 1024 * 1024,   /* of one part: all metrics of one step, a decision of TRIGGERS_MAX triggers */
+    EXPORT_ANSWER_MAX_BYTES = 64 * 1024,   /* of an answer: a sentence, or somebody's error page */
+    EXPORT_QUEUE_MAX = 100 * 1000,         /* parts that wait for one signal, whatever the environment says */
+    EXPORT_QUEUE_MAX_BYTES = 32 * 1024 * 1024, /* of them: one collection of the metrics of 10,000 objects */
+    EXPORT_KEYS_MAX_BYTES = 64 * 1024 * 1024,  /* keys of OBJECTS_MAX objects */
+    EXPORT_OBJECTS_PER_STEP = 64,          /* whose metrics are collected in one go: a millisecond, so that sockets stay quick */
+    EXPORT_NOTES_MAX = 4096,               /* decisions noted and not yet told: what 128 turns decide */
+    EXPORT_NOTES_PER_STEP = 64,            /* told in one go: some 30 us each */
+    EXPORT_HEADERS_MAX = 32,               /* of OTEL_EXPORTER_OTLP_HEADERS: a token or two are usual */
+    EXPORT_ATTRIBUTES_MAX = 128,           /* of the resource: what OpenTelemetry's libraries keep */
+    EXPORT_RESOURCE_MAX_BYTES = 64 * 1024, /* encoded, and sent with each request */
+    EXPORT_TRACE_WAIT_MS = 30 * 1000,      /* for the scale to be written: twice KUBE_TIMEOUT_MS */
+    EXPORT_PAUSE_MIN_MS = 1000,            /* until something is tried again, doubling */
+    EXPORT_PAUSE_MAX_MS = 30 * 1000,
+    EXPORT_LAST_WORDS_MS = 3000,           /* at the end; a pod has 30 s in all, and KEDA's 10 */
+    /* ---- what leaves by itself: CloudEvents ---- */
+    EVENT_SOURCES_MAX = 1000,        /* that are sent to: some receivers for all, or one each for many tenants */
+    EVENT_QUEUE_MAX = 1024,          /* events waiting for one receiver: KEDA's bound for all */
+    EVENT_SINKS_UNDER_WAY_MAX = 32,  /* receivers tried at once: a socket each, and those that hang hold one for 10 s */
+    EVENT_TIMEOUT_MS = 10 * 1000,    /* of one attempt */
+    EVENT_PAUSE_MAX_MS = 60 * 1000,  /* between two: soon enough after the receiver is back */
+    EVENT_ATTEMPTS = 5,              /* answered with a failure, before others have their turn: KEDA's count */
+    EVENT_MESSAGE_MAX_BYTES = 4096,  /* of one event; Kubernetes keeps 1 kB */
+    EVENT_HEADER_MAX_BYTES = 8192,   /* a name of 253 characters, escaped, four times */
+    EVENT_BODY_MAX_BYTES = 32 * 1024, /* EVENT_MESSAGE_MAX_BYTES as JSON, each byte escaped */
+    EVENT_NAMESPACES_MAX = 1000,     /* counted apart for one source; those on top are counted together */
     /* ---- recordings ---- */
     RECORDING_FILE_MAX_BYTES = 32 * 1024 * 1024,     /* compressed: some million ticks, read in seconds */
     RECORDING_FOLDER_MAX_BYTES = 1024 * 1024 * 1024, /* weeks of a hundred objects, a day of ten thousand */
