@@ -32,11 +32,11 @@ enum {
     FORMULA_REGEX_DEPTH_MAX = 999,       /* groups in each other: Go's own bound on the height of a pattern */
     HISTORY_SPAN_MAX_MS = 7 * 24 * 3600 * 1000, /* the longest window a history function may name */
     HISTORY_SAMPLES_MAX = 4096,                 /* per trigger; longer windows are thinned evenly (series.h) */
-    /* ---- what it would take ---- */
-    OUTLOOK_FACTOR_MAX = 1000 * 1000, /* times the present value: what is farther away will not come next */
-    OUTLOOK_STEPS_MAX = 1024,         /* decisions of one trigger and direction: 64 steps outwards and 40 halvings for each of two
-                                         edges, of which each may wait for something to end: 150 to 400 are usual */
-    OUTLOOK_DECISIONS_MAX = 50 * 1000, /* of one question: TRIGGERS_MAX with some 500 each */
+    /* ---- what it would take, and what if ---- */
+    OUTLOOK_FACTOR_MAX = 100 * 1000, /* times the present value: what is farther away will not come next */
+    OUTLOOK_STEPS_MAX = 1024,        /* decisions of one trigger and direction: 48 steps outwards and 32 halvings for each of two
+                                        edges, of which each may wait for something to end: 60 to 150 are usual */
+    OUTLOOK_DECISIONS_MAX = 50 * 1000,     /* of one question: TRIGGERS_MAX with some 500 each */
     WHAT_IF_LATER_MAX_S = 365 * 24 * 3600, /* a year ahead; nothing is waited for so long */
     /* ---- answers of sources ---- */
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */

@@ -4,6 +4,7 @@
  *   decide.c       the order of a decision            values.c    samples -> readings: holds, failures, fallback
  *   evaluate.c     the formula as one more reading    direct.c    activation, proposals, stabilization, limits
  *   keda_loop.c    hpa mode: KEDA's operator loop     memory.c    what is kept between decisions
+ *   words.c        decisions in sentences             outlook.c   what would change it (outlook_words.c: in sentences)
  */
 #ifndef WEIR_DECIDE_DECIDE_INTERNAL_H
 #define WEIR_DECIDE_DECIDE_INTERNAL_H
@@ -92,5 +93,11 @@ bool note_activity(struct making *m, int32_t *cause, double *measured, double *l
 void memory_tidy(struct decide_memory *memory, int64_t now_ms); /* nothing was in the future, whatever clock said so */
 void memory_forget_wishes(struct decide_memory *memory);
 void memory_wish(struct decide_memory *memory, int64_t now_ms, int64_t window_ms, int32_t wish);
+
+/* ---- words.c: the words that sentences have in common ---- */
+void words_cause(int32_t cause, const struct decision_names *names, struct text *out);
+void words_number(double value, struct text *out);     /* with about four digits */
+void words_duration(double seconds, struct text *out); /* "2m30s" */
+void words_time(double seconds, struct text *out);     /* since the epoch */
 
 #endif

@@ -303,14 +303,18 @@ void decide_memory_take_over(const struct decide_rules *rules, struct decide_mem
         memory_wish(memory, now_ms, windows.up_ms > windows.down_ms ? windows.up_ms : windows.down_ms, replicas);
 }
 
-/* Stabilization ends when the wish that holds the size leaves its window. */
-static void note_window_end(struct making *m, const struct hpa_moments *wishes, int64_t window_ms, int32_t held_at)
+/* Stabilization ends when the last wish that holds the size leaves its window: one for as much, or for more where what runs lies between. */
+static void note_window_end(struct making *m, const struct hpa_moments *wishes, bool falling, int64_t window_ms,
+                            int32_t held_at)
 {
     int64_t edge_ms = m->rules->behavior ? 0 : 1; /* without behavior the edge still counts */
+    const struct hpa_moment *last = NULL;
 
     for (uint16_t i = 0; i < wishes->count; i++)
-        if (wishes->items[i].count == held_at)
-            wake_up_at(m, later_ms(wishes->items[i].at_ms, later_ms(window_ms, edge_ms)));
+        if (falling ? wishes->items[i].count >= held_at : wishes->items[i].count <= held_at)
+            last = &wishes->items[i];
+    if (last)
+        wake_up_at(m, later_ms(last->at_ms, later_ms(window_ms, edge_ms)));
 }
 
 static int32_t stabilize(struct making *m, int32_t wish)
@@ -325,10 +329,10 @@ static int32_t stabilize(struct making *m, int32_t wish)
     memory_wish(memory, now_ms, windows.up_ms > windows.down_ms ? windows.up_ms : windows.down_ms, wish);
     if (stable > wish) {
         move(m, STEP_STABILIZED_DOWN, CAUSE_OBJECT, stable, 0, (double)windows.down_ms / 1000);
-        note_window_end(m, &memory->highs, windows.down_ms, stable);
+        note_window_end(m, &memory->highs, true, windows.down_ms, stable);
     } else if (stable < wish) {
         move(m, STEP_STABILIZED_UP, CAUSE_OBJECT, stable, 0, (double)windows.up_ms / 1000);
-        note_window_end(m, &memory->lows, windows.up_ms, stable);
+        note_window_end(m, &memory->lows, false, windows.up_ms, stable);
     }
     if (stable != wish)
         m->out->reason = REASON_STABILIZED;

@@ -44,7 +44,7 @@ const char *sample_state_name(enum sample_state state)
     return names[state];
 }
 
-static void add_cause(int32_t cause, const struct decision_names *names, struct text *out)
+void words_cause(int32_t cause, const struct decision_names *names, struct text *out)
 {
     if (cause == CAUSE_FORMULA)
         text_add(out, "formula");
@@ -57,7 +57,7 @@ static void add_cause(int32_t cause, const struct decision_names *names, struct 
 /* ------------------------------------------------------------------ numbers for people */
 
 /* Whole numbers in full, others with about four digits: 0.30000000000000004 is 0.3 to whoever reads it. */
-static void add_readable(double value, struct text *out)
+void words_number(double value, struct text *out)
 {
     char digits[64];
 
@@ -73,7 +73,7 @@ static void add_readable(double value, struct text *out)
     text_add(out, digits);
 }
 
-static void add_duration(double seconds, struct text *out)
+void words_duration(double seconds, struct text *out)
 {
     char words[64];
 
@@ -81,7 +81,7 @@ static void add_duration(double seconds, struct text *out)
     text_add(out, words);
 }
 
-static void add_time(double seconds, struct text *out)
+void words_time(double seconds, struct text *out)
 {
     char words[64];
 
@@ -104,21 +104,21 @@ static void add_placeholder(const struct decision_step *step, const struct decis
                             size_t length, struct text *out)
 {
     if (is_word(word, length, "cause"))
-        add_cause(step->cause, names, out);
+        words_cause(step->cause, names, out);
     else if (is_word(word, length, "before"))
         text_printf(out, "%d", step->before);
     else if (is_word(word, length, "after"))
         text_printf(out, "%d", step->after);
     else if (is_word(word, length, "measured"))
-        add_readable(step->measured, out);
+        words_number(step->measured, out);
     else if (is_word(word, length, "limit"))
-        add_readable(step->limit, out);
+        words_number(step->limit, out);
     else if (is_word(word, length, "measured:duration"))
-        add_duration(step->measured, out);
+        words_duration(step->measured, out);
     else if (is_word(word, length, "limit:duration"))
-        add_duration(step->limit, out);
+        words_duration(step->limit, out);
     else if (is_word(word, length, "limit:time"))
-        add_time(step->limit, out);
+        words_time(step->limit, out);
 }
 
 /* What exactly went wrong inside the formula, where a step speaks of its failure. */
@@ -257,7 +257,7 @@ static void add_cause_key(const char *key, int32_t cause, const struct decision_
     struct text name;
 
     text_init(&name, 4096);
-    add_cause(cause, names, &name);
+    words_cause(cause, names, &name);
     add_string(key, name.bytes, out);
     text_done(&name);
 }
@@ -404,7 +404,7 @@ void decision_write_json(const struct decision *decision, const struct decision_
 void job_decision_write_summary(const struct job_decision *decision, struct text *out)
 {
     text_printf(out, "%d running, %d pending; queue ", decision->running, decision->pending);
-    add_readable(decision->queue_length, out);
+    words_number(decision->queue_length, out);
     text_printf(out, " asks for %d, room for %d: ", decision->max_scale,
                 decision->effective < 0 ? 0 : decision->effective);
     text_printf(out, decision->create == 1 ? "%d job is created" : "%d jobs are created", decision->create);

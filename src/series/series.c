@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/time.h"
@@ -35,6 +36,17 @@ struct series *series_new(int64_t span_ms, size_t samples_max)
     series->span_ms = span_ms > 0 ? span_ms : 1;
     series->samples_max = samples_max > 0 ? samples_max : 1;
     return series;
+}
+
+struct series *series_copy(const struct series *series)
+{
+    struct series *copy = mem_alloc(sizeof(*copy));
+
+    *copy = *series;
+    copy->ring = mem_array(series->room ? series->room : 1, sizeof(*copy->ring));
+    if (series->room > 0)
+        memcpy(copy->ring, series->ring, series->room * sizeof(*copy->ring));
+    return copy;
 }
 
 void series_free(struct series *series)

@@ -41,6 +41,7 @@ struct series;
 
 /* At most samples_max samples are kept, 24 bytes each; memory grows with what is there. */
 struct series *series_new(int64_t span_ms, size_t samples_max);
+struct series *series_copy(const struct series *series);
 void series_free(struct series *series); /* NULL is fine */
 void series_add(struct series *series, const struct sample *sample);
 /* The same with the weight it has (0: 1): so a series that was written down becomes what it was. */
