@@ -163,6 +163,11 @@ void autoscaler_objects(struct autoscaler *a, autoscaler_visit *visit, void *arg
 /* key as above. false: there is no such object. */
 bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *visit, void *arg);
 bool autoscaler_has_object(struct autoscaler *a, const char *key);
+/* Of each of these that is there, in this order. Cheaper than one by one. */
+void autoscaler_some_objects(struct autoscaler *a, const char *const *keys, size_t count, autoscaler_visit *visit,
+                             void *arg);
+/* All keys in no order, each ended by a 0 byte: for a walk that takes several turns, whose objects may go meanwhile. */
+void autoscaler_keys(const struct autoscaler *a, struct text *out);
 /* Findings of the newest version of every file. */
 const struct report *autoscaler_report(const struct autoscaler *a);
 struct journal *autoscaler_journal(const struct autoscaler *a);

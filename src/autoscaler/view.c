@@ -162,9 +162,32 @@ bool autoscaler_object(struct autoscaler *a, const char *key, autoscaler_visit *
     return true;
 }
 
+void autoscaler_some_objects(struct autoscaler *a, const char *const *keys, size_t count, autoscaler_visit *visit,
+                             void *arg)
+{
+    struct showing *on = showing_new(visit, arg);
+    bool more = true;
+
+    for (size_t i = 0; i < count && more; i++) {
+        struct object *object = object_find(a, keys[i]);
+
+        more = !object || show(on, object);
+    }
+    showing_free(on);
+}
+
 bool autoscaler_has_object(struct autoscaler *a, const char *key)
 {
     return object_find(a, key) != NULL;
+}
+
+void autoscaler_keys(const struct autoscaler *a, struct text *out)
+{
+    const char *key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(a->objects, &cursor, &key, &value);)
+        text_append(out, key, strlen(key) + 1);
 }
 
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out)

@@ -86,7 +86,7 @@ enum {
     STREAM_OVERVIEW_MS = 5 * 1000,
     STREAM_COMMENT_MS = 15 * 1000,        /* proxies close what is silent for 30 s or longer */
     OVERVIEW_SOURCES_MAX = 20,
-    OVERVIEW_NAMESPACES_MAX = 500,        /* 25 KB, every few seconds to each dashboard */
+    OVERVIEW_TALLIES_MAX = 500,           /* namespaces: 25 KB, every few seconds to each dashboard */
     SERVER_IDLE_TIMEOUT_S = 60,
     SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
     SERVER_REFUSAL_MAX_BYTES = 4096, /* why not, as JSON or as a page */

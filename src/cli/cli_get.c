@@ -19,7 +19,7 @@ static const struct option_row options[] = {
     {0},
 };
 
-enum { ANSWER_MAX_BYTES = 256 * 1024 * 1024, WATCH_US = 500 * 1000 };
+enum { ANSWER_MAX_BYTES = 64 * 1024 * 1024, PAGE_ROWS = 1000 /* the most a list gives */, WATCH_US = 500 * 1000 };
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -61,62 +61,107 @@ static bool row(const json_t *object, const char *wanted)
 }
 
 /* How many rows there were. */
-static size_t print_table(const char *body, const char *wanted)
+static size_t print_table(const json_t *list, const char *wanted)
 {
-    json_t *answer = json_loads(body, 0, NULL);
     size_t i, rows = 0;
     json_t *object;
 
     printf("%-32s %-12s %9s %8s %-6s %-6s %-14s%s\n", "NAME", "KIND", "REPLICAS", "BOUNDS", "ACTIVE", "READY", "REASON",
            strcmp(output, "wide") == 0 ? " WHY" : "");
-    json_array_foreach(json_object_get(answer, "objects"), i, object) rows += row(object, wanted);
-    json_decref(answer);
+    json_array_foreach(json_object_get(list, "objects"), i, object) rows += row(object, wanted);
     return rows;
 }
 
-/* The object named, as the API has it; every object without a name. */
-static void list_path(const char *wanted, char *out, size_t size)
-{
-    char kind[NAME_MAX_BYTES], space[NAME_MAX_BYTES], name[NAME_MAX_BYTES], escaped[3 * NAME_MAX_BYTES];
+/* ------------------------------------------------------------------ asking */
 
-    if (wanted && strcmp(output, "json") == 0) {
-        split_name(wanted, ns ? ns : "default", kind, space, name, NAME_MAX_BYTES);
-        object_path(kind, space, name, "", out, size);
-        return;
+/* NULL: err says why. */
+static json_t *ask(const char *path, struct error *err)
+{
+    json_t *answer = NULL;
+    struct text body;
+
+    text_init(&body, ANSWER_MAX_BYTES);
+    if (client_get(data_dir, path, &body, err) == ASK_OK) {
+        answer = json_loads(body.bytes, 0, NULL);
+        if (!answer)
+            error_set(err, ERROR_NONSENSE, "the answer is not JSON; is that a Weir of this version?");
     }
-    percent_encode(ns ? ns : "", escaped, sizeof(escaped));
-    snprintf(out, size, "/api/v1/objects%s%s", ns ? "?namespace=" : "", escaped);
+    text_done(&body);
+    return answer;
 }
 
-static int get_once(const struct command *self, const char *wanted, struct text *last)
+static json_t *ask_object(const char *wanted, struct error *err)
 {
-    struct text body;
+    char kind[NAME_MAX_BYTES], space[NAME_MAX_BYTES], name[NAME_MAX_BYTES], path[PATH_MAX_BYTES];
+
+    split_name(wanted, ns ? ns : "default", kind, space, name, NAME_MAX_BYTES);
+    object_path(kind, space, name, "", path, sizeof(path));
+    return ask(path, err);
+}
+
+static json_t *ask_page(const char *wanted, size_t offset, struct error *err)
+{
+    char space[3 * NAME_MAX_BYTES], part[3 * NAME_MAX_BYTES], path[PATH_MAX_BYTES];
+
+    percent_encode(ns ? ns : "", space, sizeof(space));
+    percent_encode(wanted ? wanted : "", part, sizeof(part));
+    snprintf(path, sizeof(path), "/api/v1/objects?sort=name&limit=%d&offset=%zu%s%s%s%s", PAGE_ROWS, offset,
+             ns ? "&namespace=" : "", space, wanted ? "&q=" : "", part);
+    return ask(path, err);
+}
+
+/* Page by page, as one list. What comes or goes meanwhile may shift a page by one. */
+static json_t *ask_list(const char *wanted, struct error *err)
+{
+    json_t *list = ask_page(wanted, 0, err);
+    json_t *objects = json_object_get(list, "objects");
+    size_t more = json_array_size(objects);
+
+    while (more == PAGE_ROWS) {
+        json_t *page = ask_page(wanted, json_array_size(objects), err);
+
+        if (!page) {
+            json_decref(list);
+            return NULL;
+        }
+        more = json_array_size(json_object_get(page, "objects"));
+        json_array_extend(objects, json_object_get(page, "objects"));
+        json_decref(page);
+    }
+    return list;
+}
+
+/* *last: what was printed last; an answer that is the same is not printed again. */
+static int get_once(const struct command *self, const char *wanted, char **last)
+{
+    bool as_json = strcmp(output, "json") == 0;
     struct error err;
-    char path[PATH_MAX_BYTES];
+    json_t *answer = wanted && as_json ? ask_object(wanted, &err) : ask_list(wanted, &err);
+    char *text = answer ? json_dumps(answer, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     int status = EXIT_FINE;
 
-    list_path(wanted, path, sizeof(path));
-    text_init(&body, ANSWER_MAX_BYTES);
-    if (client_get(data_dir, path, &body, &err) != ASK_OK) {
+    if (!answer) {
         fprintf(stderr, "weir %s: %s\n", self->name, err.text);
         status = EXIT_FOUND;
-    } else if (body.length != last->length || memcmp(body.bytes, last->bytes, body.length) != 0) {
-        if (strcmp(output, "json") == 0) {
-            printf("%s\n", body.bytes);
-        } else if (print_table(body.bytes, wanted) == 0 && wanted) {
+    } else if (!*last || strcmp(text, *last) != 0) {
+        if (as_json) {
+            printf("%s\n", text);
+        } else if (print_table(answer, wanted) == 0 && wanted) {
             fprintf(stderr, "weir %s: there is no object %s\n", self->name, wanted);
             status = EXIT_FOUND;
         }
-        text_clear(last);
-        text_append(last, body.bytes, body.length);
+        free(*last);
+        *last = text;
+        text = NULL;
     }
-    text_done(&body);
+    free(text);
+    json_decref(answer);
     return status;
 }
 
 static int run_get(const struct command *self, int argc, char **argv)
 {
-    struct text last;
+    char *last = NULL;
     int first, status;
 
     if (!options_parse(self, argc, argv, &first, &status))
@@ -125,12 +170,11 @@ static int run_get(const struct command *self, int argc, char **argv)
         return usage_error(self, "one name at a time");
     if (!data_dir)
         data_dir = data_dir_default();
-    text_init(&last, ANSWER_MAX_BYTES);
     do {
         status = get_once(self, first < argc ? argv[first] : NULL, &last);
         fflush(stdout);
     } while (watch && status == EXIT_FINE && usleep(WATCH_US) == 0);
-    text_done(&last);
+    free(last);
     return status;
 }
 

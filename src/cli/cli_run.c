@@ -98,6 +98,7 @@ struct running {
     struct autoscaler_record *record; /* NULL: nothing is recorded */
     struct autoscaler *autoscaler;
     struct server *server, *metrics_server;
+    struct serve_live *live;
     struct run_cluster *cluster; /* NULL: this machine */
     struct signal_watch *signals[3];
     bool stopping;
@@ -148,6 +149,8 @@ static void close_servers(struct running *r)
     if (r->metrics_server)
         server_free(r->metrics_server);
     r->server = r->metrics_server = NULL;
+    serve_live_free(r->live);
+    r->live = NULL;
     if (r->cluster)
         run_cluster_stop_serving(r->cluster);
 }
@@ -183,6 +186,7 @@ static bool listen_all(struct running *r, struct error *err)
     if (!server_new(r->loop, &r->server, err))
         return false;
     serve_routes(r->server, r->autoscaler);
+    r->live = serve_live_new(r->server, r->autoscaler);
     data_dir_socket(data_dir, socket, sizeof(socket));
     if (!server_listen_unix(r->server, socket, err))
         return false;

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/time.h"
 #include "net/loop.h"
+
+enum { QUERY_CHOICES_MAX_BYTES = 256 };
 
 void answer_refuse(struct server_answer *answer, int status, const char *format, ...)
 {
@@ -41,6 +44,47 @@ bool query_integer(const struct server_request *request, const char *name, long 
         return true;
     }
     answer_refuse(answer, 400, "%s is a number from %ld to %ld", name, least, most);
+    return false;
+}
+
+bool query_choice(const struct server_request *request, const char *name, const char *const *choices, size_t *value,
+                  struct server_answer *answer)
+{
+    const char *text = server_query(request, name);
+    struct text list;
+
+    for (size_t i = 0; text && choices[i]; i++)
+        if (strcmp(text, choices[i]) == 0) {
+            *value = i;
+            return true;
+        }
+    if (!text)
+        return true;
+    text_init(&list, QUERY_CHOICES_MAX_BYTES);
+    for (size_t i = 0; choices[i]; i++)
+        text_printf(&list, "%s%s", i == 0 ? "" : choices[i + 1] ? ", " : " or ", choices[i]);
+    answer_refuse(answer, 400, "%s is %s", name, list.bytes);
+    text_done(&list);
+    return false;
+}
+
+/* Characters are counted, not bytes. */
+bool query_text(const struct server_request *request, const char *name, size_t most, char *out, size_t size,
+                struct server_answer *answer)
+{
+    const char *text = server_query(request, name);
+    size_t characters = 0;
+
+    *out = '\0';
+    if (!text)
+        return true;
+    for (const char *at = text; *at; at++)
+        characters += ((unsigned char)*at & 0xc0) != 0x80;
+    if (characters <= most && strlen(text) < size) {
+        memcpy(out, text, strlen(text) + 1);
+        return true;
+    }
+    answer_refuse(answer, 400, "%s has at most %zu characters", name, most);
     return false;
 }
 

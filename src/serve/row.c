@@ -139,17 +139,22 @@ static void write_types(struct json *json, const struct object_status *s)
     json_put_close(json, ']');
 }
 
-void row_write_members(struct json *json, const struct object_status *s)
+void row_write_names(struct json *json, const char *key)
 {
-    const char *slash = strchr(s->key, '/');
+    const char *slash = strchr(key, '/');
     const char *name = slash ? strchr(slash + 1, '/') : NULL;
     char kind[64], ns[256];
 
-    snprintf(kind, sizeof(kind), "%.*s", slash ? (int)(slash - s->key) : 0, s->key);
+    snprintf(kind, sizeof(kind), "%.*s", slash ? (int)(slash - key) : 0, key);
     snprintf(ns, sizeof(ns), "%.*s", name ? (int)(name - slash - 1) : 0, slash ? slash + 1 : "");
     json_put_string(json, "kind", kind);
     json_put_string(json, "namespace", ns);
-    json_put_string(json, "name", name ? name + 1 : s->key);
+    json_put_string(json, "name", name ? name + 1 : key);
+}
+
+void row_write_members(struct json *json, const struct object_status *s)
+{
+    row_write_names(json, s->key);
     json_put_string(json, "file", s->file);
     json_put_string(json, "ready", s->ready);
     json_put_string(json, "readyReason", s->ready_reason);

@@ -42,7 +42,6 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         {"/healthz", serve_health},
         {"/readyz", serve_readiness},
         {"/metrics", serve_metrics},
-        {"/api/v1/objects", serve_objects},
         {"/api/v1/objects/@/@", serve_object},
         {"/api/v1/objects/@/@/decisions", serve_decisions},
         {"/api/v1/findings", serve_findings},

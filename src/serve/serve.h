@@ -4,9 +4,11 @@
  *     GET /, /assets/NAME                           the dashboard
  *     GET /healthz, /readyz                         "ok", or 503 and why
  *     GET /metrics                                  Prometheus text: KEDA's names and labels, plus weir_*
- *     GET /api/v1/objects[?namespace=&kind=]        all objects, in short
+ *     GET /api/v1/objects[?namespace=&state=...]    objects in short, filtered, sorted, by pages
  *     GET /api/v1/objects/NS/NAME[?kind=]           one object: samples, the last decision, replicas and their addresses
  *     GET /api/v1/objects/NS/NAME/decisions[?since=&until=&limit=]   newest first
+ *     GET /api/v1/overview                          all objects in numbers, sources that fail, sources that are slow
+ *     GET /api/v1/stream[?object=]                  changes as they happen (server-sent events)
  *     GET /api/v1/findings                          what is wrong with the manifests
  *     GET /api/v1/version
  *
@@ -32,6 +34,11 @@ struct text;
 
 /* Registers all routes; server and autoscaler must outlive each other's callbacks: free the server first. */
 void serve_routes(struct server *server, struct autoscaler *autoscaler);
+/* Lists, the overview and the stream (live.c): what is kept up to date for them, and their routes. Free the server first, then, without a
+   turn of the loop between them, this, and then the autoscaler. */
+struct serve_live;
+struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler);
+void serve_live_free(struct serve_live *live); /* NULL is fine */
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
 void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
 

@@ -30,6 +30,12 @@ void answer_refuse(struct server_answer *answer, int status, const char *format,
     __attribute__((format(printf, 3, 4))); /* {"error": "..."} */
 bool query_integer(const struct server_request *request, const char *name, long least, long most, long *value,
                    struct server_answer *answer);
+/* One of these, up to a NULL; *value is its index. */
+bool query_choice(const struct server_request *request, const char *name, const char *const *choices, size_t *value,
+                  struct server_answer *answer);
+/* "" where it is not there. */
+bool query_text(const struct server_request *request, const char *name, size_t most, char *out, size_t size,
+                struct server_answer *answer);
 /* An instant, or a span back from now. */
 bool query_instant(const struct server_request *request, const char *name, int64_t now_ms, int64_t *at_ms,
                    struct server_answer *answer);
@@ -52,6 +58,7 @@ enum row_state {
 const char *row_state_name(enum row_state state);
 enum row_state row_state(const struct object_status *s);
 int row_attention(const struct object_status *s); /* how much it needs somebody to look: 0..100 */
+void row_write_names(struct json *json, const char *key); /* kind, namespace, name */
 void row_write_members(struct json *json, const struct object_status *s); /* within an object that is open */
 
 /* object.c: an autoscaler_visit whose arg is a struct json, which gets the object in full. */
@@ -66,8 +73,24 @@ typedef void metrics_writer(void *arg, struct text *out);
 void metrics_writer_add(metrics_writer *write, void *arg);
 void metrics_writer_remove(void *arg);
 
-/* list.c, object.c, decisions.c, process.c, metrics.c: handlers; arg is the autoscaler. */
-server_handler serve_objects, serve_object, serve_decisions, serve_findings, serve_version, serve_metrics;
+/* What the routes of one server share; the arg of those who say so. */
+struct serve_live {
+    struct autoscaler *autoscaler;
+    struct catalogue *catalogue;
+    struct streams *streams;
+};
+/* list.c, overview.c, stream.c: arg is the struct serve_live. */
+server_handler serve_objects, serve_overview, serve_stream;
+
+/* overview.c: of a catalogue that is fresh; an object in JSON. timed: with what differs each time it is measured. */
+void overview_write(const struct serve_live *live, bool timed, struct text *out);
+
+/* stream.c */
+struct streams *streams_new(struct serve_live *live);
+void streams_free(struct streams *streams); /* after the server, before the catalogue; NULL is fine */
+
+/* object.c, decisions.c, process.c, metrics.c: handlers; arg is the autoscaler. */
+server_handler serve_object, serve_decisions, serve_findings, serve_version, serve_metrics;
 
 /* assets.c: the dashboard, its page and what that loads; no arg, nothing secret. */
 server_handler serve_dashboard, serve_asset;

@@ -1,0 +1,26 @@
+/* live: what lists, the overview and the stream share: a catalogue, and who wants to be told. */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "serve/catalogue.h"
+#include "serve/serve.h"
+#include "serve/serve_internal.h"
+
+struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler)
+{
+    struct serve_live *live = mem_alloc(sizeof(*live));
+
+    live->autoscaler = autoscaler;
+    live->catalogue = catalogue_new(autoscaler);
+    server_route(server, "GET", "/api/v1/objects", serve_objects, live);
+    server_route(server, "GET", "/api/v1/overview", serve_overview, live);
+    return live;
+}
+
+void serve_live_free(struct serve_live *live)
+{
+    if (!live)
+        return;
+    catalogue_free(live->catalogue);
+    free(live);
+}
