@@ -12,12 +12,12 @@ const $ = id => document.getElementById(id);
 const main = $('main');
 
 // ---------------------------------------------------------------- live or not
-let stream = null, lostAt = null;
-function setLive(live) {
+let stream = null, wasLive = null;
+function setLive(live, words) {
+  if (live === wasLive) return;
+  wasLive = live;
   $('live').className = `live ${live ? 'on' : 'off'}`;
-  if (live === (lostAt === null) && $('live').textContent !== 'connecting') return;
-  lostAt = live ? null : now();
-  $('live').textContent = live ? 'live' : `not live since ${clock(lostAt)}`;
+  $('live').textContent = live ? 'live' : words || `not live since ${clock(now())}`;
   $('live').title = live ? 'Changes are shown as they happen.' : 'What is shown is as old as that; Weir is asked again and again.';
 }
 
@@ -79,7 +79,7 @@ function askToLogin() {
   const said = make('p', {class: 'notice bad', role: 'alert', hidden: true});
   const form = make('form', {id: 'login', class: 'card login'}, make('h1', {}, 'Who is asking?'),
     make('p', {class: 'dim'}, 'This Weir answers only those it knows. Give a token of its --token-file, or of an account of your cluster (kubectl create token NAME).'),
-    make('label', {htmlFor: 'token'}, 'Token'), token, make('button', {type: 'submit', class: 'primary'}, 'Log in'), said);
+    make('input', {type: 'text', autocomplete: 'username', value: 'weir', hidden: true, 'aria-hidden': 'true'}), make('label', {htmlFor: 'token'}, 'Token'), token, make('button', {type: 'submit', class: 'primary'}, 'Log in'), said);
   form.addEventListener('submit', async event => {
     event.preventDefault();
     try {
@@ -93,8 +93,8 @@ function askToLogin() {
     }
   });
   main.replaceChildren(form);
-  $('live').className = 'live off';
-  $('live').textContent = 'not logged in';
+  wasLive = null;
+  setLive(false, 'not logged in');
   token.focus();
 }
 document.addEventListener('weir:login', askToLogin);
