@@ -118,6 +118,7 @@ struct object {
     struct policy *policy;     /* the version in force */
     const char *problem;       /* malloc'ed: why the newest version is not in force; NULL */
     struct standing *standing; /* NULL: it comes from a file */
+    struct standing *told;     /* of one from a file: what was said of it, where somebody listens; NULL: nobody did */
     struct target *target;
     struct job_owner *jobs;
     struct decide_memory *memory;
@@ -259,10 +260,12 @@ void leave_begin(struct autoscaler *a, enum resource_kind kind, const char *ns, 
                  const struct object *object, const struct tree *document); /* both may be NULL */
 void leavings_abandon(struct autoscaler *a);
 
-/* standing.c, status.c, status_event.c: all do nothing for objects that do not come from a cluster, and write nothing where that is
-   not allowed */
+/* standing.c, status.c, status_event.c: all do nothing for objects that do not come from a cluster, but for events, if somebody listens
+   to those; and write nothing where that is not allowed */
 struct standing *standing_new(enum resource_kind kind, const struct tree *document);
 void standing_free(struct standing *standing);
+/* What is remembered of what was said of it; NULL: nothing is to be said of it. */
+struct standing *standing_of(struct object *object);
 void standing_renew(struct object *object,
                     const struct policy *old); /* a new version is in force; object->policy is it */
 /* After a decision, or when something else changed: what differs from what was told last is told. */

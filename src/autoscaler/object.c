@@ -348,6 +348,8 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
     free((char *)object->problem);
     object->problem = mem_copy(problem);
     object_mark_changed(object);
+    if (!object->standing && standing_of(object)) /* else cluster.c does */
+        status_tell(object, NULL);
 }
 
 static void on_restored(void *arg, const struct error *err)
@@ -385,6 +387,7 @@ static void object_free(struct object *object)
     decide_memory_free(object->memory);
     policy_unref(object->policy);
     standing_free(object->standing);
+    standing_free(object->told);
     free((char *)object->problem);
     free(object->last);
     free(object->last_job);
@@ -398,13 +401,26 @@ void object_forget(struct object *object)
     object_free(object);
 }
 
+static void say_deleted(struct object *object)
+{
+    bool job = string_starts(object->key, "ScaledJob/");
+
+    if (!standing_of(object))
+        return;
+    status_stopped(object);
+    status_event(object, true, job ? "ScaledJobDeleted" : "ScaledObjectDeleted", "%s was deleted",
+                 job ? "ScaledJob" : "ScaledObject");
+}
+
 void object_remove(struct object *object)
 {
     struct autoscaler *a = object->a;
 
     if (!a->stopping) {
-        if (!object->standing) /* else leave.c does */
+        if (!object->standing) { /* else cluster.c and leave.c do */
             restore_replicas(object);
+            say_deleted(object);
+        }
         if (a->parts.journal)
             journal_delete_state(a->parts.journal, object->key);
         commit_later(a);

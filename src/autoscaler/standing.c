@@ -126,7 +126,7 @@ void standing_free(struct standing *s)
 
 static void take_failures(struct object *object)
 {
-    struct standing *s = object->standing;
+    struct standing *s = standing_of(object);
     const struct policy *policy = object->policy;
 
     for (size_t i = 0; object->memory && i < policy->rules.trigger_count; i++)
@@ -138,13 +138,26 @@ static void take_failures(struct object *object)
     s->failing_counts = NULL;
 }
 
+/* Of an object from a file only events are said, and only to who listens. */
+struct standing *standing_of(struct object *object)
+{
+    if (object->standing)
+        return object->standing;
+    if (!object->told && listeners_want_events(object->a))
+        object->told =
+            standing_new(string_starts(object->key, "ScaledJob/") ? RESOURCE_SCALED_JOB : RESOURCE_SCALED_OBJECT, NULL);
+    return object->told;
+}
+
 void standing_renew(struct object *object, const struct policy *old)
 {
-    struct standing *s = object->standing;
+    struct standing *s = standing_of(object);
     bool was_direct = old && old->rules.mode == DECIDE_DIRECT;
 
     if (!s)
         return;
+    if (!object->standing)
+        s->silent = object->policy->rules.mode == DECIDE_OBSERVE;
     s->version++;
     s->target_seen = false;
     free(s->jobs_error);

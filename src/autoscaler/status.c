@@ -85,7 +85,7 @@ static void tell(struct telling *t)
     status_say_others(t);
     text_init(&patch, STATUS_MAX_BYTES);
     status_write(t, &patch);
-    if (!patch.overflowed && platform->ops->status_merge)
+    if (!patch.overflowed && platform->ops->status_merge && t->object->standing)
         platform->ops->status_merge(platform, s->kind, ns, name, patch.bytes, patch.length);
     text_done(&patch);
     for (int i = 0; i < CONDITIONS; i++)
@@ -107,7 +107,7 @@ static bool knows_target(const struct telling *t)
 void status_tell(struct object *object, const struct decision *decision)
 {
     struct telling t = {.object = object,
-                        .s = object->standing,
+                        .s = standing_of(object),
                         .policy = object->policy,
                         .decision = decision,
                         .arena = object->a->turn};

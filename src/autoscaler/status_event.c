@@ -26,16 +26,17 @@ const char *status_place(const struct object *object, char *ns, size_t size)
     return second + 1;
 }
 
-bool status_speaks(const struct object *object)
+bool status_speaks(struct object *object)
 {
     const struct platform_ops *ops = object->a->parts.platform->ops;
+    const struct standing *s = object->a->stopping ? NULL : standing_of(object);
     char ns[OBJECT_KEY_BYTES];
     const char *name;
 
-    if (!object->standing || object->standing->silent || object->a->stopping)
+    if (!s || s->silent)
         return false;
     name = status_place(object, ns, sizeof(ns));
-    return !ops->may_write || ops->may_write(object->a->parts.platform, ns, name);
+    return !object->standing || !ops->may_write || ops->may_write(object->a->parts.platform, ns, name);
 }
 
 void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)
@@ -53,10 +54,10 @@ void status_event(struct object *object, bool warning, const char *reason, const
     va_start(args, format);
     text_vprintf(&text, format, args);
     va_end(args);
-    if (platform->ops->event)
+    if (platform->ops->event && object->standing)
         platform->ops->event(platform, ns, status_kind(object->standing), name, warning, reason, text.bytes);
     listeners_tell_event(object->a, &(struct autoscaler_event){.ns = ns,
-                                                               .kind = status_kind(object->standing),
+                                                               .kind = status_kind(standing_of(object)),
                                                                .name = name,
                                                                .warning = warning,
                                                                .reason = reason,
@@ -83,15 +84,17 @@ static bool is_stopped(const struct policy *policy)
 
 void status_stopped(struct object *object)
 {
-    if (object->standing->started)
+    struct standing *s = standing_of(object);
+
+    if (s->started)
         status_event(object, false, "KEDAScalersStopped", "Stopped scalers watch");
-    object->standing->started = false;
+    s->started = false;
 }
 
 /* After a restart the triggers of thousands of objects are built as they were: nobody needs to read of it. */
 void status_built(struct object *object, const struct policy *old)
 {
-    struct standing *s = object->standing;
+    struct standing *s = standing_of(object);
     const struct policy *policy = object->policy;
     const struct policy *built = s->started ? old : NULL;
     bool quiet = s->seen_before && !old;
@@ -139,7 +142,7 @@ void status_scaled(struct object *object, const struct decision *d, const struct
     struct arena *arena;
     const char *target;
 
-    if (!object->standing || !object->policy || object->policy->is_job || !object->target || !(up || down))
+    if (!standing_of(object) || !object->policy || object->policy->is_job || !object->target || !(up || down))
         return;
     arena = arena_new(ARENA_SMALL);
     target = scale_target(object, arena);
@@ -166,7 +169,7 @@ void status_scaled(struct object *object, const struct decision *d, const struct
 /* A template that the API server refuses stays refused: Ready must not be True while nothing can run. */
 void status_jobs_created(struct object *object, const struct error *err)
 {
-    struct standing *s = object->standing;
+    struct standing *s = standing_of(object);
 
     if (!s)
         return;

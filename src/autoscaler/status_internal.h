@@ -43,7 +43,7 @@ bool status_shows_health(const struct telling *t);
 /* status_event.c */
 const char *status_kind(const struct standing *s);
 const char *status_place(const struct object *object, char *ns, size_t size);
-bool status_speaks(const struct object *object); /* may anything be said of it? */
+bool status_speaks(struct object *object); /* may anything be said of it? */
 void status_built(struct object *object, const struct policy *old);
 const char *status_active_metrics(const struct object *object, const struct decision *decision, struct arena *arena);
 void status_say_ready(struct telling *t);

@@ -602,7 +602,7 @@ void turn_serve(void *arg)
             job_apply(due[i], now_ms);
         else
             object_apply(due[i], &a->decisions[i]);
-        if (due[i]->standing)
+        if (standing_of(due[i]))
             status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
         schedule_next(due[i]);
         object_mark_changed(due[i]);
