@@ -41,7 +41,7 @@ const query = params => {
 };
 export const get = (path, params, signal) => ask(`/api/v1/${path}${query(params)}`, {signal});
 export const post = (path, params, body, signal) => ask(`/api/v1/${path}${query(params)}`,
-  {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body ?? {}), signal});
+  {method: 'POST', headers: {'Content-Type': 'application/json'}, body: body && JSON.stringify(body), signal});
 export const objectPath = (o, rest) => `objects/${encodeURIComponent(o.namespace)}/${encodeURIComponent(o.name)}${rest ? `/${rest}` : ''}`;
 
 // The token goes to the server once and comes back as a cookie that scripts cannot read.

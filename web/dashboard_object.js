@@ -161,7 +161,7 @@ export function show(main, id, params, app) {
       const button = event.currentTarget;
       button.disabled = true;
       try {
-        await post(objectPath(o, `actions/${action}`), {kind: o.kind}, {});
+        await post(objectPath(o, `actions/${action}`), {kind: o.kind});
         done.textContent = words;
       } catch (error) {
         done.textContent = error.message;

@@ -15,7 +15,7 @@ function tile(name, figure, under, href) {
 function tiles(o) {
   const attention = ATTENTION.reduce((sum, s) => sum + (o.states[s] || 0), 0);
   const out = [
-    tile('Objects', o.objects.toLocaleString('en'), plural(o.namespaces.length, 'namespace'), '#/objects'),
+    tile('Objects', o.objects.toLocaleString('en'), plural(o.namespaceCount ?? o.namespaces.length, 'namespace'), '#/objects'),
     tile('Need attention', attention.toLocaleString('en'), ATTENTION.filter(s => o.states[s]).map(s => `${o.states[s]} ${STATES[s][0].toLowerCase()}`).join(', ') || 'all is well', listOf({state: 'attention'})),
   ];
   if (o.replicas !== undefined) out.push(tile('Replicas ready', o.replicas.toLocaleString('en')));
@@ -50,10 +50,10 @@ function slowest(o) {
   return [make('h2', {}, 'Slowest sources'), make('p', {class: 'dim small'}, 'By their last answer.'), table(['source', 'answered in', 'objects'], known.map(s => row(
     make('th', {scope: 'row'}, s.source || '–', make('span', {class: 'dim'}, ` ${s.type}`)), amount(s.tookMs / most, span(s.tookMs)), s.objects.toLocaleString('en'))), 'Slowest sources')];
 }
-function ranked(title, things, param) {
+function ranked(title, things, param, count = things.length) {
   const most = Math.max(1, ...things.map(t => t.objects)), first = [...things].sort((a, b) => b.objects - a.objects || (a.name < b.name ? -1 : 1)).slice(0, NAMES_SHOWN);
   return [make('h2', {}, title), table([param === 'type' ? 'type' : param, 'objects'], first.map(t => row(make('th', {scope: 'row'}, make('a', {href: listOf({[param]: t.name})}, t.name)), amount(t.objects / most, t.objects.toLocaleString('en')))), title),
-    things.length > first.length ? make('p', {class: 'dim small'}, `and ${things.length - first.length} more`) : null];
+    count > first.length ? make('p', {class: 'dim small'}, `and ${(count - first.length).toLocaleString('en')} more`) : null];
 }
 function findingsView(all) {
   const order = {error: 0, warning: 1}, sorted = [...all].sort((a, b) => (order[a.severity] ?? 2) - (order[b.severity] ?? 2));
@@ -71,10 +71,10 @@ export function show(main, app) {
   app.title('Overview');
   function take(o) {
     trouble.replaceChildren();
-    showIn(parts.top, [o.objects, o.states, o.namespaces.length, o.replicas, o.slo, o.cost], () => [tiles(o), ...bar(o)]);
+    showIn(parts.top, [o.objects, o.states, o.namespaceCount ?? o.namespaces.length, o.replicas, o.slo, o.cost], () => [tiles(o), ...bar(o)]);
     showIn(parts.failing, o.failingSources, () => failing(o));
     showIn(parts.slowest, o.slowestSources, () => slowest(o));
-    showIn(parts.namespaces, o.namespaces, () => ranked('Namespaces', o.namespaces, 'namespace'));
+    showIn(parts.namespaces, o.namespaces, () => ranked('Namespaces', o.namespaces, 'namespace', o.namespaceCount));
     showIn(parts.types, o.triggerTypes, () => ranked('Trigger types', o.triggerTypes, 'type'));
     const count = ATTENTION.reduce((sum, s) => sum + (o.states[s] || 0), 0);
     if (attention !== null && attention !== count) say(`${plural(count, 'object')} need attention`);
