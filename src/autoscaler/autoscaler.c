@@ -112,6 +112,11 @@ struct loop *autoscaler_loop(const struct autoscaler *a)
     return a->parts.loop;
 }
 
+const char *autoscaler_platform(const struct autoscaler *a)
+{
+    return a->parts.platform->ops->name;
+}
+
 bool autoscaler_can_decide(const struct autoscaler *a, const char **why)
 {
     int64_t ticks = loop_ticks_ms(a->parts.loop);

@@ -173,6 +173,7 @@ const struct report *autoscaler_report(const struct autoscaler *a);
 struct journal *autoscaler_journal(const struct autoscaler *a);
 struct trigger_engine *autoscaler_engine(const struct autoscaler *a);
 struct loop *autoscaler_loop(const struct autoscaler *a);
+const char *autoscaler_platform(const struct autoscaler *a); /* its name: "local", "kubernetes" */
 
 /* ---- what if (what_if.c): the same decide(), on a copy of the facts and the memory of now ---- */
 enum { WHAT_IF_VALUES_MAX = 64 };
@@ -202,11 +203,12 @@ bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *o
 
 /* ---- actions (action.c): only for those who were let (serve); each leaves an audit line in the log and, in a cluster, an event ---- */
 enum autoscaler_action { ACTION_PAUSE, ACTION_RESUME, ACTION_REFRESH /* asks its triggers now */ };
-/* who: for the audit line. In a cluster pausing sets KEDA's annotation autoscaling.keda.sh/paused, and resuming takes it away; on this
+/* who, and from where: for the audit line. In a cluster pausing sets KEDA's annotation autoscaling.keda.sh/paused, and resuming takes it away; on this
    machine, where the file is the user's, it is kept in the journal, survives a restart, and ends when the manifest says so itself.
-   false: there is no such object, or it cannot be written. done may be NULL. */
+   false: there is no such object (ERROR_MISSING), or it cannot be written or is not possible; done is not called then. Else it is,
+   exactly once, perhaps before this returns. done may be NULL. */
 bool autoscaler_act(struct autoscaler *a, const char *key, enum autoscaler_action action, const char *who,
-                    platform_done *done, void *arg, struct error *err);
+                    const char *from, platform_done *done, void *arg, struct error *err);
 
 struct autoscaler_stats {
     uint64_t objects, jobs_objects, questions;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "cli/cli.h"
+#include "cli/run_api.h"
 #include "cli/run_cluster.h"
 #include "journal/journal.h"
 #include "net/loop.h"
@@ -25,15 +26,16 @@
 #include "serve/serve.h"
 #include "trigger/trigger.h"
 
-static const char *listen_at = "127.0.0.1:8642", *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
+static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
                   *log_level = "info";
 static const char *metrics_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
+static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
 static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
 
 static const struct option_row options[] = {
-    {"listen", 0, OPTION_TEXT, &listen_at, "HOST:PORT",
+    {"listen", 0, OPTION_TEXT, &api.listen_at, "HOST:PORT",
      "API, metrics and dashboard (127.0.0.1:8642); 'none' for only the socket"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR",
      "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
@@ -82,6 +84,14 @@ static const struct option_row options[] = {
      "the ValidatingWebhookConfiguration whose caBundle is Weir's to write"},
     {"no-apiservice-patching", 0, OPTION_FLAG, &no_apiservice_patch, NULL,
      "do not write the caBundle of the external metrics' APIService"},
+    {"token-file", 0, OPTION_TEXT, &api.token_file, "FILE",
+     "who sends one of its tokens (lines of: token name) may ask at --listen; read again when it changes"},
+    {"tls-cert", 0, OPTION_TEXT, &api.tls_cert, "FILE", "serve --listen over TLS with this certificate and its chain"},
+    {"tls-key", 0, OPTION_TEXT, &api.tls_key, "FILE", "the key of --tls-cert"},
+    {"client-ca", 0, OPTION_TEXT, &api.client_ca, "FILE",
+     "who has a certificate of one of these authorities may ask at --listen; needs --tls-cert"},
+    {"allow-actions", 0, OPTION_FLAG, &api.allow_actions, NULL,
+     "who may ask may also pause, resume and refresh objects, and change log levels"},
     {"metrics-listen", 0, OPTION_TEXT, &metrics_listen_at, "HOST:PORT",
      "/metrics, /healthz and /readyz, and nothing else, for others to ask"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
@@ -98,6 +108,7 @@ struct running {
     struct autoscaler_record *record; /* NULL: nothing is recorded */
     struct autoscaler *autoscaler;
     struct server *server, *metrics_server;
+    struct run_api *api; /* closes the server */
     struct serve_live *live;
     struct run_cluster *cluster; /* NULL: this machine */
     struct signal_watch *signals[3];
@@ -144,11 +155,14 @@ static void on_stopped(void *arg, const struct error *err)
 
 static void close_servers(struct running *r)
 {
-    if (r->server)
+    if (r->api)
+        run_api_close(r->api);
+    else
         server_free(r->server);
     if (r->metrics_server)
         server_free(r->metrics_server);
     r->server = r->metrics_server = NULL;
+    r->api = NULL;
     serve_live_free(r->live);
     r->live = NULL;
     if (r->cluster)
@@ -181,17 +195,15 @@ static void on_hangup(void *arg)
 
 static bool listen_all(struct running *r, struct error *err)
 {
-    char socket[4200];
+    struct kube *kube = r->cluster ? run_cluster_kube(r->cluster) : NULL;
 
     if (!server_new(r->loop, &r->server, err))
         return false;
     serve_routes(r->server, r->autoscaler);
     r->live = serve_live_new(r->server, r->autoscaler);
-    data_dir_socket(data_dir, socket, sizeof(socket));
-    if (!server_listen_unix(r->server, socket, err))
+    api.data_dir = data_dir;
+    if (!run_api_open(&api, r->loop, r->server, kube, &r->api, err))
         return false;
-    if (strcmp(listen_at, "none") != 0 && !server_listen_tcp(r->server, listen_at, err))
-        return error_add_place(err, "--listen %s", listen_at);
     if (!metrics_listen_at)
         return true;
     if (!server_new(r->loop, &r->metrics_server, err))
@@ -306,6 +318,8 @@ static int run_run(const struct command *self, int argc, char **argv)
         return usage_error(self, "with --kubernetes the objects are those of the cluster: name no files");
     if (!in_kubernetes && first == argc)
         return usage_error(self, "name the files or folders with your manifests");
+    if (run_api_complaint(&api))
+        return usage_error(self, "%s", run_api_complaint(&api));
     if (in_cluster.shards > 0 && in_cluster.leader_elect)
         return usage_error(self, "--shards and --leader-elect are two ways to be several: choose one");
     if (in_cluster.shards > 0 && in_cluster.external_at)

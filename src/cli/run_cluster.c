@@ -132,6 +132,11 @@ const char *run_cluster_namespace(const struct run_cluster *cluster)
     return cluster->own_namespace;
 }
 
+struct kube *run_cluster_kube(const struct run_cluster *cluster)
+{
+    return platform_kube(cluster->platform);
+}
+
 /* ------------------------------------------------------------------ what is asked over TLS */
 
 static bool make_certificates(struct run_cluster *cluster, struct loop *loop, struct error *err)

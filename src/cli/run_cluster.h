@@ -10,6 +10,7 @@
 
 struct autoscaler;
 struct error;
+struct kube;
 struct loop;
 struct platform;
 struct policy_settings;
@@ -38,6 +39,7 @@ struct run_cluster *run_cluster_new(const struct run_cluster_options *options); 
 bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct transport *transport,
                           struct platform **out, struct error *err);
 const char *run_cluster_namespace(const struct run_cluster *cluster); /* Weir's own; after run_cluster_platform */
+struct kube *run_cluster_kube(const struct run_cluster *cluster);     /* likewise; the platform's */
 /* After the autoscaler was made. false: an address cannot be used. */
 bool run_cluster_serve(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
                        const struct policy_settings *settings, struct error *err);

@@ -598,6 +598,7 @@ struct evhttp *server_new_http(struct server *server, struct bufferevent *(*on_a
     evhttp_set_max_headers_size(http, SERVER_REQUEST_MAX_BYTES);
     evhttp_set_max_body_size(http, body_max_bytes);
     evhttp_set_timeout(http, SERVER_IDLE_TIMEOUT_S);
+    evhttp_set_default_content_type(http, NULL); /* what has no body has no type */
     evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
                                          EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH | EVHTTP_REQ_TRACE);
     evhttp_set_bevcb(http, on_accepted, server);

@@ -52,7 +52,8 @@ struct question { /* one request on its way through the reviews; in its arena */
     enum stage stage;
     const char *token;          /* of BY_TOKEN, only while the request is at hand */
     char key[ACCESS_KEY_BYTES]; /* of the review that is to answer */
-    access_done *done;
+    access_done *done;        /* one of the two */
+    access_named_done *named;
     void *arg;
 };
 
@@ -119,6 +120,8 @@ struct serve_access *serve_access_new(const struct serve_access_options *options
     access->cache = access_cache_new();
     int filled = RAND_bytes(access->salt, SALT_BYTES);
     assert(filled == 1);
+    if (options->tokens_only)
+        return access;
     access->config_watch = reflector_new(
         access->kube, &(struct reflector_options){.path = "/api/v1/namespaces/kube-system/configmaps",
                                                   .field_selector = "metadata.name=extension-apiserver-authentication",
@@ -342,10 +345,18 @@ static enum access_verdict go_on(struct question *q, const struct access_entry *
     }
 }
 
+static const char *name_of(const struct question *q)
+{
+    return q->user.name ? q->user.name : "";
+}
+
 static void finish(struct question *q, enum access_verdict verdict, const struct server_answer *refusal)
 {
     q->access->waiting_count--;
-    q->done(q->arg, verdict, refusal);
+    if (q->named)
+        q->named(q->arg, verdict, name_of(q), refusal);
+    else
+        q->done(q->arg, verdict, refusal);
     arena_free(q->arena);
 }
 
@@ -481,29 +492,63 @@ static enum access_verdict begin(struct question *q, const struct server_request
     return entry ? go_on(q, entry, refusal) : ACCESS_PENDING;
 }
 
-enum access_verdict serve_access_check(struct serve_access *access, const struct server_request *request,
-                                       const struct access_attributes *attributes, struct server_answer *refusal,
-                                       access_done *done, void *arg)
+static bool is_room(const struct serve_access *access, struct server_answer *refusal)
 {
-    struct question *q;
-    enum access_verdict verdict;
+    if (access->waiting_count < ACCESS_WAITING_MAX)
+        return true;
+    answer_status(refusal, 503, "ServiceUnavailable", "too many requests wait for a review (ACCESS_WAITING_MAX)");
+    return false;
+}
 
-    if (access->waiting_count >= ACCESS_WAITING_MAX) {
-        answer_status(refusal, 503, "ServiceUnavailable", "too many requests wait for a review (ACCESS_WAITING_MAX)");
-        return ACCESS_REFUSED;
-    }
-    q = question_new(access, attributes);
-    verdict = begin(q, request, refusal);
+/* Keeps the question until its review is back, or ends it. */
+static enum access_verdict keep_or_end(struct question *q, enum access_verdict verdict, void *arg)
+{
     q->token = NULL;
     if (verdict == ACCESS_PENDING) {
-        q->done = done;
         q->arg = arg;
-        access->waiting_count++;
+        q->access->waiting_count++;
         wait(q);
     } else {
         arena_free(q->arena);
     }
     return verdict;
+}
+
+enum access_verdict serve_access_check(struct serve_access *access, const struct server_request *request,
+                                       const struct access_attributes *attributes, struct server_answer *refusal,
+                                       access_done *done, void *arg)
+{
+    struct question *q;
+
+    if (!is_room(access, refusal))
+        return ACCESS_REFUSED;
+    q = question_new(access, attributes);
+    q->done = done;
+    return keep_or_end(q, begin(q, request, refusal), arg);
+}
+
+enum access_verdict serve_access_check_token(struct serve_access *access, const char *token,
+                                             const struct access_attributes *attributes, struct text *user,
+                                             struct server_answer *refusal, access_named_done *done, void *arg)
+{
+    struct question *q;
+    const struct access_entry *entry;
+    enum access_verdict verdict;
+
+    if (!*token || strlen(token) > ACCESS_TOKEN_MAX_BYTES) {
+        refuse_unknown(refusal);
+        return ACCESS_REFUSED;
+    }
+    if (!is_room(access, refusal))
+        return ACCESS_REFUSED;
+    q = question_new(access, attributes);
+    q->named = done;
+    q->stage = BY_TOKEN;
+    q->token = token;
+    entry = look_up(q);
+    verdict = entry ? go_on(q, entry, refusal) : ACCESS_PENDING;
+    text_add(user, name_of(q));
+    return keep_or_end(q, verdict, arg);
 }
 
 struct released { /* an answer that is made, and waits */

@@ -26,6 +26,7 @@ struct certificates {
     struct loop *loop;
     struct pki_names names;
     struct arena *arena; /* names and paths */
+    struct certificate_paths files; /* certificate NULL: none were named */
     const char *directory, *kept_in;
     struct certificate_secret *secret;
     struct injector *injector;
@@ -95,7 +96,11 @@ static void note_trouble(struct certificates *c, const struct error *err)
     if (c->trouble.kind == err->kind && strcmp(c->trouble.text, err->text) == 0)
         return;
     c->trouble = *err;
-    log_warning("certificate as before", "folder", c->directory ? c->directory : c->kept_in, "error", err->text, NULL);
+    log_warning("certificate as before", "from",
+                c->files.certificate ? c->files.certificate
+                : c->directory       ? c->directory
+                                     : c->kept_in,
+                "error", err->text, NULL);
 }
 
 /* ------------------------------------------------------------------ the places */
@@ -112,15 +117,19 @@ static void on_secret(void *arg, const struct pki_set *set, bool shared)
 }
 
 /* Somebody else's files: whatever fits together is shown, also what ends soon. */
-static bool look_at_directory(struct certificates *c, struct error *err)
+static bool look_at_others(struct certificates *c, struct error *err)
 {
     struct pki_set set;
     int64_t expires_at_ms;
 
-    if (!certificate_files_read(c->directory, false, &set, err))
+    if (c->files.certificate ? !certificate_files_read_named(&c->files, &set, err)
+                             : !certificate_files_read(c->directory, false, &set, err))
         return false;
-    if (!set.certificate && !set.key) {
-        error_set(err, ERROR_MISSING, "there is no tls.crt and tls.key in %.200s yet", c->directory);
+    if (c->files.ca && !set.ca) {
+        error_set(err, ERROR_MISSING, "there is no CA in %.200s", c->files.ca);
+    } else if (!set.certificate && !set.key) {
+        error_set(err, ERROR_MISSING, "there is no certificate with its key in %.200s",
+                  c->directory ? c->directory : c->files.certificate);
     } else if (pki_pair_read(set.certificate, set.key, &expires_at_ms, err)) {
         c->trouble = (struct error){0};
         if (pki_set_equal(&set, &c->set))
@@ -159,6 +168,11 @@ static bool look_at_own(struct certificates *c, struct error *err)
     return done;
 }
 
+static bool are_others(const struct certificates *c)
+{
+    return c->directory || c->files.certificate;
+}
+
 static void on_timer(void *arg)
 {
     struct certificates *c = arg;
@@ -166,9 +180,9 @@ static void on_timer(void *arg)
 
     if (c->secret)
         certificate_secret_check(c->secret);
-    else if (!(c->directory ? look_at_directory(c, &err) : look_at_own(c, &err)))
+    else if (!(are_others(c) ? look_at_others(c, &err) : look_at_own(c, &err)))
         note_trouble(c, &err);
-    loop_timer_set(c->timer, c->directory ? FILES_CHECK_MS : RENEW_CHECK_MS);
+    loop_timer_set(c->timer, are_others(c) ? FILES_CHECK_MS : RENEW_CHECK_MS);
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -194,15 +208,18 @@ static bool begin(struct certificates *c, const struct certificates_options *opt
                                                               .kube = options->kube,
                                                               .api_service = options->api_service,
                                                               .webhook_configuration = options->webhook_configuration});
-    if (c->directory) {
-        if (!look_at_directory(c, err))
+    if (c->files.certificate) {
+        if (!look_at_others(c, err))
+            return false;
+    } else if (c->directory) {
+        if (!look_at_others(c, err))
             note_trouble(c, err);
     } else if (options->kube) {
         open_secret(c, options);
     } else if (!look_at_own(c, err)) {
         return false;
     }
-    loop_timer_set(c->timer, c->directory ? FILES_CHECK_MS : RENEW_CHECK_MS);
+    loop_timer_set(c->timer, are_others(c) ? FILES_CHECK_MS : RENEW_CHECK_MS);
     return true;
 }
 
@@ -213,6 +230,9 @@ bool certificates_new(const struct certificates_options *options, struct certifi
     c->loop = options->loop;
     c->arena = arena_new(ARENA_USUAL);
     c->directory = arena_copy(c->arena, options->directory);
+    c->files = (struct certificate_paths){.ca = arena_copy(c->arena, options->ca_file),
+                                          .certificate = arena_copy(c->arena, options->certificate_file),
+                                          .key = arena_copy(c->arena, options->key_file)};
     c->kept_in = arena_copy(c->arena, options->kept_in);
     c->timer = loop_timer_new(c->loop, on_timer, c);
     if (!begin(c, options, err)) {

@@ -1,4 +1,4 @@
-/* certificate_files: a folder with ca.crt, tls.crt, tls.key and, where Weir makes them itself, ca.key. */
+/* certificate_files: a folder with ca.crt, tls.crt, tls.key and, where Weir makes them itself, ca.key; or files that somebody named. */
 #include "serve/cluster_internal.h"
 
 #include <errno.h>
@@ -22,36 +22,32 @@ enum { PATH_BYTES = 4096 };
 /* ------------------------------------------------------------------ reading */
 
 /* false: there is something that cannot be read. No file leaves out empty. */
-static bool read_one(const char *folder, const char *name, struct text *out, struct error *err)
+static bool read_one(const char *path, struct text *out, struct error *err)
 {
-    char path[PATH_BYTES];
-
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return error_set(err, ERROR_INVALID, "the path of %s is too long", name);
     text_clear(out);
-    return access(path, F_OK) != 0 || file_read(path, out, err);
+    return !path || access(path, F_OK) != 0 || file_read(path, out, err);
 }
 
-static bool read_pem(const char *folder, const char *name, char **out, struct error *err)
+static bool read_pem(const char *path, char **out, struct error *err)
 {
     struct text bytes;
     bool read;
 
     text_init(&bytes, CERTIFICATE_MAX_BYTES);
-    read = read_one(folder, name, &bytes, err);
+    read = read_one(path, &bytes, err);
     if (read && bytes.length > 0)
         *out = mem_copy(bytes.bytes);
     text_done(&bytes);
     return read;
 }
 
-static bool read_key(const char *folder, const char *name, struct secret **out, struct error *err)
+static bool read_key(const char *path, struct secret **out, struct error *err)
 {
     struct text bytes;
     bool read;
 
     text_init(&bytes, CERTIFICATE_MAX_BYTES);
-    read = read_one(folder, name, &bytes, err);
+    read = read_one(path, &bytes, err);
     if (read && bytes.length > 0)
         *out = secret_new(bytes.bytes, bytes.length);
     OPENSSL_cleanse(bytes.bytes, bytes.length);
@@ -59,17 +55,32 @@ static bool read_key(const char *folder, const char *name, struct secret **out, 
     return read;
 }
 
-bool certificate_files_read(const char *folder, bool with_ca_key, struct pki_set *out, struct error *err)
+bool certificate_files_read_named(const struct certificate_paths *paths, struct pki_set *out, struct error *err)
 {
     struct pki_set set = {0};
 
-    if (read_pem(folder, "ca.crt", &set.ca, err) && read_pem(folder, "tls.crt", &set.certificate, err) &&
-        read_key(folder, "tls.key", &set.key, err) && (!with_ca_key || read_key(folder, "ca.key", &set.ca_key, err))) {
+    if (read_pem(paths->ca, &set.ca, err) && read_pem(paths->certificate, &set.certificate, err) &&
+        read_key(paths->key, &set.key, err) && read_key(paths->ca_key, &set.ca_key, err)) {
         *out = set;
         return true;
     }
     pki_set_done(&set);
     return false;
+}
+
+bool certificate_files_read(const char *folder, bool with_ca_key, struct pki_set *out, struct error *err)
+{
+    static const char *const names[] = {"ca.crt", "tls.crt", "tls.key", "ca.key"};
+    char paths[sizeof(names) / sizeof(names[0])][PATH_BYTES];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (snprintf(paths[i], PATH_BYTES, "%s/%s", folder, names[i]) >= PATH_BYTES)
+            return error_set(err, ERROR_INVALID, "the path of %s is too long", names[i]);
+    return certificate_files_read_named(&(struct certificate_paths){.ca = paths[0],
+                                                                    .certificate = paths[1],
+                                                                    .key = paths[2],
+                                                                    .ca_key = with_ca_key ? paths[3] : NULL},
+                                        out, err);
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -115,6 +115,10 @@ bool pki_set_equal(const struct pki_set *a, const struct pki_set *b);
 /* ---- certificate_files.c ---- */
 /* Reads ca.crt, tls.crt, tls.key and, if with_ca_key, ca.key from a folder. What is not there stays NULL; false: it cannot be read. */
 bool certificate_files_read(const char *folder, bool with_ca_key, struct pki_set *out, struct error *err);
+struct certificate_paths { /* NULL: not looked for */
+    const char *ca, *certificate, *key, *ca_key;
+};
+bool certificate_files_read_named(const struct certificate_paths *paths, struct pki_set *out, struct error *err);
 /* Mode 0600, each replaced in one step. */
 bool certificate_files_write(const char *folder, const struct pki_set *set, struct error *err);
 

@@ -19,6 +19,7 @@ struct serve_secure {
     struct server *server;
     struct certificates *certificates;
     struct serve_access *access;
+    bool clients_by_ca;
     char *address, *min_version;
     struct timer *retry;
     bool listens;
@@ -36,6 +37,8 @@ static bool apply(struct serve_secure *secure, struct error *err)
     tls.key_pem = view.key_pem;
     if (secure->access) /* their places are what access_user.c knows them by */
         access_client_cas(secure->access, &tls.client_cas[0], &tls.client_cas[1]);
+    else if (secure->clients_by_ca && *view.ca_pem)
+        tls.client_cas[1] = view.ca_pem;
     if (!server_set_tls(secure->server, &tls, err))
         return false;
     if (!secure->listens)
@@ -66,6 +69,7 @@ bool serve_secure_new(struct server *server, const struct serve_secure_options *
     secure->server = server;
     secure->certificates = options->certificates;
     secure->access = options->access;
+    secure->clients_by_ca = options->clients_by_ca;
     secure->address = mem_copy(options->address);
     secure->min_version = options->min_version ? mem_copy(options->min_version) : NULL;
     secure->retry = loop_timer_new(options->loop, on_change, secure);

@@ -69,6 +69,7 @@ struct serve_access;
 struct serve_access_options {  /* copied */
     struct kube *kube;         /* asked for TokenReviews and SubjectAccessReviews; outlives the access */
     const char *client_ca_pem; /* instead of the client CA the API server names, or NULL */
+    bool tokens_only;          /* nobody is known by a certificate or a proxy's headers: what the API server says of those is not read */
 };
 struct serve_access *serve_access_new(const struct serve_access_options *options);
 void serve_access_free(struct serve_access *access); /* what waits is answered as refused; NULL is fine */
@@ -86,6 +87,12 @@ typedef void access_done(void *arg, enum access_verdict verdict, const struct se
 enum access_verdict serve_access_check(struct serve_access *access, const struct server_request *request,
                                        const struct access_attributes *attributes, struct server_answer *refusal,
                                        access_done *done, void *arg);
+/* The same for whoever a token belongs to, and with who that is: "" where nobody was found. *user is that at once, where it is known. */
+typedef void access_named_done(void *arg, enum access_verdict verdict, const char *user,
+                               const struct server_answer *refusal);
+enum access_verdict serve_access_check_token(struct serve_access *access, const char *token,
+                                             const struct access_attributes *attributes, struct text *user,
+                                             struct server_answer *refusal, access_named_done *done, void *arg);
 /* For handlers that only read: called last, with the answer made. It goes out when the one who asked may have it, else a refusal. */
 void serve_access_release(struct serve_access *access, const struct server_request *request,
                           const struct access_attributes *attributes, struct server_answer *answer);
@@ -101,6 +108,7 @@ void serve_external_free(struct serve_external *external); /* NULL is fine */
 /* ---- certificates (certificate.c) ---- */
 /*
  * Where the server's certificate comes from, the first that is given:
+ *   files      a certificate, its key and a CA by their paths, which have to be there; read again when they change
  *   directory  files tls.crt, tls.key and ca.crt that somebody else makes (cert-manager), read again when they change
  *   kube       made and renewed here, kept in a Secret that all Weirs share: who comes second uses what the first made
  *   kept_in    made and renewed here, kept in a folder of this machine
@@ -111,6 +119,7 @@ void serve_external_free(struct serve_external *external); /* NULL is fine */
 struct certificates;
 struct certificates_options { /* copied */
     struct loop *loop;
+    const char *certificate_file, *key_file, *ca_file; /* the CA may be left out */
     const char *directory;
     struct kube *kube;  /* outlives the certificates; NULL: nothing in a cluster is read or written */
     const char *ns;     /* Weir's own */
@@ -125,7 +134,7 @@ struct certificates_options { /* copied */
     const char *api_service;           /* "v1beta1.external.metrics.k8s.io", or NULL */
     const char *webhook_configuration; /* name of a ValidatingWebhookConfiguration, or NULL */
 };
-/* false: too many names, a folder that cannot be used, or one that belongs to somebody else. Files of `directory` that are not
+/* false: too many names, a folder or files that cannot be used, or a folder that belongs to somebody else. Files of `directory` that are not
    there yet are waited for. */
 bool certificates_new(const struct certificates_options *options, struct certificates **out, struct error *err);
 void certificates_free(struct certificates *certificates); /* NULL is fine */
@@ -142,7 +151,8 @@ struct serve_secure;
 struct serve_secure_options { /* copied; the three outlive it */
     struct loop *loop;
     struct certificates *certificates;
-    struct serve_access *access; /* NULL: no client is known by a certificate */
+    struct serve_access *access; /* NULL: no client is known by a certificate; but see below */
+    bool clients_by_ca;          /* known are those whom the CA beside the certificate vouches for (client_cas[1]) */
     const char *address;         /* "0.0.0.0:6443" */
     const char *min_version;     /* "TLS12", "TLS13"; NULL: TLS13 */
 };

@@ -80,6 +80,7 @@ struct serve_live {
     struct streams *streams;
 };
 /* list.c, overview.c, stream.c: arg is the struct serve_live. */
+server_handler serve_session, serve_action; /* session.c, actions.c */
 server_handler serve_objects, serve_overview, serve_stream;
 
 /* overview.c: of a catalogue that is fresh; an object in JSON. timed: with what differs each time it is measured. */
