@@ -134,7 +134,8 @@ void serve_asset(void *arg, const struct server_request *request, struct server_
     }
     answer->status = 404;
     answer->content_type = "text/plain; charset=utf-8";
-    text_add(answer->body, strcmp(name, chart_name) == 0
-                               ? "this weir was built without Chart.js; install Debian's libjs-chart.js and build again\n"
-                               : "the dashboard has no such file\n");
+    text_add(answer->body,
+             strcmp(name, chart_name) == 0
+                 ? "this weir was built without Chart.js; install Debian's libjs-chart.js and build again\n"
+                 : "the dashboard has no such file\n");
 }

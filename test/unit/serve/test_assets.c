@@ -48,15 +48,10 @@ static void test_has_tag(void **state)
         const char *header;
         bool has;
     } rows[] = {
-        {NULL, false},
-        {"", false},
-        {"*", true},
-        {"\"abc\"", true},
-        {"W/\"abc\"", true},
-        {"\"x\", \"abc\"", true},
+        {NULL, false},           {"", false},         {"*", true},
+        {"\"abc\"", true},       {"W/\"abc\"", true}, {"\"x\", \"abc\"", true},
         {"\"abc-gzip\"", false}, /* compressed, and thus other bytes */
-        {"abc", false},
-        {"\"xabc\"", false},
+        {"abc", false},          {"\"xabc\"", false},
     };
 
     (void)state;
