@@ -191,6 +191,13 @@ static bool waits_for_data(const struct policy *policy)
     return false;
 }
 
+static void put_policy(struct autoscaler *a, const char *key, const struct application *on, struct policy *policy,
+                       int64_t now_ms)
+{
+    object_put(a, key, on->file, policy, now_ms);
+    history_keep_manifest(a, key, on->meta);
+}
+
 /* Puts the policy in force, or what is wrong instead; it is the object's from then on. */
 static void put(struct autoscaler *a, const char *key, const struct application *on, struct policy *policy,
                 const char *problem, int64_t now_ms)
@@ -200,7 +207,7 @@ static void put(struct autoscaler *a, const char *key, const struct application 
     if (policy && object && object->policy && !object->problem && same_questions(object->policy, policy))
         policy_unref(policy);
     else if (policy)
-        object_put(a, key, on->file, policy, now_ms);
+        put_policy(a, key, on, policy, now_ms);
     else
         object_set_problem(a, key, on->file, problem ? problem : "no policy could be made of it");
 }

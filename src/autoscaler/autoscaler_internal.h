@@ -11,6 +11,7 @@
  *     turn.c      the thinking: what is due is decided, journaled, applied
  *     job.c       the same for ScaledJobs
  *     status.c    what is said of an object in the cluster: its status and events, on change only (standing.c, status_*.c)
+ *     history.c   what is told to the history
  *     hpa.c       its HorizontalPodAutoscaler in hpa mode, and the one KEDA left
  *     leave.c     the end of an object in a cluster
  *     view.c      what is shown
@@ -340,6 +341,11 @@ void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_ev
 /* job.c */
 void job_decide(struct object *object, int64_t now_ms);
 void job_apply(struct object *object, int64_t now_ms); /* after the commit */
+
+/* history.c: what a decision saw, and each new version of a manifest, for the journal to keep */
+void history_tell(struct object *object, const struct decide_facts *facts, const struct decision *decision);
+void history_tell_job(struct object *object, const struct job_facts *facts, const struct job_decision *decision);
+void history_keep_manifest(struct autoscaler *a, const char *key, const struct object_meta *meta);
 
 /* files.c */
 struct files *files_new(struct autoscaler *a);

@@ -103,6 +103,7 @@ void job_decide(struct object *object, int64_t now_ms)
     object->errors += decision->error;
     a->stats.decisions++;
     object_count_first(object, now_ms);
+    history_tell_job(object, &facts, decision);
     if (!changed && decision->create == 0)
         return;
     object->changed_at_ms = now_ms;

@@ -352,6 +352,7 @@ static void object_decide(struct object *object, int64_t now_ms, struct decision
     a->stats.by_reason[decision->reason]++;
     bool tell = keep_decision(object, decision) || (decision->write && object->carried_out);
     journal_object(object, decision, tell, now_ms);
+    history_tell(object, &facts, decision);
     object->say = tell;
     if (tell)
         object->carried_out = false;

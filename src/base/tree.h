@@ -70,5 +70,7 @@ bool number_parse(const char *string, size_t length, double *value);
 
 /* Compact, in the order written, repeated keys included; YAML's other number forms as JSON numbers, .inf and .nan as null. */
 void tree_write_json(const struct tree *node, struct text *out);
+/* In blocks, so that it reads back as the same tree. false: it does not fit, or is no Unicode, and what was written is of no use. */
+bool tree_write_yaml(const struct tree *node, struct text *out);
 
 #endif

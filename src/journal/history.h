@@ -11,12 +11,12 @@
  *     5 min for the last day  ->  1 h for the last 8 days  ->  4 h for HISTORY_DAYS (30) days
  *
  * Only the span of now is in memory, so that a kill -9 takes no more than that; the others stand in the journal, packed, those of an hour,
- * a day and four days in a row of their own: some 620 spans in 40 rows. A span takes 6 bytes of an object at rest, and 36 of one with two
- * triggers whose values are new fractions at every poll: 23 kB for all, so that 10,000 of these take 270 MB with what SQLite adds, where
+ * a day and four days in a row of their own: some 660 spans in 40 rows. A span takes 6 bytes of an object at rest, and 32 of one with two
+ * triggers whose values are new fractions at every poll: 21 kB for all, so that 10,000 of these take 280 MB with what SQLite adds, where
  * JOURNAL_MAX_BYTES is 384 MiB. When that is reached, decisions and samples go first, the oldest before the others, as long as an hour of them
  * is left; then the oldest spans.
  *
- * Numbers are kept with seven digits, a mean with 1/65,535 of the way from the least to the greatest.
+ * Whole numbers up to 16 million are kept as they are, others to 1/65,536, a mean to 1/65,535 of the way from the least to the greatest.
  * Loop thread only; work per call is bounded.
  */
 #ifndef WEIR_JOURNAL_HISTORY_H

@@ -1,59 +1,44 @@
 /*
- * journal: five small tables in SQLite.
+ * journal: seven small tables in SQLite.
  *
  *     objects(id, name)                                  names are stored once
  *     versions(object, generation, names)                what a decision's numbers are called: JSON, once per generation
  *     decisions(id, object, at_ms, generation, job, packed, notes)
  *     samples(object, trigger, at_ms, state, value)
  *     states(object, generation, created_at_ms, original, memory)
+ *     history(level, begin_ms, object, packed)           what became of samples and decisions when they got old (history_age.c)
+ *     manifests(object, at_ms, generation, current, yaml) (history_manifest.c)
  *
  * One transaction a turn, begun by the first write. The WAL is folded back by a worker with a connection of its own, so that the
  * loop never waits for fsync. A file that is not a database any more is moved aside and a new one begun: what was
  * written is kept for people, and Weir goes on deciding.
+ *
+ * What goes when there is no more space: decisions, samples and manifests of before, whichever is the oldest, as long as they reach back
+ * more than RAW_KEPT_MS; then the oldest spans of the history, which say in a hundredth of the space how it was.
  */
 #include "journal/journal.h"
 
 #include <jansson.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/text.h"
+#include "base/time.h"
+#include "journal/journal_internal.h"
 
 enum {
     CHECKPOINT_PAGES = 1000,                     /* 4 MiB of WAL: SQLite's own habit */
     CHECKPOINT_PAGES_OWN = 8 * CHECKPOINT_PAGES, /* without a worker the loop must fold it back itself */
     PRUNE_ROWS = 2000,                           /* per call: a few ms */
+    PRUNE_SPANS_ROWS = 100,                      /* of the history, which are larger: 40 KB */
+    RAW_KEPT_MS = HOUR_MS,                       /* what explain and a restart look back to first */
     BUSY_MS = 200,                               /* another process (weir explain) reads */
     ASIDE_MAX = 100,
-};
-
-enum statement {
-    BEGIN,
-    COMMIT,
-    ROLLBACK,
-    OBJECT_ADD,
-    OBJECT_GET,
-    VERSION_ADD,
-    VERSION_GET,
-    DECISION_ADD,
-    DECISIONS,
-    SAMPLE_ADD,
-    SAMPLES,
-    STATE_PUT,
-    STATE_GET,
-    STATE_DELETE,
-    PRUNE_DECISIONS,
-    PRUNE_SAMPLES,
-    PRUNE_OLDEST_DECISIONS,
-    PRUNE_OLDEST_SAMPLES,
-    STATEMENTS
 };
 
 static const char *const statement_texts[STATEMENTS] = {
@@ -75,12 +60,35 @@ static const char *const statement_texts[STATEMENTS] = {
         "INSERT OR REPLACE INTO states(object, generation, created_at_ms, original, memory) VALUES(?1, ?2, ?3, ?4, ?5)",
     [STATE_GET] = "SELECT generation, created_at_ms, original, memory FROM states WHERE object = ?1",
     [STATE_DELETE] = "DELETE FROM states WHERE object = ?1",
+    [OVERRIDE_PUT] = "INSERT OR REPLACE INTO overrides(object, paused, said) VALUES(?1, ?2, ?3)",
+    [OVERRIDE_GET] = "SELECT paused, said FROM overrides WHERE object = ?1",
+    [OVERRIDE_DELETE] = "DELETE FROM overrides WHERE object = ?1",
     [PRUNE_DECISIONS] =
         "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
     [PRUNE_SAMPLES] =
         "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
-    [PRUNE_OLDEST_DECISIONS] = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY at_ms LIMIT ?2)",
-    [PRUNE_OLDEST_SAMPLES] = "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY at_ms LIMIT ?2)",
+    [PRUNE_MANIFESTS] = "DELETE FROM manifests WHERE id IN (SELECT id FROM manifests WHERE current = 0 AND at_ms < ?1 "
+                        "ORDER BY at_ms LIMIT ?2)",
+    [OLDEST_DECISION] = "SELECT min(at_ms) FROM decisions",
+    [OLDEST_SAMPLE] = "SELECT min(at_ms) FROM samples",
+    [OLDEST_MANIFEST] = "SELECT min(at_ms) FROM manifests WHERE current = 0",
+    [HISTORY_PUT] = "INSERT INTO history(level, begin_ms, object, packed) VALUES(?1, ?2, ?3, ?4) "
+                    "ON CONFLICT(level, begin_ms, object) DO UPDATE SET packed = excluded.packed",
+    [HISTORY_GET] = "SELECT packed FROM history WHERE level = ?1 AND begin_ms = ?2 AND object = ?3",
+    [HISTORY_DELETE] = "DELETE FROM history WHERE level = ?1 AND begin_ms = ?2 AND object = ?3",
+    [HISTORY_OLD] =
+        "SELECT object, begin_ms FROM history WHERE level = ?1 AND begin_ms < ?2 ORDER BY begin_ms, object LIMIT ?3",
+    [HISTORY_OLDEST] = "SELECT min(begin_ms) FROM history WHERE level = ?1",
+    [HISTORY_PRUNE] =
+        "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE level = ?1 ORDER BY begin_ms, object LIMIT ?2)",
+    [MANIFEST_PUT] = "INSERT INTO manifests(object, at_ms, generation, current, yaml) VALUES(?1, ?2, ?3, 1, ?4)",
+    [MANIFEST_NEWEST] = "SELECT generation, current FROM manifests WHERE object = ?1 ORDER BY id DESC LIMIT 1",
+    [MANIFEST_RENEW] =
+        "UPDATE manifests SET current = 1 WHERE id = (SELECT max(id) FROM manifests WHERE object = ?1)",
+    [MANIFESTS_RETIRE] = "UPDATE manifests SET current = 0 WHERE object = ?1 AND current = 1",
+    [MANIFESTS_TRIM] = "DELETE FROM manifests WHERE object = ?1 AND id <= "
+                       "(SELECT id FROM manifests WHERE object = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    [MANIFESTS] = "SELECT at_ms, generation, yaml FROM manifests WHERE object = ?1 ORDER BY id DESC",
 };
 
 static const char schema[] =
@@ -101,24 +109,15 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS samples_by_age ON samples(at_ms);"
     "CREATE TABLE IF NOT EXISTS states(object INTEGER PRIMARY KEY, generation INTEGER, created_at_ms INTEGER, original "
     "INTEGER,"
-    " memory BLOB);";
-
-struct known { /* what is stored already and need not be looked up */
-    int64_t id;
-    uint64_t generation; /* whose names are stored; 0: none */
-};
-
-struct journal {
-    sqlite3 *db;
-    char *path;  /* NULL: in memory */
-    char *aside; /* where a ruined one was put; NULL: none was */
-    sqlite3_stmt *statements[STATEMENTS];
-    struct map *known; /* object name -> struct known */
-    bool open, failed; /* a transaction is open; something in it failed */
-    struct error problem;
-    int wal_pages;
-    struct journal_stats stats;
-};
+    " memory BLOB);"
+    "CREATE TABLE IF NOT EXISTS overrides(object INTEGER PRIMARY KEY, paused INTEGER, said INTEGER);"
+    "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, level INTEGER, begin_ms INTEGER, object INTEGER, packed "
+    "BLOB);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS history_by_time ON history(level, begin_ms, object);"
+    "CREATE TABLE IF NOT EXISTS manifests(id INTEGER PRIMARY KEY, object INTEGER, at_ms INTEGER, generation INTEGER, "
+    "current INTEGER, yaml TEXT);"
+    "CREATE INDEX IF NOT EXISTS manifests_by_object ON manifests(object);"
+    "CREATE INDEX IF NOT EXISTS manifests_of_before ON manifests(at_ms) WHERE current = 0;";
 
 /* ------------------------------------------------------------------ small things of SQLite */
 
@@ -129,7 +128,7 @@ static bool note_failure(struct journal *j, const char *doing)
                      doing, sqlite3_errmsg(j->db));
 }
 
-static sqlite3_stmt *prepared(struct journal *j, enum statement which)
+sqlite3_stmt *journal_prepared(struct journal *j, enum statement which)
 {
     if (!j->statements[which] && sqlite3_prepare_v3(j->db, statement_texts[which], -1, SQLITE_PREPARE_PERSISTENT,
                                                     &j->statements[which], NULL) != SQLITE_OK)
@@ -137,10 +136,9 @@ static sqlite3_stmt *prepared(struct journal *j, enum statement which)
     return j->statements[which];
 }
 
-/* Runs a statement without rows; parameters are bound. */
-static bool run(struct journal *j, enum statement which)
+bool journal_run(struct journal *j, enum statement which)
 {
-    sqlite3_stmt *statement = prepared(j, which);
+    sqlite3_stmt *statement = journal_prepared(j, which);
 
     if (!statement)
         return false;
@@ -160,6 +158,20 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 
 /* ------------------------------------------------------------------ opening */
 
+/* What is gathered of them stays. */
+static void forget_ids(struct journal *j)
+{
+    const char *name;
+    void *value;
+
+    for (size_t at = 0; map_next(j->known, &at, &name, &value);) {
+        struct known *known = value;
+
+        known->id = 0;
+        known->generation = 0;
+    }
+}
+
 static void forget_all(struct journal *j)
 {
     const char *name;
@@ -167,6 +179,7 @@ static void forget_all(struct journal *j)
 
     for (size_t at = 0; map_next(j->known, &at, &name, &value);) {
         map_remove(j->known, name);
+        history_now_free(((struct known *)value)->now);
         free(value);
     }
 }
@@ -180,7 +193,7 @@ static void close_db(struct journal *j)
     sqlite3_close(j->db);
     j->db = NULL;
     j->open = false;
-    forget_all(j);
+    forget_ids(j);
 }
 
 static const char *remedy_of(int code)
@@ -251,6 +264,7 @@ bool journal_open(const char *path, struct journal **out, struct error *err)
 
     j->path = mem_copy(path);
     j->known = map_new();
+    j->max_bytes = JOURNAL_MAX_BYTES;
     if (!open_db(j, err)) {
         bool ruined = path && is_ruined(sqlite3_errcode(j->db));
 
@@ -275,8 +289,10 @@ void journal_close(struct journal *j)
 {
     if (!j)
         return;
-    if (j->db)
+    if (j->db) {
+        history_settle_all(j);
         journal_commit(j, NULL);
+    }
     if (j->db && j->path)
         sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     close_db(j);
@@ -289,18 +305,18 @@ void journal_close(struct journal *j)
 
 /* ------------------------------------------------------------------ writing */
 
-static bool begin(struct journal *j)
+bool journal_begin(struct journal *j)
 {
     if (j->open)
         return !j->failed;
     j->failed = false;
-    j->open = run(j, BEGIN);
+    j->open = journal_run(j, BEGIN);
     return j->open;
 }
 
-static int64_t find_object(struct journal *j, const char *name)
+int64_t journal_find(struct journal *j, const char *name)
 {
-    sqlite3_stmt *get = prepared(j, OBJECT_GET);
+    sqlite3_stmt *get = journal_prepared(j, OBJECT_GET);
     int64_t id = 0;
 
     if (!get)
@@ -312,38 +328,38 @@ static int64_t find_object(struct journal *j, const char *name)
     return id;
 }
 
-/* NULL: it cannot be stored. */
-static struct known *known_object(struct journal *j, const char *name)
+struct known *journal_known(struct journal *j, const char *name)
 {
     struct known *known = map_get(j->known, name);
-    sqlite3_stmt *add;
 
-    if (known)
-        return known;
-    add = prepared(j, OBJECT_ADD);
-    if (!add)
-        return NULL;
-    sqlite3_bind_text(add, 1, name, -1, SQLITE_STATIC);
-    int64_t id = run(j, OBJECT_ADD) ? find_object(j, name) : 0;
-    if (id == 0)
-        return NULL;
-    known = mem_alloc(sizeof(*known));
-    known->id = id;
-    map_put(j->known, name, known);
+    if (!known) {
+        known = mem_alloc(sizeof(*known));
+        map_put(j->known, name, known);
+    }
     return known;
 }
 
-static int64_t object_id(struct journal *j, const char *name)
+int64_t journal_id(struct journal *j, struct known *known, const char *name)
 {
-    struct known *known = known_object(j, name);
+    sqlite3_stmt *add = known->id ? NULL : journal_prepared(j, OBJECT_ADD);
 
-    return known ? known->id : 0;
+    if (add) {
+        sqlite3_bind_text(add, 1, name, -1, SQLITE_STATIC);
+        known->id = journal_run(j, OBJECT_ADD) ? journal_find(j, name) : 0;
+    }
+    return known->id;
+}
+
+/* Begins to write something of the object; 0: it cannot be stored. */
+static int64_t begin_object(struct journal *j, const char *name)
+{
+    return journal_begin(j) ? journal_id(j, journal_known(j, name), name) : 0;
 }
 
 static void put_version(struct journal *j, struct known *object, uint64_t generation,
                         const struct decision_names *names)
 {
-    sqlite3_stmt *add = prepared(j, VERSION_ADD);
+    sqlite3_stmt *add = journal_prepared(j, VERSION_ADD);
 
     if (!add || object->generation == generation)
         return;
@@ -358,7 +374,7 @@ static void put_version(struct journal *j, struct known *object, uint64_t genera
     sqlite3_bind_int64(add, 1, object->id);
     sqlite3_bind_int64(add, 2, (sqlite3_int64)generation);
     sqlite3_bind_text(add, 3, text, -1, SQLITE_STATIC);
-    if (run(j, VERSION_ADD))
+    if (journal_run(j, VERSION_ADD))
         object->generation = generation;
     free(text);
     json_decref(json);
@@ -389,18 +405,18 @@ static char *notes_json(const char *const *notes, size_t count)
 static void put_decision(struct journal *j, const char *name, uint64_t generation, int64_t at_ms, bool job,
                          const void *packed, size_t length, const struct decision_names *names, char *notes)
 {
-    struct known *object = begin(j) ? known_object(j, name) : NULL;
-    sqlite3_stmt *add = object ? prepared(j, DECISION_ADD) : NULL;
+    int64_t object = begin_object(j, name);
+    sqlite3_stmt *add = object ? journal_prepared(j, DECISION_ADD) : NULL;
 
     if (add) {
-        put_version(j, object, generation, names);
-        sqlite3_bind_int64(add, 1, object->id);
+        put_version(j, journal_known(j, name), generation, names);
+        sqlite3_bind_int64(add, 1, object);
         sqlite3_bind_int64(add, 2, at_ms);
         sqlite3_bind_int64(add, 3, (sqlite3_int64)generation);
         sqlite3_bind_int(add, 4, job);
         sqlite3_bind_blob(add, 5, packed, (int)length, SQLITE_STATIC);
         sqlite3_bind_text(add, 6, notes, -1, SQLITE_STATIC);
-        if (run(j, DECISION_ADD))
+        if (journal_run(j, DECISION_ADD))
             j->stats.decisions++;
         sqlite3_clear_bindings(add);
     }
@@ -434,8 +450,8 @@ void journal_job_decision(struct journal *j, const char *object, uint64_t genera
 
 void journal_sample(struct journal *j, const char *name, const char *trigger, const struct sample *sample)
 {
-    int64_t object = begin(j) ? object_id(j, name) : 0;
-    sqlite3_stmt *add = object ? prepared(j, SAMPLE_ADD) : NULL;
+    int64_t object = begin_object(j, name);
+    sqlite3_stmt *add = object ? journal_prepared(j, SAMPLE_ADD) : NULL;
 
     if (!add)
         return;
@@ -444,15 +460,15 @@ void journal_sample(struct journal *j, const char *name, const char *trigger, co
     sqlite3_bind_int64(add, 3, sample->at_ms);
     sqlite3_bind_int(add, 4, (int)sample->state);
     sqlite3_bind_double(add, 5, sample->value);
-    if (run(j, SAMPLE_ADD))
+    if (journal_run(j, SAMPLE_ADD))
         j->stats.samples++;
 }
 
 void journal_put_state(struct journal *j, const char *name, uint64_t generation, int64_t created_at_ms,
                        int32_t original_replicas, const void *memory, size_t length)
 {
-    int64_t object = begin(j) ? object_id(j, name) : 0;
-    sqlite3_stmt *put = object ? prepared(j, STATE_PUT) : NULL;
+    int64_t object = begin_object(j, name);
+    sqlite3_stmt *put = object ? journal_prepared(j, STATE_PUT) : NULL;
 
     if (!put)
         return;
@@ -461,19 +477,22 @@ void journal_put_state(struct journal *j, const char *name, uint64_t generation,
     sqlite3_bind_int64(put, 3, created_at_ms);
     sqlite3_bind_int(put, 4, original_replicas);
     sqlite3_bind_blob(put, 5, memory ? memory : "", (int)length, SQLITE_STATIC);
-    run(j, STATE_PUT);
+    journal_run(j, STATE_PUT);
     sqlite3_clear_bindings(put);
 }
 
 void journal_delete_state(struct journal *j, const char *name)
 {
-    int64_t object = begin(j) ? object_id(j, name) : 0;
-    sqlite3_stmt *remove = object ? prepared(j, STATE_DELETE) : NULL;
+    int64_t object = begin_object(j, name);
+    sqlite3_stmt *remove = object ? journal_prepared(j, STATE_DELETE) : NULL;
 
     if (!remove)
         return;
     sqlite3_bind_int64(remove, 1, object);
-    run(j, STATE_DELETE);
+    journal_run(j, STATE_DELETE);
+    journal_delete_override(j, name);
+    history_forget(j, name, journal_known(j, name));
+    history_retire_manifests(j, object);
 }
 
 /* ------------------------------------------------------------------ check-points */
@@ -514,12 +533,12 @@ bool journal_commit(struct journal *j, struct error *err)
     }
     if (!j->open && !j->failed)
         return true;
-    bool fine = j->open && !j->failed && run(j, COMMIT);
+    bool fine = j->open && !j->failed && journal_run(j, COMMIT);
     int code = sqlite3_errcode(j->db);
     if (!fine) {
         if (j->open)
             sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
-        forget_all(j); /* ids that were rolled back are not known */
+        forget_ids(j); /* those that were rolled back are not there */
         j->stats.failures++;
         if (err)
             *err = j->problem;
@@ -555,14 +574,50 @@ static int64_t used_bytes(struct journal *j)
 /* true: there may be more of them. */
 static bool prune_with(struct journal *j, enum statement which, int64_t before_ms)
 {
-    sqlite3_stmt *statement = prepared(j, which);
+    sqlite3_stmt *statement = journal_prepared(j, which);
 
     if (!statement)
         return false;
-    if (sqlite3_bind_parameter_index(statement, "?1") > 0)
-        sqlite3_bind_int64(statement, 1, before_ms);
+    sqlite3_bind_int64(statement, 1, before_ms);
     sqlite3_bind_int(statement, 2, PRUNE_ROWS);
-    return run(j, which) && sqlite3_changes(j->db) == PRUNE_ROWS;
+    return journal_run(j, which) && sqlite3_changes(j->db) == PRUNE_ROWS;
+}
+
+/* INT64_MAX: there is none. */
+static int64_t oldest_at_ms(struct journal *j, enum statement which)
+{
+    sqlite3_stmt *oldest = journal_prepared(j, which);
+    int64_t at_ms = INT64_MAX;
+
+    if (!oldest)
+        return at_ms;
+    if (sqlite3_step(oldest) == SQLITE_ROW && sqlite3_column_type(oldest, 0) != SQLITE_NULL)
+        at_ms = sqlite3_column_int64(oldest, 0);
+    sqlite3_reset(oldest);
+    return at_ms;
+}
+
+/* There is no more space. */
+static bool prune_oldest(struct journal *j, int64_t now_ms)
+{
+    static const enum statement raw[][2] = {{OLDEST_DECISION, PRUNE_DECISIONS},
+                                            {OLDEST_SAMPLE, PRUNE_SAMPLES},
+                                            {OLDEST_MANIFEST, PRUNE_MANIFESTS}};
+    int64_t oldest_ms = INT64_MAX;
+    size_t which = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        int64_t at_ms = oldest_at_ms(j, raw[i][0]);
+
+        if (at_ms < oldest_ms) {
+            oldest_ms = at_ms;
+            which = i;
+        }
+    }
+    if (oldest_ms > now_ms - RAW_KEPT_MS && history_prune_oldest(j, PRUNE_SPANS_ROWS))
+        return true;
+    prune_with(j, raw[which][1], INT64_MAX);
+    return oldest_ms != INT64_MAX;
 }
 
 bool journal_prune(struct journal *j, int64_t now_ms)
@@ -570,26 +625,30 @@ bool journal_prune(struct journal *j, int64_t now_ms)
     int64_t before_ms = now_ms - (int64_t)JOURNAL_AGE_MAX_S * 1000;
     bool more;
 
-    if (!j->db || !begin(j))
+    if (!j->db || !journal_begin(j))
         return false;
     more = prune_with(j, PRUNE_DECISIONS, before_ms);
     more |= prune_with(j, PRUNE_SAMPLES, before_ms);
-    if (used_bytes(j) > JOURNAL_MAX_BYTES) {
-        more |= prune_with(j, PRUNE_OLDEST_DECISIONS, 0);
-        more |= prune_with(j, PRUNE_OLDEST_SAMPLES, 0);
-    }
+    more |= history_age(j, now_ms);
+    if (used_bytes(j) > j->max_bytes)
+        more |= prune_oldest(j, now_ms);
     if (!journal_commit(j, NULL))
         return false;
     sqlite3_exec(j->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
     return more;
 }
 
+void journal_set_max_bytes(struct journal *j, int64_t bytes)
+{
+    j->max_bytes = bytes;
+}
+
 /* ------------------------------------------------------------------ reading */
 
 bool journal_get_state(struct journal *j, const char *name, struct journal_state *out)
 {
-    sqlite3_stmt *get = j->db ? prepared(j, STATE_GET) : NULL;
-    int64_t object = get ? find_object(j, name) : 0;
+    sqlite3_stmt *get = j->db ? journal_prepared(j, STATE_GET) : NULL;
+    int64_t object = get ? journal_find(j, name) : 0;
     bool found = false;
 
     if (object == 0)
@@ -612,7 +671,7 @@ bool journal_get_state(struct journal *j, const char *name, struct journal_state
 static void read_names(struct journal *j, int64_t object, uint64_t generation, struct arena *arena,
                        struct decision_names *names)
 {
-    sqlite3_stmt *get = prepared(j, VERSION_GET);
+    sqlite3_stmt *get = journal_prepared(j, VERSION_GET);
 
     *names = (struct decision_names){.triggers = NULL};
     if (!get)
@@ -689,8 +748,8 @@ static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, jour
 void journal_decisions(struct journal *j, const char *name, int64_t since_at_ms, int64_t until_at_ms, size_t limit,
                        journal_visit *visit, void *arg)
 {
-    sqlite3_stmt *rows = j->db ? prepared(j, DECISIONS) : NULL;
-    int64_t object = rows ? find_object(j, name) : 0;
+    sqlite3_stmt *rows = j->db ? journal_prepared(j, DECISIONS) : NULL;
+    int64_t object = rows ? journal_find(j, name) : 0;
 
     if (object == 0)
         return;
@@ -705,8 +764,8 @@ void journal_decisions(struct journal *j, const char *name, int64_t since_at_ms,
 
 void journal_samples(struct journal *j, const char *name, int64_t since_at_ms, journal_visit_sample *visit, void *arg)
 {
-    sqlite3_stmt *rows = j->db ? prepared(j, SAMPLES) : NULL;
-    int64_t object = rows ? find_object(j, name) : 0;
+    sqlite3_stmt *rows = j->db ? journal_prepared(j, SAMPLES) : NULL;
+    int64_t object = rows ? journal_find(j, name) : 0;
 
     if (object == 0)
         return;

@@ -38,10 +38,18 @@ void journal_sample(struct journal *journal, const char *object, const char *tri
 /* What a restart needs: memory of decide (bytes), the generation, when the object was first seen. */
 void journal_put_state(struct journal *journal, const char *object, uint64_t generation, int64_t created_at_ms,
                        int32_t original_replicas, const void *memory, size_t length);
-void journal_delete_state(struct journal *journal, const char *object);
+void journal_delete_state(struct journal *journal, const char *object); /* and its override */
+struct journal_override { /* asked for by hand, against what the manifest says */
+    bool paused;
+    bool said_paused; /* by the manifest, when it was asked for */
+};
+void journal_put_override(struct journal *journal, const char *object, const struct journal_override *override);
+void journal_delete_override(struct journal *journal, const char *object);
+bool journal_get_override(struct journal *journal, const char *object, struct journal_override *out);
 bool journal_commit(struct journal *journal, struct error *err); /* nothing to write: true */
-/* Deletes what is older than JOURNAL_AGE_MAX_S or beyond JOURNAL_MAX_BYTES, oldest first. Bounded work per call; true: call again
-   soon, for there is more. */
+/* Makes history coarser as it ages (history.h), deletes what is older than JOURNAL_AGE_MAX_S, and beyond the bound (JOURNAL_MAX_BYTES
+   where nobody set another) what is oldest. Bounded work per call; true: call again soon, for there is more. */
+void journal_set_max_bytes(struct journal *journal, int64_t bytes);
 bool journal_prune(struct journal *journal, int64_t now_ms);
 
 /* ---- reading ---- */

@@ -41,6 +41,7 @@ struct object_meta {
     const char *kind, *api_version;
     const char *ns, *name;                   /* ns "default" where unset; "" for cluster kinds */
     const struct tree *labels, *annotations; /* maps of strings, or NULL */
+    const struct tree *tree;                 /* the whole object, as it was read */
     struct place place;                      /* of the document (or the List's item) */
     const char *path_prefix;                 /* "" or "items[1]." */
     uint64_t generation;                     /* hash of spec, data and annotations: changes when they do */

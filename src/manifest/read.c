@@ -253,6 +253,7 @@ static void read_object(struct reading *r, const struct kind *kind, const struct
     meta->api_version = api_version;
     meta->place = place_of(r, root->node);
     meta->path_prefix = r->prefix;
+    meta->tree = root->node;
     r->root = kind->schema;
     r->scan_placeholders = kind->keda;
     r->hide_values = kind->schema == &secret_schema;

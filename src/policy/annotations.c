@@ -2,6 +2,7 @@
  * annotations: what an object says beside its spec. One table of the names there are; KEDA's are read as KEDA reads them
  * (keda-operator/01 1.5: a boolean that is no boolean means true), ours strictly.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +25,21 @@ struct annotation {
     struct annotation_values *out;
 };
 
+void annotation_find(struct building *b, const struct tree *annotation, enum finding_severity severity,
+                     const char *code, const char *remedy, const char *text)
+{
+    struct place place = b->meta->place;
+
+    place.line = annotation->line;
+    place.column = annotation->column;
+    building_find(b, severity, code, &place, arena_printf(b->scratch, "metadata.annotations[%s]", annotation->key),
+                  remedy, "%s %s: \"%.60s\"", annotation->key, text, annotation->text);
+}
+
 static void complain(const struct annotation *a, enum finding_severity severity, const char *code, const char *remedy,
                      const char *text)
 {
-    struct place place = a->b->meta->place;
-
-    place.line = a->node->line;
-    place.column = a->node->column;
-    building_find(a->b, severity, code, &place, arena_printf(a->b->scratch, "metadata.annotations[%s]", a->node->key),
-                  remedy, "%s %s: \"%.60s\"", a->node->key, text, a->node->text);
+    annotation_find(a->b, a->node, severity, code, remedy, text);
 }
 
 /* ------------------------------------------------------------------ KEDA's */
@@ -147,6 +154,22 @@ static void read_polling_interval(const struct annotation *a)
                  "is no interval");
 }
 
+static void read_slo(const struct annotation *a)
+{
+    a->out->slo = a->node;
+}
+
+static void read_cost(const struct annotation *a)
+{
+    double cost;
+
+    if (number_parse(a->node->text, strlen(a->node->text), &cost) && isfinite(cost) && cost >= 0)
+        a->out->cost_per_replica_hour = cost;
+    else
+        complain(a, FINDING_ERROR, "bad-annotation", "write a decimal number in quotes that is not below 0, e.g. \"2.5\"",
+                 "is no price");
+}
+
 /* ------------------------------------------------------------------ the table */
 
 static const struct {
@@ -163,6 +186,8 @@ static const struct {
     {WEIR_PREFIX "missing-hold", read_missing_hold},
     {WEIR_PREFIX "strict-activation", read_strict},
     {WEIR_PREFIX "polling-interval", read_polling_interval, .jobs = true},
+    {WEIR_PREFIX "slo", read_slo, .jobs = true},
+    {WEIR_PREFIX "cost-per-replica-hour", read_cost, .jobs = true},
 };
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 

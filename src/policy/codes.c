@@ -120,6 +120,10 @@ static const struct lint_code codes[] = {
     {"bad-annotation", FINDING_ERROR, "Replicas, triggers, fallback", "an annotation that cannot be read",
      "The value of an annotation of Weir or KEDA cannot be read, or (when it is run) not be had here: "
      "`hpa` on one machine. For KEDA's booleans a warning, because KEDA takes any other text for true."},
+    {"bad-slo", FINDING_ERROR, "Replicas, triggers, fallback", "an SLO that cannot be judged",
+     "The formula of `weir.dev/slo` cannot be compiled, gives a text or a list, or has a function that remembers "
+     "(`ema`, `held` ...): an SLO is judged by what is known at the moment of a decision, and by the history of the "
+     "triggers. It may use their names, those of the state of the target, and every other function."},
     {"unknown-annotation", FINDING_WARNING, "Replicas, triggers, fallback", "an annotation that means nothing",
      "The annotation begins with `weir.dev/` or `autoscaling.keda.sh/`, but there is none of that name "
      "(or it means nothing on this kind)."},

@@ -162,7 +162,8 @@ static struct annotation_values settings_of(const struct policy_context *context
 {
     return (struct annotation_values){.mode = context->settings->mode,
                                       .missing_hold_ms = context->settings->missing_hold_ms,
-                                      .strict_activation = context->settings->strict_activation};
+                                      .strict_activation = context->settings->strict_activation,
+                                      .cost_per_replica_hour = -1};
 }
 
 static void set_mode(struct building *b, enum decide_mode mode)
@@ -320,6 +321,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     rules->triggers = b.rules;
     rules->trigger_count = (uint16_t)b.spec_count;
     build_modifiers(&b, o, said.strict_activation, &modifiers);
+    build_objective(&b, &said);
     advise_interval(&b, o);
     check_totals(&modifiers);
     check_timing(&b, &modifiers);
@@ -412,6 +414,7 @@ struct policy *build_job(const struct scaled_job *job, const struct policy_conte
     build_triggers(&b, false, true);
     b.policy->job_rules.triggers = b.rules;
     b.policy->job_rules.trigger_count = (uint16_t)b.spec_count;
+    build_objective(&b, &said);
     check_timing(&b, NULL);
     return finish(&b);
 }
@@ -450,6 +453,7 @@ void policy_unref(struct policy *policy)
     for (size_t i = 0; i < policy->trigger_count; i++)
         trigger_slot_done(&policy->triggers[i]);
     formula_unref(policy->formula);
+    formula_unref(policy->slo);
     atom_unref(policy->target.ns);
     atom_unref(policy->target.api_version);
     atom_unref(policy->target.kind);
@@ -464,7 +468,8 @@ void policy_unref(struct policy *policy)
 
 size_t policy_bytes(const struct policy *policy)
 {
-    size_t bytes = arena_bytes(policy->arena) + (policy->formula ? formula_bytes(policy->formula) : 0);
+    size_t bytes = arena_bytes(policy->arena) + (policy->formula ? formula_bytes(policy->formula) : 0) +
+                   (policy->slo ? formula_bytes(policy->slo) : 0);
 
     for (size_t i = 0; i < policy->trigger_count; i++)
         bytes += policy->triggers[i].error ? sizeof(struct error) : 0;

@@ -20,6 +20,9 @@
 #include "platform/platform.h"
 #include "trigger/trigger.h"
 
+struct text;
+struct tree;
+
 struct policy_settings { /* flags of `weir run`; policy_settings_default fills them */
     enum decide_mode mode;
     int64_t missing_hold_ms, downscale_stabilization_ms;
@@ -80,6 +83,9 @@ struct policy {
     size_t reference_count;
     bool paused_unreadable;  /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
     struct formula *formula; /* owned; rules.formula borrows it */
+    struct formula *slo;     /* weir.dev/slo: true or not 0 while it is held; its names are those of the triggers; owned, or NULL */
+    bool has_cost;           /* weir.dev/cost-per-replica-hour, in whatever money it is */
+    double cost_per_replica_hour;
     int references;
     struct arena *arena; /* small things of this policy */
 };
@@ -93,6 +99,11 @@ void policy_unref(struct policy *policy);
 size_t policy_bytes(const struct policy *policy);
 /* How long to wait between two polls of a trigger while the target has this many replicas (DESIGN.md 3.1). */
 int64_t policy_interval_ms(const struct policy *policy, size_t trigger, int32_t replicas);
+
+/* The object (object_meta.tree) as YAML, without what may be secret. false: it is too large to be shown. */
+bool policy_write_shown(const struct tree *object, struct text *out);
+/* May this parameter of a trigger of that type (NULL: of anything) be a credential, or have one in it? value may be NULL. */
+bool policy_may_be_secret(const char *type, const char *key, const struct tree *value);
 
 /* Findings that need several objects: two owners of one target, a missing TriggerAuthentication, a target that is not in the
    files although others are. */

@@ -44,12 +44,23 @@ struct annotation_values {
     bool strict_activation;
     bool paused, paused_scale_in, paused_scale_out, force_activation, has_paused_replicas, paused_unreadable;
     int32_t paused_replicas;
+    const struct tree *slo; /* weir.dev/slo, as written; NULL: none */
+    double cost_per_replica_hour; /* negative: none */
 };
+/* A finding at an annotation: "weir.dev/mode is no mode: "fast"". */
+void annotation_find(struct building *b, const struct tree *annotation, enum finding_severity severity, const char *code,
+                     const char *remedy, const char *text);
 void read_annotations(struct building *b, struct annotation_values *out);
 
 /* triggers.c: policy->triggers and b->rules. An error of one is its own. */
 void build_triggers(struct building *b, bool as_metric_source, bool job);
 bool is_resource_type(const char *type);
+
+/* credentials.c: notes in the slot which sources gave the credential (NULL: none), and the variables of the target's container. */
+struct credential;
+struct secret;
+void note_credentials(struct building *b, const struct trigger_spec *spec, const struct credential *credential,
+                      struct secret *const *variables, size_t variable_count, struct policy_trigger *slot);
 
 /* known.c: the least that can be said about a trigger of a type that is not built in. */
 void check_known_type(struct building *b, const struct trigger_spec *spec, bool as_metric_source);
@@ -102,6 +113,9 @@ const struct tree *query_of(const struct trigger_spec *spec);
 
 /* totals.c: does the answer of a query fit what metricType makes of it? */
 void check_totals(struct modifiers *m);
+
+/* objective.c: what the object is to achieve and what it costs, once its triggers are there. */
+void build_objective(struct building *b, const struct annotation_values *said);
 
 /* timing.c: intervals, windows and cooldowns against each other. modifiers NULL: a ScaledJob. */
 void check_timing(struct building *b, struct modifiers *m);

@@ -231,6 +231,11 @@ size_t differences_count(const struct differences *differences)
 
 /* ---- how they are shown ---- */
 
+const char *differences_sentence(const struct differences *differences, size_t index)
+{
+    return differences->list[index].text;
+}
+
 void differences_write_text(const struct differences *differences, struct text *out)
 {
     const char *object = "";

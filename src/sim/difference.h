@@ -28,6 +28,8 @@ struct differences *differences_new(const struct manifest *const *before, size_t
                                     const struct policy_settings *settings);
 void differences_free(struct differences *differences);
 size_t differences_count(const struct differences *differences);
+/* "scales to zero 5 min after the last activity, was 1 min" */
+const char *differences_sentence(const struct differences *differences, size_t index);
 
 /* For people, grouped by object, and as a JSON array. */
 void differences_write_text(const struct differences *differences, struct text *out);

@@ -75,17 +75,6 @@ static void compare_target(const struct pair *p)
         "is active above {after}, was above {before}");
 }
 
-static bool may_be_secret(const char *key, const struct tree *value)
-{
-    static const char *const words[] = {"password", "token", "secret", "key", "credential", "connection", "headers"};
-    const char *text = tree_string(value);
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcasestr(key, words[i]))
-            return true;
-    return text && strstr(text, "://") && strchr(text, '@'); /* a URL with a name and a password in it */
-}
-
 /* It was told as a target or an activation already. */
 static bool is_told(const struct pair *p, const struct tree *was, const struct tree *is)
 {
@@ -109,7 +98,7 @@ static void compare_parameter(const struct pair *p, const char *key)
 
     if (string_equal(tree_string(was), tree_string(is)) || is_told(p, was, is))
         return;
-    if (may_be_secret(key, was) || may_be_secret(key, is))
+    if (policy_may_be_secret(p->after->type, key, was) || policy_may_be_secret(p->after->type, key, is))
         say(p, field, was ? "a value" : "not there", is ? "another value" : "not there",
             arena_printf(p->d->arena, "is asked with another %s", key));
     else

@@ -84,6 +84,9 @@ const char *const *trigger_types(size_t *count); /* all known names, sorted */
 const char *trigger_nearest_type(const char *type);
 /* For `weir triggers TYPE` and docs/triggers/TYPE.md: the parameter table in words (markdown or plain text). */
 bool trigger_describe(const char *type, bool markdown, struct text *out);
+/* What a parameter may hold, by the table of its type: a credential, or what can be none (numbers, words of a list); else a text. */
+enum trigger_secrecy { TRIGGER_PERHAPS, TRIGGER_PLAIN, TRIGGER_SECRET };
+enum trigger_secrecy trigger_secrecy(const char *type, const char *parameter);
 
 /* ---- asking ---- */
 struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *transport, struct platform *platform);
