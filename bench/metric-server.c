@@ -1,6 +1,7 @@
 /*
  * metric-server [PORT]: the cheapest honest peer of a poll: HTTP/1.1 with keep-alive that answers every GET with a Prometheus
- * instant-query result. The value is the number behind "n=" in the query, or 5. Prints its port. One thread, epoll.
+ * instant-query result. The value is the number behind "n=" in the query, or 5; with "seconds=" in it, 5 and 10 by turns of that length,
+ * which begin at another time for each n. Prints its port. One thread, epoll.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 4096, REQUEST_MAX = 8192 };
@@ -42,7 +44,10 @@ static void answer(int fd, const char *request)
 {
     const char *at = strstr(request, "n%3D");
     char body[200], all[500];
-    int value = at ? atoi(at + 4) : 5;
+    const char *wave = strstr(request, "seconds%3D");
+    int value = at ? atoi(at + 4) : 5, seconds = wave ? atoi(wave + 10) : 0;
+    if (seconds > 0)
+        value = (time(NULL) + value) / seconds % 2 ? 10 : 5;
     int body_length = snprintf(body, sizeof(body),
                                "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},"
                                "\"value\":[1700000000,\"%d\"]}]}}",

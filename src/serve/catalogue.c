@@ -67,8 +67,6 @@ static struct entry *entry_new(struct catalogue *c, const char *key)
     slash = strchr(entry->name, '/');
     entry->ns = tally_get(c->namespaces, entry->name, slash ? (size_t)(slash - entry->name) : 0);
     entry->ns->objects++;
-    for (const char *at = entry->name; *at; at++)
-        entry->mixed_case |= *at >= 'A' && *at <= 'Z';
     entry->state = ROW_UNKNOWN;
     entry->replicas = -1;
     c->totals.objects++;

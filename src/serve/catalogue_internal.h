@@ -22,22 +22,22 @@ struct entry_source {
     bool failing;
 };
 
-struct entry {
-    const char *key;  /* "ScaledObject/shop/checkout": the map's own copy */
-    const char *name; /* "shop/checkout" in it */
+struct entry {        /* what lists filter by stands first, in one line of the cache */
+    const char *name; /* "shop/checkout" in the key */
     struct tally *ns;
     struct entry_source *sources;
-    char *row;      /* JSON; NULL: to be made */
-    uint64_t shape; /* hash of what a person would call a change; 0: never looked at */
-    int64_t changed_at_ms;
-    uint32_t row_bytes;
-    int32_t replicas;            /* ready, or jobs running; -1: not known */
-    uint32_t rank;               /* among the names */
-    uint32_t place[ENTRY_LISTS]; /* its place in each list, from 1; 0: it is not in it */
     uint16_t source_count;
     uint8_t state, attention;
-    bool is_job, mixed_case;
-    bool quiet; /* it was there before the catalogue: its first look is no news */
+    bool is_job;
+    bool quiet;       /* it was there before the catalogue: its first look is no news */
+    int32_t replicas; /* ready, or jobs running; -1: not known */
+    char *row;        /* JSON; NULL: to be made */
+    uint32_t row_bytes;
+    uint32_t rank;   /* among the names */
+    const char *key; /* "ScaledObject/shop/checkout": the map's own copy */
+    uint64_t shape;  /* hash of what a person would call a change; 0: never looked at */
+    int64_t changed_at_ms;
+    uint32_t place[ENTRY_LISTS]; /* its place in each list, from 1; 0: it is not in it */
 };
 
 struct entry_list { /* of entries, each of which knows its place */
