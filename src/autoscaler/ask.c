@@ -167,3 +167,8 @@ int64_t question_took_ms(const struct question *question)
 {
     return question->took_ms;
 }
+
+uint32_t question_users(const struct question *question)
+{
+    return question->users;
+}

@@ -123,6 +123,10 @@ void autoscaler_reload(struct autoscaler *a);
 void autoscaler_apply(struct autoscaler *a, const char *file, const char *bytes, size_t length);
 
 /* ---- what is shown (views; valid until the next turn) ---- */
+struct credential_status { /* where parameters come from, beside the manifest: "Secret" "redis-password" (policy.h) */
+    const char *kind, *name;
+    int64_t age_ms; /* since what it supplies was first used, or changed; never the value */
+};
 struct trigger_status {
     const char *name, *metric_name, *type;
     const char *destination;
@@ -133,6 +137,9 @@ struct trigger_status {
     int64_t took_ms;   /* the last poll */
     uint32_t failures; /* answers that were none, since it was loaded */
     bool resource;     /* cpu, memory: read from pods */
+    uint32_t shared_with; /* other triggers, mostly of other objects, that ask the same and get this one answer */
+    const struct credential_status *credentials;
+    size_t credential_count;
 };
 struct object_status {
     const char *key; /* "ScaledObject/shop/checkout" */

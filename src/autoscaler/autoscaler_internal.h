@@ -14,6 +14,9 @@
  *     history.c   what is told to the history
  *     hpa.c       its HorizontalPodAutoscaler in hpa mode, and the one KEDA left
  *     leave.c     the end of an object in a cluster
+ *     gather.c    what is known of an object now: for the turn and for what-if
+ *     what_if.c   the same decision with something changed, and what would change it
+ *     credentials.c  how long credentials have been in use
  *     view.c      what is shown
  *     listener.c  who only looks on
  */
@@ -107,6 +110,7 @@ struct object_trigger {
     int64_t good_at_ms; /* when the last good value was taken; 0: never */
     int64_t journaled_at_ms;
     int64_t asked_ticks_ms; /* when it was asked last; 0: never */
+    int64_t *credentials_since_ms; /* one for each credential of the policy's trigger; NULL: it has none */
     struct series *series;  /* NULL: the formula needs no history of it */
     bool waiting;           /* this poll has not got its answer yet */
     uint32_t failures;      /* answers that were none, since it was loaded */
@@ -179,6 +183,7 @@ struct autoscaler {
     struct report *report;
     const char *journal_problem;
     int64_t denied_reload_ticks_ms;
+    int64_t questions_again_ticks_ms; /* before this nobody may ask what if (what_if.c) */
     struct autoscaler_listener *listeners;
     struct object **changed; /* to be told to them at the end of the turn; each stands in it once */
     size_t changed_count, changed_size;
@@ -302,6 +307,7 @@ void question_forget(struct question *question, const struct object *object); /*
 bool question_stand_in(struct object *object, uint16_t index);
 const struct error *question_why(const struct question *question);
 int64_t question_took_ms(const struct question *question);
+uint32_t question_users(const struct question *question); /* how many triggers of objects ask it */
 
 /* turn.c */
 struct
@@ -337,6 +343,16 @@ void listeners_tell_decided(const struct autoscaler *a, const struct autoscaler_
 void listeners_tell_written(const struct autoscaler *a, const char *key, const struct error *err);
 bool listeners_want_events(const struct autoscaler *a);
 void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_event *event);
+
+/* gather.c */
+size_t gather_resources(const struct policy *policy);       /* triggers that are read from pods */
+enum lookup gather_usage(const struct object *object);      /* whether usage of the pods is known */
+void object_gather(const struct object *object, int64_t now_ms, struct arena *arena, struct decide_facts *out);
+
+/* credentials.c: after make_triggers; old and from: the version before, NULL: none. view fills in credentials of one trigger. */
+void credentials_note(struct object *object, const struct policy *old, const struct object_trigger *from, int64_t now_ms);
+void credentials_view(const struct object *object, size_t trigger, struct arena *arena, int64_t now_ms,
+                      struct trigger_status *out);
 
 /* job.c */
 void job_decide(struct object *object, int64_t now_ms);

@@ -81,6 +81,7 @@ static void free_triggers(struct object *object, struct object_trigger *triggers
         if (triggers[i].question)
             question_put(triggers[i].question, object);
         series_free(triggers[i].series);
+        free(triggers[i].credentials_since_ms);
     }
     free(triggers);
 }
@@ -316,6 +317,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     make_triggers(object);
     make_memory(object, old, now_ms);
     carry_over(old, old_triggers, object);
+    credentials_note(object, old, old_triggers, now_ms);
     if (!old)
         preload_history(object, now_ms);
     free_triggers(object, old_triggers, old_count);

@@ -25,12 +25,14 @@ static void view_triggers(const struct object *object, struct arena *arena, int6
                                           .why = why ? why->text : "",
                                           .why_kind = why ? why->kind : ERROR_NONE,
                                           .took_ms = t->question ? question_took_ms(t->question) : 0,
+                                          .shared_with = t->question ? question_users(t->question) - 1 : 0,
                                           .failures = t->failures,
                                           .resource = p->trigger && trigger_is_resource(p->trigger)};
         if (t->sample.state != SAMPLE_NONE)
             list[i].age_ms = now_ms - t->sample.at_ms;
         else if (p->error)
             list[i].sample.state = SAMPLE_FAILED;
+        credentials_view(object, i, arena, now_ms, &list[i]);
     }
     out->triggers = list;
     out->trigger_count = policy->trigger_count;

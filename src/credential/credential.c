@@ -56,17 +56,20 @@ const struct secret *credential_get(const struct credential *credential, const c
     return NULL;
 }
 
-/* Takes the reference of value over. */
-static void put_param(struct credential *c, const char *name, struct secret *value)
+/* Takes the reference of value over. kind: static text, or NULL. */
+static void put_param(struct credential *c, const char *name, struct secret *value, const char *kind,
+                      const char *source)
 {
-    for (size_t i = 0; i < c->param_count; i++) {
-        if (strcmp(c->params[i].name, name) == 0) {
-            secret_unref(c->params[i].value);
-            c->params[i].value = value;
-            return;
-        }
-    }
-    c->params[c->param_count++] = (struct credential_param){.name = arena_copy(c->arena, name), .value = value};
+    size_t i = 0;
+
+    while (i < c->param_count && strcmp(c->params[i].name, name) != 0)
+        i++;
+    if (i == c->param_count)
+        c->params[c->param_count++].name = arena_copy(c->arena, name);
+    secret_unref(c->params[i].value);
+    c->params[i].value = value;
+    c->params[i].kind = kind;
+    c->params[i].source = kind ? arena_copy(c->arena, source) : NULL;
 }
 
 struct credential *credential_from_tree(const struct tree *map_of_strings)
@@ -75,7 +78,7 @@ struct credential *credential_from_tree(const struct tree *map_of_strings)
 
     for (const struct tree *m = map_of_strings ? map_of_strings->first : NULL; m; m = m->next) {
         if (m->type == TREE_STRING)
-            put_param(c, m->key, secret_new(m->text, m->length));
+            put_param(c, m->key, secret_new(m->text, m->length), NULL, NULL);
     }
     return c;
 }
@@ -100,6 +103,13 @@ static enum lookup look_up(const struct sources *s, const char *source, const st
     if (strcmp(source, "secretTargetRef") == 0)
         return s->platform->ops->secret_get(s->platform, s->ns, name, key, value);
     return s->platform->ops->config_get(s->platform, s->ns, name, key, value);
+}
+
+static const char *kind_of(const char *source)
+{
+    if (strcmp(source, "env") == 0)
+        return "Environment";
+    return strcmp(source, "secretTargetRef") == 0 ? "Secret" : "ConfigMap";
 }
 
 /* Who may not read it is told what to grant: one name, as no more is needed. */
@@ -155,7 +165,7 @@ static enum lookup resolve_item(const struct sources *s, const char *source, siz
     }
     found = look_up(s, source, item, name, &value);
     if (found == LOOKUP_FOUND)
-        put_param(s->credential, parameter, value);
+        put_param(s->credential, parameter, value, kind_of(source), is_env ? s->target->name : name);
     else if (found != LOOKUP_PENDING)
         explain(s, source, index, item, name, found);
     return found;

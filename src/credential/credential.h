@@ -16,6 +16,9 @@
 struct credential_param {
     const char *name; /* borrowed from the set */
     struct secret *value;
+    const char *kind,
+        *source; /* where it comes from, for people: "Secret" "db-password", "ConfigMap", "Environment" (of the target's
+                                  container); NULL: from plain pairs */
 };
 /* What one trigger gets. Immutable, counted. */
 struct credential {

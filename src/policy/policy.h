@@ -46,6 +46,11 @@ struct policy_context {
     uint64_t job_generation; /* of a ScaledJob in a cluster: its metadata.generation; 0: a hash of its job template */
 };
 
+/* Where a trigger's parameters come from, beside the manifest: "TriggerAuthentication" "redis", "Secret" "redis-password" ... */
+struct policy_credential {
+    const char *kind, *name; /* of the policy's arena */
+    uint64_t mark;           /* of what it supplies, never shown: another one says that a value is another one */
+};
 struct policy_trigger {
     struct trigger *trigger; /* NULL: see error */
     const char *name;        /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
@@ -54,6 +59,8 @@ struct policy_trigger {
     bool named;
     bool use_cached_metrics;
     int64_t history_ms;  /* how far back the formula looks; 0: no series needed */
+    struct policy_credential *credentials; /* of the policy's arena; those that could be resolved */
+    size_t credential_count;
     struct error *error; /* NULL, or why trigger is NULL (owned) */
     bool waits;          /* error: it waits for data that the platform is still looking up */
 };

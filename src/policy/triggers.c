@@ -271,6 +271,7 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
             error_set(&err, ERROR_UNREACHABLE, "the environment of the target's container is not known yet");
         fail_trigger(slot, &err);
     }
+    note_credentials(b, spec, credential, e.values, e.count, slot);
     credential_unref(credential);
     environment_done(&e);
 }

@@ -8,35 +8,66 @@
 #include "formula/formula.h"
 
 enum { ADDRESS_MAX = 300, DECISION_JSON_MAX_BYTES = 4 * 1024 * 1024 };
+#define END_MAX_MS                                                                                                     \
+    253402300800000.0 /* the year 10000: no instant of RFC 3339 any more, and nothing that anybody waits for */
 
-static void write_triggers(struct json *json, const struct object_status *s)
+/* ------------------------------------------------------------------ triggers */
+
+static void write_credentials(struct json *json, const struct trigger_status *t)
 {
-    json_put_open(json, "triggers", '[');
-    for (size_t i = 0; i < s->trigger_count; i++) {
-        const struct trigger_status *t = &s->triggers[i];
-        const struct decide_trigger *rules =
-            s->policy->is_job ? s->policy->job_rules.triggers : s->policy->rules.triggers;
-
+    if (t->credential_count == 0)
+        return;
+    json_put_open(json, "credentials", '[');
+    for (size_t i = 0; i < t->credential_count; i++) {
         json_put_open(json, NULL, '{');
-        json_put_string(json, "name", t->name);
-        json_put_string(json, "type", t->type);
-        json_put_string(json, "metricName", t->metric_name);
-        json_put_string(json, "source", t->destination);
-        json_put_string(json, "state", t->resource ? "resource" : sample_state_name(t->sample.state));
-        if (t->sample.state == SAMPLE_OK)
-            json_put_number(json, "value", t->sample.value);
-        if (t->age_ms >= 0)
-            json_put_number(json, "ageSeconds", (double)t->age_ms / 1000);
-        if (*t->why)
-            json_put_string(json, "why", t->why);
-        if (rules[i].target != 0)
-            json_put_number(json, "target", rules[i].target);
-        json_put_number(json, "activation", rules[i].activation);
-        json_put_number(json, "tookMs", (double)t->took_ms);
+        json_put_string(json, "kind", t->credentials[i].kind);
+        json_put_string(json, "name", t->credentials[i].name);
+        json_put_number(json, "ageSeconds", (double)t->credentials[i].age_ms / 1000);
         json_put_close(json, '}');
     }
     json_put_close(json, ']');
 }
+
+static void write_sample(struct json *json, const struct trigger_status *t)
+{
+    json_put_string(json, "state", t->resource ? "resource" : sample_state_name(t->sample.state));
+    if (t->sample.state == SAMPLE_OK)
+        json_put_number(json, "value", t->sample.value);
+    if (t->age_ms >= 0)
+        json_put_number(json, "ageSeconds", (double)t->age_ms / 1000);
+    if (*t->why)
+        json_put_string(json, "why", t->why);
+}
+
+static void write_trigger(struct json *json, const struct trigger_status *t, const struct decide_trigger *rules)
+{
+    json_put_open(json, NULL, '{');
+    json_put_string(json, "name", t->name);
+    json_put_string(json, "type", t->type);
+    json_put_string(json, "metricName", t->metric_name);
+    json_put_string(json, "source", t->destination);
+    write_sample(json, t);
+    if (rules->target != 0)
+        json_put_number(json, "target", rules->target);
+    json_put_number(json, "activation", rules->activation);
+    json_put_number(json, "tookMs", (double)t->took_ms);
+    json_put_integer(json, "failures", t->failures);
+    json_put_integer(json, "sharedWith", t->shared_with);
+    write_credentials(json, t);
+    json_put_close(json, '}');
+}
+
+static void write_triggers(struct json *json, const struct object_status *s)
+{
+    const struct decide_trigger *rules = s->policy->is_job ? s->policy->job_rules.triggers : s->policy->rules.triggers;
+
+    json_put_open(json, "triggers", '[');
+    for (size_t i = 0; i < s->trigger_count; i++)
+        write_trigger(json, &s->triggers[i], &rules[i]);
+    json_put_close(json, ']');
+}
+
+/* ------------------------------------------------------------------ what runs */
 
 static void write_replicas(struct json *json, const struct object_status *s)
 {
@@ -81,6 +112,40 @@ static void write_jobs(struct json *json, const struct object_status *s)
     json_put_close(json, ']');
 }
 
+/* ------------------------------------------------------------------ decisions */
+
+/* When what the last decision waits for ends: the first of its steps of that kind that says so; 0: it waits for no such thing. */
+static int64_t end_of(const struct object_status *s, enum step_kind kind)
+{
+    int64_t first_ms = 0;
+
+    for (uint16_t i = 0; s->decision && i < s->decision->step_count; i++) {
+        const struct decision_step *step = &s->decision->steps[i];
+        double end_ms = step->limit * 1000;
+
+        if (step->kind == kind && end_ms > 0 && end_ms < END_MAX_MS && (first_ms == 0 || end_ms < (double)first_ms))
+            first_ms = (int64_t)end_ms;
+    }
+    return first_ms;
+}
+
+static void write_rules(struct json *json, const struct object_status *s)
+{
+    const struct decide_rules *rules = &s->policy->rules;
+
+    if (s->policy->is_job)
+        return;
+    if (rules->min == 0 || rules->idle >= 0)
+        json_put_number(json, "cooldownSeconds", (double)rules->cooldown_ms / 1000);
+    json_put_time(json, "cooldownEndsAt", end_of(s, STEP_COOLDOWN));
+    json_put_time(json, "holdEndsAt", end_of(s, STEP_HELD_MISSING));
+    if (!s->policy->formula)
+        return;
+    json_put_string(json, "formula", formula_source(s->policy->formula));
+    if (rules->formula_target > 0)
+        json_put_number(json, "formulaTarget", rules->formula_target);
+}
+
 void json_put_decision(struct json *json, const char *key, const struct decision *decision,
                        const struct job_decision *job, const struct decision_names *names)
 {
@@ -97,6 +162,8 @@ void json_put_decision(struct json *json, const char *key, const struct decision
     text_done(&record);
 }
 
+/* ------------------------------------------------------------------ the object */
+
 bool object_write(void *arg, const struct object_status *s)
 {
     struct json *json = arg;
@@ -109,8 +176,7 @@ bool object_write(void *arg, const struct object_status *s)
         json_put_number(json, "nextPollInSeconds", (double)s->next_poll_in_ms / 1000);
         json_put_integer(json, "polls", (int64_t)s->polls);
         json_put_integer(json, "decisions", (int64_t)s->decisions);
-        if (s->policy->formula)
-            json_put_string(json, "formula", formula_source(s->policy->formula));
+        write_rules(json, s);
         write_triggers(json, s);
         if (s->policy->is_job)
             write_jobs(json, s);

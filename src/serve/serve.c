@@ -44,11 +44,14 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         {"/metrics", serve_metrics},
         {"/api/v1/objects/@/@", serve_object},
         {"/api/v1/objects/@/@/decisions", serve_decisions},
+        {"/api/v1/objects/@/@/outlook", serve_outlook},
         {"/api/v1/findings", serve_findings},
         {"/api/v1/session", serve_session},
         {"/api/v1/version", serve_version},
+        {"/api/v1/openapi.yaml", serve_openapi},
     };
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         server_route(server, "GET", routes[i].pattern, routes[i].handler, autoscaler);
+    server_route(server, "POST", "/api/v1/objects/@/@/what-if", serve_what_if, autoscaler);
 }

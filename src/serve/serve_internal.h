@@ -61,6 +61,11 @@ int row_attention(const struct object_status *s); /* how much it needs somebody 
 void row_write_names(struct json *json, const char *key); /* kind, namespace, name */
 void row_write_members(struct json *json, const struct object_status *s); /* within an object that is open */
 
+/* what_if.c: also a handler; arg is the autoscaler. The body of a what-if question; texts are the arena's. */
+server_handler serve_what_if, serve_outlook;
+server_handler serve_openapi; /* openapi.c */
+bool what_if_read(const char *body, size_t length, struct arena *arena, struct what_if *out, struct error *err);
+
 /* object.c: an autoscaler_visit whose arg is a struct json, which gets the object in full. */
 bool object_write(void *json, const struct object_status *s);
 /* One of both, or neither: null. */
