@@ -158,6 +158,52 @@ bool question_ask(struct question *question, struct object *object, uint16_t ind
     return true;
 }
 
+/* ------------------------------------------------------------------ what is counted */
+
+static struct request_count *count_of(struct object_trigger *t, int16_t status)
+{
+    size_t i = 0;
+
+    while (i < t->request_count && t->requests[i].status != status)
+        i++;
+    if (i < t->request_count)
+        return &t->requests[i];
+    if (i == REQUEST_STATUSES_MAX)
+        return count_of(t, STATUS_OTHER);
+    t->requests = mem_grow(t->requests, i + 1, sizeof(*t->requests));
+    t->requests[i] = (struct request_count){.status = i + 1 == REQUEST_STATUSES_MAX ? STATUS_OTHER : status};
+    t->request_count++;
+    return &t->requests[i];
+}
+
+/* The poll is that of who asked first; who joined was spared a request. */
+static void on_request(void *arg, struct trigger *trigger, int status)
+{
+    const struct question *question = *trigger_place(trigger);
+
+    (void)arg;
+    if (question && question->asker_count > 0)
+        count_of(&question->askers[0].object->triggers[question->askers[0].index], (int16_t)status)->count++;
+}
+
+static void on_empty(void *arg, struct trigger *trigger)
+{
+    const struct question *question = *trigger_place(trigger);
+
+    (void)arg;
+    for (uint32_t i = 0; question && i < question->asker_count; i++)
+        question->askers[i].object->triggers[question->askers[i].index].empties++;
+}
+
+void questions_observe(struct autoscaler *a)
+{
+    if (a->parts.engine)
+        trigger_engine_observe(a->parts.engine,
+                               &(struct trigger_observer){.arg = a, .requested = on_request, .empty = on_empty});
+}
+
+/* ------------------------------------------------------------------ what is known */
+
 const struct error *question_why(const struct question *question)
 {
     return question->why;

@@ -29,6 +29,7 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
     a->decisions = mem_array(DUE_PER_TURN_MAX + 1, sizeof(struct decision));
     a->turn_timer = loop_timer_new(parts->loop, turn_serve, a);
     a->poll_timer = loop_timer_new(parts->loop, schedule_on_timer, a);
+    questions_observe(a);
     a->report = report_new();
     a->files = files_new(a);
     if (parts->journal) {
@@ -67,6 +68,8 @@ void autoscaler_abandon(struct autoscaler *a)
     void *value;
 
     a->stopping = true;
+    if (a->parts.engine)
+        trigger_engine_observe(a->parts.engine, NULL);
     for (size_t at = 0; map_next(a->objects, &at, &key, &value); at = 0)
         object_remove(value);
     files_free(a->files);

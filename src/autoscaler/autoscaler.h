@@ -18,15 +18,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/report.h"
 #include "decide/decide.h"
 #include "platform/platform.h"
 #include "policy/policy.h"
+#include "trigger/trigger.h"
 
 struct autoscaler;
 struct journal;
 struct loop;
 struct manifest;
+struct text;
 struct transport;
 struct trigger_engine;
 
@@ -127,6 +130,10 @@ struct credential_status { /* where parameters come from, beside the manifest: "
     const char *kind, *name;
     int64_t age_ms; /* since what it supplies was first used, or changed; never the value */
 };
+struct request_count { /* HTTP requests made for a trigger */
+    int16_t status;    /* as of trigger_http_stats */
+    uint32_t count;
+};
 struct trigger_status {
     const char *name, *metric_name, *type;
     const char *destination;
@@ -140,6 +147,11 @@ struct trigger_status {
     uint32_t shared_with; /* other triggers, mostly of other objects, that ask the same and get this one answer */
     const struct credential_status *credentials;
     size_t credential_count;
+    /* Since it was loaded, too. A request made for several objects is counted at one of them, the one whose poll it was. */
+    const struct request_count *requests;
+    size_t request_count;
+    enum trigger_nulls nulls;
+    uint32_t empties; /* answers without a value */
 };
 struct object_status {
     const char *key; /* "ScaledObject/shop/checkout" */
@@ -175,6 +187,9 @@ void autoscaler_some_objects(struct autoscaler *a, const char *const *keys, size
                              void *arg);
 /* All keys in no order, each ended by a 0 byte: for a walk that takes several turns, whose objects may go meanwhile. */
 void autoscaler_keys(const struct autoscaler *a, struct text *out);
+/* Every TriggerAuthentication and ClusterTriggerAuthentication (ns ""). */
+void autoscaler_authentications(const struct autoscaler *a, void (*visit)(void *arg, const char *kind, const char *ns),
+                                void *arg);
 /* Findings of the newest version of every file. */
 const struct report *autoscaler_report(const struct autoscaler *a);
 struct journal *autoscaler_journal(const struct autoscaler *a);
@@ -224,6 +239,8 @@ struct autoscaler_stats {
     uint64_t by_reason[REASON_COUNT];
     int64_t started_at_ms;
     int64_t first_decisions_done_at_ms; /* when every object loaded at the start had decided once; 0: not yet */
+    struct histogram decided; /* from when an object was due, by its schedule or because something changed, to its decision */
+    struct histogram written; /* from the last answer a decision waited for until its scale was written */
 };
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out);
 /* false and why: no decision can be made now (journal broken, turns stuck, files unreadable). */

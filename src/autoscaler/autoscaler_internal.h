@@ -113,7 +113,11 @@ struct object_trigger {
     int64_t *credentials_since_ms; /* one for each credential of the policy's trigger; NULL: it has none */
     struct series *series;  /* NULL: the formula needs no history of it */
     bool waiting;           /* this poll has not got its answer yet */
-    uint32_t failures;      /* answers that were none, since it was loaded */
+    uint8_t request_count;
+    uint8_t nulls;     /* enum trigger_nulls */
+    uint32_t failures; /* answers that were none, since it was loaded */
+    uint32_t empties;
+    struct request_count *requests; /* by status; NULL: none */
 };
 
 struct object {
@@ -133,6 +137,7 @@ struct object {
 
     uint64_t phase;       /* where in the interval it is asked (hash of its first question) */
     int64_t due_ticks_ms; /* next poll */
+    int64_t due_since_ticks_ms, answered_ticks_ms; /* what is to be decided next waits since then; 0: not due, no answer */
     uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
@@ -205,6 +210,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
 void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem);
 void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
+void object_log_put(const struct object *object, const struct policy *before); /* object_change.c; before NULL: it is new */
 
 static inline bool is_rehearsal(const struct autoscaler *a)
 {
@@ -308,6 +314,7 @@ bool question_stand_in(struct object *object, uint16_t index);
 const struct error *question_why(const struct question *question);
 int64_t question_took_ms(const struct question *question);
 uint32_t question_users(const struct question *question); /* how many triggers of objects ask it */
+void questions_observe(struct autoscaler *a); /* requests and answers without a value are counted from now on */
 
 /* turn.c */
 struct
@@ -316,6 +323,7 @@ struct
     char *key;
     struct policy *policy;
     struct decision *decision; /* NULL: jobs were created */
+    int64_t answered_ticks_ms; /* the last answer it waited for; 0: none */
     struct write *next;
 };
 struct write *write_begin(struct object *object, const struct decision *decision);
@@ -355,6 +363,8 @@ void credentials_view(const struct object *object, size_t trigger, struct arena 
                       struct trigger_status *out);
 
 /* job.c */
+/* In the words of objects: what a ScaledJob does now, and why. */
+enum decision_reason job_reason(const struct object *object);
 void job_decide(struct object *object, int64_t now_ms);
 void job_apply(struct object *object, int64_t now_ms); /* after the commit */
 

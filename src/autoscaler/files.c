@@ -279,8 +279,8 @@ static void log_findings(const struct files *files, const struct file *file)
         if (f->severity == FINDING_ADVICE)
             continue;
         snprintf(place, sizeof(place), "%s:%d", file->name, f->place.line);
-        (f->severity == FINDING_ERROR ? log_error : log_warning)(f->text, "at", place, "field", f->field, "code",
-                                                                 f->code, NULL);
+        log_at(f->severity == FINDING_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, f->text, "at", place, "field",
+               f->field, "code", f->code, NULL);
     }
 }
 

@@ -50,16 +50,33 @@ static bool may_change_jobs(const struct object *object)
     return object->policy->rules.mode != DECIDE_OBSERVE && object_may_write(object);
 }
 
+enum decision_reason job_reason(const struct object *object)
+{
+    const struct job_decision *decision = object->last_job;
+
+    if (object->policy->job_rules.paused)
+        return REASON_PAUSED;
+    if (decision->create > 0)
+        return decision->running == 0 ? REASON_ACTIVATED : REASON_ABOVE_TARGET;
+    if (decision->error)
+        return REASON_HELD;
+    return decision->active ? REASON_STEADY : REASON_INACTIVE;
+}
+
 static void log_jobs(const struct object *object, const struct job_decision *decision)
 {
     struct text summary;
-    char create[16];
+    char before[16], after[16];
 
     text_init(&summary, LOG_LINE_MAX_BYTES);
     job_decision_write_summary(decision, &summary);
-    snprintf(create, sizeof(create), "%d", decision->create);
-    log_info(decision->create > 0 && !may_change_jobs(object) ? "would create jobs" : "decided", "object", object->key,
-             "create", create, "why", summary.bytes, NULL);
+    snprintf(before, sizeof(before), "%d", decision->running);
+    snprintf(after, sizeof(after), "%d", decision->running + decision->create);
+    log_info(decision->create == 0      ? "decided"
+             : may_change_jobs(object) ? "creates jobs"
+                                        : "would create jobs",
+             "object", object->key, "from", before, "to", after, "reason", decision_reason_name(job_reason(object)),
+             "why", summary.bytes, NULL);
     text_done(&summary);
 }
 
@@ -102,12 +119,14 @@ void job_decide(struct object *object, int64_t now_ms)
     object->decisions++;
     object->errors += decision->error;
     a->stats.decisions++;
+    a->stats.by_reason[job_reason(object)]++;
     object_count_first(object, now_ms);
     history_tell_job(object, &facts, decision);
     if (!changed && decision->create == 0)
         return;
     object->changed_at_ms = now_ms;
-    log_jobs(object, decision);
+    if (log_enabled(LOG_LEVEL_INFO) && !is_rehearsal(a))
+        log_jobs(object, decision);
     a->commit_now = true;
     if (a->parts.journal) {
         struct decision_names names = object_names(object);

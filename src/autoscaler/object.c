@@ -82,6 +82,7 @@ static void free_triggers(struct object *object, struct object_trigger *triggers
             question_put(triggers[i].question, object);
         series_free(triggers[i].series);
         free(triggers[i].credentials_since_ms);
+        free(triggers[i].requests);
     }
     free(triggers);
 }
@@ -117,6 +118,7 @@ static void make_triggers(struct object *object)
         if (!trigger || trigger_is_resource(trigger))
             continue;
         object->triggers[i].question = question_get(object->a, trigger);
+        object->triggers[i].nulls = (uint8_t)trigger_nulls(trigger);
         object->phase = trigger_identity(trigger);
     }
 }
@@ -323,6 +325,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     free_triggers(object, old_triggers, old_count);
     watch_target(object, old);
     standing_renew(object, old);
+    object_log_put(object, old);
     policy_unref(old);
     free(object->last_job);
     object->last_job = NULL;
@@ -330,8 +333,6 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
         object
             ->last); /* its inputs are those of other triggers: an HPA that asks now would be given one's value for another's */
     object->last = NULL;
-    if (!is_rehearsal(a))
-        log_info(old ? "changed" : "loaded", "object", key, "file", file, NULL);
     object_tell_loaded(object);
     object_mark_changed(object);
     due_remove(object);
@@ -346,7 +347,7 @@ void object_set_problem(struct autoscaler *a, const char *key, const char *file,
         object_count_first(object, loop_now_ms(a->parts.loop));
     if (!string_equal(object->problem, problem) && !is_rehearsal(a))
         log_warning(object->policy ? "bad manifest; the last good version stays in force" : "bad manifest", "object",
-                    key, "file", file, "problem", problem, NULL);
+                    key, "reason", "refused", "file", file, "problem", problem, NULL);
     free((char *)object->problem);
     object->problem = mem_copy(problem);
     object_mark_changed(object);
@@ -399,7 +400,7 @@ static void object_free(struct object *object)
 
 void object_forget(struct object *object)
 {
-    log_info("left to another", "object", object->key, NULL);
+    log_info("left to another", "object", object->key, "reason", "shard", NULL);
     object_free(object);
 }
 
@@ -426,7 +427,7 @@ void object_remove(struct object *object)
         if (a->parts.journal)
             journal_delete_state(a->parts.journal, object->key);
         commit_later(a);
-        log_info("removed", "object", object->key, NULL);
+        log_info("removed", "object", object->key, "reason", "gone", NULL);
     }
     object_free(object);
 }

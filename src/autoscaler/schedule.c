@@ -181,6 +181,7 @@ static void start_poll(struct object *object, int64_t ticks)
         schedule_next(object);
         return;
     }
+    object->due_since_ticks_ms = object->due_ticks_ms;
     object->late_ms = late > UINT32_MAX ? UINT32_MAX : (uint32_t)late;
     a->stats.polls++;
     object->polls++;

@@ -31,6 +31,8 @@ void object_mark_due(struct object *object)
     if (object->due)
         return;
     object->due = true;
+    if (object->due_since_ticks_ms == 0)
+        object->due_since_ticks_ms = loop_ticks_ms(a->parts.loop);
     object->due_next = NULL;
     if (a->due_last)
         a->due_last->due_next = object;
@@ -58,11 +60,32 @@ void due_remove(struct object *object)
     object->due = false;
 }
 
+static void log_answer(const struct object *object, uint16_t index, const struct sample *sample)
+{
+    const struct question *question = object->triggers[index].question;
+    const struct error *why = question ? question_why(question) : NULL;
+    char took[32];
+    struct text value;
+
+    if (is_rehearsal(object->a))
+        return;
+    text_init(&value, 64);
+    text_add_number(&value, sample->value);
+    snprintf(took, sizeof(took), "%lldms", question ? (long long)question_took_ms(question) : 0);
+    log_debug("answered", "object", object->key, "trigger", object->policy->names[index], "state",
+              sample_state_name(sample->state), "value", value.bytes, "took", took, why ? "error" : NULL,
+              why ? why->text : NULL, NULL);
+    text_done(&value);
+}
+
 void object_answered(struct object *object, uint16_t index, const struct sample *sample)
 {
     struct object_trigger *t = &object->triggers[index];
 
+    object->answered_ticks_ms = loop_ticks_ms(object->a->parts.loop);
     t->sample = *sample;
+    if (log_enabled(LOG_LEVEL_DEBUG))
+        log_answer(object, index, sample);
     if (object->policy && object->policy->is_job &&
         t->question) /* what was created meanwhile may not be in the answer */
         t->sample.at_ms -= question_took_ms(t->question);
@@ -149,6 +172,17 @@ static const char *outcome(const struct object *object, const struct decision *d
     if (object->policy->rules.mode == DECIDE_OBSERVE)
         return "would scale";
     return begun ? "scaled" : "held back";
+}
+
+static void log_unchanged(const struct object *object, const struct decision *decision)
+{
+    char count[16];
+
+    if (is_rehearsal(object->a))
+        return;
+    snprintf(count, sizeof(count), "%d", decision->after);
+    log_debug("unchanged", "object", object->key, "from", count, "to", count, "reason",
+              decision_reason_name(decision->reason), NULL);
 }
 
 static void log_outcome(const struct object *object, const struct decision *decision, const char *what)
@@ -272,6 +306,7 @@ struct write *write_begin(struct object *object, const struct decision *decision
     write->a = a;
     write->key = mem_copy(object->key);
     write->policy = policy_ref(object->policy);
+    write->answered_ticks_ms = object->answered_ticks_ms;
     if (decision) {
         write->decision = mem_alloc(sizeof(*decision));
         *write->decision = *decision;
@@ -288,6 +323,22 @@ static void tell_applied(const struct autoscaler *a, const char *key)
 
     if (hooks && hooks->applied)
         hooks->applied(hooks->arg, key);
+}
+
+static void log_failure(const struct write *write, const struct object *object, const struct error *err)
+{
+    const struct decision *decision = write->decision;
+    const struct job_decision *jobs = object ? object->last_job : NULL;
+    char before[16], after[16];
+
+    if (!decision && !jobs) {
+        log_warning("creating jobs failed", "object", write->key, "error", err->text, NULL);
+        return;
+    }
+    snprintf(before, sizeof(before), "%d", decision ? decision->before : jobs->running);
+    snprintf(after, sizeof(after), "%d", decision ? decision->after : jobs->running + jobs->create);
+    log_warning(decision ? "scale failed" : "creating jobs failed", "object", write->key, "from", before, "to", after,
+                "reason", decision_reason_name(decision ? decision->reason : job_reason(object)), "error", err->text, NULL);
 }
 
 static void write_finish(struct write *write, const struct error *err)
@@ -316,11 +367,12 @@ static void write_finish(struct write *write, const struct error *err)
     if (err) {
         a->stats.scale_failures++;
         if (!is_rehearsal(a))
-            log_warning(write->decision ? "scale failed" : "creating jobs failed", "object", write->key, "error",
-                        err->text, NULL);
+            log_failure(write, object, err);
         return;
     }
     a->stats.scales++;
+    if (write->answered_ticks_ms > 0)
+        histogram_add(&a->stats.written, loop_ticks_ms(a->parts.loop) - write->answered_ticks_ms);
     if (object) {
         object->carried_out = true;
         if (write->decision)
@@ -371,6 +423,8 @@ static void object_apply(struct object *object, const struct decision *decision)
 
     if (object->say || (begun && object->held_back))
         log_outcome(object, decision, outcome(object, decision, begun));
+    else if (log_enabled(LOG_LEVEL_DEBUG))
+        log_unchanged(object, decision);
     object->held_back = decision->write && !begun;
     object->say = false;
 }
@@ -479,6 +533,15 @@ static int put_off(struct object **due, int count)
     return left;
 }
 
+static void count_delay(struct object *object)
+{
+    struct autoscaler *a = object->a;
+
+    if (object->due_since_ticks_ms > 0)
+        histogram_add(&a->stats.decided, loop_ticks_ms(a->parts.loop) - object->due_since_ticks_ms);
+    object->due_since_ticks_ms = 0;
+}
+
 void turn_serve(void *arg)
 {
     struct autoscaler *a = arg;
@@ -492,6 +555,7 @@ void turn_serve(void *arg)
     count = put_off(due, due_take(a, due));
     a->stats.turns += count > 0;
     for (int i = 0; i < count; i++) {
+        count_delay(due[i]);
         if (due[i]->policy->is_job)
             job_decide(due[i], now_ms);
         else
@@ -508,6 +572,7 @@ void turn_serve(void *arg)
             object_apply(due[i], &a->decisions[i]);
         if (standing_of(due[i]))
             status_tell(due[i], due[i]->policy->is_job ? NULL : &a->decisions[i]);
+        due[i]->answered_ticks_ms = 0;
         schedule_next(due[i]);
         object_mark_changed(due[i]);
     }

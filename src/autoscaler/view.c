@@ -3,6 +3,7 @@
  */
 #include "autoscaler/autoscaler_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,10 @@ static void view_triggers(const struct object *object, struct arena *arena, int6
                                           .took_ms = t->question ? question_took_ms(t->question) : 0,
                                           .shared_with = t->question ? question_users(t->question) - 1 : 0,
                                           .failures = t->failures,
+                                          .requests = t->requests,
+                                          .request_count = t->request_count,
+                                          .nulls = (enum trigger_nulls)t->nulls,
+                                          .empties = t->empties,
                                           .resource = p->trigger && trigger_is_resource(p->trigger)};
         if (t->sample.state != SAMPLE_NONE)
             list[i].age_ms = now_ms - t->sample.at_ms;
@@ -190,6 +195,22 @@ void autoscaler_keys(const struct autoscaler *a, struct text *out)
 
     for (size_t cursor = 0; map_next(a->objects, &cursor, &key, &value);)
         text_append(out, key, strlen(key) + 1);
+}
+
+void autoscaler_authentications(const struct autoscaler *a, void (*visit)(void *arg, const char *kind, const char *ns),
+                                void *arg)
+{
+    char kind[sizeof("ClusterTriggerAuthentication")], ns[256];
+    const char *key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(a->auths, &cursor, &key, &value);) {
+        size_t kind_length = strcspn(key, "/");
+
+        snprintf(kind, sizeof(kind), "%.*s", (int)kind_length, key);
+        snprintf(ns, sizeof(ns), "%.*s", (int)strcspn(key + kind_length + 1, "/"), key + kind_length + 1);
+        visit(arg, kind, ns);
+    }
 }
 
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out)

@@ -96,6 +96,10 @@ enum {
     TOKEN_MIN_BYTES = 16,   /* shorter ones can be guessed */
     SESSIONS_MAX = 1024,    /* browsers logged in at once; one more, and the oldest has to log in again */
     SESSION_S = 12 * 3600,  /* of one login: a working day */
+    METRICS_OBJECTS_PER_TURN = 64, /* shown in one turn while a page of metrics is made: half a ms */
+    METRICS_BYTES_PER_TURN = 256 * 1024, /* the same where objects have many triggers */
+    METRICS_WAITING_MAX = 16,            /* who get the same page; more get one of their own */
+    METRICS_PAGES_MAX = 4,               /* under way at once, up to SERVER_ANSWER_MAX_BYTES each */
     ACCESS_CACHE_MS =
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */

@@ -95,7 +95,8 @@ static const struct option_row options[] = {
     {"metrics-listen", 0, OPTION_TEXT, &metrics_listen_at, "HOST:PORT",
      "/metrics, /healthz and /readyz, and nothing else, for others to ask"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
-    {"log-level", 0, OPTION_CHOICE, &log_level, "debug|info|warning|error", "least level that is logged (info)"},
+    {"log-level", 0, OPTION_TEXT, &log_level, "LEVEL[,ROOM=LEVEL]",
+     "least level that is logged: debug, info, warning, error; rooms are autoscaler, export, serve, cli (info)"},
     {0},
 };
 
@@ -110,6 +111,7 @@ struct running {
     struct server *server, *metrics_server;
     struct run_api *api; /* closes the server */
     struct serve_live *live;
+    struct serve_metrics *metrics;
     struct run_cluster *cluster; /* NULL: this machine */
     struct signal_watch *signals[3];
     bool stopping;
@@ -165,6 +167,8 @@ static void close_servers(struct running *r)
     r->api = NULL;
     serve_live_free(r->live);
     r->live = NULL;
+    serve_metrics_free(r->metrics);
+    r->metrics = NULL;
     if (r->cluster)
         run_cluster_stop_serving(r->cluster);
 }
@@ -199,8 +203,10 @@ static bool listen_all(struct running *r, struct error *err)
 
     if (!server_new(r->loop, &r->server, err))
         return false;
+    r->metrics = serve_metrics_new(r->autoscaler);
     serve_routes(r->server, r->autoscaler);
     r->live = serve_live_new(r->server, r->autoscaler);
+    serve_metrics_route(r->metrics, r->server);
     api.data_dir = data_dir;
     if (!run_api_open(&api, r->loop, r->server, kube, &r->api, err))
         return false;
@@ -208,7 +214,7 @@ static bool listen_all(struct running *r, struct error *err)
         return true;
     if (!server_new(r->loop, &r->metrics_server, err))
         return false;
-    serve_metrics_routes(r->metrics_server, r->autoscaler);
+    serve_metrics_routes(r->metrics_server, r->autoscaler, r->metrics);
     if (!server_listen_tcp(r->metrics_server, metrics_listen_at, err))
         return error_add_place(err, "--metrics-listen %s", metrics_listen_at);
     return true;
@@ -308,7 +314,7 @@ static int run_run(const struct command *self, int argc, char **argv)
     struct policy_settings settings;
     struct running r = {.loop = NULL};
     struct error err = {.kind = ERROR_NONE};
-    enum log_level level;
+    struct log_levels levels;
     int first, status;
 
     if (!options_parse(self, argc, argv, &first, &status) || !make_settings(self, &settings, &status))
@@ -329,8 +335,10 @@ static int run_run(const struct command *self, int argc, char **argv)
     if (!in_kubernetes && settings.mode == DECIDE_HPA)
         return usage_error(self, "--mode hpa needs a cluster: add --kubernetes");
     log_set_json(strcmp(log_format, "json") == 0);
-    if (log_level_parse(log_level, &level))
-        log_set_level(level);
+    log_levels_get(&levels);
+    if (!log_levels_parse(log_level, &levels, &err))
+        return usage_error(self, "--log-level: %s", err.text);
+    log_levels_set(&levels);
     if (!data_dir)
         data_dir = data_dir_default();
     raise_limits();

@@ -85,7 +85,7 @@ static bool split_namespaces(struct run_cluster *cluster, struct error *err)
 static void on_said(void *arg, bool warning, const char *text)
 {
     (void)arg;
-    (warning ? log_warning : log_info)(text, NULL);
+    log_at(warning ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, text, NULL);
 }
 
 static bool lease_times(struct kubernetes_options *k, struct error *err)

@@ -24,6 +24,7 @@
 #include "net/server.h"
 #include "platform/kubernetes/client.h"
 #include "serve/admission_internal.h"
+#include "serve/serve.h"
 #include "serve/serve_internal.h"
 
 enum { ARENA_KEPT_BYTES = 256 * 1024 }; /* between reviews; a usual one takes 30 KB */

@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "platform/kubernetes/client.h"
 #include "platform/kubernetes/kubernetes.h"
-#include "serve/serve_internal.h"
 
 static void number(struct text *out, const char *name, const char *type, const char *help, uint64_t value)
 {

@@ -24,11 +24,11 @@ static void serve_readiness(void *arg, const struct server_request *request, str
     text_printf(answer->body, "%s\n", why);
 }
 
-void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler)
+void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler, struct serve_metrics *metrics)
 {
     server_route(server, "GET", "/healthz", serve_health, autoscaler);
     server_route(server, "GET", "/readyz", serve_readiness, autoscaler);
-    server_route(server, "GET", "/metrics", serve_metrics, autoscaler);
+    serve_metrics_route(metrics, server);
 }
 
 void serve_routes(struct server *server, struct autoscaler *autoscaler)
@@ -41,7 +41,6 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         {"/assets/@", serve_asset},
         {"/healthz", serve_health},
         {"/readyz", serve_readiness},
-        {"/metrics", serve_metrics},
         {"/api/v1/objects/@/@", serve_object},
         {"/api/v1/objects/@/@/decisions", serve_decisions},
         {"/api/v1/objects/@/@/outlook", serve_outlook},
@@ -49,9 +48,11 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         {"/api/v1/session", serve_session},
         {"/api/v1/version", serve_version},
         {"/api/v1/openapi.yaml", serve_openapi},
+        {"/api/v1/log-levels", serve_log_levels},
     };
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         server_route(server, "GET", routes[i].pattern, routes[i].handler, autoscaler);
     server_route(server, "POST", "/api/v1/objects/@/@/what-if", serve_what_if, autoscaler);
+    server_route(server, "PUT", "/api/v1/log-levels", serve_set_log_levels, autoscaler);
 }

@@ -27,6 +27,7 @@ struct kube;
 struct loop;
 struct platform;
 struct secret;
+struct serve_metrics;
 struct server;
 struct server_answer;
 struct server_request;
@@ -40,7 +41,16 @@ struct serve_live;
 struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler);
 void serve_live_free(struct serve_live *live); /* NULL is fine */
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
-void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler);
+void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler, struct serve_metrics *metrics);
+
+/* ---- /metrics (metrics.c) ---- */
+struct serve_metrics *serve_metrics_new(struct autoscaler *autoscaler);
+void serve_metrics_route(struct serve_metrics *metrics, struct server *server); /* GET /metrics; of any number of servers */
+void serve_metrics_free(struct serve_metrics *metrics); /* after those, before the loop turns again; NULL is fine */
+/* Who adds families of its own to every page of this process, until it says that it goes: each begins with its HELP. */
+typedef void metrics_writer(void *arg, struct text *out);
+void metrics_writer_add(metrics_writer *write, void *arg);
+void metrics_writer_remove(void *arg);
 
 /* Adds our part in a cluster to every /metrics of this process: leader, members, what the API server is asked. */
 void serve_cluster_metrics(struct platform *kubernetes);

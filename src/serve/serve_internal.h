@@ -72,12 +72,6 @@ bool object_write(void *json, const struct object_status *s);
 void json_put_decision(struct json *json, const char *key, const struct decision *decision,
                        const struct job_decision *job, const struct decision_names *names);
 
-/* metrics.c: who adds to the page of /metrics, until it says that it goes. Few: METRICS_WRITERS_MAX. */
-enum { METRICS_WRITERS_MAX = 8 };
-typedef void metrics_writer(void *arg, struct text *out);
-void metrics_writer_add(metrics_writer *write, void *arg);
-void metrics_writer_remove(void *arg);
-
 /* What the routes of one server share; the arg of those who say so. */
 struct serve_live {
     struct autoscaler *autoscaler;
@@ -95,8 +89,9 @@ void overview_write(const struct serve_live *live, bool timed, struct text *out)
 struct streams *streams_new(struct serve_live *live);
 void streams_free(struct streams *streams); /* after the server, before the catalogue; NULL is fine */
 
-/* object.c, decisions.c, process.c, metrics.c: handlers; arg is the autoscaler. */
-server_handler serve_object, serve_decisions, serve_findings, serve_version, serve_metrics;
+/* object.c, decisions.c, process.c, log_levels.c: handlers; arg is the autoscaler. */
+server_handler serve_object, serve_decisions, serve_findings, serve_version, serve_log_levels,
+    serve_set_log_levels;
 
 /* assets.c: the dashboard, its page and what that loads; no arg, nothing secret. */
 server_handler serve_dashboard, serve_asset;

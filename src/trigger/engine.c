@@ -275,6 +275,35 @@ static void count_outcome(struct flight *flight, int64_t took_ms)
     stats->missing += flight->poll.end == END_MISSING;
     stats->failed += flight->poll.end == END_FAILED;
     stats->took_ms_total += (uint64_t)took_ms;
+    histogram_add(&stats->took, took_ms);
+    if (flight->poll.empty && flight->engine->observer.empty)
+        flight->engine->observer.empty(flight->engine->observer.arg, flight->trigger);
+}
+
+/* A server may think of any number of statuses: those on top are counted together. */
+static struct trigger_http_stats *http_stats(struct trigger_stats *stats, int status)
+{
+    size_t i = 0;
+
+    while (i < stats->http_count && stats->http[i].status != status)
+        i++;
+    if (i < stats->http_count)
+        return &stats->http[i];
+    if (i == HTTP_STATUSES_MAX)
+        return http_stats(stats, STATUS_OTHER);
+    stats->http = mem_grow(stats->http, i + 1, sizeof(*stats->http));
+    stats->http[i] = (struct trigger_http_stats){.status = i + 1 == HTTP_STATUSES_MAX ? STATUS_OTHER : status};
+    stats->http_count++;
+    return &stats->http[i];
+}
+
+void flight_count_request(struct flight *flight, int status, int64_t took_ms)
+{
+    const struct trigger_observer *observer = &flight->engine->observer;
+
+    histogram_add(&http_stats(flight_stats(flight), status)->took, took_ms);
+    if (observer->requested)
+        observer->requested(observer->arg, flight->trigger, status);
 }
 
 static void poll_recycle(struct trigger_engine *engine, struct trigger_poll *waiter)
@@ -357,6 +386,7 @@ enum poll_next poll_value(struct poll *poll, double value)
 static enum poll_next missing(struct poll *poll, enum param_switch said, double stand_in, const char *format,
                               va_list args)
 {
+    poll->empty = true;
     error_setv(&poll->why, said == SWITCH_FALSE ? ERROR_NONSENSE : ERROR_MISSING, format, args);
     if (said == SWITCH_FALSE)
         return end_with(poll, END_FAILED, 0);
@@ -663,6 +693,8 @@ void trigger_engine_free(struct trigger_engine *engine)
         atom_unref(engine->backoffs[--engine->backoff_count].destination);
     loop_timer_free(engine->soon);
     free(engine->buckets);
+    for (size_t i = 0; i < trigger_driver_count; i++)
+        free(engine->stats[i].http);
     free(engine->stats);
     free(engine);
 }
@@ -671,4 +703,9 @@ size_t trigger_engine_stats(const struct trigger_engine *engine, const struct tr
 {
     *out = engine->stats;
     return trigger_driver_count;
+}
+
+void trigger_engine_observe(struct trigger_engine *engine, const struct trigger_observer *observer)
+{
+    engine->observer = observer ? *observer : (struct trigger_observer){0};
 }

@@ -292,6 +292,7 @@ static void start_exchange(struct asked *asked)
     };
 
     asked->attempts++;
+    asked->started_ticks_ms = loop_ticks_ms(flight->engine->loop);
     flight_stats(flight)->requests++;
     asked->exchange = flight->engine->transport->ops->http(flight->engine->transport, &http, on_http, asked);
 }
@@ -382,6 +383,8 @@ static void on_http(void *arg, const struct http_reply *from)
     struct reply reply = {.index = asked->index};
 
     asked->exchange = NULL;
+    flight_count_request(flight, from->failed ? STATUS_NO_ANSWER : from->status,
+                         loop_ticks_ms(flight->engine->loop) - asked->started_ticks_ms);
     if (worth_retrying(asked, from)) {
         start_exchange(asked);
         return;

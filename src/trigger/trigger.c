@@ -375,6 +375,19 @@ bool trigger_is_resource(const struct trigger *trigger)
     return trigger->driver->resource;
 }
 
+enum trigger_nulls trigger_nulls(const struct trigger *trigger)
+{
+    for (const struct param *p = trigger->driver->params; p && p->name; p++) {
+        enum param_switch said;
+
+        if (p->kind != PARAM_KIND_SWITCH || strcmp(p->name, "ignoreNullValues") != 0)
+            continue;
+        memcpy(&said, (const char *)trigger_config_of(trigger) + p->offset, sizeof(said));
+        return said == SWITCH_FALSE ? NULLS_FAIL : NULLS_IGNORED;
+    }
+    return NULLS_UNKNOWN;
+}
+
 void **trigger_place(struct trigger *trigger)
 {
     return &trigger->place;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/report.h"
 #include "decide/decide.h"
 #include "series/series.h"
@@ -73,6 +74,9 @@ const char *trigger_destination(const struct trigger *trigger); /* "host:port", 
 uint64_t trigger_identity(const struct trigger *trigger);
 bool trigger_is_resource(const struct trigger *trigger); /* cpu, memory: never polled */
 size_t trigger_bytes(const struct trigger *trigger);
+/* What it makes of an answer without a value, for types that know ignoreNullValues as KEDA's Prometheus-like ones do. */
+enum trigger_nulls { NULLS_UNKNOWN /* the type has no such parameter */, NULLS_IGNORED, NULLS_FAIL };
+enum trigger_nulls trigger_nulls(const struct trigger *trigger);
 /* A place for whoever schedules its polls (autoscaler/ask.c); NULL at first. Not part of what the trigger is. */
 void **trigger_place(struct trigger *trigger);
 
@@ -82,6 +86,8 @@ enum trigger_support { TRIGGER_BUILT_IN, TRIGGER_KNOWN /* KEDA's, not built in y
 enum trigger_support trigger_support(const char *type);
 const char *const *trigger_types(size_t *count); /* all known names, sorted */
 const char *trigger_nearest_type(const char *type);
+/* What KEDA calls the scaler of that type where a trigger has no name ("prometheusScaler"); a type it does not know is its own. */
+const char *trigger_scaler_name(const char *type);
 /* For `weir triggers TYPE` and docs/triggers/TYPE.md: the parameter table in words (markdown or plain text). */
 bool trigger_describe(const char *type, bool markdown, struct text *out);
 /* What a parameter may hold, by the table of its type: a credential, or what can be none (numbers, words of a list); else a text. */
@@ -98,11 +104,27 @@ struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct tr
                                         void *arg);
 void trigger_poll_cancel(struct trigger_poll *poll); /* done is not called */
 
+enum { STATUS_NO_ANSWER = 0, STATUS_OTHER = -1 /* beyond HTTP_STATUSES_MAX different ones */ };
+struct trigger_http_stats {
+    int status; /* of HTTP, or one of the above */
+    struct histogram took;
+};
 struct trigger_stats { /* per type, for /metrics */
     const char *type;
     uint64_t polls, ok, missing, failed, requests;
     uint64_t took_ms_total;
+    struct histogram took;           /* of polls, from the first request to the end */
+    struct trigger_http_stats *http; /* each request of its own, also those tried once more */
+    size_t http_count;
 };
 size_t trigger_engine_stats(const struct trigger_engine *engine, const struct trigger_stats **out);
+
+/* Who counts per object: told of each HTTP request that ended, and of each answer without a value. Neither calls back into the engine. */
+struct trigger_observer {
+    void *arg;
+    void (*requested)(void *arg, struct trigger *trigger, int status); /* status as above */
+    void (*empty)(void *arg, struct trigger *trigger);
+};
+void trigger_engine_observe(struct trigger_engine *engine, const struct trigger_observer *observer); /* copied; NULL: nobody */
 
 #endif

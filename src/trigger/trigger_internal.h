@@ -106,7 +106,7 @@ struct asked {
     struct request *request;
     struct exchange *exchange; /* NULL: not under way */
     size_t index;
-    int64_t deadline_ticks_ms;
+    int64_t deadline_ticks_ms, started_ticks_ms;
     int attempts;
 };
 
@@ -121,6 +121,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     enum flight_end end;
     double value;
     bool stand_in;
+    bool empty; /* the source answered without a value, whatever counts in its place */
     struct error why;
 
     /* requests of the current step (poll.c) */
@@ -180,6 +181,7 @@ struct trigger_engine {
     struct timer *soon; /* tells the ready ones */
     struct trigger_poll *free_polls;
     struct trigger_stats *stats; /* one per built-in driver, in the order of trigger_drivers */
+    struct trigger_observer observer;
     struct backoff backoffs[BACKOFFS_MAX];
     size_t backoff_count;
 };
@@ -195,6 +197,8 @@ void engine_add(struct trigger_engine *engine, struct trigger *trigger);
 void engine_remove(struct trigger_engine *engine, struct trigger *trigger);
 struct flight *flight_of(struct poll *poll);
 struct trigger_stats *flight_stats(const struct flight *flight);
+/* An HTTP request of it has ended; status: see struct trigger_http_stats. */
+void flight_count_request(struct flight *flight, int status, int64_t took_ms);
 /* To be called last after every step: if the poll has its outcome, those who wait are told (in a later turn when called
    from inside a start), and the flight is over. */
 void flight_after_step(struct flight *flight);

@@ -17,86 +17,98 @@ const struct trigger_driver *const trigger_drivers[] = {
 };
 const size_t trigger_driver_count = sizeof(trigger_drivers) / sizeof(trigger_drivers[0]);
 
+/* Each with what KEDA calls its scaler (keda-operator/07 4.4). */
+/* clang-format off */
+#define TYPES(TYPE) \
+    TYPE("activemq", "activeMQScaler") \
+    TYPE("apache-kafka", "apacheKafkaScaler") \
+    TYPE("arangodb", "arangoDBScaler") \
+    TYPE("artemis-queue", "artemisScaler") \
+    TYPE("aws-cloudwatch", "awsCloudwatchScaler") \
+    TYPE("aws-dynamodb", "awsDynamoDBScaler") \
+    TYPE("aws-dynamodb-streams", "awsDynamoDBStreamsScaler") \
+    TYPE("aws-kinesis-stream", "awsKinesisStreamScaler") \
+    TYPE("aws-sqs-queue", "awsSqsQueueScaler") \
+    TYPE("azure-app-insights", "azureAppInsightsScaler") \
+    TYPE("azure-blob", "azureBlobScaler") \
+    TYPE("azure-data-explorer", "azureDataExplorerScaler") \
+    TYPE("azure-eventhub", "azureEventHubScaler") \
+    TYPE("azure-log-analytics", "azureLogAnalyticsScaler") \
+    TYPE("azure-monitor", "azureMonitorScaler") \
+    TYPE("azure-pipelines", "azurePipelinesScaler") \
+    TYPE("azure-queue", "azureQueueScaler") \
+    TYPE("azure-servicebus", "azureServiceBusScaler") \
+    TYPE("beanstalkd", "BeanstalkdScaler") \
+    TYPE("cassandra", "cassandraScaler") \
+    TYPE("clickhouse", "clickhouseScaler") \
+    TYPE("couchdb", "couchDBScaler") \
+    TYPE("cpu", "cpuMemoryScaler") \
+    TYPE("cron", "cronScaler") \
+    TYPE("datadog", "datadogScaler") \
+    TYPE("dynatrace", "dynatraceScaler") \
+    TYPE("elastic-forecast", "elasticForecastScaler") \
+    TYPE("elasticsearch", "elasticsearchScaler") \
+    TYPE("etcd", "etcdScaler") \
+    TYPE("external", "externalScaler") \
+    TYPE("external-push", "externalPushScaler") \
+    TYPE("forgejo-runner", "forgejoRunnerScaler") \
+    TYPE("gcp-cloudtasks", "gcpCloudTasksScaler") \
+    TYPE("gcp-pubsub", "pubsubScaler") \
+    TYPE("gcp-spanner", "spannerScaler") \
+    TYPE("gcp-stackdriver", "stackdriverScaler") \
+    TYPE("gcp-storage", "gcsScaler") \
+    TYPE("github-runner", "githubRunnerScaler") \
+    TYPE("graphite", "graphiteScaler") \
+    TYPE("huawei-cloudeye", "huaweiCloudeyeScaler") \
+    TYPE("ibmmq", "ibmmqScaler") \
+    TYPE("inference", "inferenceScaler") \
+    TYPE("influxdb", "influxDBScaler") \
+    TYPE("kafka", "kafkaScaler") \
+    TYPE("kubernetes-resource", "kubernetesResourceScaler") \
+    TYPE("kubernetes-workload", "kubernetesWorkloadScaler") \
+    TYPE("liiklus", "liiklusScaler") \
+    TYPE("loki", "lokiScaler") \
+    TYPE("memory", "cpuMemoryScaler") \
+    TYPE("metrics-api", "metricsAPIScaler") \
+    TYPE("mongodb", "mongoDBScaler") \
+    TYPE("mssql", "mssqlScaler") \
+    TYPE("mysql", "mySQLScaler") \
+    TYPE("nats-jetstream", "natsJetStreamScaler") \
+    TYPE("new-relic", "newrelicScaler") \
+    TYPE("nsq", "nsqScaler") \
+    TYPE("opensearch", "opensearchScaler") \
+    TYPE("openstack-metric", "openstackMetricScaler") \
+    TYPE("openstack-swift", "openstackSwiftScaler") \
+    TYPE("postgresql", "postgreSQLScaler") \
+    TYPE("predictkube", "PredictKubeScaler") \
+    TYPE("prometheus", "prometheusScaler") \
+    TYPE("pulsar", "pulsarScaler") \
+    TYPE("rabbitmq", "rabbitMQScaler") \
+    TYPE("redis", "redisScaler") \
+    TYPE("redis-cluster", "redisScaler") \
+    TYPE("redis-cluster-streams", "redisStreamsScaler") \
+    TYPE("redis-sentinel", "redisScaler") \
+    TYPE("redis-sentinel-streams", "redisStreamsScaler") \
+    TYPE("redis-streams", "redisStreamsScaler") \
+    TYPE("selenium-grid", "seleniumGridScaler") \
+    TYPE("solace-direct-messaging", "SolaceDMScaler") \
+    TYPE("solace-event-queue", "SolaceScaler") \
+    TYPE("solarwinds", "solarWindsScaler") \
+    TYPE("solr", "solrScaler") \
+    TYPE("splunk", "SplunkScaler") \
+    TYPE("splunk-observability", "splunkObservabilityScaler") \
+    TYPE("sumologic", "sumologicScaler") \
+    TYPE("temporal", "temporalScaler")
+/* clang-format on */
 static const char *const names[] = {
-    "activemq",
-    "apache-kafka",
-    "arangodb",
-    "artemis-queue",
-    "aws-cloudwatch",
-    "aws-dynamodb",
-    "aws-dynamodb-streams",
-    "aws-kinesis-stream",
-    "aws-sqs-queue",
-    "azure-app-insights",
-    "azure-blob",
-    "azure-data-explorer",
-    "azure-eventhub",
-    "azure-log-analytics",
-    "azure-monitor",
-    "azure-pipelines",
-    "azure-queue",
-    "azure-servicebus",
-    "beanstalkd",
-    "cassandra",
-    "clickhouse",
-    "couchdb",
-    "cpu",
-    "cron",
-    "datadog",
-    "dynatrace",
-    "elastic-forecast",
-    "elasticsearch",
-    "etcd",
-    "external",
-    "external-push",
-    "forgejo-runner",
-    "gcp-cloudtasks",
-    "gcp-pubsub",
-    "gcp-spanner",
-    "gcp-stackdriver",
-    "gcp-storage",
-    "github-runner",
-    "graphite",
-    "huawei-cloudeye",
-    "ibmmq",
-    "inference",
-    "influxdb",
-    "kafka",
-    "kubernetes-resource",
-    "kubernetes-workload",
-    "liiklus",
-    "loki",
-    "memory",
-    "metrics-api",
-    "mongodb",
-    "mssql",
-    "mysql",
-    "nats-jetstream",
-    "new-relic",
-    "nsq",
-    "opensearch",
-    "openstack-metric",
-    "openstack-swift",
-    "postgresql",
-    "predictkube",
-    "prometheus",
-    "pulsar",
-    "rabbitmq",
-    "redis",
-    "redis-cluster",
-    "redis-cluster-streams",
-    "redis-sentinel",
-    "redis-sentinel-streams",
-    "redis-streams",
-    "selenium-grid",
-    "solace-direct-messaging",
-    "solace-event-queue",
-    "solarwinds",
-    "solr",
-    "splunk",
-    "splunk-observability",
-    "sumologic",
-    "temporal",
+#define TYPE(name, scaler) name,
+    TYPES(TYPE)
+#undef TYPE
+};
+static const char *const scalers[] = {
+#define TYPE(name, scaler) scaler,
+    TYPES(TYPE)
+#undef TYPE
 };
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]) };
 
@@ -122,6 +134,14 @@ const char *const *trigger_types(size_t *count)
 {
     *count = NAME_COUNT;
     return names;
+}
+
+const char *trigger_scaler_name(const char *type)
+{
+    for (size_t i = 0; i < NAME_COUNT; i++)
+        if (strcmp(names[i], type) == 0)
+            return scalers[i];
+    return type;
 }
 
 /* What people call things that have another name here; an edit distance would not find them. */

@@ -106,6 +106,59 @@ static void levels_are_kept_and_counted(void **state)
     assert_false(log_enabled(LOG_LEVEL_DEBUG));
 }
 
+static void rooms_have_levels_of_their_own(void **state)
+{
+    struct log_levels levels, before;
+    struct error err;
+
+    (void)state;
+    log_levels_get(&before);
+    levels = before;
+    assert_true(log_levels_parse("warning,serve=debug, cli=error", &levels, &err));
+    log_levels_set(&levels);
+    assert_false(log_enabled(LOG_LEVEL_INFO)); /* of no room: the general level */
+    assert_true(log_room_enabled(LOG_ROOM_serve, LOG_LEVEL_DEBUG));
+    assert_false(log_room_enabled(LOG_ROOM_autoscaler, LOG_LEVEL_INFO));
+    assert_true(log_room_enabled(LOG_ROOM_autoscaler, LOG_LEVEL_WARNING));
+    assert_false(log_room_enabled(LOG_ROOM_cli, LOG_LEVEL_WARNING));
+    log_levels_get(&levels);
+    assert_true(levels.own[LOG_ROOM_serve] && !levels.own[LOG_ROOM_export]);
+    assert_int_equal(levels.rooms[LOG_ROOM_export], LOG_LEVEL_WARNING);
+    log_set_level(LOG_LEVEL_INFO);
+    assert_false(log_room_enabled(LOG_ROOM_serve, LOG_LEVEL_DEBUG));
+}
+
+static void levels_that_are_none_change_nothing(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"loud", "'loud' is no level"},          {"info,serve=", "'' is no level"},
+        {"serve", "'serve' is no level"},        {"info,decide=debug", "'decide' writes no log"},
+        {"", "there is no level"},               {",,", "there is no level"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct log_levels levels = {.general = LOG_LEVEL_ERROR};
+        struct error err;
+
+        assert_false(log_levels_parse(rows[i].text, &levels, &err));
+        assert_non_null(strstr(err.text, rows[i].says));
+        assert_int_equal(levels.general, LOG_LEVEL_ERROR);
+        assert_false(levels.own[LOG_ROOM_serve]);
+    }
+}
+
+static void a_line_names_its_room(void **state)
+{
+    (void)state;
+    listen_to_stderr();
+    log_write(LOG_ROOM_serve, LOG_LEVEL_INFO, "hello", "a", "b", NULL);
+    heard();
+    assert_non_null(strstr(seen, " msg=hello room=serve a=b\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +166,9 @@ int main(void)
         cmocka_unit_test(a_line_is_json),
         cmocka_unit_test(a_long_line_loses_what_does_not_fit),
         cmocka_unit_test(levels_are_kept_and_counted),
+        cmocka_unit_test(rooms_have_levels_of_their_own),
+        cmocka_unit_test(levels_that_are_none_change_nothing),
+        cmocka_unit_test(a_line_names_its_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
