@@ -12,8 +12,10 @@ struct serve_live *serve_live_new(struct server *server, struct autoscaler *auto
 
     live->autoscaler = autoscaler;
     live->catalogue = catalogue_new(autoscaler);
+    live->streams = streams_new(live);
     server_route(server, "GET", "/api/v1/objects", serve_objects, live);
     server_route(server, "GET", "/api/v1/overview", serve_overview, live);
+    server_route(server, "GET", "/api/v1/stream", serve_stream, live);
     return live;
 }
 
@@ -21,6 +23,7 @@ void serve_live_free(struct serve_live *live)
 {
     if (!live)
         return;
+    streams_free(live->streams);
     catalogue_free(live->catalogue);
     free(live);
 }
