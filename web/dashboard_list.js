@@ -113,7 +113,7 @@ export function show(main, params, app) {
     const attention = ATTENTION.reduce((sum, s) => sum + (states[s] || 0), 0);
     const had = [...chips.children].indexOf(document.activeElement);
     chips.replaceChildren(chip('', 'All', known && known.objects), chip('attention', 'Needs attention', attention, 'bad, failed, fallback or held'),
-      ...Object.entries(STATES).filter(([s]) => s !== 'unknown' && (states[s] || s === filter.state || !known)).map(([s, [word, means]]) => chip(s, word, states[s], means)));
+      ...Object.entries(STATES).filter(([s]) => states[s] || s === filter.state || (!known && s !== 'unknown')).map(([s, [word, means]]) => chip(s, word, states[s], means)));
     if (had >= 0 && chips.children[had]) chips.children[had].focus();
   }
   const setKnown = overview => { known = overview; options(); showChips(); };

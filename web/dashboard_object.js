@@ -11,7 +11,7 @@ import {manifest as manifestView} from '/assets/dashboard_manifest.js';
 import {address} from '/assets/dashboard_list.js';
 
 const {make, span} = globalThis.weir;
-const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000;
+const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000, DRAW_MS = 1000;
 
 // ---------------------------------------------------------------- the top
 function fact(name, ...content) {
@@ -147,7 +147,7 @@ export function show(main, id, params, app) {
       parts[part].hidden = false;
       showIn(parts[part], answer, () => build(answer));
     } catch (error) {
-      if (ended || error.name === 'AbortError') return;
+      if (ended || error.name === 'AbortError' || error.status === 429) return; // asked too often: what stands there is not old
       parts[part].hidden = error.status === 404 || error.status === 409;
       if (!parts[part].hidden) showIn(parts[part], error.message, () => [notice(error.message, 'bad')]);
     }
@@ -206,7 +206,7 @@ export function show(main, id, params, app) {
     showIn(parts.replicas, [o.replicas, o.jobs], () => replicasView(o));
     parts.whatIf.hidden = o.kind === 'ScaledJob' || !o.decision;
     views.whatIf.set(o);
-    views.charts.set(o);
+    throttled('draw', DRAW_MS, () => views.charts.set(o));
     if (o.kind !== 'ScaledJob') outlook();
     const said = o.decision && JSON.stringify([o.changedAt, o.decision.before, o.decision.after, o.decision.reason, o.decision.create]);
     if (said !== outcome) {

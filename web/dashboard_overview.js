@@ -45,7 +45,7 @@ function failing(o) {
     make('th', {scope: 'row'}, s.source || '–', make('span', {class: 'dim'}, ` ${s.type}`)), amount((s.failing ?? s.objects) / most, `${s.failing ?? s.objects} of ${s.objects}`), s.why || '')), 'Error sources')];
 }
 function slowest(o) {
-  const known = o.slowestSources.filter(s => s.tookMs !== undefined), most = Math.max(1, ...known.map(s => s.tookMs));
+  const known = (o.slowestSources || []).filter(s => s.tookMs !== undefined), most = Math.max(1, ...known.map(s => s.tookMs));
   if (!known.length) return [make('h2', {}, 'Slowest sources'), make('p', {class: 'dim'}, 'None was asked yet.')];
   return [make('h2', {}, 'Slowest sources'), make('p', {class: 'dim small'}, 'By their last answer.'), table(['source', 'answered in', 'objects'], known.map(s => row(
     make('th', {scope: 'row'}, s.source || '–', make('span', {class: 'dim'}, ` ${s.type}`)), amount(s.tookMs / most, span(s.tookMs)), s.objects.toLocaleString('en'))), 'Slowest sources')];

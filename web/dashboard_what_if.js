@@ -4,7 +4,7 @@ import {objectPath, post} from '/assets/dashboard_api.js';
 import {moved, notice, reasonOf, sentence, value} from '/assets/dashboard_words.js';
 
 const {make} = globalThis.weir;
-const TYPING_MS = 250;
+const TYPING_MS = 250, AGAIN_MS = 1000;
 const STATES = {'': 'as it is', missing: 'missing', failed: 'failed'};
 const UNITS = {s: 1, m: 60, min: 60, h: 3600, d: 86400};
 
@@ -23,9 +23,10 @@ export function whatIf(into, object) {
   const answer = make('div', {class: 'answer', 'aria-live': 'polite'});
   const triggers = make('div', {class: 'what-values'}), text = make('textarea', {rows: 3, spellcheck: false, name: 'formula', 'aria-label': 'Formula'});
   const replicas = make('input', {inputMode: 'numeric', name: 'replicas', size: 5, autocomplete: 'off'}), later = make('input', {name: 'later', size: 6, autocomplete: 'off', placeholder: '10m'});
+  const target = make('input', {inputMode: 'decimal', name: 'target', size: 5, autocomplete: 'off'}), ofTarget = make('label', {}, make('span', {}, 'its target'), target);
   const formula = make('label', {class: 'wide-label'}, make('span', {}, 'formula'), text);
   const reset = make('button', {type: 'button', class: 'quiet', on: () => clear()}, 'Clear');
-  const form = make('form', {class: 'what-if'}, triggers, formula, make('div', {class: 'pair'}, make('label', {}, make('span', {}, 'replicas now'), replicas), make('label', {}, make('span', {}, 'later by'), later), reset));
+  const form = make('form', {class: 'what-if'}, triggers, formula, make('div', {class: 'pair'}, ofTarget, make('label', {}, make('span', {}, 'replicas now'), replicas), make('label', {}, make('span', {}, 'later by'), later), reset));
   into.append(make('h2', {}, 'What if'), make('p', {class: 'dim small'}, 'Change something: the same code decides, and nothing is done.'), form, answer);
 
   function fieldOf(t) {
@@ -46,6 +47,10 @@ export function whatIf(into, object) {
     }
     if (Object.keys(values).length) out.values = values;
     if (text.value.trim() && text.value !== (object.formula || '')) out.formula = text.value;
+    if (target.value.trim()) {
+      out.target = Number(target.value);
+      if (!(out.target > 0)) wrong.push('its target: a number above 0');
+    }
     if (replicas.value.trim()) {
       out.replicas = Number(replicas.value);
       if (!Number.isInteger(out.replicas) || out.replicas < 0) wrong.push('replicas: a whole number from 0');
@@ -70,13 +75,14 @@ export function whatIf(into, object) {
       answer.replaceChildren(make('p', {class: `verdict ${change}`}, make('b', {}, moved(decision.before, decision.after)), ` ${reasonOf(decision.summary)}`),
         make('details', {class: 'data'}, make('summary', {}, `each step${decision.formula ? `; formula = ${value(decision.formula.value ?? decision.formula.fault)}` : ''}`), steps(decision)));
     } catch (error) {
-      if (error.name !== 'AbortError') answer.replaceChildren(notice(error.message, 'bad'));
+      if (error.status === 429) typing = setTimeout(ask, AGAIN_MS);
+      else if (error.name !== 'AbortError') answer.replaceChildren(notice(error.message, 'bad'));
     }
   }
   function clear() {
     for (const f of fields) { f.number.value = ''; f.state.value = ''; }
     text.value = object.formula || '';
-    replicas.value = later.value = '';
+    target.value = replicas.value = later.value = '';
     ask();
   }
   form.addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(ask, TYPING_MS); });
@@ -93,10 +99,11 @@ export function whatIf(into, object) {
         triggers.replaceChildren(...fields.map(f => f.box));
       }
       (o.triggers || []).forEach((t, i) => { fields[i].number.placeholder = t.state === 'ok' || t.state === 'resource' ? value(t.value) : t.state; });
-      formula.hidden = !o.formula;
+      formula.hidden = ofTarget.hidden = !o.formula;
+      target.placeholder = value(o.formulaTarget);
       if (text.value === before || !text.value) text.value = o.formula || '';
       replicas.placeholder = String(o.specReplicas ?? o.wantedReplicas ?? '');
-      if (!reset.hidden && !into.contains(document.activeElement)) { clearTimeout(typing); typing = setTimeout(ask, 1000); }
+      if (!reset.hidden && !into.contains(document.activeElement)) { clearTimeout(typing); typing = setTimeout(ask, AGAIN_MS); }
     },
     end() { clearTimeout(typing); if (asked) asked.abort(); },
   };
