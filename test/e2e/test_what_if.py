@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from conftest import UnixConnection, manifest, wait_for
+from conftest import manifest, wait_for
+from support.weir import UnixConnection
 
 FORMULA = """    scalingModifiers: {formula: load * 2, target: "20"}
 """
@@ -39,7 +40,7 @@ def test_what_if(running):
         status, answer = ask(w, change)
         assert (status, answer["decision"]["after"]) == (200, after), (change, answer)
     status, answer = ask(w, {"formula": "load * 3 + 1"})
-    assert answer["decision"]["formula"]["source"] == "load * 3 + 1", answer["decision"]["formula"]
+    assert answer["decision"]["formula"]["text"] == "load * 3 + 1", answer["decision"]["formula"]
     assert w.object()["specReplicas"] == 3
 
 
