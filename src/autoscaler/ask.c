@@ -204,6 +204,11 @@ void questions_observe(struct autoscaler *a)
 
 /* ------------------------------------------------------------------ what is known */
 
+void question_expire(struct question *question)
+{
+    question->sample.state = SAMPLE_NONE;
+}
+
 const struct error *question_why(const struct question *question)
 {
     return question->why;

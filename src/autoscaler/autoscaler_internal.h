@@ -8,6 +8,7 @@
  *     object.c    objects: birth, new version, end
  *     schedule.c  when each object is asked next (a heap of due times, one timer)
  *     ask.c       questions shared by objects; answers stored, objects marked due
+ *     action.c    what somebody asked for by hand: pause, resume, refresh
  *     turn.c      the thinking: what is due is decided, journaled, applied
  *     job.c       the same for ScaledJobs
  *     status.c    what is said of an object in the cluster: its status and events, on change only (standing.c, status_*.c)
@@ -104,6 +105,8 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
 
 struct question; /* one trigger that is asked for one or more objects (ask.c) */
 
+enum override { OVERRIDE_NONE, OVERRIDE_PAUSED, OVERRIDE_RUNS };
+
 struct object_trigger {
     struct question *question; /* NULL: cpu, memory, or a trigger that could not be built */
     struct sample sample;
@@ -141,6 +144,8 @@ struct object {
     uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;     /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
+    bool said_paused;         /* by its manifest, whatever was asked for by hand */
+    enum override override;   /* which counts instead (action.c) */
     bool say;         /* the decision of this turn is one to be logged, once it is known what becomes of it */
     bool held_back;   /* the last decision wanted a write that could not be begun */
     bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
@@ -251,6 +256,9 @@ struct application {  /* one object of a manifest; one of scaled_object and scal
 /* false: it waits for data that is being looked up, and nothing has changed. */
 bool apply_object(struct autoscaler *a, const char *key, const struct application *application);
 
+/* action.c: a policy was put: what was asked for by hand goes on, or ends. is_new: the object was not there before. */
+void action_put(struct object *object, bool is_new);
+
 /* refer.c: index maps "TriggerAuthentication/ns/name" and the like (policy.h) to who was built with it */
 struct referrer {
     struct referral *places; /* one for each thing */
@@ -312,6 +320,7 @@ void question_forget(struct question *question, const struct object *object); /*
 /* The same of a trigger that could not be built: true, if somebody stands in for its source. */
 bool question_stand_in(struct object *object, uint16_t index);
 const struct error *question_why(const struct question *question);
+void question_expire(struct question *question); /* its answer counts as old: who asks next asks anew */
 int64_t question_took_ms(const struct question *question);
 uint32_t question_users(const struct question *question); /* how many triggers of objects ask it */
 void questions_observe(struct autoscaler *a); /* requests and answers without a value are counted from now on */

@@ -315,6 +315,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
     free((char *)object->problem);
     object->problem = NULL;
     object->policy = policy;
+    action_put(object, !old);
     object->waiting = 0;
     make_triggers(object);
     make_memory(object, old, now_ms);

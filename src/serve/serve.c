@@ -53,6 +53,7 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         server_route(server, "GET", routes[i].pattern, routes[i].handler, autoscaler);
+    server_route(server, "POST", "/api/v1/objects/@/@/actions/@", serve_action, autoscaler);
     server_route(server, "POST", "/api/v1/objects/@/@/what-if", serve_what_if, autoscaler);
     server_route(server, "PUT", "/api/v1/log-levels", serve_set_log_levels, autoscaler);
 }
