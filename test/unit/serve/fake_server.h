@@ -23,10 +23,12 @@
 #include "base/text.h"
 #include "net/server.h"
 
-enum { FAKE_HEADERS_MAX = 8, FAKE_ROUTES_MAX = 64 };
+enum { FAKE_HEADERS_MAX = 8, FAKE_ROUTES_MAX = 64, FAKE_ANSWER_HEADERS_MAX = 16 };
 
 struct fake_request {
     const char *path; /* with its query, values not escaped */
+    const char *method, *body; /* NULL: GET; none */
+    enum server_listener by;   /* which listener; the first is the Unix socket */
     struct {
         const char *name, *value;
     } headers[FAKE_HEADERS_MAX];
@@ -37,6 +39,12 @@ struct server_pending { /* what became of a request */
     bool answered, deferred;
     int status;
     char type[128], body[8192];
+    struct {
+        char name[64], value[512];
+    } headers[FAKE_ANSWER_HEADERS_MAX];
+    size_t header_count;
+    struct server *server;
+    const struct fake_request *request; /* of one that waits for the gate: sent again when it is let in */
 };
 struct server {
     struct {
@@ -45,6 +53,8 @@ struct server {
         void *arg;
     } routes[FAKE_ROUTES_MAX];
     size_t route_count;
+    server_gate *gate;
+    void *gate_arg;
     int tls_sets, listens;
     bool refuses_to_listen;
     char certificate[8192], client_cas[SERVER_CLIENT_CAS][64];
@@ -54,6 +64,7 @@ struct fake_incoming {
     struct server_pending *reply;
     char query[1024], values[8][512];
     size_t value_count;
+    const void *asker;
 };
 
 const char *server_query(const struct server_request *request, const char *name)
@@ -98,6 +109,67 @@ void server_peer(const struct server_request *request, struct server_peer *out)
     out->organizations = r->organizations;
     while (out->organization_count < 4 && r->organizations[out->organization_count])
         out->organization_count++;
+}
+
+/* Values are taken as they are. */
+const char *server_form(const struct server_request *request, const char *name)
+{
+    struct fake_incoming *in = request->internal;
+
+    snprintf(in->query, sizeof(in->query), "%s", request->body);
+    return server_query(request, name);
+}
+
+enum server_listener server_listener_of(const struct server_request *request)
+{
+    return ((struct fake_incoming *)request->internal)->request->by;
+}
+
+const char *server_remote(const struct server_request *request)
+{
+    return server_listener_of(request) == LISTENER_UNIX ? "" : "127.0.0.1:5123";
+}
+
+void server_pending_header(struct server_pending *reply, const char *name, const char *value)
+{
+    assert_true(reply->header_count < FAKE_ANSWER_HEADERS_MAX);
+    snprintf(reply->headers[reply->header_count].name, sizeof(reply->headers[0].name), "%s", name);
+    snprintf(reply->headers[reply->header_count++].value, sizeof(reply->headers[0].value), "%s", value);
+}
+
+void server_answer_header(const struct server_request *request, const char *name, const char *value)
+{
+    server_pending_header(((struct fake_incoming *)request->internal)->reply, name, value);
+}
+
+/* NULL: it is not there. */
+static inline const char *fake_answer_header(const struct server_pending *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcasecmp(reply->headers[i].name, name) == 0)
+            return reply->headers[i].value;
+    return NULL;
+}
+
+void server_set_header(struct server *server, const char *name, const char *value)
+{
+    (void)server, (void)name, (void)value;
+}
+
+void server_set_gate(struct server *server, server_gate *gate, void *arg)
+{
+    server->gate = gate;
+    server->gate_arg = arg;
+}
+
+void server_set_asker(const struct server_request *request, const void *asker)
+{
+    ((struct fake_incoming *)request->internal)->asker = asker;
+}
+
+const void *server_asker(const struct server_request *request)
+{
+    return ((struct fake_incoming *)request->internal)->asker;
 }
 
 static inline void fake_note(struct server_pending *reply, const struct server_answer *answer)
@@ -176,25 +248,28 @@ static inline bool fake_fits(const char *pattern, const char *path, struct arena
     }
 }
 
-/* Sends a GET. *reply must live until it is answered. */
-static inline void fake_send(struct server *server, const struct fake_request *request, struct server_pending *reply)
+static inline void fake_run(struct server *server, const struct fake_request *request, struct server_pending *reply,
+                            bool admitted, const void *asker)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
-    struct fake_incoming in = {.request = request, .reply = reply};
-    struct server_request r = {.method = "GET", .internal = &in};
+    struct fake_incoming in = {.request = request, .reply = reply, .asker = asker};
+    struct server_request r = {.method = request->method ? request->method : "GET", .internal = &in};
     struct server_answer answer = {.status = 200};
     struct text body;
     size_t length = strcspn(request->path, "?");
 
-    *reply = (struct server_pending){0};
     text_init(&body, 1024 * 1024);
     answer.body = &body;
     r.path = arena_copy_bytes(arena, request->path, length);
     snprintf(in.query, sizeof(in.query), "%s", request->path[length] ? request->path + length + 1 : "");
     for (size_t i = 0; i < server->route_count; i++) {
-        if (!fake_fits(server->routes[i].pattern, r.path, arena, &r))
+        if (strcmp(server->routes[i].method, r.method) != 0 || !fake_fits(server->routes[i].pattern, r.path, arena, &r))
             continue;
-        server->routes[i].handler(server->routes[i].arg, &r, &answer);
+        if (admitted || !server->gate || server->gate(server->gate_arg, &r, &answer)) {
+            r.body = request->body ? request->body : "";
+            r.body_length = strlen(r.body);
+            server->routes[i].handler(server->routes[i].arg, &r, &answer);
+        }
         if (!reply->deferred)
             fake_note(reply, &answer);
         break;
@@ -203,6 +278,21 @@ static inline void fake_send(struct server *server, const struct fake_request *r
     arena_free(arena);
     if (!reply->deferred && !reply->answered)
         fail_msg("no route for %s", request->path);
+}
+
+/* The request has to live until then. */
+void server_admit(struct server_pending *pending, const void *asker)
+{
+    assert_true(pending->deferred);
+    pending->deferred = false;
+    fake_run(pending->server, pending->request, pending, true, asker);
+}
+
+/* *reply must live until it is answered. */
+static inline void fake_send(struct server *server, const struct fake_request *request, struct server_pending *reply)
+{
+    *reply = (struct server_pending){.server = server, .request = request};
+    fake_run(server, request, reply, false, NULL);
 }
 
 #endif
