@@ -81,6 +81,7 @@ static void entry_free(struct catalogue *c, struct entry *entry)
     list_drop(c, LIST_STALE, entry);
     list_drop(c, LIST_MOVED, entry);
     entry_drop_sources(c, entry);
+    account_drop(c, entry);
     entry->ns->objects--;
     tally_put(c->namespaces, entry->ns);
     c->totals.objects--;
@@ -150,6 +151,7 @@ static bool on_look(void *arg, const struct object_status *s)
 
     take_values(c, entry, s);
     entry_set_sources(c, entry, s);
+    account_set(c, entry, s->policy);
     orders_move(&c->orders, &before, entry);
     free(entry->row);
     entry->row = NULL;
@@ -236,6 +238,7 @@ static void end(struct catalogue *c)
     }
     orders_done(&c->orders);
     loop_timer_stop(c->idle_timer);
+    loop_timer_stop(c->account_timer);
 }
 
 static void on_idle(void *arg)
@@ -325,6 +328,7 @@ struct catalogue *catalogue_new(struct autoscaler *a)
     c->a = a;
     c->slice_timer = loop_timer_new(autoscaler_loop(a), on_slice, c);
     c->idle_timer = loop_timer_new(autoscaler_loop(a), on_idle, c);
+    c->account_timer = loop_timer_new(autoscaler_loop(a), accounts_step, c);
     text_init(&c->scratch, SERVER_ANSWER_MAX_BYTES);
     return c;
 }
@@ -338,6 +342,7 @@ void catalogue_free(struct catalogue *c)
         end(c);
     loop_timer_free(c->slice_timer);
     loop_timer_free(c->idle_timer);
+    loop_timer_free(c->account_timer);
     text_done(&c->scratch);
     free(c);
 }

@@ -50,7 +50,9 @@ struct source {       /* what triggers of one type ask */
 };
 struct catalogue_totals {
     uint32_t objects, states[ROW_STATES];
-    int64_t replicas;                     /* ready ones */
+    int64_t replicas;                   /* ready ones */
+    uint32_t slo_objects, cost_objects; /* of the last day, of objects that have it and whose sums are known already */
+    double slo_held_s, slo_known_s, replica_hours, cost;
     const struct map *namespaces, *types; /* of struct tally */
     const struct map *sources;            /* of struct source */
 };

@@ -4,11 +4,13 @@
  *     catalogue.c          entries: when they come, go, and are looked at again
  *     catalogue_source.c   what objects have in common: namespaces, types, sources
  *     catalogue_order.c    the orders of lists
+ *     catalogue_account.c  objectives and costs
  *     catalogue_find.c     lists and rows
  */
 #ifndef WEIR_SERVE_CATALOGUE_INTERNAL_H
 #define WEIR_SERVE_CATALOGUE_INTERNAL_H
 
+#include "net/loop.h"
 #include "serve/catalogue.h"
 
 enum entry_lists {
@@ -20,6 +22,15 @@ enum entry_lists {
 struct entry_source {
     struct source *source; /* each once in an entry */
     bool failing;
+};
+
+struct account { /* of an object with an objective or a price */
+    struct entry *entry;
+    bool has_slo, has_cost, known; /* known: it was asked once */
+    double cost_per_hour;
+    double slo_held_s, slo_known_s, replica_s; /* of the last day, when it was asked */
+    int64_t asked_ticks_ms;
+    struct account *previous, *next;
 };
 
 struct entry {        /* what lists filter by stands first, in one line of the cache */
@@ -37,6 +48,7 @@ struct entry {        /* what lists filter by stands first, in one line of the c
     const char *key; /* "ScaledObject/shop/checkout": the map's own copy */
     uint64_t shape;  /* hash of what a person would call a change; 0: never looked at */
     int64_t changed_at_ms;
+    struct account *account;     /* NULL: it has neither */
     uint32_t place[ENTRY_LISTS]; /* its place in each list, from 1; 0: it is not in it */
 };
 
@@ -80,6 +92,11 @@ void tally_put(struct map *map, struct tally *tally);
 void entry_set_sources(struct catalogue *c, struct entry *entry, const struct object_status *s);
 void entry_drop_sources(struct catalogue *c, struct entry *entry);
 
+/* catalogue_account.c */
+void account_set(struct catalogue *c, struct entry *entry, const struct policy *policy);
+void account_drop(struct catalogue *c, struct entry *entry);
+loop_callback accounts_step;
+
 struct waiter {
     catalogue_done *done;
     void *arg;
@@ -89,14 +106,15 @@ struct waiter {
 struct catalogue {
     struct autoscaler *a;
     struct autoscaler_listener listener;
-    struct timer *slice_timer, *idle_timer;
+    struct timer *slice_timer, *idle_timer, *account_timer;
     struct map *entries; /* NULL: nobody asks */
     struct map *namespaces, *types, *sources;
     struct entry_list lists[ENTRY_LISTS];
     struct orders orders;
     struct catalogue_totals totals;
     struct waiter *waiters;
-    struct text scratch; /* names of sources, rows */
+    struct account *accounts, *account_next; /* next: NULL: from the first */
+    struct text scratch;                     /* names of sources, rows */
     int64_t asked_ticks_ms;
     size_t holders;
 };

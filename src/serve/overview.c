@@ -105,6 +105,24 @@ static void write_sources(struct json *json, const char *key, const struct map *
     json_put_close(json, ']');
 }
 
+/* Over the last day. */
+static void write_accounts(struct json *json, const struct catalogue_totals *totals)
+{
+    if (totals->slo_objects > 0 && totals->slo_known_s > 0) {
+        json_put_open(json, "slo", '{');
+        json_put_integer(json, "objects", totals->slo_objects);
+        json_put_number(json, "held", totals->slo_held_s / totals->slo_known_s);
+        json_put_close(json, '}');
+    }
+    if (totals->cost_objects > 0) {
+        json_put_open(json, "cost", '{');
+        json_put_integer(json, "objects", totals->cost_objects);
+        json_put_number(json, "replicaHours", totals->replica_hours);
+        json_put_number(json, "cost", totals->cost);
+        json_put_close(json, '}');
+    }
+}
+
 /* ------------------------------------------------------------------ the whole */
 
 void overview_write(const struct serve_live *live, bool timed, struct text *out)
@@ -121,8 +139,10 @@ void overview_write(const struct serve_live *live, bool timed, struct text *out)
     write_tallies(&json, "namespaces", totals.namespaces, OVERVIEW_TALLIES_MAX);
     write_tallies(&json, "triggerTypes", totals.types, OVERVIEW_TALLIES_MAX);
     write_sources(&json, "failingSources", totals.sources, false, timed);
-    if (timed)
+    if (timed) {
         write_sources(&json, "slowestSources", totals.sources, true, timed);
+        write_accounts(&json, &totals);
+    }
     json_put_close(&json, '}');
 }
 

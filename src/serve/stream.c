@@ -19,6 +19,8 @@
 #include "net/loop.h"
 #include "serve/guard.h"
 
+enum { ROWS_AT_ONCE = 25 /* between two looks at how much it is */ };
+
 struct subject { /* an object that streams are about */
     size_t streams;
     bool changed, gone;
@@ -39,9 +41,10 @@ struct streams {
     struct stream *first;
     size_t count, lists; /* lists: how many of them are of the list */
     struct map *subjects;
-    struct text gone;  /* events of the list */
-    struct text event; /* what is being sent */
-    uint64_t overview; /* a hash of the one sent last; 0: none */
+    struct text gone;   /* events of the list */
+    struct text object; /* one, in JSON */
+    struct text event;  /* what is being sent */
+    uint64_t overview;  /* a hash of the one sent last; 0: none */
     bool flush_set;
 };
 
@@ -77,17 +80,37 @@ static void add_gone(struct text *out, const char *key)
     end_event(out);
 }
 
-/* false: there is no such object now. */
-static bool add_object(struct autoscaler *a, struct text *out, const char *key)
+static bool write_row(void *arg, const struct object_status *s)
 {
-    struct json json = {.out = out};
+    struct json *json = arg;
 
-    if (!autoscaler_has_object(a, key))
-        return false;
-    begin_event(out, "object");
-    autoscaler_object(a, key, object_write, &json);
-    end_event(out);
+    json_put_open(json, NULL, '{');
+    row_write_members(json, s);
+    json_put_close(json, '}');
     return true;
+}
+
+/* One that is too large for an event (it has thousands of replicas) comes in short: then the client knows that it may ask. */
+static void add_object(struct streams *all, const char *key)
+{
+    static const struct {
+        const char *event;
+        autoscaler_visit *write;
+    } forms[] = {{"object", object_write}, {"row", write_row}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct json json = {.out = &all->object};
+
+        text_clear(&all->object);
+        if (!autoscaler_object(all->live->autoscaler, key, forms[i].write, &json))
+            return;
+        if (all->object.overflowed)
+            continue;
+        begin_event(&all->event, forms[i].event);
+        text_append(&all->event, all->object.bytes, all->object.length);
+        end_event(&all->event);
+        return;
+    }
 }
 
 /* ------------------------------------------------------------------ who listens */
@@ -169,7 +192,7 @@ static void send_subject(struct streams *all, const char *subject_key, struct su
     if (subject->gone)
         add_gone(&all->event, key);
     if (subject->changed)
-        add_object(all->live->autoscaler, &all->event, key);
+        add_object(all, key);
     subject->gone = subject->changed = false;
     for (struct stream *stream = all->first, *next; stream; stream = next) {
         next = stream->next;
@@ -189,6 +212,7 @@ static void flush_later(struct streams *all)
 static void send_rows(void *arg, bool ended)
 {
     struct streams *all = arg;
+    size_t left = 1;
 
     if (ended || all->lists == 0)
         return;
@@ -196,7 +220,10 @@ static void send_rows(void *arg, bool ended)
     text_append(&all->event, all->gone.bytes, all->gone.length);
     all->event.overflowed |= all->gone.overflowed;
     text_clear(&all->gone);
-    if (catalogue_moved(all->live->catalogue, STREAM_ROWS_MAX, add_row, &all->event) > 0)
+    for (int rows = 0; left > 0 && rows < STREAM_ROWS_MAX && all->event.length < SERVER_STREAM_MAX_BYTES / 2;
+         rows += ROWS_AT_ONCE)
+        left = catalogue_moved(all->live->catalogue, ROWS_AT_ONCE, add_row, &all->event);
+    if (left > 0)
         flush_later(all);
     send_lists(all, &all->event, false);
 }
@@ -323,7 +350,7 @@ static void send_first(struct stream *stream, const struct server_request *reque
     json_put_close(&json, '}');
     end_event(&all->event);
     if (stream->key)
-        add_object(all->live->autoscaler, &all->event, stream->key);
+        add_object(all, stream->key);
     send_text(stream, &all->event);
 }
 
@@ -381,6 +408,7 @@ struct streams *streams_new(struct serve_live *live)
     all->comment_timer = loop_timer_new(loop, on_comment, all);
     all->subjects = map_new();
     text_init(&all->gone, SERVER_STREAM_MAX_BYTES / 2);
+    text_init(&all->object, SERVER_STREAM_MAX_BYTES / 2);
     text_init(&all->event, SERVER_STREAM_MAX_BYTES);
     return all;
 }
@@ -396,6 +424,7 @@ void streams_free(struct streams *all)
     loop_timer_free(all->comment_timer);
     map_free(all->subjects);
     text_done(&all->gone);
+    text_done(&all->object);
     text_done(&all->event);
     free(all);
 }

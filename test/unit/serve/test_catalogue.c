@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/time.h"
+#include "journal/history.h"
 #include "serve/catalogue_internal.h"
 #include "sim/virtual.h"
 
@@ -24,7 +26,7 @@ enum { OBJECTS = 700, TRIGGERS = 3, STEPS = 6000, NAMESPACES = 7 };
 
 struct model { /* one object */
     char key[64];
-    bool there, job, bad, error, held, active, known, failing[TRIGGERS];
+    bool there, job, bad, error, held, active, known, slo, cost, failing[TRIGGERS];
     int32_t ready, wished;
     int type[TRIGGERS], server[TRIGGERS]; /* type: 0: the object has no such trigger */
     int64_t changed_at_ms;
@@ -66,7 +68,10 @@ static struct object_status status_of(const struct model *m)
                               .changed_at_ms = m->changed_at_ms,
                               .triggers = triggers};
 
-    policy = (struct policy){.rules = {.max = 10}};
+    policy = (struct policy){.rules = {.max = 10},
+                             .slo = m->slo ? (struct formula *)&policy : NULL, /* only whether there is one counts */
+                             .has_cost = m->cost,
+                             .cost_per_replica_hour = 0.5};
     job_policy = (struct policy){.is_job = true, .job_rules = {.min = -1, .max = 10}};
     decision = (struct decision){.error = m->error, .held = m->held, .active = m->active, .wished = m->wished};
     jobs = (struct job_decision){.error = m->error, .active = m->active, .running = m->ready};
@@ -91,6 +96,26 @@ static struct model *find(const char *key)
         if (models[i].there && strcmp(models[i].key, key) == 0)
             return &models[i];
     return NULL;
+}
+
+static char journal; /* stands for one */
+static int asked;    /* sums of a day */
+
+struct journal *autoscaler_journal(const struct autoscaler *a)
+{
+    (void)a;
+    return (struct journal *)&journal;
+}
+
+/* Two replicas for a day, of which the objective held half of the time that is known. */
+void history_totals(struct journal *j, const char *object, int64_t since_ms, int64_t until_ms,
+                    struct history_totals *out)
+{
+    assert_ptr_equal(j, &journal);
+    assert_non_null(find(object));
+    assert_int_equal(until_ms - since_ms, DAY_MS);
+    asked++;
+    *out = (struct history_totals){.replica_s = 2 * 86400, .slo_held_s = 1000, .slo_known_s = 2000};
 }
 
 struct loop *autoscaler_loop(const struct autoscaler *a)
@@ -147,6 +172,8 @@ static void randomize(struct model *m)
     m->held = chance(10) == 0;
     m->active = chance(2);
     m->known = chance(8) > 0;
+    m->slo = chance(8) == 0;
+    m->cost = chance(8) == 0;
     m->ready = (int32_t)chance(12);
     m->wished = (int32_t)chance(14);
     m->changed_at_ms = START_MS + chance(1000) * SECOND_MS;
@@ -336,6 +363,33 @@ static void check_totals(struct catalogue *c)
     }
 }
 
+static void assert_near(double value, double wanted)
+{
+    assert_true(fabs(value - wanted) < 1e-3);
+}
+
+/* What is known by now; after some minutes it is known of all. */
+static void check_accounts(struct catalogue *c, bool all)
+{
+    struct catalogue_totals t;
+    uint32_t slo = 0, cost = 0;
+
+    catalogue_totals(c, &t);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        slo += models[i].there && !models[i].job && models[i].slo;
+        cost += models[i].there && !models[i].job && models[i].cost;
+    }
+    assert_int_equal(t.cost_objects, cost);
+    assert_true(t.slo_objects <= slo);
+    assert_near(t.slo_held_s, t.slo_objects * 1000.0);
+    assert_near(t.slo_known_s, t.slo_objects * 2000.0);
+    assert_near(t.cost, t.replica_hours * 0.5);
+    if (!all)
+        return;
+    assert_int_equal(t.slo_objects, slo);
+    assert_near(t.replica_hours, cost * 48.0);
+}
+
 /* ------------------------------------------------------------------ rows that moved */
 
 static void snapshot_of(const struct model *m, char out[96])
@@ -433,6 +487,7 @@ static void test_random_changes(void **state)
         }
         if (chance(10) == 0)
             check_totals(c);
+        check_accounts(c, false);
         if (chance(6) == 0)
             check_moved(c);
     }
@@ -515,6 +570,29 @@ static void test_idle(void **state)
     virtual_world_free(world);
 }
 
+/* Objectives and costs of a day are asked for a few a second, and of each at most once a minute. */
+static void test_accounts(void **state)
+{
+    struct catalogue *c;
+
+    (void)state;
+    begin(OBJECTS);
+    c = catalogue_new(NULL);
+    catalogue_hold(c);
+    asked = 0;
+    make_fresh(c);
+    virtual_run_until(world, START_MS + 55 * SECOND_MS);
+    check_accounts(c, true);
+    int once = asked;
+    virtual_run_until(world, START_MS + 59 * SECOND_MS);
+    assert_int_equal(asked, once);
+    virtual_run_until(world, START_MS + 100 * SECOND_MS);
+    assert_int_equal(asked, 2 * once);
+    catalogue_release(c);
+    catalogue_free(c);
+    virtual_world_free(world);
+}
+
 static void on_ended(void *arg, bool ended)
 {
     assert_true(ended);
@@ -544,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_many_changes_at_once),
         cmocka_unit_test(test_unchanged_rows_are_not_made_again),
         cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_accounts),
         cmocka_unit_test(test_who_waits_is_told_of_the_end),
     };
 
