@@ -440,14 +440,14 @@ void stage_on_resource_merge(struct platform *platform, enum resource_kind kind,
     struct error err;
 
     if (r && tree_read_json(patch, length, false, arena, &tree, &err)) {
-        const struct tree *labels = tree_at(tree, "metadata.labels");
+        bool says_more = tree_at(tree, "metadata.labels") || tree_at(tree, "metadata.annotations");
         const struct tree *finalizers = tree_at(tree, "metadata.finalizers");
 
         if (finalizers) {
             free(r->finalizers);
             r->finalizers = tree_count(finalizers) > 0 ? take_json(finalizers, "") : NULL;
         }
-        if (labels) {
+        if (says_more) {
             char *whole = mem_alloc(strlen(r->metadata) + 3);
             char *members = take_json(tree_get(tree, "metadata"), "{}");
 
