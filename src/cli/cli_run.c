@@ -13,7 +13,9 @@
 #include "autoscaler/autoscaler.h"
 #include "autoscaler/record.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/quantity.h"
 #include "base/time.h"
 #include "cli/cli.h"
 #include "cli/run_api.h"
@@ -30,6 +32,8 @@ static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "log
                   *log_level = "info";
 static const char *metrics_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
+static const char *journal_max;
+static int64_t journal_max_bytes = JOURNAL_MAX_BYTES;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
 static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
 static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
@@ -39,6 +43,8 @@ static const struct option_row options[] = {
      "API, metrics and dashboard (127.0.0.1:8642); 'none' for only the socket"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR",
      "journal and local state ($XDG_STATE_HOME/weir; as root /var/lib/weir)"},
+    {"journal-max-bytes", 0, OPTION_TEXT, &journal_max, "SIZE",
+     "how much the journal may take: decisions, samples, and 30 days of history (384Mi)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe",
      "scale, feed a HorizontalPodAutoscaler (in a cluster), or decide and record only; objects may say otherwise "
      "(direct)"},
@@ -117,8 +123,18 @@ struct running {
     bool stopping;
 };
 
+static bool choose_journal_bound(const struct command *self, int *status)
+{
+    if (!journal_max || (quantity_parse(journal_max, 0, &journal_max_bytes) && journal_max_bytes >= JOURNAL_LEAST_BYTES))
+        return true;
+    *status = usage_error(self, "--journal-max-bytes is a size like 512Mi, at least 16Mi, not '%s'", journal_max);
+    return false;
+}
+
 static bool make_settings(const struct command *self, struct policy_settings *settings, int *status)
 {
+    if (!choose_journal_bound(self, status))
+        return false;
     policy_settings_default(settings);
     settings->mode = strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE
                      : strcmp(mode, "hpa") == 0   ? DECIDE_HPA
@@ -260,6 +276,7 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
     snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
     if (!journal_open(journal, &r->journal, err))
         return false;
+    journal_set_max_bytes(r->journal, journal_max_bytes);
     if (journal_moved_aside(r->journal))
         log_warning("the journal was damaged: a new one begins, without what the old one knew", "journal", journal,
                     "old", journal_moved_aside(r->journal), NULL);

@@ -668,12 +668,25 @@ bool journal_get_state(struct journal *j, const char *name, struct journal_state
     return found;
 }
 
-static void read_names(struct journal *j, int64_t object, uint64_t generation, struct arena *arena,
-                       struct decision_names *names)
+struct version_names { /* of the generation read last: rows beside each other mostly have the same */
+    struct arena *arena;
+    bool known;
+    uint64_t generation;
+    struct decision_names names;
+};
+
+static void read_names(struct journal *j, int64_t object, uint64_t generation, struct version_names *version)
 {
     sqlite3_stmt *get = journal_prepared(j, VERSION_GET);
+    struct arena *arena = version->arena;
+    struct decision_names *names = &version->names;
 
+    if (version->known && version->generation == generation)
+        return;
+    version->known = true;
+    version->generation = generation;
     *names = (struct decision_names){.triggers = NULL};
+    arena_reset(arena);
     if (!get)
         return;
     sqlite3_bind_int64(get, 1, object);
@@ -717,7 +730,8 @@ static bool read_job(const void *packed, size_t length, struct job_decision *out
 }
 
 /* One row to the visitor; a row that cannot be read (another version wrote it) is passed over. */
-static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, journal_visit *visit, void *arg)
+static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, struct version_names *version,
+                      journal_visit *visit, void *arg)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
     struct decision *decision = arena_alloc(arena, sizeof(*decision));
@@ -738,7 +752,8 @@ static bool visit_row(struct journal *j, int64_t object, sqlite3_stmt *row, jour
     }
     if (entry.decision || entry.job_decision) {
         entry.notes = read_notes((const char *)sqlite3_column_text(row, 5), inputs, arena);
-        read_names(j, object, entry.generation, arena, &entry.names);
+        read_names(j, object, entry.generation, version);
+        entry.names = version->names;
         more = visit(arg, &entry);
     }
     arena_free(arena);
@@ -757,8 +772,10 @@ void journal_decisions(struct journal *j, const char *name, int64_t since_at_ms,
     sqlite3_bind_int64(rows, 2, since_at_ms);
     sqlite3_bind_int64(rows, 3, until_at_ms);
     sqlite3_bind_int64(rows, 4, (sqlite3_int64)limit);
-    while (sqlite3_step(rows) == SQLITE_ROW && visit_row(j, object, rows, visit, arg))
+    struct version_names version = {.arena = arena_new(ARENA_SMALL)};
+    while (sqlite3_step(rows) == SQLITE_ROW && visit_row(j, object, rows, &version, visit, arg))
         ;
+    arena_free(version.arena);
     sqlite3_reset(rows);
 }
 

@@ -44,6 +44,8 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler)
         {"/api/v1/objects/@/@", serve_object},
         {"/api/v1/objects/@/@/decisions", serve_decisions},
         {"/api/v1/objects/@/@/outlook", serve_outlook},
+        {"/api/v1/objects/@/@/history", serve_history},
+        {"/api/v1/objects/@/@/manifests", serve_manifests},
         {"/api/v1/findings", serve_findings},
         {"/api/v1/session", serve_session},
         {"/api/v1/version", serve_version},

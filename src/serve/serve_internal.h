@@ -95,6 +95,9 @@ server_handler serve_object, serve_decisions, serve_findings, serve_version, ser
 
 /* assets.c: the dashboard, its page and what that loads; no arg, nothing secret. */
 server_handler serve_dashboard, serve_asset;
+
+/* history.c; arg is the autoscaler. */
+server_handler serve_history, serve_manifests;
 bool serve_takes_gzip(const char *accept_encoding);             /* the header's value; NULL: not said, so no */
 bool serve_has_tag(const char *if_none_match, const char *tag); /* the header's value, or NULL */
 
