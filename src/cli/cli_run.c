@@ -20,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/run_api.h"
 #include "cli/run_cluster.h"
+#include "cli/run_viewers.h"
 #include "journal/journal.h"
 #include "net/loop.h"
 #include "net/server.h"
@@ -30,7 +31,7 @@
 
 static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
                   *log_level = "info";
-static const char *metrics_listen_at, *record_into;
+static const char *metrics_listen_at, *api_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
 static const char *journal_max;
 static int64_t journal_max_bytes = JOURNAL_MAX_BYTES;
@@ -98,6 +99,8 @@ static const struct option_row options[] = {
      "who has a certificate of one of these authorities may ask at --listen; needs --tls-cert"},
     {"allow-actions", 0, OPTION_FLAG, &api.allow_actions, NULL,
      "who may ask may also pause, resume and refresh objects, and change log levels"},
+    {"api-listen", 0, OPTION_TEXT, &api_listen_at, "HOST:PORT",
+     "in a cluster: serve the API there too, over TLS, read-only, to accounts that RBAC allows: for kubectl weir"},
     {"metrics-listen", 0, OPTION_TEXT, &metrics_listen_at, "HOST:PORT",
      "/metrics, /healthz and /readyz, and nothing else, for others to ask"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
@@ -116,6 +119,7 @@ struct running {
     struct autoscaler *autoscaler;
     struct server *server, *metrics_server;
     struct run_api *api; /* closes the server */
+    struct run_viewers *viewers;
     struct serve_live *live;
     struct serve_metrics *metrics;
     struct run_cluster *cluster; /* NULL: this machine */
@@ -181,6 +185,8 @@ static void close_servers(struct running *r)
         server_free(r->metrics_server);
     r->server = r->metrics_server = NULL;
     r->api = NULL;
+    run_viewers_close(r->viewers);
+    r->viewers = NULL;
     serve_live_free(r->live);
     r->live = NULL;
     serve_metrics_free(r->metrics);
@@ -225,6 +231,14 @@ static bool listen_all(struct running *r, struct error *err)
     serve_metrics_route(r->metrics, r->server);
     api.data_dir = data_dir;
     if (!run_api_open(&api, r->loop, r->server, kube, &r->api, err))
+        return false;
+    if (api_listen_at && !run_viewers_open(&(struct run_viewers_options){.address = api_listen_at,
+                                                                         .data_dir = data_dir,
+                                                                         .loop = r->loop,
+                                                                         .kube = kube,
+                                                                         .autoscaler = r->autoscaler,
+                                                                         .live = r->live},
+                                           &r->viewers, err))
         return false;
     if (!metrics_listen_at)
         return true;
@@ -349,6 +363,8 @@ static int run_run(const struct command *self, int argc, char **argv)
         return usage_error(self,
                            "--external-metrics needs the one Weir that decides for all: use --leader-elect instead "
                            "of --shards");
+    if (!in_kubernetes && api_listen_at)
+        return usage_error(self, "--api-listen is for accounts of a cluster: add --kubernetes");
     if (!in_kubernetes && settings.mode == DECIDE_HPA)
         return usage_error(self, "--mode hpa needs a cluster: add --kubernetes");
     log_set_json(strcmp(log_format, "json") == 0);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NCURSES_NOMACROS
+#define NCURSES_NOMACROS /* and only the functions with w: others have names like move, of which other rooms have their own */
 #include <curses.h>
 
 #include "base/error.h"
@@ -142,8 +142,8 @@ static void draw_span(const struct paper *paper, const struct paper_span *span, 
     int used;
     size_t length = paper_fit(paper->unicode, span->bytes, span->length, COLS - *column, &used);
 
-    attrset((int)(chosen ? A_REVERSE : attributes_of(span->ink)));
-    addnstr(span->bytes, (int)length);
+    wattrset(stdscr, (int)(chosen ? A_REVERSE : attributes_of(span->ink)));
+    waddnstr(stdscr, span->bytes, (int)length);
     *column += used;
 }
 
@@ -162,7 +162,7 @@ static void draw_lines(const struct paper *paper, int from, int top, int bottom,
         }
         if (line < from || column >= COLS)
             continue;
-        move(top + line - from, column);
+        wmove(stdscr, top + line - from, column);
         draw_span(paper, &span, &column, line == chosen);
     }
 }
@@ -174,11 +174,11 @@ static void draw_bar(int row, chtype attributes, const char *text)
 
     if (row < 0)
         return;
-    move(row, 0);
-    attrset((int)attributes);
-    addnstr(text, (int)length);
+    wmove(stdscr, row, 0);
+    wattrset(stdscr, (int)attributes);
+    waddnstr(stdscr, text, (int)length);
     for (; used < COLS - 1; used++)
-        addch(' ');
+        waddch(stdscr, ' ');
 }
 
 /* ------------------------------------------------------------------ pages */
@@ -246,7 +246,7 @@ static void draw_foot(const struct top *t)
         snprintf(line, sizeof(line), "%s: %.200s", t->prompt, t->typed);
         draw_bar(LINES - 1, A_BOLD, line);
         curs_set(1);
-        move(LINES - 1, (int)strlen(line) < COLS ? (int)strlen(line) : COLS - 1);
+        wmove(stdscr, LINES - 1, (int)strlen(line) < COLS ? (int)strlen(line) : COLS - 1);
         return;
     }
     curs_set(0);
@@ -263,7 +263,7 @@ static void draw_foot(const struct top *t)
 
 static void draw(struct top *t)
 {
-    erase();
+    werase(stdscr);
     paper_clear(&t->paper);
     t->paper.columns = COLS;
     if (t->page == PAGE_TABLE) {
@@ -276,7 +276,7 @@ static void draw(struct top *t)
         draw_scrolled(t);
     }
     draw_foot(t);
-    refresh();
+    wrefresh(stdscr);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -464,7 +464,7 @@ static int take_keys(struct top *t)
 {
     int count = 0;
 
-    for (int key; !t->quits && (key = getch()) != ERR; count++)
+    for (int key; !t->quits && (key = wgetch(stdscr)) != ERR; count++)
         take_key(t, key);
     return count;
 }

@@ -8,7 +8,17 @@
 #include "cli/explain_view.h"
 #include "cli/paper.h"
 
-enum { INDENT = 2, STEP_INDENT = 7, LIST_INDENT = 24, NAME_WIDTH = 28, VALUE_WIDTH = 14 };
+enum {
+    INDENT = 2,
+    STEP_INDENT = 7,
+    MORE_INDENT = 7, /* of what does not fit beside an input */
+    LIST_INDENT = 24,
+    NAME_WIDTH = 28,
+    VALUE_WIDTH = 14,
+    NARROW = 80, /* columns: below that names and values have less */
+    NARROW_NAME = 16,
+    NARROW_VALUE = 10,
+};
 
 static void put_heading(struct paper *paper, const char *heading)
 {
@@ -47,7 +57,7 @@ static void put_age(struct paper *paper, const char *at, int64_t now_ms)
     if (now_ms == 0 || !instant_parse(at, &at_ms) || at_ms > now_ms)
         return;
     duration_format_words(now_ms - at_ms, words, sizeof(words));
-    paper_put(paper, INK_FAINT, ", %s ago", words);
+    paper_join(paper, INK_FAINT, INDENT, ", %s ago", words);
 }
 
 static void put_title(struct paper *paper, const json_t *view, int64_t now_ms)
@@ -56,15 +66,15 @@ static void put_title(struct paper *paper, const json_t *view, int64_t now_ms)
 
     paper_put(paper, INK_STRONG, "%s/%s", view_text(view, "namespace"), view_text(view, "name"));
     if (*view_text(view, "at")) {
-        paper_put(paper, INK_PLAIN, " at %s", view_text(view, "at"));
+        paper_join(paper, INK_PLAIN, INDENT, " at %s", view_text(view, "at"));
         put_age(paper, view_text(view, "at"), now_ms);
     }
     if (*state) {
-        paper_put(paper, INK_PLAIN, ": ");
-        paper_put(paper, ink_of_state(state), "%s", state);
+        paper_put(paper, INK_PLAIN, ":");
+        paper_join(paper, ink_of_state(state), INDENT, " %s", state);
     }
     if (strcmp(view_text(view, "from"), "journal") == 0)
-        paper_put(paper, INK_WARN, " (no Weir runs: from the journal)");
+        paper_join(paper, INK_WARN, INDENT, " (no Weir runs: from the journal)");
     paper_end(paper);
 }
 
@@ -75,20 +85,20 @@ static void put_target(struct paper *paper, const json_t *object)
 
     paper_to(paper, INDENT);
     if (json_is_object(target))
-        paper_put(paper, INK_PLAIN, "%s %s, %lld..%lld replicas, mode %s: ", view_text(target, "kind"),
-                  view_text(target, "name"), (long long)view_number(object, "minReplicas"),
-                  (long long)view_number(object, "maxReplicas"), view_text(object, "mode"));
+        paper_join(paper, INK_PLAIN, INDENT, "%s %s, %.0f..%.0f replicas, mode %s: ", view_text(target, "kind"),
+                   view_text(target, "name"), view_number(object, "minReplicas"), view_number(object, "maxReplicas"),
+                   view_text(object, "mode"));
     if (json_object_get(object, "running")) {
-        paper_put(paper, INK_STRONG, "%lld jobs run, %lld wait", (long long)view_number(object, "running"),
-                  (long long)view_number(object, "pending"));
+        paper_join(paper, INK_STRONG, INDENT, "%.0f jobs run, %.0f wait", view_number(object, "running"),
+                   view_number(object, "pending"));
     } else if (json_object_get(object, "readyReplicas")) {
         bool all = view_number(object, "readyReplicas") >= view_number(object, "wantedReplicas");
 
-        paper_put(paper, INK_STRONG, "%lld wanted, ", (long long)view_number(object, "wantedReplicas"));
-        paper_put(paper, all ? INK_GOOD : INK_WARN, "%lld ready", (long long)view_number(object, "readyReplicas"));
+        paper_join(paper, INK_STRONG, INDENT, "%.0f wanted", view_number(object, "wantedReplicas"));
+        paper_join(paper, all ? INK_GOOD : INK_WARN, INDENT, ", %.0f ready", view_number(object, "readyReplicas"));
     } else {
-        paper_put(paper, INK_WARN, "%s",
-                  *view_text(object, "targetError") ? view_text(object, "targetError") : "nothing is known of it yet");
+        paper_join(paper, INK_WARN, INDENT, "%s",
+                   *view_text(object, "targetError") ? view_text(object, "targetError") : "nothing is known of it yet");
     }
     paper_end(paper);
 }
@@ -103,8 +113,8 @@ static void put_countdown(struct paper *paper, const json_t *object, const char 
         return;
     duration_format_words(at_ms - now_ms, words, sizeof(words));
     paper_to(paper, INDENT);
-    paper_put(paper, INK_WARN, "%s %s", what, words);
-    paper_put(paper, INK_FAINT, ", at %s", view_text(object, key));
+    paper_join(paper, INK_WARN, INDENT, "%s %s", what, words);
+    paper_join(paper, INK_FAINT, INDENT, ", at %s", view_text(object, key));
     paper_end(paper);
 }
 
@@ -134,9 +144,8 @@ static void put_object(struct paper *paper, const json_t *object, int64_t now_ms
         duration_format_words((int64_t)(view_number(object, "nextPollInSeconds") * 1000), words, sizeof(words));
         paper_to(paper, INDENT);
         paper_put(paper, INK_FAINT, "next poll in %s", words);
-        if (*view_text(object, "changedAt")) {
-            paper_put(paper, INK_FAINT, "; the outcome is the same since %s", view_text(object, "changedAt"));
-        }
+        if (*view_text(object, "changedAt"))
+            paper_join(paper, INK_FAINT, INDENT, "; the outcome is the same since %s", view_text(object, "changedAt"));
         paper_end(paper);
     }
 }
@@ -153,19 +162,19 @@ static void value_of(const json_t *input, char *out, size_t size)
         snprintf(out, size, "-");
 }
 
-/* What the object knows beyond the record: the target, how long the question took, whom it was put to. */
+/* What the object knows beyond the record: the target, how long the question took, with whom the answer is shared. */
 static void put_trigger(struct paper *paper, const json_t *trigger)
 {
     char number[40];
 
     if (view_number(trigger, "target") != 0) {
         explain_number(view_number(trigger, "target"), number, sizeof(number));
-        paper_put(paper, INK_PLAIN, ", target %s", number);
+        paper_join(paper, INK_PLAIN, MORE_INDENT, ", target %s", number);
     }
     if (view_number(trigger, "tookMs") > 0)
-        paper_put(paper, INK_FAINT, ", asked in %.0f ms", view_number(trigger, "tookMs"));
+        paper_join(paper, INK_FAINT, MORE_INDENT, ", asked in %.0f ms", view_number(trigger, "tookMs"));
     if (view_number(trigger, "sharedWith") > 0)
-        paper_put(paper, INK_FAINT, ", shared with %.0f", view_number(trigger, "sharedWith"));
+        paper_join(paper, INK_FAINT, MORE_INDENT, ", shared with %.0f", view_number(trigger, "sharedWith"));
 }
 
 static enum ink ink_of_sample(const char *state)
@@ -173,31 +182,36 @@ static enum ink ink_of_sample(const char *state)
     return strcmp(state, "ok") == 0 ? INK_GOOD : strcmp(state, "failed") == 0 ? INK_BAD : INK_WARN;
 }
 
-static void put_input(struct paper *paper, const json_t *input, const json_t *trigger)
+static void put_name_and_value(struct paper *paper, const json_t *input)
 {
-    const char *state = view_text(input, "state");
+    bool narrow = paper->columns > 0 && paper->columns < NARROW;
+    int value_column = INDENT + (narrow ? NARROW_NAME : NAME_WIDTH) + 1;
     char value[64];
 
     value_of(input, value, sizeof(value));
     paper_to(paper, INDENT);
     paper_put(paper, INK_PLAIN, "%s", view_text(input, "name"));
-    paper_to(paper, INDENT + NAME_WIDTH + 1);
+    paper_to(paper, value_column);
     paper_put(paper, INK_STRONG, "%s", value);
-    paper_to(paper, INDENT + NAME_WIDTH + 1 + VALUE_WIDTH + 1);
+    paper_to(paper, value_column + (narrow ? NARROW_VALUE : VALUE_WIDTH) + 1);
+}
+
+static void put_input(struct paper *paper, const json_t *input, const json_t *trigger)
+{
+    const char *state = view_text(input, "state");
+
+    put_name_and_value(paper, input);
     paper_put(paper, ink_of_sample(state), "%s", state);
     if (json_object_get(input, "age_s"))
-        paper_put(paper, INK_PLAIN, ", %.1f s old", view_number(input, "age_s"));
+        paper_join(paper, INK_PLAIN, MORE_INDENT, ", %.1f s old", view_number(input, "age_s"));
     if (view_true(input, "active"))
-        paper_put(paper, INK_GOOD, ", active");
+        paper_join(paper, INK_GOOD, MORE_INDENT, ", active");
     if (view_number(input, "failures") > 0)
-        paper_put(paper, INK_BAD, ", %.0f failures in a row", view_number(input, "failures"));
+        paper_join(paper, INK_BAD, MORE_INDENT, ", %.0f failures in a row", view_number(input, "failures"));
     put_trigger(paper, trigger);
-    if (*view_text(input, "why")) {
-        paper_put(paper, INK_PLAIN, ": ");
-        paper_wrap(paper, ink_of_sample(state), INDENT + STEP_INDENT, view_text(input, "why"));
-    } else {
-        paper_end(paper);
-    }
+    if (*view_text(input, "why"))
+        paper_join(paper, ink_of_sample(state), MORE_INDENT, ": %s", view_text(input, "why"));
+    paper_end(paper);
 }
 
 static void put_inputs(struct paper *paper, const json_t *view)

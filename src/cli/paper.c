@@ -169,7 +169,7 @@ static size_t line_of(const struct paper *paper, const char *bytes, size_t lengt
     return length;
 }
 
-void paper_wrap(struct paper *paper, enum ink ink, int indent, const char *string)
+static void wrap_on(struct paper *paper, enum ink ink, int indent, const char *string)
 {
     size_t left = strlen(string);
 
@@ -188,7 +188,35 @@ void paper_wrap(struct paper *paper, enum ink ink, int indent, const char *strin
             paper_to(paper, indent);
         }
     }
+}
+
+void paper_wrap(struct paper *paper, enum ink ink, int indent, const char *string)
+{
+    wrap_on(paper, ink, indent, string);
     paper_end(paper);
+}
+
+void paper_join(struct paper *paper, enum ink ink, int indent, const char *format, ...)
+{
+    const char *piece;
+    struct text words;
+    va_list args;
+
+    text_init(&words, PAPER_MAX_BYTES);
+    va_start(args, format);
+    text_vprintf(&words, format, args);
+    va_end(args);
+    piece = words.bytes;
+    if (paper->columns > 0 && paper->column > indent && paper->column + paper_width(paper, piece) > paper->columns) {
+        size_t joint = strcspn(piece, " "); /* what joins them stays behind */
+
+        put(paper, ink, piece, joint);
+        paper_end(paper);
+        paper_to(paper, indent);
+        piece += joint + strspn(piece + joint, " ");
+    }
+    wrap_on(paper, ink, indent, piece);
+    text_done(&words);
 }
 
 /* ------------------------------------------------------------------ reading */

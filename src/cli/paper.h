@@ -35,6 +35,9 @@ void paper_done(struct paper *paper);
 void paper_clear(struct paper *paper);
 /* A line end in what is given is a blank: only paper_end ends a line. */
 void paper_put(struct paper *paper, enum ink ink, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One more piece of an enumeration (", 3 ready"): on a line of its own, indented, where it does not fit on this one any more. */
+void paper_join(struct paper *paper, enum ink ink, int indent, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 void paper_end(struct paper *paper);
 /* Blanks up to a column (from 0); at least one, unless the line is empty. */
 void paper_to(struct paper *paper, int column);

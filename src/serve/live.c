@@ -27,3 +27,10 @@ void serve_live_free(struct serve_live *live)
     catalogue_free(live->catalogue);
     free(live);
 }
+
+/* No stream: through the proxies that ask there each would be a connection kept for hours. */
+void serve_live_lists(struct serve_live *live, struct server *server)
+{
+    server_route(server, "GET", "/api/v1/objects", serve_objects, live);
+    server_route(server, "GET", "/api/v1/overview", serve_overview, live);
+}

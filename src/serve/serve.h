@@ -40,6 +40,7 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler);
 struct serve_live;
 struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler);
 void serve_live_free(struct serve_live *live); /* NULL is fine */
+void serve_live_lists(struct serve_live *live, struct server *server); /* lists and overview on one more server */
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
 void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler, struct serve_metrics *metrics);
 

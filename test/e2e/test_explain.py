@@ -29,6 +29,7 @@ def scaled(weir, source, spare):
     w.write("app.yaml", manifest(source.url, spec=FORMULA, trigger=trigger))
     w.start()
     w.wait_ready(3)
+    wait_for(lambda: w.object()["decision"]["before"] == 3)  # nothing moves any more
     return w
 
 

@@ -28,10 +28,33 @@ KEYS = {"up": "\x1bOA", "down": "\x1bOB", "pgup": "\x1b[5~", "pgdn": "\x1b[6~", 
         "escape": "\x1b", "backspace": "\x7f", "ctrl-c": "\x03"}
 
 
+class Model(pyte.Screen):
+    """With what xterm can and pyte cannot: scrolling between the margins without moving the cursor (SU, SD)."""
+
+    def scroll(self, at, step, count):
+        y = self.cursor.y
+        margins = self.margins or pyte.screens.Margins(0, self.lines - 1)
+        self.cursor.y = getattr(margins, at)
+        for _ in range(count or 1):
+            step()
+        self.cursor.y = y
+
+    def scroll_up(self, count=1):
+        self.scroll("bottom", self.index, count)
+
+    def scroll_down(self, count=1):
+        self.scroll("top", self.reverse_index, count)
+
+
+class Stream(pyte.ByteStream):
+    csi = {**pyte.ByteStream.csi, "S": "scroll_up", "T": "scroll_down"}
+    events = pyte.ByteStream.events | {"scroll_up", "scroll_down"}
+
+
 class Screen:
     def __init__(self, arguments, columns=80, rows=24, **env):
-        self.model = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.model)
+        self.model = Model(columns, rows)
+        self.stream = Stream(self.model)
         self.raw, self.lock, self.status = b"", threading.Lock(), None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
