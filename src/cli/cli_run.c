@@ -21,6 +21,7 @@
 #include "cli/run_api.h"
 #include "cli/run_cluster.h"
 #include "cli/run_viewers.h"
+#include "export/export.h"
 #include "journal/journal.h"
 #include "net/loop.h"
 #include "net/server.h"
@@ -38,6 +39,9 @@ static int64_t journal_max_bytes = JOURNAL_MAX_BYTES;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
 static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
 static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
+
+static struct export_options exported;
+static const char *otlp_signals;
 
 static const struct option_row options[] = {
     {"listen", 0, OPTION_TEXT, &api.listen_at, "HOST:PORT",
@@ -103,6 +107,11 @@ static const struct option_row options[] = {
      "in a cluster: serve the API there too, over TLS, read-only, to accounts that RBAC allows: for kubectl weir"},
     {"metrics-listen", 0, OPTION_TEXT, &metrics_listen_at, "HOST:PORT",
      "/metrics, /healthz and /readyz, and nothing else, for others to ask"},
+    {"otlp-endpoint", 0, OPTION_TEXT, &exported.otlp_endpoint, "URL",
+     "send metrics, decisions and traces there by OpenTelemetry's OTLP over HTTP ($OTEL_EXPORTER_OTLP_ENDPOINT)"},
+    {"otlp", 0, OPTION_TEXT, &otlp_signals, "metrics,logs,traces", "which of them are sent (all)"},
+    {"k8s-cluster-name", 0, OPTION_TEXT, &exported.cluster_name, "NAME",
+     "what the cluster is called in CloudEvents (kubernetes-default)"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
     {"log-level", 0, OPTION_TEXT, &log_level, "LEVEL[,ROOM=LEVEL]",
      "least level that is logged: debug, info, warning, error; rooms are autoscaler, export, serve, cli (info)"},
@@ -117,6 +126,7 @@ struct running {
     struct trigger_engine *engine;
     struct autoscaler_record *record; /* NULL: nothing is recorded */
     struct autoscaler *autoscaler;
+    struct export *exporter;
     struct server *server, *metrics_server;
     struct run_api *api; /* closes the server */
     struct run_viewers *viewers;
@@ -125,6 +135,7 @@ struct running {
     struct run_cluster *cluster; /* NULL: this machine */
     struct signal_watch *signals[3];
     bool stopping;
+    int stops_left; /* what is still being ended */
 };
 
 static bool choose_journal_bound(const struct command *self, int *status)
@@ -155,6 +166,29 @@ static bool make_settings(const struct command *self, struct policy_settings *se
     return true;
 }
 
+/* "metrics,logs": each word once or not. */
+static bool choose_signals(const struct command *self, int *status)
+{
+    const struct {
+        const char *name;
+        bool *chosen;
+    } signals[] = {{"metrics", &exported.metrics}, {"logs", &exported.logs}, {"traces", &exported.traces}};
+
+    for (const char *word = otlp_signals; word; word = *word ? word + 1 : NULL) {
+        size_t length = strcspn(word, ","), i = 0;
+
+        while (i < 3 && (strlen(signals[i].name) != length || strncmp(signals[i].name, word, length) != 0))
+            i++;
+        if (i == 3) {
+            *status = usage_error(self, "--otlp is a list of metrics, logs and traces, not '%s'", otlp_signals);
+            return false;
+        }
+        *signals[i].chosen = true;
+        word += length;
+    }
+    return true;
+}
+
 /* Sockets, pipes and logs of many replicas: take as many descriptors as we may. */
 static void raise_limits(void)
 {
@@ -172,7 +206,21 @@ static void on_stopped(void *arg, const struct error *err)
 
     if (err)
         log_warning("not all replicas could be stopped", "error", err->text, NULL);
-    loop_stop(r->loop);
+    if (--r->stops_left == 0)
+        loop_stop(r->loop);
+}
+
+static void on_exported(void *arg)
+{
+    struct running *r = arg;
+
+    if (--r->stops_left == 0)
+        loop_stop(r->loop);
+}
+
+static void write_exported(void *arg, struct text *out)
+{
+    export_write_metrics(arg, out);
 }
 
 static void close_servers(struct running *r)
@@ -206,6 +254,8 @@ static void on_terminate(void *arg)
     r->stopping = true;
     log_info("stopping", "replicas", leave_running || in_kubernetes ? "left running" : "stopped", NULL);
     close_servers(r);
+    r->stops_left = 2;
+    export_finish(r->exporter, on_exported, r);
     autoscaler_free(r->autoscaler);
     r->autoscaler = NULL;
     r->platform->ops->stop(r->platform, leave_running, on_stopped, r);
@@ -300,6 +350,12 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
     r->autoscaler = autoscaler_new(&(struct autoscaler_parts){r->loop, r->transport, r->platform, r->engine, r->journal,
                                                               autoscaler_record_hooks(r->record)},
                                    settings);
+    if (r->cluster)
+        exported.own_namespace = run_cluster_namespace(r->cluster);
+    if (!export_new(&(struct export_parts){r->loop, r->transport, r->platform, r->autoscaler}, &exported, &r->exporter,
+                    err))
+        return false;
+    metrics_writer_add(write_exported, r->exporter);
     if (!listen_all(r, err))
         return false;
     r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
@@ -314,6 +370,8 @@ static void finish(struct running *r)
         if (r->signals[i])
             loop_signal_free(r->signals[i]);
     close_servers(r);
+    metrics_writer_remove(r->exporter);
+    export_free(r->exporter);
     autoscaler_free(r->autoscaler);
     autoscaler_record_free(r->record);
     if (r->engine)
@@ -348,7 +406,8 @@ static int run_run(const struct command *self, int argc, char **argv)
     struct log_levels levels;
     int first, status;
 
-    if (!options_parse(self, argc, argv, &first, &status) || !make_settings(self, &settings, &status))
+    if (!options_parse(self, argc, argv, &first, &status) || !make_settings(self, &settings, &status) ||
+        !choose_signals(self, &status))
         return status;
     in_kubernetes |= in_cluster.kubeconfig || in_cluster.context;
     if (in_kubernetes && first < argc)
