@@ -13,7 +13,12 @@
 #include "journal/history.h"
 #include "net/loop.h"
 
-enum { STEP_MS = 1000, IN_A_STEP = 20, AGAIN_MS = 60 * 1000 };
+enum {
+    STEP_MS = 1000,
+    IN_A_STEP = 20,
+    AGAIN_MS = 60 * 1000,
+    AGAIN_NEW_MS = 5 * 1000 /* of an object that has no day yet, not even a moment of it */
+};
 
 /* Adds what is known of it, or takes it back (by: 1, -1). */
 static void count_account(struct catalogue_totals *totals, const struct account *account, int by)
@@ -89,6 +94,13 @@ static void ask_account(struct catalogue *c, struct account *account, int64_t no
     count_account(&c->totals, account, 1);
 }
 
+static bool is_due(const struct account *account, int64_t ticks_ms)
+{
+    bool is_new = account->replica_s == 0 && account->slo_known_s == 0;
+
+    return !account->known || ticks_ms - account->asked_ticks_ms >= (is_new ? AGAIN_NEW_MS : AGAIN_MS);
+}
+
 /* The next few; those that were asked a moment ago end the round. */
 void accounts_step(void *catalogue)
 {
@@ -98,7 +110,7 @@ void accounts_step(void *catalogue)
     for (int i = 0; i < IN_A_STEP && c->accounts && autoscaler_journal(c->a); i++) {
         struct account *account = c->account_next ? c->account_next : c->accounts;
 
-        if (account->known && ticks_ms - account->asked_ticks_ms < AGAIN_MS)
+        if (!is_due(account, ticks_ms))
             break;
         ask_account(c, account, now_ms);
         c->account_next = account->next;

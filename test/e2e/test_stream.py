@@ -216,3 +216,16 @@ def test_clients_that_go_are_forgotten(weir, source):
     assert events.next()[0] == "hello"
     events.close()
     assert w.process.poll() is None
+
+
+def test_the_overview_knows_objectives_and_costs(weir, source):
+    source.value = 10
+    w = weir()
+    w.write("app.yaml", manifest(source.url, annotations=', weir.dev/slo: "load < 100", weir.dev/cost-per-replica-hour: "0.5"'))
+    w.start()
+    w.wait_ready(1)
+    ask(w, "/api/v1/overview")
+    overview = wait_for(lambda: next((o for o in [ask(w, "/api/v1/overview")[1]] if "slo" in o and o["cost"]["cost"] > 0), None), 90)
+    assert overview["slo"] == {"objects": 1, "held": 1}
+    assert overview["cost"]["objects"] == 1
+    assert abs(overview["cost"]["cost"] - overview["cost"]["replicaHours"] / 2) < 1e-9
