@@ -17,7 +17,7 @@ enum {
     STEP_MS = 1000,
     IN_A_STEP = 20,
     AGAIN_MS = 60 * 1000,
-    AGAIN_NEW_MS = 5 * 1000 /* of an object that has no day yet, not even a moment of it */
+    AGAIN_NEW_MS = 5 * 1000 /* where nothing is known yet: it may just have begun */
 };
 
 /* Adds what is known of it, or takes it back (by: 1, -1). */
@@ -96,7 +96,7 @@ static void ask_account(struct catalogue *c, struct account *account, int64_t no
 
 static bool is_due(const struct account *account, int64_t ticks_ms)
 {
-    bool is_new = account->replica_s == 0 && account->slo_known_s == 0;
+    bool is_new = (account->has_slo && account->slo_known_s == 0) || (account->has_cost && account->replica_s == 0);
 
     return !account->known || ticks_ms - account->asked_ticks_ms >= (is_new ? AGAIN_NEW_MS : AGAIN_MS);
 }
