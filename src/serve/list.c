@@ -94,8 +94,8 @@ static void write_list(const struct list *list, struct text *body)
                                       .states = list->states};
     struct entry **entries = mem_array((size_t)list->limit, sizeof(*entries));
     struct catalogue_totals totals;
-    size_t matched, count = catalogue_find(list->catalogue, &filter, list->sort, (size_t)list->offset,
-                                           (size_t)list->limit, entries, &matched);
+    size_t matched, count = catalogue_find(list->catalogue, &filter, (enum catalogue_sort)list->sort,
+                                           (size_t)list->offset, (size_t)list->limit, entries, &matched);
 
     catalogue_totals(list->catalogue, &totals);
     text_add(body, "{\"objects\":[");

@@ -159,6 +159,19 @@ def test_rows_come_and_go(weir, source):
     events.close()
 
 
+def test_a_thousand_changes_at_once_all_arrive(crowd):
+    events = Events(crowd)
+    assert events.next()[0] == "hello"
+    text = (crowd.manifests / "crowd.yaml").read_text()
+    crowd.write("crowd.yaml", text.replace("pollingInterval: 3600", "pollingInterval: 1800"))
+    waited = {f"object-{i:04d}" for i in range(1100)}
+    while waited:
+        name, data = events.next(30)
+        if name == "row":
+            waited.discard(data["name"])
+    events.close()
+
+
 def test_values_alone_are_no_news(weir, source):
     """A list is told what a person would call a change; an object's own page everything, but not more often than twice a second."""
     source.value = 10
