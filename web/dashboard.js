@@ -4,8 +4,6 @@ import '/assets/shared.js';
 import {Refused, Stream, get, login, now} from '/assets/dashboard_api.js';
 import {clock, notice, say, tick} from '/assets/dashboard_words.js';
 import * as list from '/assets/dashboard_list.js';
-import * as object from '/assets/dashboard_object.js';
-import * as overview from '/assets/dashboard_overview.js';
 
 const {make} = globalThis.weir;
 const $ = id => document.getElementById(id);
@@ -38,43 +36,55 @@ const app = {
 };
 
 // ---------------------------------------------------------------- addresses: #/objects?state=held, #/objects/NS/NAME?kind=ScaledJob, #/overview
-let page = null, shown = '';
+// The list is what people come for first: the other pages are loaded when it is there, or when they are asked for.
+const object = () => import('/assets/dashboard_object.js'), overview = () => import('/assets/dashboard_overview.js');
+let page = null, shown = '', turn = 0;
 function parse(hash) {
   const [path, search] = hash.replace(/^#/, '').split('?');
   return {parts: path.split('/').filter(Boolean).map(decodeURIComponent), params: new URLSearchParams(search || '')};
 }
 function pageFor({parts, params}) {
-  if (parts[0] === 'overview') return ['overview', () => overview.show(main, app)];
+  if (parts[0] === 'overview') return ['overview', overview, module => module.show(main, app)];
   if (parts[0] === 'objects' && parts.length === 3) {
-    return [`objects/${parts.join('/')}?${params.get('kind') || ''}`, () => object.show(main, {namespace: parts[1], name: parts[2], kind: params.get('kind') || undefined}, params, app)];
+    return [`objects/${parts.join('/')}?${params.get('kind') || ''}`, object, module => module.show(main, {namespace: parts[1], name: parts[2], kind: params.get('kind') || undefined}, params, app)];
   }
-  return ['objects', () => list.show(main, params, app)];
+  return ['objects', () => list, module => module.show(main, params, app)];
 }
-function route() {
+function leave() {
+  if (page) page.end();
+  if (stream) stream.close();
+  page = stream = null;
+  main.replaceChildren();
+}
+async function route() {
   let asked;
   try { asked = parse(location.hash); } catch { asked = {parts: [], params: new URLSearchParams()}; }
-  const [name, show] = pageFor(asked);
+  const [name, load, show] = pageFor(asked);
   for (const a of document.querySelectorAll('[data-page]')) {
     if (a.dataset.page === name.split('/')[0]) a.setAttribute('aria-current', 'page');
     else a.removeAttribute('aria-current');
   }
   if (page && name === shown && page.again) { page.again(asked.params); return; }
-  const first = !page;
-  if (page) page.end();
-  if (stream) stream.close();
+  const first = !page, mine = ++turn;
+  leave();
   shown = name;
-  main.replaceChildren();
   scrollTo(0, 0);
-  page = show();
+  try {
+    const module = await load();
+    if (mine !== turn) return; // somebody is elsewhere already
+    page = show(module);
+  } catch (error) {
+    main.replaceChildren(notice(`This page could not be loaded: ${error.message}`, 'bad'));
+  }
   if (!first) main.focus({preventScroll: true});
 }
 
 // ---------------------------------------------------------------- login
 function askToLogin() {
   if ($('login')) return;
-  if (stream) stream.close();
-  if (page) page.end();
-  page = null;
+  leave();
+  turn++;
+  shown = '';
   const token = make('input', {type: 'password', id: 'token', autocomplete: 'current-password', required: true, spellcheck: false});
   const said = make('p', {class: 'notice bad', role: 'alert', hidden: true});
   const form = make('form', {id: 'login', class: 'card login'}, make('h1', {}, 'Who is asking?'),
@@ -92,7 +102,7 @@ function askToLogin() {
       token.select();
     }
   });
-  main.replaceChildren(form);
+  main.append(form);
   wasLive = null;
   setLive(false, 'not logged in');
   token.focus();
@@ -134,7 +144,7 @@ document.addEventListener('keydown', event => {
 // ---------------------------------------------------------------- start
 async function start() {
   setTheme(theme());
-  route();
+  await route();
   try {
     app.session = await get('session');
     $('who').textContent = app.session.user;
@@ -146,4 +156,4 @@ async function start() {
 }
 addEventListener('hashchange', route);
 setInterval(tick, 1000);
-start();
+start().then(() => { object(); overview(); });
