@@ -3,8 +3,17 @@
 
 #include "base/arena.h"
 #include "serve/catalogue.h"
+#include "serve/metrics_internal.h"
 #include "serve/serve.h"
 #include "serve/serve_internal.h"
+
+static void write_metrics(void *arg, struct text *out)
+{
+    const struct serve_live *live = arg;
+
+    metrics_single(out, "weir_streams", "gauge", "Clients that are told of changes as they happen.",
+                   (double)streams_count(live->streams));
+}
 
 struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler)
 {
@@ -16,6 +25,7 @@ struct serve_live *serve_live_new(struct server *server, struct autoscaler *auto
     server_route(server, "GET", "/api/v1/objects", serve_objects, live);
     server_route(server, "GET", "/api/v1/overview", serve_overview, live);
     server_route(server, "GET", "/api/v1/stream", serve_stream, live);
+    metrics_writer_add(write_metrics, live);
     return live;
 }
 
@@ -23,6 +33,7 @@ void serve_live_free(struct serve_live *live)
 {
     if (!live)
         return;
+    metrics_writer_remove(live);
     streams_free(live->streams);
     catalogue_free(live->catalogue);
     free(live);

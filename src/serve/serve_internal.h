@@ -87,6 +87,7 @@ void overview_write(const struct serve_live *live, bool timed, struct text *out)
 
 /* stream.c */
 struct streams *streams_new(struct serve_live *live);
+size_t streams_count(const struct streams *streams);
 void streams_free(struct streams *streams); /* after the server, before the catalogue; NULL is fine */
 
 /* object.c, decisions.c, process.c, log_levels.c: handlers; arg is the autoscaler. */

@@ -396,6 +396,11 @@ void serve_stream(void *arg, const struct server_request *request, struct server
     send_first(stream, request);
 }
 
+size_t streams_count(const struct streams *all)
+{
+    return all->count;
+}
+
 struct streams *streams_new(struct serve_live *live)
 {
     struct streams *all = mem_alloc(sizeof(*all));

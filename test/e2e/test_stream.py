@@ -227,8 +227,9 @@ def test_clients_that_go_are_forgotten(weir, source):
             stream.close()
     events = Events(w)
     assert events.next()[0] == "hello"
+    wait_for(lambda: "\nweir_streams 1\n" in w.get("/metrics"))
     events.close()
-    assert w.process.poll() is None
+    wait_for(lambda: "\nweir_streams 0\n" in w.get("/metrics"))
 
 
 def test_the_overview_knows_objectives_and_costs(weir, source):
