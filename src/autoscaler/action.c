@@ -122,8 +122,8 @@ static void on_annotated(void *arg, const struct error *err)
     struct acting *acting = arg;
 
     if (err)
-        log_warning("an action failed", "action", action_names[acting->action], "object", acting->key, "error", err->text,
-                    NULL);
+        log_warning("an action failed", "action", action_names[acting->action], "object", acting->key, "error",
+                    err->text, NULL);
     if (acting->done)
         acting->done(acting->arg, err);
     free(acting->key);

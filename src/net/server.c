@@ -477,7 +477,7 @@ static void respond(struct incoming *in, bool admitted)
 }
 
 /* From the request to its answer, unless that is for later. */
-static void answer(struct incoming *in, bool admitted)
+static void answer_request(struct incoming *in, bool admitted)
 {
     struct server *server = in->server;
     struct server_answer made = {.status = 200, .content_type = "application/json", .body = &server->body};
@@ -508,7 +508,7 @@ static void on_request(struct evhttp_request *request, void *arg)
     server_note_request(in.server, request);
     if (ssl_of(&in))
         server_tls_request_read(ssl_of(&in));
-    answer(&in, false);
+    answer_request(&in, false);
 }
 
 /* ---- answers that wait ---- */
@@ -541,9 +541,9 @@ static void forget_pending(struct server_pending *pending)
     free(pending);
 }
 
-void server_complete(struct server_pending *pending, const struct server_answer *made)
+void server_complete(struct server_pending *pending, const struct server_answer *answer)
 {
-    struct server_answer whole = *made;
+    struct server_answer whole = *answer;
     struct server *server = pending->server;
     struct evhttp_request *request = pending->request;
     bool is_head = pending->is_head;
@@ -565,14 +565,12 @@ void server_complete(struct server_pending *pending, const struct server_answer 
 
 void server_admit(struct server_pending *pending, const void *asker)
 {
-    struct incoming in = {.server = pending->server,
-                          .request = pending->request,
-                          .asker = asker,
-                          .header_count = pending->header_count};
+    struct incoming in = {
+        .server = pending->server, .request = pending->request, .asker = asker, .header_count = pending->header_count};
 
     forget_pending(pending);
     if (evhttp_request_get_connection(in.request))
-        answer(&in, true);
+        answer_request(&in, true);
     else
         evhttp_request_free(in.request);
 }
@@ -641,4 +639,3 @@ void server_free(struct server *server)
     text_done(&server->body);
     free(server);
 }
-

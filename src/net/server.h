@@ -50,7 +50,8 @@ typedef void server_handler(void *arg, const struct server_request *request, str
 struct server_pending;
 struct server_pending *server_defer(const struct server_request *request);
 void server_complete(struct server_pending *pending, const struct server_answer *answer);
-void server_pending_header(struct server_pending *pending, const char *name, const char *value); /* as server_answer_header */
+void server_pending_header(struct server_pending *pending, const char *name,
+                           const char *value); /* as server_answer_header */
 
 /* An answer without an end: server-sent events. The handler calls server_stream_begin and returns; its own answer is ignored. NULL: there
    are SERVER_STREAMS_MAX already, and the request has been answered with 503. What the client does not read waits, up to
@@ -80,11 +81,13 @@ const void *server_asker(const struct server_request *request);
 /* Which listener it came by: LISTENER_UNIX (the owner of the data dir), LISTENER_TCP, LISTENER_TLS; and the other end's address. */
 enum server_listener { LISTENER_UNIX, LISTENER_TCP, LISTENER_TLS };
 enum server_listener server_listener_of(const struct server_request *request);
-const char *server_remote(const struct server_request *request); /* "127.0.0.1:5123"; "" by a Unix socket; valid during the handler */
+const char *server_remote(
+    const struct server_request *request); /* "127.0.0.1:5123"; "" by a Unix socket; valid during the handler */
 /* Headers of the answer beside Content-Type and Allow; values are copied. At most SERVER_ANSWER_HEADERS_MAX. They replace what every answer
    has: X-Content-Type-Options: nosniff, Cache-Control: no-store, and what server_set_header said. */
 void server_answer_header(const struct server_request *request, const char *name, const char *value);
-void server_set_header(struct server *server, const char *name, const char *value); /* of every answer; static texts, few */
+void server_set_header(struct server *server, const char *name,
+                       const char *value); /* of every answer; static texts, few */
 
 /* Who is at the other end of a TLS connection. */
 struct server_peer {

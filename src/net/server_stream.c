@@ -93,7 +93,8 @@ static void set_up_socket(int fd)
     const unsigned patience_ms = SERVER_STREAM_STALL_S * 1000;
 
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kernel_bytes, sizeof kernel_bytes);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms); /* a Unix socket has no such thing */
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms,
+               sizeof patience_ms); /* a Unix socket has no such thing */
 }
 
 static void set_up_connection(struct server_stream *stream)
@@ -134,7 +135,7 @@ static void begin_answer(struct server_stream *stream, const char *content_type)
     struct evkeyvalq *headers = evhttp_request_get_output_headers(stream->request);
 
     evhttp_add_header(headers, "Content-Type", content_type);
-    evhttp_add_header(headers, "Connection", "close"); /* there is no next request: its end is the end */
+    evhttp_add_header(headers, "Connection", "close");     /* there is no next request: its end is the end */
     evhttp_add_header(headers, "X-Accel-Buffering", "no"); /* proxies of nginx's kind pass it on as it comes */
     server_add_headers(stream->server, stream->request);
     evhttp_send_reply_start(stream->request, 200, "OK");

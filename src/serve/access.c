@@ -52,7 +52,7 @@ struct question { /* one request on its way through the reviews; in its arena */
     enum stage stage;
     const char *token;          /* of BY_TOKEN, only while the request is at hand */
     char key[ACCESS_KEY_BYTES]; /* of the review that is to answer */
-    access_done *done;        /* one of the two */
+    access_done *done;          /* one of the two */
     access_named_done *named;
     void *arg;
 };

@@ -25,7 +25,7 @@ enum {
 struct certificates {
     struct loop *loop;
     struct pki_names names;
-    struct arena *arena; /* names and paths */
+    struct arena *arena;            /* names and paths */
     struct certificate_paths files; /* certificate NULL: none were named */
     const char *directory, *kept_in;
     struct certificate_secret *secret;

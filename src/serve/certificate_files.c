@@ -76,11 +76,10 @@ bool certificate_files_read(const char *folder, bool with_ca_key, struct pki_set
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (snprintf(paths[i], PATH_BYTES, "%s/%s", folder, names[i]) >= PATH_BYTES)
             return error_set(err, ERROR_INVALID, "the path of %s is too long", names[i]);
-    return certificate_files_read_named(&(struct certificate_paths){.ca = paths[0],
-                                                                    .certificate = paths[1],
-                                                                    .key = paths[2],
-                                                                    .ca_key = with_ca_key ? paths[3] : NULL},
-                                        out, err);
+    return certificate_files_read_named(
+        &(struct certificate_paths){
+            .ca = paths[0], .certificate = paths[1], .key = paths[2], .ca_key = with_ca_key ? paths[3] : NULL},
+        out, err);
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -91,8 +91,8 @@ static bool let_in(struct serve_guard *guard, const struct server_request *reque
 {
     text_clear(&guard->user);
     text_add(&guard->user, user);
-    guard->asker = (struct serve_asker){.user = guard->user.bytes ? guard->user.bytes : "",
-                                        .can_act = guard->allow_actions};
+    guard->asker =
+        (struct serve_asker){.user = guard->user.bytes ? guard->user.bytes : "", .can_act = guard->allow_actions};
     if (request)
         server_set_asker(request, &guard->asker);
     return true;

@@ -28,9 +28,10 @@ struct server_request;
 
 struct serve_guard_options { /* texts are copied */
     struct loop *loop;
-    const char *token_file;      /* lines of "token name"; NULL: none */
-    bool certificates;           /* who shows one that server_tls.client_cas[1] vouches for is known by its common name */
-    struct serve_access *access; /* asked at other addresses than loopback ones; outlives the guard's requests. NULL: no cluster */
+    const char *token_file; /* lines of "token name"; NULL: none */
+    bool certificates;      /* who shows one that server_tls.client_cas[1] vouches for is known by its common name */
+    struct serve_access
+        *access; /* asked at other addresses than loopback ones; outlives the guard's requests. NULL: no cluster */
     bool allow_actions;
 };
 struct serve_guard;
@@ -50,6 +51,7 @@ struct serve_asker {
 struct serve_asker serve_asker_of(const struct server_request *request);
 
 /* session.c: members of a Session (docs/openapi.yaml), into an object that is open. */
-void session_write_members(struct json *json, const struct autoscaler *autoscaler, const struct server_request *request);
+void session_write_members(struct json *json, const struct autoscaler *autoscaler,
+                           const struct server_request *request);
 
 #endif

@@ -21,7 +21,8 @@ static const char page_top[] =
     "<meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"></head>"
     "<body><main><h1>Weir</h1>";
 static const char page_end[] =
-    "<form method=\"post\" action=\"/login\"><p><label>Token <input name=\"token\" type=\"password\" required autofocus "
+    "<form method=\"post\" action=\"/login\"><p><label>Token <input name=\"token\" type=\"password\" required "
+    "autofocus "
     "autocomplete=\"current-password\"></label> <button>Log in</button></p></form></main></body></html>\n";
 
 /* ------------------------------------------------------------------ refusals */

@@ -77,8 +77,8 @@ static bool read_line(struct guard_tokens *tokens, const char *line, size_t leng
                          "%.200s:%d: a token has %d to %d characters; make one with 'openssl rand -hex 32'",
                          tokens->path, number, TOKEN_MIN_BYTES, ACCESS_TOKEN_MAX_BYTES);
     if (tokens->count == TOKENS_MAX)
-        return error_set(err, ERROR_LIMIT, "%.200s:%d: there are more than %d tokens (TOKENS_MAX)", tokens->path, number,
-                         TOKENS_MAX);
+        return error_set(err, ERROR_LIMIT, "%.200s:%d: there are more than %d tokens (TOKENS_MAX)", tokens->path,
+                         number, TOKENS_MAX);
     digest_of(tokens, line, token, tokens->list[tokens->count].digest);
     tokens->list[tokens->count++].name = length > name ? arena_copy_bytes(tokens->arena, line + name, length - name)
                                                        : arena_printf(tokens->arena, "line %d", number);
@@ -142,7 +142,8 @@ static void look(struct guard_tokens *tokens)
         log_info("tokens were read again", "file", tokens->path, NULL);
         tokens->in_trouble = false;
     } else if (!tokens->in_trouble) {
-        log_error("nobody is let in by a token: the file cannot be used", "file", tokens->path, "error", err.text, NULL);
+        log_error("nobody is let in by a token: the file cannot be used", "file", tokens->path, "error", err.text,
+                  NULL);
         tokens->in_trouble = true;
     }
 }

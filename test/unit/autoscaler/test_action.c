@@ -124,7 +124,8 @@ static void the_manifest_has_the_last_word(void **state)
         {"resumed, something else changes", "autoscaling.keda.sh/paused: 'true'", ACTION_RESUME,
          "autoscaling.keda.sh/paused: 'true', a: b", false},
         {"resumed, then by the manifest", "autoscaling.keda.sh/paused: 'true'", ACTION_RESUME, "", false},
-        {"resumed, then false", "autoscaling.keda.sh/paused: 'true'", ACTION_RESUME, "autoscaling.keda.sh/paused: 'false'", false},
+        {"resumed, then false", "autoscaling.keda.sh/paused: 'true'", ACTION_RESUME,
+         "autoscaling.keda.sh/paused: 'false'", false},
     };
 
     (void)state;
@@ -236,7 +237,8 @@ static void jobs_are_paused_too(void **state)
     static const char job[] =
         "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nmetadata: {name: work}\nspec:\n  pollingInterval: 10\n"
         "  jobTargetRef: {template: {spec: {restartPolicy: Never, containers: [{name: w, image: w}]}}}\n"
-        "  triggers:\n  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10'}\n";
+        "  triggers:\n  - type: prometheus\n    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: "
+        "'10'}\n";
     struct running r;
     struct error err;
 

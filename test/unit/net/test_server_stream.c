@@ -87,7 +87,8 @@ static int set_up(void **state)
     server_route(server, "GET", "/stream", serve_stream, NULL);
     server_route(server, "GET", "/short", serve_short, NULL);
     snprintf(unix_path, sizeof unix_path, "/tmp/weir-test-stream-%d.sock", (int)getpid());
-    assert_true(server_set_tls(server, &(struct server_tls){.certificate_pem = server_party.pem, .key_pem = key}, &err));
+    assert_true(
+        server_set_tls(server, &(struct server_tls){.certificate_pem = server_party.pem, .key_pem = key}, &err));
     assert_true(server_listen_tcp(server, "127.0.0.1:0", &err));
     assert_true(server_listen_tls(server, "127.0.0.1:0", &err));
     assert_true(server_listen_unix(server, unix_path, &err));

@@ -26,7 +26,7 @@
 enum { FAKE_HEADERS_MAX = 8, FAKE_ROUTES_MAX = 64, FAKE_ANSWER_HEADERS_MAX = 16 };
 
 struct fake_request {
-    const char *path; /* with its query, values not escaped */
+    const char *path;          /* with its query, values not escaped */
     const char *method, *body; /* NULL: GET; none */
     enum server_listener by;   /* which listener; the first is the Unix socket */
     struct {

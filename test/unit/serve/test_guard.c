@@ -9,7 +9,10 @@
 
 #define ALICE "alices-token-0123456789"
 #define ROOT  "roots-token-0123456789"
-#define JSON  {"Content-Type", "application/json"}
+#define JSON                                                                                                           \
+    {                                                                                                                  \
+        "Content-Type", "application/json"                                                                             \
+    }
 
 /* The reviewer: kube-alice may get everything and post what-if, kube-bob is nobody who may; "broken" breaks. */
 static bool review(const char *body, char *out, size_t size)
@@ -17,14 +20,15 @@ static bool review(const char *body, char *out, size_t size)
     if (strstr(body, "broken"))
         return false;
     if (strstr(body, "TokenReview"))
-        snprintf(out, size, "%s",
-                 strstr(body, "kube-alice") ? "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"alice@kube\"}}}"
-                 : strstr(body, "kube-bob") ? "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"bob@kube\"}}}"
-                                            : "{\"status\":{\"authenticated\":false}}");
+        snprintf(
+            out, size, "%s",
+            strstr(body, "kube-alice") ? "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"alice@kube\"}}}"
+            : strstr(body, "kube-bob") ? "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"bob@kube\"}}}"
+                                       : "{\"status\":{\"authenticated\":false}}");
     else
         snprintf(out, size, "{\"status\":{\"allowed\":%s}}",
                  strstr(body, "alice@kube") && (strstr(body, "\"verb\":\"get\"") || strstr(body, "what-if")) ? "true"
-                                                                                                          : "false");
+                                                                                                             : "false");
     return true;
 }
 
@@ -162,7 +166,10 @@ static void loopback_is_open_for_reading(void **state)
          403,
          "--allow-actions"},
         {"log levels", {.path = "/api/v1/log-levels", .method = "PUT", .headers = {JSON}}, 403, "--allow-actions"},
-        {"a login", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"x\"}"}, 409, "not asked for"},
+        {"a login",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"x\"}"},
+         409,
+         "not asked for"},
     };
     struct room r;
 
@@ -193,19 +200,37 @@ static void pages_of_others_are_refused(void **state)
     static const struct row rows[] = {
         {"own page", {WHAT_IF, .headers = {JSON, {"Sec-Fetch-Site", "same-origin"}}}, 200, "in as"},
         {"typed in", {.path = "/", .headers = {{"Sec-Fetch-Site", "none"}}}, 200, "in as"},
-        {"a link", {.path = "/", .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}}, 200, "in as"},
-        {"a picture", {.path = "/", .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "no-cors"}}}, 403, "origin"},
+        {"a link",
+         {.path = "/", .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}},
+         200,
+         "in as"},
+        {"a picture",
+         {.path = "/", .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "no-cors"}}},
+         403,
+         "origin"},
         {"another port", {.path = "/", .headers = {{"Sec-Fetch-Site", "same-site"}}}, 403, "origin"},
         {"a foreign form",
          {WHAT_IF, .headers = {JSON, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}},
          403,
          "origin"},
-        {"own origin", {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "http://localhost:1"}}}, 200, "in as"},
-        {"another origin", {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "http://localhost:2"}}}, 403, "origin"},
+        {"own origin",
+         {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "http://localhost:1"}}},
+         200,
+         "in as"},
+        {"another origin",
+         {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "http://localhost:2"}}},
+         403,
+         "origin"},
         {"a sandbox", {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "null"}}}, 403, "origin"},
-        {"read from another origin", {.path = "/", .headers = {{"Host", "localhost:1"}, {"Origin", "http://a"}}}, 403, "origin"},
+        {"read from another origin",
+         {.path = "/", .headers = {{"Host", "localhost:1"}, {"Origin", "http://a"}}},
+         403,
+         "origin"},
         {"behind a proxy",
-         {WHAT_IF, .headers = {JSON, {"Host", "localhost:1"}, {"Origin", "https://weir.example"}, {"Sec-Fetch-Site", "same-origin"}}},
+         {WHAT_IF, .headers = {JSON,
+                               {"Host", "localhost:1"},
+                               {"Origin", "https://weir.example"},
+                               {"Sec-Fetch-Site", "same-origin"}}},
          200,
          "in as"},
         {"a login from elsewhere",
@@ -213,7 +238,10 @@ static void pages_of_others_are_refused(void **state)
          403,
          "origin"},
         {"no type", {WHAT_IF}, 415, "application/json"},
-        {"a form", {WHAT_IF, .headers = {{"Content-Type", "application/x-www-form-urlencoded"}}}, 415, "application/json"},
+        {"a form",
+         {WHAT_IF, .headers = {{"Content-Type", "application/x-www-form-urlencoded"}}},
+         415,
+         "application/json"},
         {"text", {WHAT_IF, .headers = {{"Content-Type", "text/plain"}}}, 415, "application/json"},
         {"like JSON", {WHAT_IF, .headers = {{"Content-Type", "application/jsonp"}}}, 415, "application/json"},
         {"JSON in capitals", {WHAT_IF, .headers = {{"Content-Type", "Application/JSON; charset=utf-8"}}}, 200, "in as"},
@@ -230,10 +258,16 @@ static void pages_of_others_are_refused(void **state)
 
 static void tokens_let_in(void **state)
 {
-#define BEARER(token) {"Authorization", "Bearer " token}
+#define BEARER(token)                                                                                                  \
+    {                                                                                                                  \
+        "Authorization", "Bearer " token                                                                               \
+    }
     static const struct row rows[] = {
         {"nobody", {.path = "/api/v1/session"}, 401, "\"error\":\"nobody knows who asks"},
-        {"a browser", {.path = "/", .headers = {{"Accept", "text/html,*/*"}}}, 401, "<form method=\"post\" action=\"/login\">"},
+        {"a browser",
+         {.path = "/", .headers = {{"Accept", "text/html,*/*"}}},
+         401,
+         "<form method=\"post\" action=\"/login\">"},
         {"the API in a browser", {.path = "/api/v1/session", .headers = {{"Accept", "text/html"}}}, 401, "{\"error\""},
         {"alice", {.path = "/", .headers = {BEARER(ALICE)}}, 200, "in as 'alice smith'"},
         {"any case", {.path = "/", .headers = {{"Authorization", "bearer  " ALICE}}}, 200, "in as 'alice smith'"},
@@ -308,7 +342,10 @@ static void tokens_are_read_again(void **state)
 static void certificates_let_in(void **state)
 {
     static const struct row rows[] = {
-        {"of the client CA", {.path = "/", .by = LISTENER_TLS, .verified_by = 2, .common_name = "carol"}, 200, "in as 'carol'"},
+        {"of the client CA",
+         {.path = "/", .by = LISTENER_TLS, .verified_by = 2, .common_name = "carol"},
+         200,
+         "in as 'carol'"},
         {"of another CA", {.path = "/", .by = LISTENER_TLS, .verified_by = 1, .common_name = "carol"}, 401, "nobody"},
         {"none", {.path = "/", .by = LISTENER_TLS}, 401, "nobody"},
     };
@@ -370,7 +407,8 @@ static void loopback_of_a_pod_is_open(void **state)
 
     (void)state;
     room_init(&r, &(struct setting){.cluster = true});
-    assert_int_equal(ask(&r, &(struct fake_request){.path = "/", .headers = {{"Host", "localhost:8642"}}})->status, 200);
+    assert_int_equal(ask(&r, &(struct fake_request){.path = "/", .headers = {{"Host", "localhost:8642"}}})->status,
+                     200);
     assert_int_equal(r.stage.write_count, 0);
     room_done(&r);
 }
@@ -424,22 +462,49 @@ static void logins(void **state)
 {
     static const struct row rows[] = {
         {"the page", {.path = "/login"}, 200, "<form"},
-        {"alice", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"" ALICE "\"}"}, 200, "{\"user\":\"alice smith\"}"},
+        {"alice",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"" ALICE "\"}"},
+         200,
+         "{\"user\":\"alice smith\"}"},
         {"a form",
-         {.path = "/login", .method = "POST", .headers = {{"Content-Type", "application/x-www-form-urlencoded"}}, .body = "token=" ALICE},
+         {.path = "/login",
+          .method = "POST",
+          .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+          .body = "token=" ALICE},
          303,
          ""},
         {"a form of somebody else",
-         {.path = "/login", .method = "POST", .headers = {{"Content-Type", "application/x-www-form-urlencoded"}}, .body = "token=no"},
+         {.path = "/login",
+          .method = "POST",
+          .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+          .body = "token=no"},
          401,
          "<p role=\"status\">this token is nobody"},
-        {"somebody else", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"no\"}"}, 401, "nobody"},
-        {"of the cluster", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"kube-alice\"}"}, 200, "alice@kube"},
-        {"who may not", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"kube-bob\"}"}, 403, "bob@kube may not"},
-        {"broken", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"broken\"}"}, 503, "could not be asked"},
+        {"somebody else",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"no\"}"},
+         401,
+         "nobody"},
+        {"of the cluster",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"kube-alice\"}"},
+         200,
+         "alice@kube"},
+        {"who may not",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"kube-bob\"}"},
+         403,
+         "bob@kube may not"},
+        {"broken",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"broken\"}"},
+         503,
+         "could not be asked"},
         {"no token", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{}"}, 400, "there is no token"},
-        {"no text", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":1}"}, 400, "there is no token"},
-        {"empty", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"\"}"}, 400, "there is no token"},
+        {"no text",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":1}"},
+         400,
+         "there is no token"},
+        {"empty",
+         {.path = "/login", .method = "POST", .headers = {JSON}, .body = "{\"token\":\"\"}"},
+         400,
+         "there is no token"},
         {"no JSON", {.path = "/login", .method = "POST", .headers = {JSON}, .body = "token"}, 400, "there is no token"},
         {"nothing", {.path = "/login", .method = "POST", .headers = {JSON}}, 400, "there is no token"},
     };
@@ -529,8 +594,8 @@ static void others_have_to_be_known(void **state)
         const char *bound;
         bool alone; /* without anything else */
     } rows[] = {
-        {"127.0.0.1:8642", true}, {"127.0.1.1:1", true},   {"[::1]:8642", true},     {"[::ffff:127.0.0.1]:1", true},
-        {"0.0.0.0:8642", false},  {"[::]:8642", false},    {"10.0.0.1:8642", false}, {"[fe80::1]:8642", false},
+        {"127.0.0.1:8642", true}, {"127.0.1.1:1", true},  {"[::1]:8642", true},     {"[::ffff:127.0.0.1]:1", true},
+        {"0.0.0.0:8642", false},  {"[::]:8642", false},   {"10.0.0.1:8642", false}, {"[fe80::1]:8642", false},
         {"1270.0.1:1", false},    {"128.0.0.1:1", false},
     };
     struct room r;
