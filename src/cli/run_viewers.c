@@ -1,4 +1,7 @@
-/* run_viewers: see run_viewers.h. A server and a guard of its own: who comes by it is never taken for somebody on this machine. */
+/*
+ * run_viewers: see run_viewers.h. A server and a guard of its own, which is never told where it listens: so it takes nobody for somebody
+ * on this machine, also where the address is a loopback one, and everybody has to show a token.
+ */
 #include "cli/run_viewers.h"
 
 #include <stdio.h>
@@ -6,7 +9,6 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "net/server.h"
 #include "serve/guard.h"
 #include "serve/serve.h"
@@ -28,18 +30,6 @@ static bool make_guard(struct run_viewers *v, const struct run_viewers_options *
     return true;
 }
 
-/* The guard lets in everybody on this machine who comes by a loopback address; here somebody has to be known, always. */
-static bool is_apart(const struct run_viewers *v, struct error *err)
-{
-    const char *bound = server_address(v->server);
-
-    if (!string_starts(bound, "127.") && !string_starts(bound, "[::1]"))
-        return true;
-    return error_set(err, ERROR_INVALID,
-                     "%s is a loopback address, where an API server cannot ask; use --listen for people on this machine",
-                     bound);
-}
-
 static bool listen_tls(struct run_viewers *v, const struct run_viewers_options *o, struct error *err)
 {
     static const char *const names[] = {"localhost", "127.0.0.1"};
@@ -52,8 +42,7 @@ static bool listen_tls(struct run_viewers *v, const struct run_viewers_options *
            serve_secure_new(v->server,
                             &(struct serve_secure_options){
                                 .loop = o->loop, .certificates = v->certificates, .address = o->address},
-                            &v->secure, err) &&
-           is_apart(v, err) && serve_guard_listens(v->guard, o->address, server_address(v->server), err);
+                            &v->secure, err);
 }
 
 static bool open_all(struct run_viewers *v, const struct run_viewers_options *o, struct error *err)

@@ -174,7 +174,7 @@ class Installed:
         args = container["args"]
         assert args[:2] == ["run", "--kubernetes"] and "--data-dir=/var/lib/weir" in args
         kept = [a for a in args[2:] if not a.startswith("--data-dir=")]
-        ports = iter(free_ports(3))
+        ports = iter(free_ports(4))
         self.listens = {}
         for i, arg in enumerate(kept):
             if re.search(r"=:\d+$", arg):

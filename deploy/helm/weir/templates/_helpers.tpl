@@ -17,6 +17,7 @@
 {{- end -}}
 
 {{- define "weir.metricsService" -}}{{ include "weir.fullname" . }}-metrics-api{{- end -}}
+{{- define "weir.apiService" -}}{{ include "weir.fullname" . }}-api{{- end -}}
 {{- define "weir.webhookService" -}}{{ include "weir.fullname" . }}-webhook{{- end -}}
 {{- define "weir.webhookConfiguration" -}}
 {{- default (printf "%s-admission" (include "weir.fullname" .)) .Values.webhooks.name -}}
@@ -72,6 +73,12 @@ metadata:
 
 {{- define "weir.webhooks" -}}
 {{- $on := .Values.webhooks.enabled -}}
+{{- if not (kindIs "bool" $on) -}}{{- $on = not (or .Values.watchNamespace .Values.readOnly) -}}{{- end -}}
+{{- if $on -}}true{{- end -}}
+{{- end -}}
+
+{{- define "weir.api" -}}
+{{- $on := .Values.api.enabled -}}
 {{- if not (kindIs "bool" $on) -}}{{- $on = not (or .Values.watchNamespace .Values.readOnly) -}}{{- end -}}
 {{- if $on -}}true{{- end -}}
 {{- end -}}
