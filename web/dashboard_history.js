@@ -6,7 +6,7 @@ import {get, now, objectPath} from '/assets/dashboard_api.js';
 import {clock, instant, notice, row, say, sentence, table, value} from '/assets/dashboard_words.js';
 
 const {make, css, key, lastAt, chartOptions, dataset, band, mark, lazyChart, percent, span, tickWords} = globalThis.weir;
-export const RANGES = {'1h': ['1 h', 3600], '6h': ['6 h', 21600], '24h': ['24 h', 86400], '168h': ['7 d', 604800], '720h': ['30 d', 2592000]};
+export const RANGES = {'15m': ['15 min', 900], '1h': ['1 h', 3600], '6h': ['6 h', 21600], '24h': ['24 h', 86400], '168h': ['7 d', 604800], '720h': ['30 d', 2592000]};
 const POINTS = 300, TABLE_ROWS = 60, NEAR_PX = 6, MANY_EVENTS = 40;
 
 let loading = null;
@@ -33,6 +33,14 @@ function pointsOf(history, ranges, live) {
   if (out.length && live !== undefined) out.push({x: Math.max(now(), out[out.length - 1].x + 1), y: live ?? NaN, low: live ?? NaN, high: live ?? NaN});
   return out;
 }
+// A span in which replicas were scaled goes as its events say, not as its mean does.
+function stepped(points, events, step_ms) {
+  const flat = (x, y) => ({x, y, low: y, high: y});
+  return points.flatMap(p => {
+    const within = events.filter(e => e.x >= p.x && e.x < p.x + step_ms);
+    return within.length ? [flat(p.x, within[0].before), ...within.map(e => flat(e.x, e.y))] : [p];
+  });
+}
 const has = points => points.some(p => !Number.isNaN(p.y));
 function rangeWords(p, share) {
   if (!p || Number.isNaN(p.y)) return 'no value';
@@ -43,8 +51,8 @@ function rangeWords(p, share) {
 // ---------------------------------------------------------------- the charts there are
 function replicasSpec(h, o) {
   const live = o.kind === 'ScaledJob' ? [undefined, o.running] : [o.wantedReplicas, o.readyReplicas];
-  const wanted = pointsOf(h, h.wanted, live[0]), ready = pointsOf(h, h.ready, live[1]);
   const events = h.events.map(e => ({x: Date.parse(e.at), y: e.to, before: e.from, ...e}));
+  const wanted = stepped(pointsOf(h, h.wanted, live[0]), events, h.spanSeconds * 1000), ready = pointsOf(h, h.ready, live[1]);
   const series = [];
   if (has(wanted)) series.push({label: 'wanted', color: '--c0', points: wanted, width: 2, banded: true});
   if (has(ready)) series.push({label: o.kind === 'ScaledJob' ? 'running' : 'ready', color: '--c2', points: ready, area: true, order: 2});

@@ -11,7 +11,7 @@ import {manifest as manifestView} from '/assets/dashboard_manifest.js';
 import {address} from '/assets/dashboard_list.js';
 
 const {make, span} = globalThis.weir;
-const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000, DRAW_MS = 1000;
+const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000, DRAW_MS = 1000, YOUNG_MS = 900000;
 
 // ---------------------------------------------------------------- the top
 function fact(name, ...content) {
@@ -182,7 +182,7 @@ export function show(main, id, params, app) {
     showActions();
   }
   function begin() {
-    views = {charts: chartsOf(parts.charts, o, params.get('since') in RANGES ? params.get('since') : '1h'), whatIf: whatIf(parts.whatIf, o), manifest: manifestView(parts.manifest, o)};
+    views = {charts: chartsOf(parts.charts, o, params.get('since') in RANGES ? params.get('since') : now() - Date.parse(o.createdAt) < YOUNG_MS ? '15m' : '1h'), whatIf: whatIf(parts.whatIf, o), manifest: manifestView(parts.manifest, o)};
     views.charts.onRange(name => history.replaceState(null, '', location.hash.replace(/\?.*/, '') + `?${new URLSearchParams({...(id.kind ? {kind: id.kind} : {}), since: name})}`));
     parts.charts.hidden = parts.manifest.hidden = false;
     parts.whatIf.hidden = o.kind === 'ScaledJob' || !o.decision;

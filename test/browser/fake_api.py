@@ -189,7 +189,7 @@ class FakeApi:
         if rest == "":
             return self.send(h, 200, self.object(r))
         if rest == "history":
-            since = {"1h": 3600, "6h": 21600, "24h": 86400, "168h": 604800, "720h": 2592000}[q["since"]]
+            since = {"15m": 900, "1h": 3600, "6h": 21600, "24h": 86400, "168h": 604800, "720h": 2592000}[q["since"]]
             return self.send(h, 200, history(since, now, int(q["points"])))
         if rest == "decisions":
             return self.send(h, 200, {"decisions": [{"at": instant(now - 60 * i * i - 5), "decision": decision(now - 60 * i * i - 5, 2 + i % 3, 3 - i % 2), "notes": [None, None]} for i in range(12)]})

@@ -501,6 +501,7 @@ def test_what_if_is_decided_by_weir(browser, real):
     field = browser.find(".what-value input")
     browser.run("arguments[0].scrollIntoView({block: 'center'})", field)
     field.send_keys("58")
+    browser.find("input[name=later]").send_keys("10m")  # whatever limits the pace now
     until(browser, "return document.querySelector('.verdict') && document.querySelector('.verdict').textContent.includes('→ 6')")
     text = browser.find(".what-if textarea")
     text.clear()
