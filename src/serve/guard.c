@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -148,7 +149,7 @@ struct waiting { /* a request that the API server is asked about */
     struct serve_guard *guard;
     struct server_pending *pending;
     char verb[VERB_BYTES];
-    char *path;
+    char *path; /* GUARD_PATHS and that of the request */
     bool page;
 };
 
@@ -161,6 +162,19 @@ static void make_verb(const char *method, char verb[VERB_BYTES])
     for (; method[i] && i + 1 < VERB_BYTES; i++)
         verb[i] = (char)tolower((unsigned char)method[i]);
     verb[i] = '\0';
+}
+
+static struct waiting *new_waiting(struct serve_guard *guard, const struct server_request *request)
+{
+    struct waiting *w = mem_alloc(sizeof(*w));
+    size_t bytes = sizeof(GUARD_PATHS) + strlen(request->path);
+
+    w->guard = guard;
+    w->page = origin_wants_page(request);
+    w->path = mem_alloc(bytes);
+    snprintf(w->path, bytes, "%s%s", GUARD_PATHS, request->path);
+    make_verb(request->method, w->verb);
+    return w;
 }
 
 static void free_waiting(struct waiting *w)
@@ -191,14 +205,12 @@ static void on_reviewed(void *arg, enum access_verdict verdict, const char *user
 static bool review(struct serve_guard *guard, const struct server_request *request, const char *token,
                    struct server_answer *refusal)
 {
-    struct waiting *w = mem_alloc(sizeof(*w));
+    struct waiting *w = new_waiting(guard, request);
     struct text user, told;
     struct server_answer refused = {.body = &told};
-    struct access_attributes about = {.verb = w->verb, .path = request->path};
+    struct access_attributes about = {.verb = w->verb, .path = w->path};
     enum access_verdict verdict;
 
-    *w = (struct waiting){.guard = guard, .path = mem_copy(request->path), .page = origin_wants_page(request)};
-    make_verb(request->method, w->verb);
     text_init(&user, ACCESS_USER_MAX_BYTES);
     text_init(&told, SERVER_ANSWER_MAX_BYTES);
     verdict = serve_access_check_token(guard->access, token, &about, &user, &refused, on_reviewed, w);

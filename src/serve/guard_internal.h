@@ -61,6 +61,9 @@ struct serve_guard {
 void guard_add_login(struct serve_guard *guard, struct server *server);
 void guard_write_login_page(struct server_answer *answer, int status, const char *sentence);
 void guard_write_unknown(struct server_answer *answer, bool page); /* 401 */
+/* What the API server is asked about stands below this, or each of its accounts might look: they all may get /api/ and what is below (the
+   ClusterRole system:discovery), meaning the API server's own. */
+#define GUARD_PATHS "/weir"
 /* What the API server refused, in our words. */
 void guard_write_refusal(struct server_answer *answer, int status, bool page, const char *user, const char *verb,
                          const char *path);

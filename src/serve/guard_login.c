@@ -163,7 +163,7 @@ static void on_reviewed(void *arg, enum access_verdict verdict, const char *user
     else if (refused->status == 401)
         write_failed(&answer, attempt->form);
     else
-        guard_write_refusal(&answer, refused->status, attempt->form, user, "get", "/api/v1/session");
+        guard_write_refusal(&answer, refused->status, attempt->form, user, "get", GUARD_PATHS "/api/v1/session");
     server_complete(attempt->pending, &answer);
     text_done(&body);
     secret_unref(attempt->token);
@@ -172,7 +172,7 @@ static void on_reviewed(void *arg, enum access_verdict verdict, const char *user
 
 static void ask_cluster(const struct attempt *asked, const struct server_request *request, const char *token)
 {
-    const struct access_attributes about = {.verb = "get", .path = "/api/v1/session"};
+    const struct access_attributes about = {.verb = "get", .path = GUARD_PATHS "/api/v1/session"};
     struct attempt *attempt = mem_alloc(sizeof(*attempt));
     struct text user, told;
     struct server_answer refused = {.body = &told};

@@ -27,8 +27,10 @@ static bool review(const char *body, char *out, size_t size)
                                        : "{\"status\":{\"authenticated\":false}}");
     else
         snprintf(out, size, "{\"status\":{\"allowed\":%s}}",
-                 strstr(body, "alice@kube") && (strstr(body, "\"verb\":\"get\"") || strstr(body, "what-if")) ? "true"
-                                                                                                             : "false");
+                 strstr(body, "alice@kube") && strstr(body, "\"path\":\"/weir/") &&
+                         (strstr(body, "\"verb\":\"get\"") || strstr(body, "what-if"))
+                     ? "true"
+                     : "false");
     return true;
 }
 
@@ -382,12 +384,12 @@ static void accounts_of_the_cluster(void **state)
         {"alice, action",
          {.path = "/api/v1/objects/a/b/actions/pause", .method = "POST", .headers = {BEARER("kube-alice"), JSON}},
          403,
-         "alice@kube may not post /api/v1/objects/a/b/actions/pause; bind a ClusterRole"},
-        {"bob", {.path = "/", .headers = {BEARER("kube-bob")}}, 403, "bob@kube may not get /; bind a ClusterRole"},
+         "alice@kube may not post /weir/api/v1/objects/a/b/actions/pause; bind a ClusterRole"},
+        {"bob", {.path = "/", .headers = {BEARER("kube-bob")}}, 403, "bob@kube may not get /weir/; bind a ClusterRole"},
         {"bob in a browser",
          {.path = "/", .headers = {BEARER("kube-bob"), {"Accept", "text/html"}}},
          403,
-         "<p role=\"status\">bob@kube may not get /;"},
+         "<p role=\"status\">bob@kube may not get /weir/;"},
         {"unknown", {.path = "/", .headers = {BEARER("kube-carol")}}, 401, "nobody knows who asks"},
         {"broken", {.path = "/", .headers = {BEARER("broken")}}, 503, "the API server could not be asked"},
         {"of the file", {.path = "/", .headers = {BEARER(ALICE)}}, 200, "in as 'alice smith'"},
