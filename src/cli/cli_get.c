@@ -141,13 +141,13 @@ static int get_once(const struct command *self, const char *wanted, char **last)
     int status = EXIT_FINE;
 
     if (!answer) {
-        fprintf(stderr, "weir %s: %s\n", self->name, err.text);
+        fprintf(stderr, "%s %s: %s\n", program_name, self->name, err.text);
         status = EXIT_FOUND;
     } else if (!*last || strcmp(text, *last) != 0) {
         if (as_json) {
             printf("%s\n", text);
         } else if (print_table(answer, wanted) == 0 && wanted) {
-            fprintf(stderr, "weir %s: there is no object %s\n", self->name, wanted);
+            fprintf(stderr, "%s %s: there is no object %s\n", program_name, self->name, wanted);
             status = EXIT_FOUND;
         }
         free(*last);

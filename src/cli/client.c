@@ -5,6 +5,7 @@
 #include "cli/client.h"
 
 #include <curl/curl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,16 @@ static CURLcode ask(const char *socket, const char *path, struct text *body, lon
     return code;
 }
 
+/* In Weir's words, where it has some: {"error": "..."}. */
+static void refused(long status, const struct text *body, struct error *err)
+{
+    json_t *answer = json_loads(body->bytes, 0, NULL);
+    const char *words = json_string_value(json_object_get(answer, "error"));
+
+    error_set(err, status == 404 ? ERROR_MISSING : ERROR_NONSENSE, "%s", words ? words : body->bytes);
+    json_decref(answer);
+}
+
 enum ask_result client_get(const char *data_dir, const char *path, struct text *body, struct error *err)
 {
     char socket[4200];
@@ -163,7 +174,7 @@ enum ask_result client_get(const char *data_dir, const char *path, struct text *
         return ASK_FAILED;
     }
     if (status != 200) {
-        error_set(err, status == 404 ? ERROR_MISSING : ERROR_NONSENSE, "%s", body->bytes);
+        refused(status, body, err);
         return ASK_FAILED;
     }
     return ASK_OK;
@@ -191,7 +202,7 @@ static size_t on_event(char *bytes, size_t size, size_t count, void *arg)
 
 struct client_bell *client_bell_open(const char *data_dir, const char *kind, const char *ns, const char *name)
 {
-    char socket[4200], object[3 * NAME_MAX_BYTES], escaped[3 * sizeof(object)], path[PATH_MAX_BYTES];
+    char socket[4200], object[2 * NAME_MAX_BYTES], escaped[3 * sizeof(object)], path[PATH_MAX_BYTES];
     struct error ignored;
 
     if (cluster || !socket_path(data_dir, socket, sizeof(socket), &ignored))

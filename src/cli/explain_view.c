@@ -128,6 +128,9 @@ static enum ask_result ask_object(struct asking *a, struct error *err)
     json_t *object = NULL;
     enum ask_result result = ask(a, "", "", &object, err);
 
+    if (result == ASK_FAILED && err->kind == ERROR_MISSING)
+        error_set(err, ERROR_MISSING, "there is no object %s/%s; '%s get' lists them", a->wish->ns, a->wish->name,
+                  program_name);
     if (result != ASK_OK)
         return result;
     if (json_is_object(json_object_get(object, "decision"))) {

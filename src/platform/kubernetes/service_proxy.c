@@ -51,6 +51,13 @@ static bool on_body(void *arg, const char *bytes, size_t length)
     return text_append(proxy->body, bytes, length);
 }
 
+/* The path is long, and nobody's business; which service is what can be mended. */
+static void place_error(struct error *err, const struct service_proxy *proxy)
+{
+    err->where[0] = '\0';
+    error_add_place(err, "Service %s/%s", proxy->options.ns, proxy->options.service);
+}
+
 /* A refusal of the service itself is {"error": "..."}; what the API server says of the way is a Status, which the client words. */
 static void on_reply(void *arg, const struct kube_reply *reply)
 {
@@ -60,6 +67,7 @@ static void on_reply(void *arg, const struct kube_reply *reply)
     proxy->ask = NULL;
     proxy->status = reply->status;
     proxy->error = reply->error;
+    place_error(&proxy->error, proxy);
     if (own)
         error_set(&proxy->error, reply->status == HTTP_NOT_FOUND ? ERROR_MISSING : reply->error.kind, "%s", own);
     else if (reply->status == HTTP_NOT_FOUND)
@@ -144,7 +152,10 @@ static bool get_token(struct service_proxy *proxy, struct error *err)
                           on_token, proxy);
     text_done(&body);
     text_done(&path);
-    return finish(proxy, err) || error_add_place(err, "the token to show Weir");
+    if (finish(proxy, err))
+        return true;
+    err->where[0] = '\0'; /* the text has the rule */
+    return error_add_place(err, "a token to show Weir");
 }
 
 /* ------------------------------------------------------------------ asking */
