@@ -21,7 +21,7 @@
 #include "serve/metrics_internal.h"
 #include "serve/serve_internal.h"
 
-enum { METRICS_KEYS_MAX_BYTES = OBJECTS_MAX * QUERY_KEY_BYTES, METRICS_WRITERS_MAX = 8 };
+enum { METRICS_KEYS_MAX_BYTES = OBJECTS_MAX * QUERY_KEY_BYTES };
 
 struct page { /* one that is being made */
     char *only;
@@ -40,29 +40,6 @@ struct serve_metrics {
     struct timer *timer;
     struct page *pages; /* those under way: the first is worked on */
 };
-
-/* ------------------------------------------------------------------ what else runs in this process */
-
-static struct {
-    metrics_writer *write;
-    void *arg;
-} writers[METRICS_WRITERS_MAX];
-static size_t writer_count;
-
-void metrics_writer_add(metrics_writer *write, void *arg)
-{
-    assert(writer_count < METRICS_WRITERS_MAX);
-    writers[writer_count].write = write;
-    writers[writer_count++].arg = arg;
-}
-
-void metrics_writer_remove(void *arg)
-{
-    for (size_t i = 0; i < writer_count; i++) {
-        if (writers[i].arg == arg)
-            writers[i--] = writers[--writer_count];
-    }
-}
 
 /* ------------------------------------------------------------------ a page */
 
@@ -138,8 +115,7 @@ static void page_finish(struct page *page, struct autoscaler *a)
 
     text_init(&rest, SERVER_ANSWER_MAX_BYTES);
     metrics_write_process(a, page->totals, page->heap, &rest);
-    for (size_t i = 0; i < writer_count; i++)
-        writers[i].write(writers[i].arg, &rest);
+    metrics_writers_write(&rest);
     add_chosen(&page->body, &rest, page->only);
     text_done(&rest);
 }

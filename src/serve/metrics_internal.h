@@ -9,6 +9,9 @@
 #include "base/histogram.h"
 #include "base/text.h"
 
+/* ---- metrics_writers.c ---- */
+void metrics_writers_write(struct text *out);
+
 /* ---- metrics_text.c ---- */
 void metrics_head(struct text *out, const char *name, const char *type, const char *help);
 /* name="value", escaped; with a comma in front of it unless it is the first. */
