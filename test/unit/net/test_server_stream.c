@@ -248,6 +248,42 @@ static void who_never_reads_is_closed(void **state)
     free(piece);
 }
 
+/* Less waits than may, but nothing of it is taken: a client that is lost, or whose machine sleeps. It takes as long as that may take. */
+static void who_takes_nothing_for_long_is_closed(void **state)
+{
+    static struct wire wires[WAYS];
+    struct listener *lost[WAYS];
+    char *piece = mem_alloc(PIECE);
+
+    (void)state;
+    memset(piece, 'x', PIECE);
+    for (enum way way = BY_TCP; way < WAYS; way++) {
+        lost[way] = open_stream(&wires[way], way);
+        while (server_stream_waiting(lost[way]->stream) < SERVER_STREAM_MAX_BYTES / 2) {
+            assert_true(server_stream_send(lost[way]->stream, piece, PIECE));
+            run_for(1);
+        }
+    }
+    open_stream(&other, BY_TCP);
+    for (int s = 0; s < SERVER_STREAM_STALL_S - 3; s++) {
+        run_for(1000);
+        tell_all("data: a word\n\n");
+    }
+    assert_int_equal(closed_count(), 0);
+    for (int s = 0; s < 6; s++) {
+        run_for(1000);
+        tell_all("data: a word\n\n");
+    }
+    assert_int_equal(closed_count(), WAYS);
+    assert_true(wire_gets(&other, "data: a word\n\n")); /* who reads stays */
+    for (enum way way = BY_TCP; way < WAYS; way++) {
+        assert_int_equal(lost[way]->closed, 1);
+        wire_close(&wires[way]);
+    }
+    wire_close(&other);
+    free(piece);
+}
+
 /* A stream that is too slow may be ended by its owner, who then is not told. */
 static void who_is_too_slow_may_be_ended(void **state)
 {
@@ -406,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(head_has_no_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_leaves_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_never_reads_is_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_takes_nothing_for_long_is_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_too_slow_may_be_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_talks_is_not_listened_to, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_listen, set_up, tear_down),
