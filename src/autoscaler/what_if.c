@@ -372,6 +372,14 @@ static uint32_t afford(const struct supposing *s)
     return decisions < OUTLOOK_DECISIONS_MAX ? (uint32_t)decisions : OUTLOOK_DECISIONS_MAX;
 }
 
+/* Nobody's load changes what the clock says. */
+static void leave_out_clocks(const struct policy *policy, struct outlook *out)
+{
+    for (size_t i = 0; i < policy->trigger_count; i++)
+        if (strcmp(policy->triggers[i].type, "cron") == 0)
+            out->triggers[i] = (struct outlook_trigger){.asked = false};
+}
+
 bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *out, struct error *err)
 {
     const struct object *object;
@@ -386,8 +394,10 @@ bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *o
     readable =
         s.facts.replicas >= 0 || s.rules.paused ||
         error_set(err, ERROR_UNREACHABLE, "the scale of its target cannot be read: nothing changes before it can");
-    if (readable)
+    if (readable) {
         decide_outlook(&s.rules, &s.facts, s.memory, afford(&s), out);
+        leave_out_clocks(object->policy, out);
+    }
     suppose_end(&s);
     note_time(a, since_us);
     return readable;

@@ -37,6 +37,7 @@ enum {
     OUTLOOK_STEPS_MAX = 1024,        /* decisions of one trigger and direction: 48 steps outwards and 32 halvings for each of two
                                         edges, of which each may wait for something to end: 60 to 150 are usual */
     OUTLOOK_DECISIONS_MAX = 50 * 1000,     /* of one question: TRIGGERS_MAX with some 500 each */
+    WHAT_IF_FORMULA_MAX_CHARACTERS = 32 * 1024, /* half of SERVER_REQUEST_MAX_BYTES; the longest found in the field has 900 */
     WHAT_IF_LATER_MAX_S = 365 * 24 * 3600, /* a year ahead; nothing is waited for so long */
     /* ---- answers of sources ---- */
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */

@@ -26,12 +26,24 @@ static bool read_number(const struct tree *node, const char *name, double least,
     return error_set(err, ERROR_INVALID, "%s is a number from %.15g to %.15g", name, least, most);
 }
 
+static size_t count_characters(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}
+
 static bool read_formula(const struct tree *node, struct what_if *out, struct error *err)
 {
     if (node->type != TREE_STRING)
         return error_set(err, ERROR_INVALID, "formula is a text");
     if (strlen(node->text) != node->length)
         return error_set(err, ERROR_INVALID, "there is a 0 byte in the formula");
+    if (count_characters(node->text) > WHAT_IF_FORMULA_MAX_CHARACTERS)
+        return error_set(err, ERROR_LIMIT, "the formula has more than %d characters (WHAT_IF_FORMULA_MAX_CHARACTERS)",
+                         WHAT_IF_FORMULA_MAX_CHARACTERS);
     out->formula = node->text;
     return true;
 }
