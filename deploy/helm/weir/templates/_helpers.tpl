@@ -138,9 +138,16 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "weir.fullna
 - apiGroups: [keda.sh]
   resources: [scaledobjects, scaledjobs, triggerauthentications]
   verbs: [get, list, watch{{ if $write }}, patch{{ end }}]
+# Where events are sent, and below whether they get there.
+- apiGroups: [eventing.keda.sh]
+  resources: [cloudeventsources]
+  verbs: [get, list, watch]
 {{- if $write }}
 - apiGroups: [keda.sh]
   resources: [scaledobjects/status, scaledjobs/status, triggerauthentications/status]
+  verbs: [patch]
+- apiGroups: [eventing.keda.sh]
+  resources: [cloudeventsources/status]
   verbs: [patch]
 # What they own holds them until it is gone (blockOwnerDeletion).
 - apiGroups: [keda.sh]
