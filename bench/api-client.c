@@ -238,7 +238,11 @@ static void run_stream(int port, char **args)
 
 int main(int argc, char **argv)
 {
-    base = event_base_new();
+    struct event_config *config = event_config_new();
+
+    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER); /* else time goes in steps of 4 ms */
+    base = event_base_new_with_config(config);
+    event_config_free(config);
     if (argc > 6 && strcmp(argv[1], "list") == 0)
         run_list(atoi(argv[2]), argv + 3, argc - 3);
     else if (argc == 6 && strcmp(argv[1], "stream") == 0)

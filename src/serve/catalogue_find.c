@@ -34,14 +34,22 @@ struct wanted { /* a filter with its names looked up */
     const char *part;
     uint32_t states;
     bool of_kind, is_job;
-    bool all; /* nothing is filtered */
+    bool all;             /* nothing is filtered */
+    struct traits traits; /* of ns and type */
 };
 
-static bool fits(const struct entry *entry, const struct wanted *w)
+/* Exact for states and kinds. */
+static bool may_fit(struct traits traits, const struct wanted *w)
+{
+    return w->states >> traits.state & 1 && (!w->ns || traits.ns == w->traits.ns) &&
+           (!w->of_kind || traits.is_job == w->is_job) && (!w->type || (traits.types & w->traits.types) != 0);
+}
+
+static bool fits_exactly(const struct entry *entry, const struct wanted *w)
 {
     bool of_type = !w->type;
 
-    if ((w->ns && entry->ns != w->ns) || !(w->states >> entry->state & 1) || (w->of_kind && entry->is_job != w->is_job))
+    if (w->ns && entry->ns != w->ns)
         return false;
     for (size_t i = 0; i < entry->source_count && !of_type; i++)
         of_type = entry->sources[i].source->type == w->type;
@@ -59,6 +67,7 @@ static bool look_up(const struct catalogue *c, const struct catalogue_filter *fi
                            .states = filter->states ? filter->states : UINT32_MAX,
                            .of_kind = filter->kind != NULL,
                            .is_job = filter->kind && strcmp(filter->kind, "ScaledJob") == 0};
+    out->traits = (struct traits){.ns = ns_trait(out->ns), .types = type_trait(out->type)};
     out->all = !filter->ns && !filter->type && !out->part && !filter->kind && filter->states == 0;
     return (!filter->ns || out->ns) && (!filter->type || out->type);
 }
@@ -80,7 +89,7 @@ size_t catalogue_find(struct catalogue *c, const struct catalogue_filter *filter
         return found;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!fits(places[i].entry, &wanted))
+        if (!may_fit(places[i].traits, &wanted) || !fits_exactly(places[i].entry, &wanted))
             continue;
         if (*matched >= offset && found < most)
             out[found++] = places[i].entry;

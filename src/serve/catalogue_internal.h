@@ -57,9 +57,16 @@ struct entry_list { /* of entries, each of which knows its place */
     size_t count, size;
 };
 
-struct order_place { /* the key stands beside the pointer: searching touches no entry */
+struct traits {     /* of an entry: enough to see of most that they do not fit, without a look at them */
+    uint32_t ns;    /* some bits of the pointer */
+    uint16_t types; /* a bit for each type; several may share one */
+    uint8_t state;
+    bool is_job;
+};
+struct order_place { /* key and traits stand beside the pointer: searching touches no entry */
     uint64_t key;
     struct entry *entry;
+    struct traits traits;
 };
 struct order {
     struct order_place *places;
@@ -79,7 +86,10 @@ void orders_mix(struct orders *orders);
 /* What an entry is sorted by, before and after it changed. */
 struct order_keys {
     uint64_t by[SORTS];
+    struct traits traits;
 };
+uint32_t ns_trait(const struct tally *ns);
+uint16_t type_trait(const struct tally *type);
 struct order_keys order_keys(const struct entry *entry);
 void orders_move(struct orders *orders, const struct order_keys *before, struct entry *entry);
 /* All entries in this order. */

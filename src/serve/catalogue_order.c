@@ -6,7 +6,7 @@
  *
  *     | value, 44 bits: least attention, most replicas, latest change first | rank, 20 bits |
  *
- * An entry whose value changed is moved by two binary searches. Only when objects come or go all is ranked and sorted anew.
+ * Beside the key stand the traits that lists filter by. An entry whose value changed is moved by two binary searches. Only when objects come or go all is ranked and sorted anew.
  */
 #include "serve/catalogue_internal.h"
 
@@ -48,11 +48,31 @@ static uint64_t descending(int64_t value)
     return (uint64_t)(VALUE_MAX - (value < 0 ? 0 : value > VALUE_MAX ? VALUE_MAX : value));
 }
 
+uint32_t ns_trait(const struct tally *ns)
+{
+    return (uint32_t)((uintptr_t)ns >> 4);
+}
+
+uint16_t type_trait(const struct tally *type)
+{
+    return (uint16_t)(1u << ((uintptr_t)type >> 5) % 16);
+}
+
+static struct traits traits_of(const struct entry *e)
+{
+    struct traits traits = {.ns = ns_trait(e->ns), .state = e->state, .is_job = e->is_job};
+
+    for (size_t i = 0; i < e->source_count; i++)
+        traits.types |= type_trait(e->sources[i].source->type);
+    return traits;
+}
+
 struct order_keys order_keys(const struct entry *e)
 {
     uint64_t rank = e->rank;
 
-    return (struct order_keys){.by = {[SORT_ATTENTION] = (uint64_t)(ATTENTION_MOST - e->attention) << RANK_BITS | rank,
+    return (struct order_keys){.traits = traits_of(e),
+                               .by = {[SORT_ATTENTION] = (uint64_t)(ATTENTION_MOST - e->attention) << RANK_BITS | rank,
                                       [SORT_NAME] = rank,
                                       [SORT_REPLICAS] = descending((int64_t)e->replicas + 1) << RANK_BITS | rank,
                                       [SORT_CHANGED] = descending(e->changed_at_ms) << RANK_BITS | rank}};
@@ -93,10 +113,10 @@ static size_t find(const struct order_place *places, size_t count, uint64_t key)
     return low;
 }
 
-static void move(struct order *order, size_t count, uint64_t before, uint64_t after, struct entry *entry)
+static void move(struct order *order, size_t count, uint64_t before, struct order_place after)
 {
     struct order_place *places = order->places;
-    size_t from = find(places, count, before), to = find(places, count, after);
+    size_t from = find(places, count, before), to = find(places, count, after.key);
 
     if (to > from) {
         to--; /* it leaves a place behind */
@@ -104,16 +124,18 @@ static void move(struct order *order, size_t count, uint64_t before, uint64_t af
     } else {
         memmove(places + to + 1, places + to, (from - to) * sizeof(*places));
     }
-    places[to] = (struct order_place){after, entry};
+    places[to] = after;
 }
 
 void orders_move(struct orders *orders, const struct order_keys *before, struct entry *entry)
 {
     struct order_keys after = order_keys(entry);
+    bool other = before->traits.state != after.traits.state || before->traits.types != after.traits.types;
 
     for (int i = 0; i < SORTS; i++)
-        if (orders->by[i].sorted && before->by[i] != after.by[i])
-            move(&orders->by[i], orders->count, before->by[i], after.by[i], entry);
+        if (orders->by[i].sorted && (before->by[i] != after.by[i] || other))
+            move(&orders->by[i], orders->count, before->by[i],
+                 (struct order_place){.key = after.by[i], .entry = entry, .traits = after.traits});
 }
 
 /* ------------------------------------------------------------------ sorting anew */
@@ -126,7 +148,7 @@ static void fill(struct order *order, const struct map *entries)
 
     order->places = mem_grow(order->places, map_count(entries) + 1, sizeof(struct order_place));
     for (size_t cursor = 0; map_next(entries, &cursor, &key, &value);)
-        order->places[at++] = (struct order_place){.entry = value};
+        order->places[at++] = (struct order_place){.entry = value, .traits = traits_of(value)};
 }
 
 static void rank(struct orders *orders, const struct map *entries)
