@@ -7,7 +7,9 @@ import {clock, instant, notice, row, say, sentence, table, value} from '/assets/
 
 const {make, css, key, lastAt, chartOptions, dataset, band, mark, lazyChart, percent, span, tickWords} = globalThis.weir;
 export const RANGES = {'15m': ['15 min', 900], '1h': ['1 h', 3600], '6h': ['6 h', 21600], '24h': ['24 h', 86400], '168h': ['7 d', 604800], '720h': ['30 d', 2592000]};
-const POINTS = 300, TABLE_ROWS = 60, NEAR_PX = 6, MANY_EVENTS = 40;
+const POINTS = 300, TABLE_ROWS = 60, NEAR_PX = 6, MANY_EVENTS = 40, SEEN_MAX = 3600;
+
+const SHADES = {missing: ['--warn', 4], failed: ['--bad', 8]}; // colour, and how high the stripe at the bottom is
 
 let loading = null;
 // Chart.js is large, so it comes when the first chart does. Where Weir was built without it, the page says so and has the tables.
@@ -22,20 +24,22 @@ function loadCharts() {
 }
 
 // ---------------------------------------------------------------- columns of the history
-// [least, mean, greatest] per span as points, with a break where spans are missing, and what is known now at the end.
-function pointsOf(history, ranges, live) {
-  const step = history.spanSeconds * 1000, out = [];
+const flat = (x, y) => ({x, y: y ?? NaN, low: y ?? NaN, high: y ?? NaN});
+// [least, mean, greatest] per span as points, with a break where spans are missing; then what was seen since the page was opened, which is
+// finer. share: where in its span a point stands (0: its begin, for steps; 0.5: its middle, for lines).
+function pointsOf({history, seen, object}, ranges, share, pick) {
+  const step = history.spanSeconds * 1000, begin = Date.parse(object.createdAt) || 0, out = [], live = seen.map(s => flat(s.x, pick(s)));
+  const until = live.length ? live[0].x : Infinity;
   history.times.forEach((t, i) => {
-    const x = t * 1000, [low, mean, high] = ranges[i] || [null, null, null], before = out[out.length - 1];
-    if (before && x - before.x > 1.5 * step) out.push({x: before.x + step, y: NaN, low: NaN, high: NaN});
+    const from = Math.max(t * 1000, begin), x = Math.min(from + share * (t * 1000 + step - from), now()), [low, mean, high] = ranges[i] || [null, null, null], before = out[out.length - 1];
+    if (x >= until) return;
+    if (before && x - before.x > 1.5 * step) out.push(flat(before.x + step, null));
     out.push({x, y: mean ?? NaN, low: low ?? NaN, high: high ?? NaN});
   });
-  if (out.length && live !== undefined) out.push({x: Math.max(now(), out[out.length - 1].x + 1), y: live ?? NaN, low: live ?? NaN, high: live ?? NaN});
-  return out;
+  return [...out, ...live];
 }
 // A span in which replicas were scaled goes as its events say, not as its mean does.
 function stepped(points, events, step_ms) {
-  const flat = (x, y) => ({x, y, low: y, high: y});
   return points.flatMap(p => {
     const within = events.filter(e => e.x >= p.x && e.x < p.x + step_ms);
     return within.length ? [flat(p.x, within[0].before), ...within.map(e => flat(e.x, e.y))] : [p];
@@ -49,37 +53,48 @@ function rangeWords(p, share) {
 }
 
 // ---------------------------------------------------------------- the charts there are
-function replicasSpec(h, o) {
-  const live = o.kind === 'ScaledJob' ? [undefined, o.running] : [o.wantedReplicas, o.readyReplicas];
+function replicasSpec(all) {
+  const {history: h, object: o} = all;
   const events = h.events.map(e => ({x: Date.parse(e.at), y: e.to, before: e.from, ...e}));
-  const wanted = stepped(pointsOf(h, h.wanted, live[0]), events, h.spanSeconds * 1000), ready = pointsOf(h, h.ready, live[1]);
+  const wanted = stepped(pointsOf(all, h.wanted, 0, s => s.wanted), events, h.spanSeconds * 1000), ready = pointsOf(all, h.ready, 0, s => s.ready);
   const series = [];
   if (has(wanted)) series.push({label: 'wanted', color: '--c0', points: wanted, width: 2, banded: true});
   if (has(ready)) series.push({label: o.kind === 'ScaledJob' ? 'running' : 'ready', color: '--c2', points: ready, area: true, order: 2});
   return {id: 'replicas', title: o.kind === 'ScaledJob' ? 'Jobs' : 'Replicas', tall: true, whole: true, series, events, spans: []};
 }
-function triggerSpec(h, o, trigger) {
-  const t = (o.triggers || []).find(one => one.name === trigger.name) || {};
-  const points = pointsOf(h, trigger.values, t.state === undefined ? undefined : t.state === 'ok' || t.state === 'resource' ? t.value : null);
-  const target = trigger.target ?? t.target, step = h.spanSeconds * 1000;
+// Where it had no value: of spans the share in which, of what was seen since then the whole time until it was seen again.
+function shadesOf({history: h, seen}, trigger) {
+  const step = h.spanSeconds * 1000, until = seen.length ? seen[0].x : Infinity;
+  const spans = h.times.flatMap((at, i) => ['missing', 'failed'].filter(k => trigger[k][i] > 0).map(k => ({from: at * 1000, to: Math.min(at * 1000 + step, until), kind: k, share: trigger[k][i]})));
+  const live = seen.map((s, i) => ({from: s.x, to: i + 1 < seen.length ? seen[i + 1].x : now(), kind: s.states[trigger.name], share: 1}));
+  return [...spans, ...live].filter(s => s.kind in SHADES && s.to > s.from);
+}
+function triggerSpec(all, trigger) {
+  const {history: h, object: o} = all, t = (o.triggers || []).find(one => one.name === trigger.name) || {};
+  const points = pointsOf(all, trigger.values, 0.5, s => s.values[trigger.name]);
+  const target = trigger.target ?? t.target;
   const series = [{label: 'value', color: '--c0', points, banded: true, smooth: true}];
   if (target !== undefined && target !== null && points.length) {
     series.push({label: 'target', color: '--c1', dashed: true, points: [points[0], points[points.length - 1]].map(p => ({x: p.x, y: target, low: target, high: target}))});
   }
-  const spans = h.times.flatMap((at, i) => ['missing', 'failed'].filter(k => trigger[k][i] > 0).map(k => ({from: at * 1000, to: at * 1000 + step, kind: k, share: trigger[k][i]})));
-  return {id: `trigger ${trigger.name}`, title: trigger.name, unit: t.type, series, events: [], spans};
+  return {id: `trigger ${trigger.name}`, title: trigger.name, unit: t.type, series, events: [], spans: shadesOf(all, trigger)};
 }
-function sloSpec(h) {
-  const points = pointsOf(h, h.slo.map(v => [v, v, v]));
+function sloSpec({history, object}) {
+  const points = pointsOf({history, object, seen: []}, history.slo.map(v => [v, v, v]), 0);
   return {id: 'slo', title: 'SLO held', share: true, series: [{label: 'held', color: '--c3', points, area: true}], events: [], spans: []};
 }
-function specsOf(h, o) {
-  const slo = h.slo && h.slo.some(v => v !== null) ? [sloSpec(h)] : [];
-  return [replicasSpec(h, o), ...h.triggers.map(t => triggerSpec(h, o, t)), ...slo];
+function specsOf(all) {
+  const h = all.history, slo = h.slo && h.slo.some(v => v !== null) ? [sloSpec(all)] : [];
+  return [replicasSpec(all), ...h.triggers.map(t => triggerSpec(all, t)), ...slo];
+}
+// What is kept of an object each time it is seen.
+function seenNow(o) {
+  const of = pick => Object.fromEntries((o.triggers || []).map(t => [t.name, pick(t)]));
+  const job = o.kind === 'ScaledJob';
+  return {x: now(), wanted: job ? null : o.wantedReplicas, ready: job ? o.running : o.readyReplicas, values: of(t => t.state === 'ok' || t.state === 'resource' ? t.value : null), states: of(t => t.state)};
 }
 
 // ---------------------------------------------------------------- words of a chart
-const SHADES = {missing: ['--warn', 4], failed: ['--bad', 8]};
 function aboutWords(spec) {
   const parts = spec.series.filter(s => has(s.points)).map(s => {
     const known = s.points.filter(p => !Number.isNaN(p.y)), last = known[known.length - 1];
@@ -187,7 +202,7 @@ function chartBox(all, begun) {
 // ---------------------------------------------------------------- all of an object's charts
 export function charts(into, object, range) {
   const boxes = new Map(), box = make('div', {class: 'charts'}), said = make('div');
-  const all = {range, from: 0, to: 1, cursor: null, history: null, object, asked: null, drawing: 0};
+  const all = {range, from: 0, to: 1, cursor: null, history: null, object, seen: [seenNow(object)], asked: null, drawing: 0};
   const picks = make('div', {class: 'ranges', role: 'group', 'aria-label': 'Time shown'});
   into.append(make('div', {class: 'bar'}, make('h2', {}, 'Over time'), picks), said, box);
 
@@ -200,7 +215,7 @@ export function charts(into, object, range) {
     if (!all.history) return;
     all.to = now();
     all.from = all.to - RANGES[all.range][1] * 1000;
-    const specs = specsOf(all.history, all.object);
+    const specs = specsOf(all);
     for (const [id, b] of boxes) if (!specs.some(s => s.id === id)) { b.figure.remove(); if (b.chart) b.chart.end(); boxes.delete(id); }
     for (const spec of specs) {
       if (!boxes.has(spec.id)) {
@@ -230,7 +245,14 @@ export function charts(into, object, range) {
     },
     // How old what is shown may be, at this range.
     every_ms: () => Math.max(5000, RANGES[all.range][1] * 1000 / POINTS / 2),
-    set(o) { all.object = o; draw(); },
+    set(o) {
+      all.object = o;
+      all.seen.push(seenNow(o));
+      if (all.seen.length > SEEN_MAX) all.seen.shift();
+      draw();
+    },
+    // Something may have been missed: the history knows.
+    forget() { all.seen = []; },
     setRange(name) { all.range = name; showPicks(); me.load(); },
     onRange(f) { all.onRange = f; },
     redraw: draw,

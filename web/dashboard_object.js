@@ -182,7 +182,7 @@ export function show(main, id, params, app) {
     showActions();
   }
   function begin() {
-    views = {charts: chartsOf(parts.charts, o, params.get('since') in RANGES ? params.get('since') : now() - Date.parse(o.createdAt) < YOUNG_MS ? '15m' : '1h'), whatIf: whatIf(parts.whatIf, o), manifest: manifestView(parts.manifest, o)};
+    views = {charts: chartsOf(parts.charts, o, params.get('since') in RANGES ? params.get('since') : now() - Date.parse(o.createdAt) < YOUNG_MS ? '15m' : '6h'), whatIf: whatIf(parts.whatIf, o), manifest: manifestView(parts.manifest, o)};
     views.charts.onRange(name => history.replaceState(null, '', location.hash.replace(/\?.*/, '') + `?${new URLSearchParams({...(id.kind ? {kind: id.kind} : {}), since: name})}`));
     parts.charts.hidden = parts.manifest.hidden = false;
     parts.whatIf.hidden = o.kind === 'ScaledJob' || !o.decision;
@@ -231,7 +231,7 @@ export function show(main, id, params, app) {
     app.listen({object: `${o.kind}/${o.namespace}/${o.name}`}, {
       object: next => take(next, true),
       gone: () => { trouble.replaceChildren(notice('This object is gone since ' + clock(now()) + '. What is shown is what was known of it.', 'bad')); },
-    }, () => { load(); outcome = shape = null; views.charts.load(); });
+    }, () => { outcome = shape = null; views.charts.forget(); load(); views.charts.load(); });
   });
   return {
     session: () => { if (o) showActions(); },
