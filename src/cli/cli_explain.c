@@ -82,8 +82,8 @@ static void print_view(const json_t *view)
 struct watching {
     const struct explain_wish *wish;
     struct client_bell *bell;
-    json_t *view;   /* that is shown */
-    char *printed;  /* what of it was printed last, where nothing can be drawn anew */
+    json_t *view;  /* that is shown */
+    char *printed; /* what of it was printed last, where nothing can be drawn anew */
     bool redraws;
     struct error error; /* why the newest cannot be had; kind ERROR_NONE: it can */
 };
@@ -262,11 +262,12 @@ const struct command command_explain = {
     .name = "explain",
     .operands = "NAME",
     .summary = "say why an object has the replicas it has",
-    .description = "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows how it went, inputs, the formula "
-                   "with the value\n"
-                   "of every part, each step of the decision, and what would change it. Where no Weir runs, the journal in "
-                   "the data dir\n"
-                   "is read.",
+    .description =
+        "NAME is checkout, shop/checkout or ScaledObject/shop/checkout. Shows how it went, inputs, the formula "
+        "with the value\n"
+        "of every part, each step of the decision, and what would change it. Where no Weir runs, the journal in "
+        "the data dir\n"
+        "is read.",
     .options = options,
     .run = run_explain,
 };

@@ -4,7 +4,7 @@
  *     table --Enter--> object --q, Esc--> table --q--> the end
  *       |  /, n: a line to type in (prompt), the table following with every key
  *
- * What is shown is made on paper (top_table.c, explain_output.c); here are the screen and the keys. Questions wait for their answer, at most
+ * What is shown is made on paper (top_table.c, explain_output.c) and drawn by top_screen.c; here are the pages and the keys. Questions wait for their answer, at most
  * some seconds when Weir hangs, and Ctrl-C ends that. The table is asked for every LIST_MS, the object when Weir rings (client.h).
  */
 #include <ctype.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NCURSES_NOMACROS /* and only the functions with w: others have names like move, of which other rooms have their own */
+#define NCURSES_NOMACROS
 #include <curses.h>
 
 #include "base/error.h"
@@ -26,6 +26,7 @@
 #include "cli/interrupt.h"
 #include "cli/paper.h"
 #include "cli/terminal.h"
+#include "cli/top_screen.h"
 #include "cli/top_table.h"
 
 static const char *data_dir, *ns = "", *color = "auto", *name_filter = "";
@@ -35,8 +36,7 @@ static const struct option_row options[] = {
     {"namespace", 'n', OPTION_TEXT, &ns, "NAMESPACE", "only this namespace, at first (all)"},
     {"filter", 0, OPTION_TEXT, &name_filter, "TEXT", "only names that contain this, at first"},
     {"attention", 0, OPTION_FLAG, &attention, NULL, "only objects that need attention, at first"},
-    {"color", 0, OPTION_CHOICE, &color, "auto|always|never",
-     "auto: unless NO_COLOR is set in the environment (auto)"},
+    {"color", 0, OPTION_CHOICE, &color, "auto|always|never", "auto: unless NO_COLOR is set in the environment (auto)"},
     {"data-dir", 0, OPTION_TEXT, &data_dir, "DIR", "the data dir of the Weir to ask"},
     {0},
 };
@@ -45,9 +45,8 @@ enum {
     LIST_MS = 1000,
     FAR_MS = 2000, /* through an API server: others use it too */
     DRAW_MS = 1000,
-    ESCAPE_MS = 25, /* a lone Escape is one after this */
     GONE_AFTER = 20,
-    EDGE_ROWS = 3,  /* title, headings and keys around the table */
+    EDGE_ROWS = 3, /* title, headings and keys around the table */
     KEY_ESCAPE = 27,
     KEY_RUBOUT = 127,
 };
@@ -78,107 +77,6 @@ static int64_t clock_ms(clockid_t clock)
 
     clock_gettime(clock, &now);
     return now.tv_sec * SECOND_MS + now.tv_nsec / 1000000;
-}
-
-/* ------------------------------------------------------------------ the screen */
-
-static bool has_inks;
-
-static bool open_screen(struct error *err)
-{
-    const char *term = getenv("TERM");
-
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return error_set(err, ERROR_INVALID,
-                         "it needs a terminal, as standard input and as standard output; '%s get' prints the same table, "
-                         "'%s get -w' again whenever something changes",
-                         program_name, program_name);
-    if (!term || !newterm(NULL, stdout, stdin))
-        return error_set(err, ERROR_INVALID,
-                         "the terminal type '%s' ($TERM) is not known on this machine; set one that is, as in TERM=xterm, "
-                         "or use '%s get'",
-                         term ? term : "", program_name);
-    if (!tigetstr("cup")) {
-        endwin();
-        return error_set(err, ERROR_INVALID,
-                         "a terminal of the type '%s' ($TERM) cannot move its cursor; use '%s get' there", term,
-                         program_name);
-    }
-    return true;
-}
-
-static void prepare_screen(void)
-{
-    static const short colours[INKS] = {[INK_PLAIN] = -1,         [INK_STRONG] = -1,          [INK_FAINT] = -1,
-                                        [INK_GOOD] = COLOR_GREEN, [INK_WARN] = COLOR_YELLOW,  [INK_BAD] = COLOR_RED,
-                                        [INK_HEAD] = COLOR_CYAN};
-
-    cbreak();
-    noecho();
-    nonl();
-    keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
-    set_escdelay(ESCAPE_MS);
-    curs_set(0);
-    has_inks = terminal_has_colours(color) && has_colors() && start_color() == OK && use_default_colors() == OK;
-    for (short ink = 0; has_inks && ink < INKS; ink++)
-        init_pair((short)(ink + 1), colours[ink], -1);
-}
-
-/* Every ink means something that stands there in words too, so a terminal without colours loses nothing. */
-static chtype attributes_of(enum ink ink)
-{
-    static const chtype without[INKS] = {[INK_STRONG] = A_BOLD, [INK_FAINT] = A_DIM,  [INK_WARN] = A_BOLD,
-                                         [INK_BAD] = A_BOLD,    [INK_HEAD] = A_BOLD};
-
-    if (!has_inks)
-        return without[ink];
-    return (chtype)COLOR_PAIR(ink + 1) | (ink == INK_STRONG || ink == INK_HEAD ? A_BOLD : 0) |
-           (ink == INK_FAINT ? A_DIM : 0);
-}
-
-static void draw_span(const struct paper *paper, const struct paper_span *span, int *column, bool chosen)
-{
-    int used;
-    size_t length = paper_fit(paper->unicode, span->bytes, span->length, COLS - *column, &used);
-
-    wattrset(stdscr, (int)(chosen ? A_REVERSE : attributes_of(span->ink)));
-    waddnstr(stdscr, span->bytes, (int)length);
-    *column += used;
-}
-
-/* Lines of the paper from `from` on, into the rows from `top` to `bottom`; the line `chosen` stands out. */
-static void draw_lines(const struct paper *paper, int from, int top, int bottom, int chosen)
-{
-    struct paper_reader reader = paper_read(paper);
-    struct paper_span span;
-    int line = 0, column = 0;
-
-    while (top + line - from < bottom && paper_next(&reader, &span)) {
-        if (paper_is_end(&span)) {
-            line++;
-            column = 0;
-            continue;
-        }
-        if (line < from || column >= COLS)
-            continue;
-        wmove(stdscr, top + line - from, column);
-        draw_span(paper, &span, &column, line == chosen);
-    }
-}
-
-static void draw_bar(int row, chtype attributes, const char *text)
-{
-    int used;
-    size_t length = paper_fit(terminal_is_unicode(), text, strlen(text), COLS, &used);
-
-    if (row < 0)
-        return;
-    wmove(stdscr, row, 0);
-    wattrset(stdscr, (int)attributes);
-    waddnstr(stdscr, text, (int)length);
-    for (; used < COLS - 1; used++)
-        waddch(stdscr, ' ');
 }
 
 /* ------------------------------------------------------------------ pages */
@@ -216,67 +114,68 @@ static void lay_out_object(struct top *t)
         paper_end(&t->paper);
 }
 
-static void draw_table(struct top *t)
+static void lay_out_table(struct top *t)
 {
     top_table_set_rows(&t->table, LINES - EDGE_ROWS);
     if (top_table_is_short(&t->table) && t->table.error.kind == ERROR_NONE)
         top_table_fetch(&t->table);
     top_table_put_title(&t->table, &t->paper);
     top_table_put(&t->table, &t->paper);
-    draw_lines(&t->paper, 0, 0, LINES - 1, (int)(t->table.chosen - t->table.first) + 2);
 }
 
-static void draw_scrolled(struct top *t)
+static void lay_out(struct top *t)
+{
+    paper_clear(&t->paper);
+    t->paper.columns = COLS;
+    if (t->page == PAGE_TABLE)
+        lay_out_table(t);
+    else if (t->page == PAGE_OBJECT)
+        lay_out_object(t);
+    else
+        lay_out_help(t);
+}
+
+/* As far as there is something below. */
+static void keep_in_view(struct top *t)
 {
     int most = (int)paper_lines(&t->paper) - (LINES - 1);
 
-    if (t->scrolled > most)
-        t->scrolled = most;
+    if (t->page == PAGE_TABLE || t->scrolled > most)
+        t->scrolled = t->page == PAGE_TABLE ? 0 : most;
     if (t->scrolled < 0)
         t->scrolled = 0;
-    draw_lines(&t->paper, t->scrolled, 0, LINES - 1, -1);
 }
 
-static void draw_foot(const struct top *t)
+static enum top_bar bar_of(const struct top *t, char *out, size_t size)
 {
+    static const char *const keys[] = {
+        [PAGE_TABLE] = "q end  Enter explain  / name  n namespace  s order  a attention  ? help",
+        [PAGE_OBJECT] = "q back  up, down, PgUp, PgDn  r ask now",
+        [PAGE_HELP] = "q back",
+    };
     const struct error *err = t->page == PAGE_OBJECT ? &t->error : &t->table.error;
-    char line[sizeof(err->text) + 32];
 
     if (t->typed) {
-        snprintf(line, sizeof(line), "%s: %.200s", t->prompt, t->typed);
-        draw_bar(LINES - 1, A_BOLD, line);
-        curs_set(1);
-        wmove(stdscr, LINES - 1, (int)strlen(line) < COLS ? (int)strlen(line) : COLS - 1);
-        return;
+        snprintf(out, size, "%s: %.200s", t->prompt, t->typed);
+        return TOP_BAR_PROMPT;
     }
-    curs_set(0);
     if (err->kind != ERROR_NONE && t->page != PAGE_HELP) {
-        snprintf(line, sizeof(line), "not the newest: %s", err->text);
-        draw_bar(LINES - 1, attributes_of(INK_BAD) | A_REVERSE, line);
-    } else {
-        draw_bar(LINES - 1, A_REVERSE,
-                 t->page == PAGE_TABLE    ? "q end  Enter explain  / name  n namespace  s order  a attention  ? help"
-                 : t->page == PAGE_OBJECT ? "q back  up, down, PgUp, PgDn  r ask now"
-                                          : "q back");
+        snprintf(out, size, "not the newest: %s", err->text);
+        return TOP_BAR_BAD;
     }
+    snprintf(out, size, "%s", keys[t->page]);
+    return TOP_BAR_KEYS;
 }
 
 static void draw(struct top *t)
 {
-    werase(stdscr);
-    paper_clear(&t->paper);
-    t->paper.columns = COLS;
-    if (t->page == PAGE_TABLE) {
-        draw_table(t);
-    } else {
-        if (t->page == PAGE_OBJECT)
-            lay_out_object(t);
-        else
-            lay_out_help(t);
-        draw_scrolled(t);
-    }
-    draw_foot(t);
-    wrefresh(stdscr);
+    char line[sizeof(t->error.text) + 32];
+
+    lay_out(t);
+    keep_in_view(t);
+    enum top_bar bar = bar_of(t, line, sizeof(line));
+    top_screen_draw(&t->paper, t->scrolled, t->page == PAGE_TABLE ? (int)(t->table.chosen - t->table.first) + 2 : -1,
+                    bar, line);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -483,7 +382,6 @@ static void run_screen(struct top *t)
 
 static void begin(struct top *t)
 {
-    prepare_screen();
     paper_init(&t->paper, COLS, terminal_is_unicode());
     top_table_init(&t->table, data_dir ? data_dir : data_dir_default(), ns);
     snprintf(t->table.filter, sizeof(t->table.filter), "%s", name_filter);
@@ -494,7 +392,7 @@ static void begin(struct top *t)
 
 static void end(struct top *t)
 {
-    endwin();
+    top_screen_close();
     leave_object(t);
     top_table_done(&t->table);
     paper_done(&t->paper);
@@ -518,7 +416,7 @@ static int run_top(const struct command *self, int argc, char **argv)
         return usage_error(self, "it takes no names; '%s explain NAME' shows one object", program_name);
     terminal_begin();
     interrupt_catch();
-    if (!open_screen(&err))
+    if (!top_screen_open(color, &err))
         return say(self, &err);
     begin(&t);
     bool answers = t.table.error.kind == ERROR_NONE; /* later ones are told at the foot: Weir may come back */
@@ -532,9 +430,10 @@ const struct command command_top = {
     .name = "top",
     .operands = "",
     .summary = "watch all objects on the whole screen",
-    .description = "Those that need attention come first. Keys: arrows, PgUp, PgDn; Enter shows an object as 'weir explain' "
-                   "does; /\n"
-                   "and n leave only some; s changes the order; ? says more; q ends it.",
+    .description =
+        "Those that need attention come first. Keys: arrows, PgUp, PgDn; Enter shows an object as 'weir explain' "
+        "does; /\n"
+        "and n leave only some; s changes the order; ? says more; q ends it.",
     .options = options,
     .run = run_top,
 };

@@ -9,9 +9,10 @@ static int run_top(const struct command *self, int argc, char **argv)
 
     if (!options_parse(self, argc, argv, &first, &status))
         return status;
-    fprintf(stderr,
-            "%s %s: this weir was built without ncurses; install libncurses-dev and build it again, or use '%s get -w'\n",
-            program_name, self->name, program_name);
+    fprintf(
+        stderr,
+        "%s %s: this weir was built without ncurses; install libncurses-dev and build it again, or use '%s get -w'\n",
+        program_name, self->name, program_name);
     return EXIT_FOUND;
 }
 

@@ -16,7 +16,7 @@
 
 #include "cli/cli.h"
 
-struct client_cluster { /* the Weir of a cluster, for kubectl-weir */
+struct client_cluster {               /* the Weir of a cluster, for kubectl-weir */
     const char *kubeconfig, *context; /* NULL: as kubectl finds them */
     const char *ns, *service, *account;
 };

@@ -107,8 +107,8 @@ static void put_row(struct paper *paper, const char *name, const struct row *row
     char last[40] = "-", low[40], high_text[40];
 
     paper_to(paper, NAME_COLUMN);
-    paper_put(paper, INK_PLAIN, "%.*s", (int)paper_fit(paper->unicode, name, strlen(name), SPARK_COLUMN - NAME_COLUMN - 1, &(int){0}),
-              name);
+    paper_put(paper, INK_PLAIN, "%.*s",
+              (int)paper_fit(paper->unicode, name, strlen(name), SPARK_COLUMN - NAME_COLUMN - 1, &(int){0}), name);
     paper_to(paper, SPARK_COLUMN);
     spark_put(paper, fmin(0, isnan(row->low) ? 0 : row->low), high, row->cells, (size_t)points);
     if (!isnan(row->last))
@@ -135,7 +135,8 @@ static const json_t *input_of(const json_t *view, const char *name)
     json_t *input;
     size_t i;
 
-    json_array_foreach(json_object_get(view, "inputs"), i, input) if (strcmp(view_text(input, "name"), name) == 0) return input;
+    json_array_foreach(json_object_get(view, "inputs"), i,
+                       input) if (strcmp(view_text(input, "name"), name) == 0) return input;
     return NULL;
 }
 

@@ -40,7 +40,7 @@ static enum ink ink_of_state(const char *state)
     static const struct {
         const char *state;
         enum ink ink;
-    } inks[] = {{"bad", INK_BAD},   {"failed", INK_BAD},   {"fallback", INK_WARN}, {"held", INK_WARN},
+    } inks[] = {{"bad", INK_BAD},     {"failed", INK_BAD},  {"fallback", INK_WARN}, {"held", INK_WARN},
                 {"paused", INK_WARN}, {"active", INK_GOOD}, {"idle", INK_FAINT}};
 
     for (size_t i = 0; i < sizeof(inks) / sizeof(inks[0]); i++)

@@ -38,8 +38,9 @@ bool kubectl_is_name(const char *argv0)
 
 static void print_overview(FILE *to)
 {
-    fprintf(to, "kubectl weir asks the Weir of a cluster what it does, and why.\n\nusage: kubectl weir COMMAND [OPTION...] "
-                "[ARGUMENT...]\n\n");
+    fprintf(to,
+            "kubectl weir asks the Weir of a cluster what it does, and why.\n\nusage: kubectl weir COMMAND [OPTION...] "
+            "[ARGUMENT...]\n\n");
     for (size_t i = 0; i < OFFERED; i++)
         fprintf(to, "  %-12s %s\n", offered[i]->name, offered[i]->summary);
     fprintf(to, "\n'kubectl weir COMMAND --help' explains a command.\n");

@@ -268,8 +268,8 @@ size_t paper_lines(const struct paper *paper)
 const char *paper_ink_code(enum ink ink)
 {
     static const char *const codes[INKS] = {
-        [INK_PLAIN] = "\033[0m",    [INK_STRONG] = "\033[0;1m", [INK_FAINT] = "\033[0;2m", [INK_GOOD] = "\033[0;32m",
-        [INK_WARN] = "\033[0;33m",  [INK_BAD] = "\033[0;31m",   [INK_HEAD] = "\033[0;1;36m",
+        [INK_PLAIN] = "\033[0m",   [INK_STRONG] = "\033[0;1m", [INK_FAINT] = "\033[0;2m",   [INK_GOOD] = "\033[0;32m",
+        [INK_WARN] = "\033[0;33m", [INK_BAD] = "\033[0;31m",   [INK_HEAD] = "\033[0;1;36m",
     };
 
     return codes[ink];

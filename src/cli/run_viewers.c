@@ -39,10 +39,10 @@ static bool listen_tls(struct run_viewers *v, const struct run_viewers_options *
 
     snprintf(folder, sizeof(folder), "%s/tls-api", o->data_dir);
     return certificates_new(&own, &v->certificates, err) &&
-           serve_secure_new(v->server,
-                            &(struct serve_secure_options){
-                                .loop = o->loop, .certificates = v->certificates, .address = o->address},
-                            &v->secure, err);
+           serve_secure_new(
+               v->server,
+               &(struct serve_secure_options){.loop = o->loop, .certificates = v->certificates, .address = o->address},
+               &v->secure, err);
 }
 
 static bool open_all(struct run_viewers *v, const struct run_viewers_options *o, struct error *err)

@@ -23,6 +23,7 @@ struct run_viewers_options {
 };
 struct run_viewers;
 bool run_viewers_open(const struct run_viewers_options *options, struct run_viewers **out, struct error *err);
-void run_viewers_close(struct run_viewers *viewers); /* before the live, the autoscaler and the kube end; NULL is fine */
+void run_viewers_close(
+    struct run_viewers *viewers); /* before the live, the autoscaler and the kube end; NULL is fine */
 
 #endif

@@ -68,12 +68,17 @@ static void on_reply(void *arg, const struct kube_reply *reply)
     proxy->status = reply->status;
     proxy->error = reply->error;
     place_error(&proxy->error, proxy);
-    if (own)
+    if (own && reply->status == HTTP_UNAUTHORIZED)
+        error_set(&proxy->error, ERROR_DENIED,
+                  "Weir answers nobody it does not know (401); --weir-account says whose token "
+                  "is shown to it");
+    else if (own)
         error_set(&proxy->error, reply->status == HTTP_NOT_FOUND ? ERROR_MISSING : reply->error.kind, "%s", own);
     else if (reply->status == HTTP_NOT_FOUND)
-        error_set(&proxy->error, ERROR_UNREACHABLE,
-                  "%s; is Weir's API on in its chart (api.enabled)? --weir-namespace and --weir-service say where it is",
-                  reply->error.text);
+        error_set(
+            &proxy->error, ERROR_UNREACHABLE,
+            "%s; is Weir's API on in its chart (api.enabled)? --weir-namespace and --weir-service say where it is",
+            reply->error.text);
     else if (proxy->body->overflowed)
         error_set(&proxy->error, ERROR_LIMIT, "the answer is longer than %zu bytes", proxy->body->limit);
     loop_stop(proxy->loop);
@@ -141,15 +146,14 @@ static bool get_token(struct service_proxy *proxy, struct error *err)
     text_init(&path, KUBE_PATH_MAX_BYTES);
     text_init(&body, 1024);
     kube_path(&path, "", "v1", proxy->options.ns, "serviceaccounts", proxy->options.account, "token");
-    text_printf(&body,
-                "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\",\"spec\":{\"expirationSeconds\":%d}}",
-                TOKEN_LIFE_S);
-    proxy->ask = kube_ask(proxy->kube,
-                          &(struct kube_request){.method = "POST",
-                                                 .path = path.bytes,
-                                                 .body = body.bytes,
-                                                 .body_length = body.length},
-                          on_token, proxy);
+    text_printf(
+        &body,
+        "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\",\"spec\":{\"expirationSeconds\":%d}}",
+        TOKEN_LIFE_S);
+    proxy->ask = kube_ask(
+        proxy->kube,
+        &(struct kube_request){.method = "POST", .path = path.bytes, .body = body.bytes, .body_length = body.length},
+        on_token, proxy);
     text_done(&body);
     text_done(&path);
     if (finish(proxy, err))

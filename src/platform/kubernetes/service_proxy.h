@@ -22,7 +22,7 @@ struct service_proxy;
 
 #define SERVICE_PROXY_HEADER "X-Weir-Token"
 
-struct service_proxy_options { /* copied */
+struct service_proxy_options {        /* copied */
     const char *kubeconfig, *context; /* as kube_config_options */
     const char *ns, *service;         /* service: [https:]NAME[:PORT], as in the API's path */
     const char *account;              /* whose token goes along; "": none does */

@@ -46,21 +46,25 @@ static void values_stand_below_their_parts(void **state)
     } rows[] = {
         {0, true,
          "{'formula':{'text':'ab / 10 + c','value':6.5},'trace':["
-         "{'text':'ab','begin':0,'end':2,'depth':2,'value':25},{'text':'ab / 10','begin':0,'end':7,'depth':1,'value':2.5},"
-         "{'text':'c','begin':10,'end':11,'depth':1,'value':4},{'text':'ab / 10 + c','begin':0,'end':11,'depth':0,'value':6.5}]}",
+         "{'text':'ab','begin':0,'end':2,'depth':2,'value':25},{'text':'ab / "
+         "10','begin':0,'end':7,'depth':1,'value':2.5},"
+         "{'text':'c','begin':10,'end':11,'depth':1,'value':4},{'text':'ab / 10 + "
+         "c','begin':0,'end':11,'depth':0,'value':6.5}]}",
          "\nformula = 6.5\n"
          "  ab / 10 + c\n"
          "  ╰╯ 25     ╵ 4\n"
          "  ╰─────╯ 2.5\n"
          "  ╰─────────╯ 6.5\n"},
-        {0, false, "{'formula':{'text':'ab','value':true},'trace':[{'text':'ab','begin':0,'end':2,'depth':0,'value':true}]}",
+        {0, false,
+         "{'formula':{'text':'ab','value':true},'trace':[{'text':'ab','begin':0,'end':2,'depth':0,'value':true}]}",
          "\nformula = true\n"
          "  ab\n"
          "  `' true\n"},
         /* neighbours that have no room beside each other */
         {0, true,
          "{'formula':{'text':'a+b','value':300},'trace':[{'text':'a','begin':0,'end':1,'depth':1,'value':100},"
-         "{'text':'b','begin':2,'end':3,'depth':1,'value':200},{'text':'a+b','begin':0,'end':3,'depth':0,'value':300}]}",
+         "{'text':'b','begin':2,'end':3,'depth':1,'value':200},{'text':'a+b','begin':0,'end':3,'depth':0,'value':300}]"
+         "}",
          "\nformula = 300\n"
          "  a+b\n"
          "  ╵ 100\n"
@@ -68,9 +72,12 @@ static void values_stand_below_their_parts(void **state)
          "  ╰─╯ 300\n"},
         /* too wide: a tree */
         {20, true,
-         "{'formula':{'text':'aaaa * bbbb + cccc','value':7},'trace':[{'text':'aaaa','begin':0,'end':4,'depth':2,'value':2},"
-         "{'text':'bbbb','begin':7,'end':11,'depth':2,'value':3},{'text':'aaaa * bbbb','begin':0,'end':11,'depth':1,'value':6},"
-         "{'text':'cccc','begin':14,'end':18,'depth':1,'value':1},{'text':'aaaa * bbbb + cccc','begin':0,'end':18,'depth':0,'value':7}]}",
+         "{'formula':{'text':'aaaa * bbbb + "
+         "cccc','value':7},'trace':[{'text':'aaaa','begin':0,'end':4,'depth':2,'value':2},"
+         "{'text':'bbbb','begin':7,'end':11,'depth':2,'value':3},{'text':'aaaa * "
+         "bbbb','begin':0,'end':11,'depth':1,'value':6},"
+         "{'text':'cccc','begin':14,'end':18,'depth':1,'value':1},{'text':'aaaa * bbbb + "
+         "cccc','begin':0,'end':18,'depth':0,'value':7}]}",
          "\nformula = 7\n"
          "  aaaa * bbbb + cccc\n"
          "  aaaa * bbbb + cc... = 7\n"
@@ -80,7 +87,8 @@ static void values_stand_below_their_parts(void **state)
          "  └ cccc = 1\n"},
         /* two lines: a tree too */
         {0, true,
-         "{'formula':{'text':'a +\\n  b','value':3},'trace':[{'text':'a +\\n  b','begin':0,'end':7,'depth':0,'value':3}]}",
+         "{'formula':{'text':'a +\\n  b','value':3},'trace':[{'text':'a +\\n  "
+         "b','begin':0,'end':7,'depth':0,'value':3}]}",
          "\nformula = 3\n"
          "  a +\n"
          "    b\n"
@@ -112,10 +120,12 @@ static void values_stand_below_their_parts(void **state)
 
 static void history_has_its_place_by_its_time(void **state)
 {
-    json_t *view = view_of("{\"history\":{\"since\":1000,\"until\":4600,\"spanSeconds\":60,\"times\":[1000,1060,4480,4540],"
-                           "\"wanted\":[[1,1,1],[2,2,2],[4,4,4],[4,4,4]],\"ready\":[[1,1,1],[1,1,1],[3,3.5,4],[4,4,4]],"
-                           "\"triggers\":[{\"name\":\"load\",\"target\":10,\"values\":[[5,5,5],[null,null,null],[null,null,null],[40,40,40]],"
-                           "\"missing\":[0,1,0,0],\"failed\":[0,0,0.9,0]}],\"events\":[]}}");
+    json_t *view =
+        view_of("{\"history\":{\"since\":1000,\"until\":4600,\"spanSeconds\":60,\"times\":[1000,1060,4480,4540],"
+                "\"wanted\":[[1,1,1],[2,2,2],[4,4,4],[4,4,4]],\"ready\":[[1,1,1],[1,1,1],[3,3.5,4],[4,4,4]],"
+                "\"triggers\":[{\"name\":\"load\",\"target\":10,\"values\":[[5,5,5],[null,null,null],[null,null,null],["
+                "40,40,40]],"
+                "\"missing\":[0,1,0,0],\"failed\":[0,0,0.9,0]}],\"events\":[]}}");
     struct paper paper;
 
     (void)state;

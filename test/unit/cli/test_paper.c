@@ -39,10 +39,16 @@ static void controls_never_get_through(void **state)
         {true, "plain", "plain|"},
         {true, "two\nlines\tand a tab", "two lines and a tab|"},
         {true, "\033]0;title\007", "?]0;title?|"},
-        {true, "\x01\x02", "??|"},                /* inks are ours alone */
-        {true, "\xc2\x9b" "31m", "?31m|"},        /* a control of eight bits */
-        {true, "\xe2\x80\xae" "gpj", "?gpj|"},    /* turns the direction of writing */
-        {true, "\xff\xc3", "??|"},                /* no UTF-8 */
+        {true, "\x01\x02", "??|"}, /* inks are ours alone */
+        {true,
+         "\xc2\x9b"
+         "31m",
+         "?31m|"}, /* a control of eight bits */
+        {true,
+         "\xe2\x80\xae"
+         "gpj",
+         "?gpj|"},                 /* turns the direction of writing */
+        {true, "\xff\xc3", "??|"}, /* no UTF-8 */
         {true, "\xe2\x96\x88", "\xe2\x96\x88|"},
         {false, "\xe2\x96\x88", "?|"},
         {false, "caf\xc3\xa9", "caf?|"},

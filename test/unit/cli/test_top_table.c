@@ -45,7 +45,9 @@ enum ask_result client_get(const char *data_dir, const char *path, struct text *
     }
     text_add(body, "{\"objects\":[");
     for (; at < end && at < total; at++, comma = ",")
-        text_printf(body, "%s{\"kind\":\"ScaledObject\",\"namespace\":\"shop\",\"name\":\"app-%ld\",\"state\":\"active\"}", comma, at - shift);
+        text_printf(body,
+                    "%s{\"kind\":\"ScaledObject\",\"namespace\":\"shop\",\"name\":\"app-%ld\",\"state\":\"active\"}",
+                    comma, at - shift);
     text_printf(body, "],\"total\":%ld,\"matched\":%ld}", total, total);
     return ASK_OK;
 }
