@@ -146,9 +146,8 @@ void history_keep_manifest(struct autoscaler *a, const char *key, const struct o
         text_add(&yaml, "# This version is too large to be kept (HISTORY_MANIFEST_MAX_BYTES).\n");
     }
     history_put_manifest(journal, key,
-                         &(struct history_manifest){.at_ms = loop_now_ms(a->parts.loop),
-                                                    .generation = meta->generation,
-                                                    .yaml = yaml.bytes});
+                         &(struct history_manifest){
+                             .at_ms = loop_now_ms(a->parts.loop), .generation = meta->generation, .yaml = yaml.bytes});
     text_done(&yaml);
     commit_later(a);
 }

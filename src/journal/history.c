@@ -23,12 +23,12 @@ struct held_value {
     double value;
     enum sample_state state;
 };
-struct history_now { /* of one object: 100 bytes, and some 60 per trigger */
+struct history_now {   /* of one object: 100 bytes, and some 60 per trigger */
     struct chunk span; /* one; its names are the triggers' */
     int64_t at_ms;     /* of the last note */
     int32_t hold_ms, wanted, ready;
     bool has_slo, slo_held;
-    uint64_t triggers_hash; /* of their names */
+    uint64_t triggers_hash;    /* of their names */
     struct held_value *values; /* of each trigger */
 };
 
@@ -265,16 +265,15 @@ static bool visit_span(const struct chunk *chunk, size_t span, struct history_tr
 
     for (size_t i = 0; i < chunk->name_count; i++)
         triggers[i] = trigger_of(chunk->names[i], chunk_track(chunk, TRACK_TRIGGERS + i, span));
-    return visit(arg, &(struct history_point){.begin_ms = begin_ms,
-                                              .end_ms = begin_ms + chunk->span_ms,
-                                              .wanted = range_of(chunk_track(chunk, TRACK_WANTED, span)),
-                                              .ready = range_of(chunk_track(chunk, TRACK_READY, span)),
-                                              .trigger_count = chunk->name_count,
-                                              .triggers = triggers,
-                                              .slo = slot->slo_known_ms > 0
-                                                         ? (double)slot->slo_held_ms / slot->slo_known_ms
-                                                         : NAN,
-                                              .scale_events = (double)slot->scale_events});
+    return visit(arg, &(struct history_point){
+                          .begin_ms = begin_ms,
+                          .end_ms = begin_ms + chunk->span_ms,
+                          .wanted = range_of(chunk_track(chunk, TRACK_WANTED, span)),
+                          .ready = range_of(chunk_track(chunk, TRACK_READY, span)),
+                          .trigger_count = chunk->name_count,
+                          .triggers = triggers,
+                          .slo = slot->slo_known_ms > 0 ? (double)slot->slo_held_ms / slot->slo_known_ms : NAN,
+                          .scale_events = (double)slot->scale_events});
 }
 
 /* The shortest spans of a usual length of which no more than `points` are needed, on the grid of that length; where so few are asked for

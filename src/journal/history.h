@@ -54,7 +54,7 @@ struct history_point { /* valid during the call */
         const char *name;
         struct history_range value;
         double missing, failed; /* share of the time that it was asked, 0..1 */
-    } *triggers;
+    } * triggers;
     double slo; /* share of the time in which it held; NAN: not known */
     double scale_events;
 };

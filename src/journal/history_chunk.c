@@ -122,12 +122,12 @@ void chunk_merge(struct chunk *into, const struct chunk *from)
 /* ------------------------------------------------------------------ one track as bytes */
 
 enum track_flag {
-    TRACK_VALUE = 1,    /* known_ms is not 0 */
-    TRACK_FULL = 2,     /* known_ms is the whole span */
-    TRACK_FLAT = 4,     /* all the same: no greatest, no mean */
-    TRACK_SAME = 8,     /* least and greatest as in the span before */
+    TRACK_VALUE = 1,     /* known_ms is not 0 */
+    TRACK_FULL = 2,      /* known_ms is the whole span */
+    TRACK_FLAT = 4,      /* all the same: no greatest, no mean */
+    TRACK_SAME = 8,      /* least and greatest as in the span before */
     TRACK_FRACTION = 16, /* they are floats, not whole numbers */
-    TRACK_MISSING = 32, /* missing_ms is not 0 */
+    TRACK_MISSING = 32,  /* missing_ms is not 0 */
     TRACK_FAILED = 64,
 };
 

@@ -12,9 +12,9 @@
 
 struct coder;
 
-struct track {                               /* of one span: replicas wanted, ready ones, or the value of a trigger */
-    double sum;                              /* of value x ms, while it had a value */
-    float min, max;                          /* where known_ms is not 0 */
+struct track {                                /* of one span: replicas wanted, ready ones, or the value of a trigger */
+    double sum;                               /* of value x ms, while it had a value */
+    float min, max;                           /* where known_ms is not 0 */
     uint32_t known_ms, missing_ms, failed_ms; /* with a value; without one */
 };
 struct slot { /* of one span: the rest */
@@ -28,8 +28,8 @@ struct chunk { /* zeroed but for the first three: nothing is known */
     int64_t begin_ms, span_ms;
     uint32_t spans;
     uint32_t name_count;
-    const char **names; /* atoms: of the triggers */
-    struct slot *slots; /* spans of them */
+    const char **names;   /* atoms: of the triggers */
+    struct slot *slots;   /* spans of them */
     struct track *tracks; /* TRACK_TRIGGERS + name_count times `spans` */
 };
 
@@ -46,6 +46,7 @@ void chunk_merge(struct chunk *into, const struct chunk *from);
 
 /* As bytes: see pack.h. Begin and length of the spans are not in them. */
 void chunk_write(const struct chunk *chunk, struct coder *out);
-bool chunk_read(struct chunk *chunk, const void *bytes, size_t length); /* chunk: initialized and empty; false: not ours */
+bool chunk_read(struct chunk *chunk, const void *bytes,
+                size_t length); /* chunk: initialized and empty; false: not ours */
 
 #endif

@@ -83,8 +83,7 @@ static const char *const statement_texts[STATEMENTS] = {
         "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE level = ?1 ORDER BY begin_ms, object LIMIT ?2)",
     [MANIFEST_PUT] = "INSERT INTO manifests(object, at_ms, generation, current, yaml) VALUES(?1, ?2, ?3, 1, ?4)",
     [MANIFEST_NEWEST] = "SELECT generation, current FROM manifests WHERE object = ?1 ORDER BY id DESC LIMIT 1",
-    [MANIFEST_RENEW] =
-        "UPDATE manifests SET current = 1 WHERE id = (SELECT max(id) FROM manifests WHERE object = ?1)",
+    [MANIFEST_RENEW] = "UPDATE manifests SET current = 1 WHERE id = (SELECT max(id) FROM manifests WHERE object = ?1)",
     [MANIFESTS_RETIRE] = "UPDATE manifests SET current = 0 WHERE object = ?1 AND current = 1",
     [MANIFESTS_TRIM] = "DELETE FROM manifests WHERE object = ?1 AND id <= "
                        "(SELECT id FROM manifests WHERE object = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
@@ -111,7 +110,8 @@ static const char schema[] =
     "INTEGER,"
     " memory BLOB);"
     "CREATE TABLE IF NOT EXISTS overrides(object INTEGER PRIMARY KEY, paused INTEGER, said INTEGER);"
-    "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, level INTEGER, begin_ms INTEGER, object INTEGER, packed "
+    "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, level INTEGER, begin_ms INTEGER, object INTEGER, "
+    "packed "
     "BLOB);"
     "CREATE UNIQUE INDEX IF NOT EXISTS history_by_time ON history(level, begin_ms, object);"
     "CREATE TABLE IF NOT EXISTS manifests(id INTEGER PRIMARY KEY, object INTEGER, at_ms INTEGER, generation INTEGER, "
@@ -600,9 +600,8 @@ static int64_t oldest_at_ms(struct journal *j, enum statement which)
 /* There is no more space. */
 static bool prune_oldest(struct journal *j, int64_t now_ms)
 {
-    static const enum statement raw[][2] = {{OLDEST_DECISION, PRUNE_DECISIONS},
-                                            {OLDEST_SAMPLE, PRUNE_SAMPLES},
-                                            {OLDEST_MANIFEST, PRUNE_MANIFESTS}};
+    static const enum statement raw[][2] = {
+        {OLDEST_DECISION, PRUNE_DECISIONS}, {OLDEST_SAMPLE, PRUNE_SAMPLES}, {OLDEST_MANIFEST, PRUNE_MANIFESTS}};
     int64_t oldest_ms = INT64_MAX;
     size_t which = 0;
 

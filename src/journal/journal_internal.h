@@ -56,8 +56,8 @@ enum statement {
 
 struct history_now;
 
-struct known {  /* of an object; what is stored already need not be looked up */
-    int64_t id; /* 0: not looked up yet */
+struct known {               /* of an object; what is stored already need not be looked up */
+    int64_t id;              /* 0: not looked up yet */
     uint64_t generation;     /* whose names are stored; 0: none */
     struct history_now *now; /* what is gathered of it; NULL: nothing */
 };
@@ -78,9 +78,10 @@ struct journal {
 sqlite3_stmt *journal_prepared(struct journal *j, enum statement which); /* NULL: it is noted that it failed */
 bool journal_run(struct journal *j, enum statement which);               /* a statement without rows */
 bool journal_begin(struct journal *j); /* a transaction, where none is open; false: nothing may be written */
-int64_t journal_find(struct journal *j, const char *object);           /* 0: never heard of */
-struct known *journal_known(struct journal *j, const char *object);      /* there is one; its id may be 0 */
-int64_t journal_id(struct journal *j, struct known *known, const char *object); /* stored, if need be; 0: it cannot be */
+int64_t journal_find(struct journal *j, const char *object);        /* 0: never heard of */
+struct known *journal_known(struct journal *j, const char *object); /* there is one; its id may be 0 */
+int64_t journal_id(struct journal *j, struct known *known,
+                   const char *object); /* stored, if need be; 0: it cannot be */
 
 /* history.c: what is gathered, written down. */
 void history_settle_all(struct journal *j);
@@ -89,10 +90,11 @@ void history_now_free(struct history_now *now);
 
 /* history_age.c */
 struct chunk;
-void history_store(struct journal *j, int64_t object, int level, const struct chunk *spans); /* spans of one row, added to it */
-void history_gather(struct journal *j, int64_t object, struct chunk *into);                   /* what is stored of its time */
-bool history_age(struct journal *j, int64_t now_ms);                       /* a part of it; true: there is more */
-bool history_prune_oldest(struct journal *j, int rows);                    /* true: some went */
+void history_store(struct journal *j, int64_t object, int level,
+                   const struct chunk *spans);                              /* spans of one row, added to it */
+void history_gather(struct journal *j, int64_t object, struct chunk *into); /* what is stored of its time */
+bool history_age(struct journal *j, int64_t now_ms);                        /* a part of it; true: there is more */
+bool history_prune_oldest(struct journal *j, int rows);                     /* true: some went */
 
 /* history_manifest.c: an object that is gone; its versions go when space is needed. */
 void history_retire_manifests(struct journal *j, int64_t object);

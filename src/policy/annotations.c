@@ -166,8 +166,8 @@ static void read_cost(const struct annotation *a)
     if (number_parse(a->node->text, strlen(a->node->text), &cost) && isfinite(cost) && cost >= 0)
         a->out->cost_per_replica_hour = cost;
     else
-        complain(a, FINDING_ERROR, "bad-annotation", "write a decimal number in quotes that is not below 0, e.g. \"2.5\"",
-                 "is no price");
+        complain(a, FINDING_ERROR, "bad-annotation",
+                 "write a decimal number in quotes that is not below 0, e.g. \"2.5\"", "is no price");
 }
 
 /* ------------------------------------------------------------------ the table */

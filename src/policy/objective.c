@@ -42,7 +42,8 @@ static struct formula *compile(struct building *b, const struct tree *slo)
     struct formula *formula = formula_compile(slo->text, slo->length, &options, &err);
     if (!formula) {
         complain(b, slo,
-                 err.fault == FAULT_UNKNOWN_NAME ? "use the names of the triggers, or of the state of the target" : NULL,
+                 err.fault == FAULT_UNKNOWN_NAME ? "use the names of the triggers, or of the state of the target"
+                                                 : NULL,
                  arena_printf(b->scratch, "is no formula that could be used: %s (formula %d:%d)", err.text, err.line,
                               err.column));
         return NULL;

@@ -23,7 +23,7 @@ static const char hidden[] = "***";
 
 bool policy_may_be_secret(const char *type, const char *key, const struct tree *value)
 {
-    static const char *const words[] = {"password", "passwd", "token",      "secret",
+    static const char *const words[] = {"password", "passwd",     "token",      "secret",
                                         "key",      "credential", "connection", "headers"};
     enum trigger_secrecy known = trigger_secrecy(type, key);
     const char *text = tree_string(value);
@@ -43,8 +43,9 @@ bool policy_may_be_secret(const char *type, const char *key, const struct tree *
 /* The length of a name at `at` that says that a secret follows ("api_key", "X-Auth-Token"), or 0. A name begins where a word does. */
 static size_t secret_name(const char *at)
 {
-    static const char *const words[] = {"password", "passwd", "pwd",       "token",     "secret",       "apikey", "api_key",
-                                        "api-key",  "access_key", "access-key", "signature", "authorization", "credential"};
+    static const char *const words[] = {"password",  "passwd",        "pwd",       "token",      "secret",
+                                        "apikey",    "api_key",       "api-key",   "access_key", "access-key",
+                                        "signature", "authorization", "credential"};
     size_t length = 0;
 
     while (isalnum((unsigned char)at[length]) || (at[length] && strchr("_-.", at[length])))

@@ -111,8 +111,9 @@ static bool on_point(void *arg, const struct history_point *point)
 /* Its target, where it has one of its own. */
 static void put_target(struct json *json, const struct policy *policy, const char *name)
 {
-    const struct decide_trigger *rules =
-        !policy ? NULL : policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
+    const struct decide_trigger *rules = !policy          ? NULL
+                                         : policy->is_job ? policy->job_rules.triggers
+                                                          : policy->rules.triggers;
 
     for (size_t i = 0; policy && i < policy->trigger_count; i++)
         if (strcmp(policy->names[i], name) == 0 && rules[i].target != 0) {
@@ -232,8 +233,8 @@ static void put_chart(struct asked *asked, const struct object_status *status, s
     for (size_t i = 0; i < 4; i++)
         list_begin(lists[i]);
     if (asked->journal)
-        span_ms = history_read(asked->journal, status->key, asked->since_ms, asked->until_ms, asked->points, on_point,
-                               chart);
+        span_ms =
+            history_read(asked->journal, status->key, asked->since_ms, asked->until_ms, asked->points, on_point, chart);
     json_put_number(&asked->json, "spanSeconds", (double)span_ms / SECOND_MS);
     list_end(&chart->times, &asked->json, "times");
     list_end(&chart->wanted, &asked->json, "wanted");
@@ -321,9 +322,8 @@ static void put_changes(struct json *json, const struct version *before, const s
         json_put_string(json, NULL, differences_sentence(differences, i));
     if (differences_count(differences) == 0)
         json_put_string(json, NULL,
-                        strcmp(before->yaml, after->yaml) == 0
-                            ? "what differs is not shown here, for it may be secret"
-                            : "nothing that decides differs");
+                        strcmp(before->yaml, after->yaml) == 0 ? "what differs is not shown here, for it may be secret"
+                                                               : "nothing that decides differs");
     differences_free(differences);
 }
 

@@ -217,14 +217,14 @@ static struct noted some_note(int64_t at_ms)
 {
     int32_t wanted = (int32_t)(chance() * 9);
 
-    return (struct noted){.at_ms = at_ms,
-                          .hold_ms = 2 * MINUTE_MS,
-                          .wanted = chance() < 0.01 ? -1 : wanted,
-                          .ready = chance() < 0.1 ? wanted / 2 : wanted,
-                          .samples = {some_sample(at_ms, floor(chance() * 1000)),
-                                      some_sample(at_ms, chance() * chance() * 0.3 - 0.01)},
-                          .has_slo = chance() < 0.9,
-                          .slo_held = chance() < 0.95};
+    return (struct noted){
+        .at_ms = at_ms,
+        .hold_ms = 2 * MINUTE_MS,
+        .wanted = chance() < 0.01 ? -1 : wanted,
+        .ready = chance() < 0.1 ? wanted / 2 : wanted,
+        .samples = {some_sample(at_ms, floor(chance() * 1000)), some_sample(at_ms, chance() * chance() * 0.3 - 0.01)},
+        .has_slo = chance() < 0.9,
+        .slo_held = chance() < 0.95};
 }
 
 /* Polls every 20 to 100 s, now and then nothing for an hour. */

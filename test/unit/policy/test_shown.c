@@ -15,12 +15,15 @@ static const struct {
      "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  labels:\n    \"on\": \"no\"\n"
      "spec:\n  scaleTargetRef:\n    name: app\n  minReplicaCount: 0\n  triggers: []\n"},
     {"what only the API server says",
-     "{\"apiVersion\": \"keda.sh/v1alpha1\", \"kind\": \"ScaledObject\", \"metadata\": {\"name\": \"app\", \"uid\": \"1\", "
+     "{\"apiVersion\": \"keda.sh/v1alpha1\", \"kind\": \"ScaledObject\", \"metadata\": {\"name\": \"app\", \"uid\": "
+     "\"1\", "
      "\"generation\": 3, \"annotations\": {\"kubectl.kubernetes.io/last-applied-configuration\": \"CANARY\", \"team\": "
      "\"a\"}, \"managedFields\": [1]}, \"status\": {\"x\": \"CANARY\"}, \"spec\": {}}",
-     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  annotations:\n    team: a\nspec: {}\n"},
+     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: app\n  annotations:\n    team: a\nspec: "
+     "{}\n"},
     {"parameters that are credentials by the table of their type, or by their name",
-     "spec:\n  triggers:\n  - type: redis\n    metadata: {address: 'r:6379', password: CANARY, passwordFromEnv: PW, listLength: "
+     "spec:\n  triggers:\n  - type: redis\n    metadata: {address: 'r:6379', password: CANARY, passwordFromEnv: PW, "
+     "listLength: "
      "'5', databaseIndex: '1'}\n"
      "  - type: rabbitmq\n    metadata: {host: 'amqp://me:CANARY@mq/vhost', queueName: jobs}\n"
      "  - type: azure-queue\n    metadata: {connection: CANARY, connectionFromEnv: C, accountKey: CANARY, name: q}\n"
@@ -43,14 +46,16 @@ static const struct {
      "  - type: prometheus\n    metadata:\n      query: sum(llm_tokens:rate5m{model=\"a\"}) by (token)\n"},
     {"a job's containers",
      "kind: ScaledJob\nspec:\n  jobTargetRef:\n    template:\n      spec:\n        containers:\n"
-     "        - name: main\n          env: [{name: PW, value: CANARY}, {name: KEY, valueFrom: {secretKeyRef: {name: s, key: "
+     "        - name: main\n          env: [{name: PW, value: CANARY}, {name: KEY, valueFrom: {secretKeyRef: {name: s, "
+     "key: "
      "password}}}]\n"
      "          args: [--token, CANARY, --password=CANARY, --user, me, '-H', 'Authorization: Bearer CANARY']\n"
      "          command: [sh, -c, 'curl -u me --header \"X-Api-Key: CANARY\" http://a:CANARY@h/']\n",
      "kind: ScaledJob\nspec:\n  jobTargetRef:\n    template:\n      spec:\n        containers:\n"
      "        - name: main\n          env:\n          - name: PW\n            value: \"***\"\n          - name: KEY\n"
      "            valueFrom:\n              secretKeyRef:\n                name: s\n                key: password\n"
-     "          args:\n          - \"--token\"\n          - \"***\"\n          - \"--password=***\"\n          - \"--user\"\n"
+     "          args:\n          - \"--token\"\n          - \"***\"\n          - \"--password=***\"\n          - "
+     "\"--user\"\n"
      "          - me\n          - \"-H\"\n          - 'Authorization: ***'\n"
      "          command:\n          - sh\n          - \"-c\"\n"
      "          - 'curl -u me --header \"X-Api-Key: ***\" http://a:***@h/'\n"},
@@ -129,8 +134,7 @@ static void long_texts_take_no_long_time(void **state)
 #define ANNOTATED(annotations, triggers)                                                                               \
     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: app, annotations: {" annotations               \
     "}}\nspec:\n  scaleTargetRef: {name: app}\n  triggers: [" triggers "]\n"
-#define OF_A                                                                                                           \
-    "{type: metrics-api, name: a, metadata: {url: \"http://api/v\", valueLocation: v, targetValue: \"5\"}}"
+#define OF_A "{type: metrics-api, name: a, metadata: {url: \"http://api/v\", valueLocation: v, targetValue: \"5\"}}"
 #define SLO  "metadata.annotations[weir.dev/slo]\n"
 #define COST "metadata.annotations[weir.dev/cost-per-replica-hour]\n"
 
@@ -163,9 +167,8 @@ static void objectives_are_checked(void **state)
 
 static void objectives_are_built(void **state)
 {
-    static const char yaml[] =
-        ANNOTATED("weir.dev/slo: '(avg_over(a, \"5m\") ?? 9) < 5', weir.dev/cost-per-replica-hour: '2.5'",
-                  UNNAMED ", " OF_A);
+    static const char yaml[] = ANNOTATED(
+        "weir.dev/slo: '(avg_over(a, \"5m\") ?? 9) < 5', weir.dev/cost-per-replica-hour: '2.5'", UNNAMED ", " OF_A);
     struct policy_settings settings = check_settings(AS_DIRECT);
     struct report *report = report_new();
     struct manifest *manifest;
@@ -187,8 +190,10 @@ static void objectives_are_built(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_may_be_secret_is_not_shown), cmocka_unit_test(what_is_too_large_is_refused),
-        cmocka_unit_test(long_texts_take_no_long_time),    cmocka_unit_test(objectives_are_checked),
+        cmocka_unit_test(what_may_be_secret_is_not_shown),
+        cmocka_unit_test(what_is_too_large_is_refused),
+        cmocka_unit_test(long_texts_take_no_long_time),
+        cmocka_unit_test(objectives_are_checked),
         cmocka_unit_test(objectives_are_built),
     };
 
