@@ -58,8 +58,11 @@ static sqlite3_stmt *about_row(struct journal *j, enum statement which, int leve
 static bool row_load(struct journal *j, int level, int64_t object, struct chunk *row)
 {
     sqlite3_stmt *get = about_row(j, HISTORY_GET, level, row->begin_ms, object);
-    bool there = get && sqlite3_step(get) == SQLITE_ROW;
+    int result = get ? sqlite3_step(get) : SQLITE_DONE;
+    bool there = result == SQLITE_ROW;
 
+    if (!there && result != SQLITE_DONE && j->open) /* what may be there must not be written over */
+        journal_note_failure(j, "reading the history");
     if (there && !chunk_read(row, sqlite3_column_blob(get, 0), (size_t)sqlite3_column_bytes(get, 0))) {
         int64_t begin_ms = row->begin_ms;
 

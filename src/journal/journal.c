@@ -121,7 +121,7 @@ static const char schema[] =
 
 /* ------------------------------------------------------------------ small things of SQLite */
 
-static bool note_failure(struct journal *j, const char *doing)
+bool journal_note_failure(struct journal *j, const char *doing)
 {
     j->failed = true;
     return error_set(&j->problem, ERROR_INTERNAL, "%s: %s failed: %s", j->path ? j->path : "the journal in memory",
@@ -132,7 +132,7 @@ sqlite3_stmt *journal_prepared(struct journal *j, enum statement which)
 {
     if (!j->statements[which] && sqlite3_prepare_v3(j->db, statement_texts[which], -1, SQLITE_PREPARE_PERSISTENT,
                                                     &j->statements[which], NULL) != SQLITE_OK)
-        note_failure(j, "preparing a statement");
+        journal_note_failure(j, "preparing a statement");
     return j->statements[which];
 }
 
@@ -144,7 +144,7 @@ bool journal_run(struct journal *j, enum statement which)
         return false;
     int result = sqlite3_step(statement);
     sqlite3_reset(statement);
-    return result == SQLITE_DONE ? true : note_failure(j, "writing");
+    return result == SQLITE_DONE ? true : journal_note_failure(j, "writing");
 }
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)

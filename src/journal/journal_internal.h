@@ -75,6 +75,8 @@ struct journal {
     struct journal_stats stats;
 };
 
+/* Returns false. Nothing of this transaction will stand. */
+bool journal_note_failure(struct journal *j, const char *doing);
 sqlite3_stmt *journal_prepared(struct journal *j, enum statement which); /* NULL: it is noted that it failed */
 bool journal_run(struct journal *j, enum statement which);               /* a statement without rows */
 bool journal_begin(struct journal *j); /* a transaction, where none is open; false: nothing may be written */

@@ -477,7 +477,7 @@ static void a_kill_loses_the_span_of_now_at_most(void **state)
 
 /* ------------------------------------------------------------------ space */
 
-enum { FLEET = 25, FLEET_IN_FULL = 10000 };
+enum { FLEET = 16, FLEET_IN_FULL = 10000 };
 
 /* An object that never rests: replicas that come and go by the hour of the day, two values that are new fractions at every poll. */
 static void note_restless(struct journal *journal, int object, int64_t at_ms)
