@@ -12,6 +12,8 @@ import {value} from '/assets/dashboard_words.js';
 const {make} = globalThis.weir;
 const LITERAL = /^(?:[\d._]+(?:e[+-]?\d+)?|"[^"]*"|'[^']*'|true|false|nil)$/i;
 
+const worth = v => v === null || v === undefined ? 'nil' : value(v);
+
 // The trace as a tree: {begin, end, value, parts}. What was evaluated more than once has the value it had last.
 export function tree(trace) {
   const last = new Map();
@@ -43,11 +45,11 @@ export function formula(text, trace, outcome) {
   }
   function shown(part) {
     if (LITERAL.test(piece(part.begin, part.end))) return pieces(part);
-    return [make('span', {class: `part${part.parts.length ? '' : ' leaf'}`}, make('span', {class: 'of'}, ...pieces(part)), make('span', {class: 'is'}, value(part.value)))];
+    return [make('span', {class: `part${part.parts.length ? '' : ' leaf'}`}, make('span', {class: 'of'}, ...pieces(part)), make('span', {class: 'is'}, worth(part.value)))];
   }
   function listed(part) {
     const words = piece(part.begin, part.end).replace(/\s+/g, ' ');
-    return [...part.parts.flatMap(listed), ...(LITERAL.test(words) ? [] : [make('li', {}, make('code', {}, words), ` = ${value(part.value)}`)])];
+    return [...part.parts.flatMap(listed), ...(LITERAL.test(words) ? [] : [make('li', {}, make('code', {}, words), ` = ${worth(part.value)}`)])];
   }
   const root = tree(trace || []);
   root.end = bytes.length;

@@ -34,14 +34,14 @@ function pointsOf({history, seen, object}, ranges, share, pick) {
     const from = Math.max(t * 1000, begin), x = Math.min(from + share * (t * 1000 + step - from), now()), [low, mean, high] = ranges[i] || [null, null, null], before = out[out.length - 1];
     if (x >= until) return;
     if (before && x - before.x > 1.5 * step) out.push(flat(before.x + step, null));
-    out.push({x, y: mean ?? NaN, low: low ?? NaN, high: high ?? NaN});
+    out.push({x, until: Math.min(t * 1000 + step, until), y: mean ?? NaN, low: low ?? NaN, high: high ?? NaN});
   });
   return [...out, ...live];
 }
 // A span in which replicas were scaled goes as its events say, not as its mean does.
-function stepped(points, events, step_ms) {
+function stepped(points, events) {
   return points.flatMap(p => {
-    const within = events.filter(e => e.x >= p.x && e.x < p.x + step_ms);
+    const within = events.filter(e => e.x >= p.x && e.x < p.until);
     return within.length ? [flat(p.x, within[0].before), ...within.map(e => flat(e.x, e.y))] : [p];
   });
 }
@@ -56,16 +56,16 @@ function rangeWords(p, share) {
 function replicasSpec(all) {
   const {history: h, object: o} = all;
   const events = h.events.map(e => ({x: Date.parse(e.at), y: e.to, before: e.from, ...e}));
-  const wanted = stepped(pointsOf(all, h.wanted, 0, s => s.wanted), events, h.spanSeconds * 1000), ready = pointsOf(all, h.ready, 0, s => s.ready);
+  const wanted = stepped(pointsOf(all, h.wanted, 0, s => s.wanted), events), ready = pointsOf(all, h.ready, 0, s => s.ready);
   const series = [];
   if (has(wanted)) series.push({label: 'wanted', color: '--c0', points: wanted, width: 2, banded: true});
   if (has(ready)) series.push({label: o.kind === 'ScaledJob' ? 'running' : 'ready', color: '--c2', points: ready, area: true, order: 2});
   return {id: 'replicas', title: o.kind === 'ScaledJob' ? 'Jobs' : 'Replicas', tall: true, whole: true, series, events, spans: []};
 }
 // Where it had no value: of spans the share in which, of what was seen since then the whole time until it was seen again.
-function shadesOf({history: h, seen}, trigger) {
-  const step = h.spanSeconds * 1000, until = seen.length ? seen[0].x : Infinity;
-  const spans = h.times.flatMap((at, i) => ['missing', 'failed'].filter(k => trigger[k][i] > 0).map(k => ({from: at * 1000, to: Math.min(at * 1000 + step, until), kind: k, share: trigger[k][i]})));
+function shadesOf({history: h, seen, object}, trigger) {
+  const step = h.spanSeconds * 1000, begin = Date.parse(object.createdAt) || 0, until = seen.length ? seen[0].x : Infinity;
+  const spans = h.times.flatMap((at, i) => ['missing', 'failed'].filter(k => trigger[k][i] > 0).map(k => ({from: Math.max(at * 1000, begin), to: Math.min(at * 1000 + step, until), kind: k, share: trigger[k][i]})));
   const live = seen.map((s, i) => ({from: s.x, to: i + 1 < seen.length ? seen[i + 1].x : now(), kind: s.states[trigger.name], share: 1}));
   return [...spans, ...live].filter(s => s.kind in SHADES && s.to > s.from);
 }
@@ -75,7 +75,7 @@ function triggerSpec(all, trigger) {
   const target = trigger.target ?? t.target;
   const series = [{label: 'value', color: '--c0', points, banded: true, smooth: true}];
   if (target !== undefined && target !== null && points.length) {
-    series.push({label: 'target', color: '--c1', dashed: true, points: [points[0], points[points.length - 1]].map(p => ({x: p.x, y: target, low: target, high: target}))});
+    series.push({label: o.formula ? 'target, unused beside the formula' : 'target', color: o.formula ? '--dim' : '--c1', dashed: true, points: [points[0], points[points.length - 1]].map(p => ({x: p.x, y: target, low: target, high: target}))});
   }
   return {id: `trigger ${trigger.name}`, title: trigger.name, unit: t.type, series, events: [], spans: shadesOf(all, trigger)};
 }
@@ -98,7 +98,7 @@ function seenNow(o) {
 function aboutWords(spec) {
   const parts = spec.series.filter(s => has(s.points)).map(s => {
     const known = s.points.filter(p => !Number.isNaN(p.y)), last = known[known.length - 1];
-    if (s.label === 'target') return `target ${value(last.y)}`;
+    if (s.dashed) return `${s.label} ${value(last.y)}`;
     return `${s.label} from ${value(Math.min(...known.map(p => p.low)))} to ${value(Math.max(...known.map(p => p.high)))}, last ${value(last.y)}`;
   });
   if (spec.events.length) parts.push(`${spec.events.length} scale events`);

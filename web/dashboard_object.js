@@ -54,15 +54,16 @@ function credentials(t, arrived) {
   if (!t.credentials || !t.credentials.length) return make('span', {class: 'dim'}, 'none');
   return make('ul', {class: 'plain'}, ...t.credentials.map(c => make('li', {}, `${c.kind}/${c.name}`, c.ageSeconds === undefined ? '' : make('span', {class: 'dim'}, ', read ', passing('ago', arrived - c.ageSeconds * 1000)))));
 }
-function triggerRow(t, arrived) {
+const counts = (v, formula) => formula ? make('span', {class: 'dim', title: 'Does not count: the formula decides.'}, v ? `(${value(v)})` : '–') : value(v);
+function triggerRow(t, arrived, formula) {
   const name = make('th', {scope: 'row'}, t.name, make('span', {class: 'dim'}, ` ${t.type}`));
   if (t.why) name.append(make('p', {class: `why ${t.state === 'failed' ? 'bad' : 'warn'}`}, sentence(t.why)));
   if (t.source) name.append(make('p', {class: 'dim small'}, t.source, t.sharedWith ? `, asked once for ${plural(t.sharedWith + 1, 'object')}` : ''));
-  return row(name, triggerValue(t), value(t.target), value(t.activation), passing('age', agedSince(t.ageSeconds) && arrived - t.ageSeconds * 1000) || '–',
+  return row(name, triggerValue(t), counts(t.target, formula), counts(t.activation, formula), passing('age', agedSince(t.ageSeconds) && arrived - t.ageSeconds * 1000) || '–',
     t.state === 'resource' ? '–' : `${t.tookMs} ms${t.failures ? `, ${plural(t.failures, 'failure')}` : ''}`, credentials(t, arrived));
 }
 function triggersView(o, arrived) {
-  return [make('h2', {}, 'Triggers'), table(['trigger', 'value', 'target', 'activation', 'age', 'answered in', 'credential'], o.triggers.map(t => triggerRow(t, arrived)), 'Triggers')];
+  return [make('h2', {}, 'Triggers'), table(['trigger', 'value', 'target', 'activation', 'age', 'answered in', 'credential'], o.triggers.map(t => triggerRow(t, arrived, o.formula)), 'Triggers')];
 }
 
 // ---------------------------------------------------------------- formula
@@ -201,7 +202,7 @@ export function show(main, id, params, app) {
     parts.formula.hidden = !o.formula;
     if (o.formula) showIn(parts.formula, [o.formula, o.formulaTarget, o.decision && o.decision.trace, o.decision && o.decision.formula], () => formulaCard(o));
     parts.triggers.hidden = !(o.triggers && o.triggers.length);
-    if (!parts.triggers.hidden) showIn(parts.triggers, [o.triggers, arrived], () => triggersView(o, arrived));
+    if (!parts.triggers.hidden) showIn(parts.triggers, [o.triggers, arrived, o.formula], () => triggersView(o, arrived));
     parts.replicas.hidden = !((o.replicas && o.replicas.length) || (o.jobs && o.jobs.length));
     showIn(parts.replicas, [o.replicas, o.jobs], () => replicasView(o));
     parts.whatIf.hidden = o.kind === 'ScaledJob' || !o.decision;

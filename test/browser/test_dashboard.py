@@ -249,7 +249,7 @@ def test_an_object_says_everything(browser, fake):
     titles = [h.text for h in browser.all(".chart h3")]
     assert titles == ["Replicas", "rate prometheus", "queue redis", "SLO held"]
     label = browser.run("return document.querySelectorAll('.chart canvas')[1].getAttribute('aria-label')")
-    assert "target 10" in label and "failed for" in label
+    assert "target, unused beside the formula 10" in label and "failed for" in label
 
 
 def test_each_part_of_the_formula_has_its_value_under_it(browser, fake):
