@@ -1,6 +1,7 @@
 """Commands: what they print, and how they exit."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ def run(*arguments, text=None):
     return subprocess.run([str(WEIR), *arguments], capture_output=True, text=True, input=text, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["run", "lint", "test", "eval", "get", "explain", "triggers", "version", "completion", "help"])
+@pytest.mark.parametrize("command", ["run", "lint", "test", "eval", "get", "explain", "top", "triggers", "version", "completion", "help"])
 def test_every_command_has_help(command):
     shown = run(command, "--help")
     assert shown.returncode == 0 and f"weir {command}" in shown.stdout
@@ -77,6 +78,25 @@ def test_completion_is_valid(shell, check, tmp_path):
     script = tmp_path / "completion"
     script.write_text(run("completion", shell).stdout)
     assert subprocess.run([*check, str(script)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("line, wanted", [
+    ("weir ex", {"explain"}), ("weir explain --col", {"--color"}), ("weir explain --color ", {"auto", "always", "never"}),
+    ("weir get -o w", {"wide"}), ("weir tune ", {"a.yaml"}), ("weir triggers prom", {"prometheus"})])
+def test_completion_in_bash(line, wanted, tmp_path):
+    (tmp_path / "a.yaml").write_text("")
+    words = line.split(" ")
+    listed = " ".join(words if words[-1] else [*words[:-1], "''"])
+    asked = f'source <("{WEIR}" completion bash); COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _weir; echo "${{COMPREPLY[@]}}"'
+    got = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False, cwd=tmp_path,
+                         env={"PATH": f"{WEIR.parent}:/usr/bin:/bin"})
+    assert got.returncode == 0 and set(got.stdout.split()) == wanted, got
+
+
+def test_completion_in_fish_is_quoted():
+    for line in run("completion", "fish").stdout.splitlines():
+        bare = re.sub(r"\\.", "", line)
+        assert bare.startswith("complete -c weir") and bare.count("'") % 2 == 0, line
 
 
 def test_get_and_explain_without_a_weir(tmp_path):
