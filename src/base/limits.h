@@ -34,8 +34,8 @@ enum {
     HISTORY_SAMPLES_MAX = 4096,                 /* per trigger; longer windows are thinned evenly (series.h) */
     /* ---- what it would take, and what if ---- */
     OUTLOOK_FACTOR_MAX = 100 * 1000, /* times the present value: what is farther away will not come next */
-    OUTLOOK_STEPS_MAX = 1024,        /* decisions of one trigger and direction: 48 steps outwards and 32 halvings for each of two
-                                        edges, of which each may wait for something to end: 60 to 150 are usual */
+    OUTLOOK_STEPS_MAX = 1100,        /* decisions of one trigger and direction: 48 steps outwards and 32 halvings for each of two
+                                        edges, of which each may wait eight times for something to end; 60 to 150 are usual */
     OUTLOOK_DECISIONS_MAX = 50 * 1000,     /* of one question: TRIGGERS_MAX with some 500 each */
     WHAT_IF_FORMULA_MAX_CHARACTERS = 32 * 1024, /* half of SERVER_REQUEST_MAX_BYTES; the longest found in the field has 900 */
     WHAT_IF_LATER_MAX_S = 365 * 24 * 3600, /* a year ahead; nothing is waited for so long */
@@ -90,6 +90,10 @@ enum {
     OVERVIEW_TALLIES_MAX = 500,           /* namespaces: 25 KB, every few seconds to each dashboard */
     SERVER_IDLE_TIMEOUT_S = 60,
     SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
+    METRICS_OBJECTS_PER_TURN = 64, /* shown in one turn while a page of metrics is made: half a ms */
+    METRICS_BYTES_PER_TURN = 256 * 1024, /* the same where objects have many triggers */
+    METRICS_WAITING_MAX = 16,            /* who get the same page; more get one of their own */
+    METRICS_PAGES_MAX = 4,               /* under way at once, up to SERVER_ANSWER_MAX_BYTES each */
     SERVER_REFUSAL_MAX_BYTES = 4096, /* why not, as JSON or as a page */
     TOKENS_MAX = 1000,               /* lines of --token-file: more people than look after one Weir */
     TOKENS_FILE_MAX_BYTES = 1024 * 1024,
@@ -97,10 +101,6 @@ enum {
     TOKEN_MIN_BYTES = 16,   /* shorter ones can be guessed */
     SESSIONS_MAX = 1024,    /* browsers logged in at once; one more, and the oldest has to log in again */
     SESSION_S = 12 * 3600,  /* of one login: a working day */
-    METRICS_OBJECTS_PER_TURN = 64, /* shown in one turn while a page of metrics is made: half a ms */
-    METRICS_BYTES_PER_TURN = 256 * 1024, /* the same where objects have many triggers */
-    METRICS_WAITING_MAX = 16,            /* who get the same page; more get one of their own */
-    METRICS_PAGES_MAX = 4,               /* under way at once, up to SERVER_ANSWER_MAX_BYTES each */
     ACCESS_CACHE_MS =
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */

@@ -10,6 +10,7 @@
  */
 #include "decide/outlook.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ enum {
         8, /* instants that are waited for one after the other: a window, then a rate limit, then the cooldown ... */
     FIRST_STEP = 64 /* the first step is this part of the present value, or of the target */
 };
+static_assert((WALK_MAX + 2 * (BISECT_MAX + 1)) * (WAITS_MAX + 1) <= OUTLOOK_STEPS_MAX, "a walk is never cut short");
 #define EDGE_PRECISION 1e-6
 
 enum aim { MORE, FEWER, AIMS };
