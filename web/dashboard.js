@@ -1,7 +1,7 @@
 // The dashboard: which page the address asks for, who looks at it, whether it is live, day and night, login, keys. The pages are in files of
 // their own. Everything shown comes from the API, and texts only ever become text nodes.
 import '/assets/shared.js';
-import {Refused, Stream, get, login, now} from '/assets/dashboard_api.js';
+import {Refused, Stream, get, login, logout, now} from '/assets/dashboard_api.js';
 import {clock, notice, say, tick} from '/assets/dashboard_words.js';
 import * as list from '/assets/dashboard_list.js';
 
@@ -147,7 +147,8 @@ async function start() {
   await route();
   try {
     app.session = await get('session');
-    $('who').textContent = app.session.user;
+    const known = app.session.user && app.session.user !== 'owner';
+    $('who').replaceChildren(...(known ? [app.session.user, make('button', {type: 'button', class: 'quiet', on: () => logout().then(() => location.reload())}, 'Log out')] : []));
     $('version').textContent = `Weir ${app.session.version}${app.session.platform ? `, ${app.session.platform === 'local' ? 'this machine' : 'Kubernetes'}` : ''}`;
     if (page && page.session) page.session();
   } catch (error) {

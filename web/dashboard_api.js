@@ -53,6 +53,8 @@ export async function login(token) {
   throw new Refused(answer.status, why || `the login was answered with ${answer.status}`);
 }
 
+export const logout = () => fetch('/logout', {method: 'POST', credentials: 'same-origin', headers: {'Content-Type': 'application/json'}});
+
 const FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 30000, QUIET_MS = 45000, HIDDEN_MS = 60000;
 // Events of the server, again and again until close(). onState(live): whether what is shown follows what happens; onAgain: events may have
 // been missed.

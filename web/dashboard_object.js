@@ -11,7 +11,7 @@ import {manifest as manifestView} from '/assets/dashboard_manifest.js';
 import {address} from '/assets/dashboard_list.js';
 
 const {make, span} = globalThis.weir;
-const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000, DRAW_MS = 1000, YOUNG_MS = 900000;
+const DECISIONS = 20, OUTLOOK_MS = 5000, DECISIONS_MS = 2000, DRAW_MS = 1000, LARGE_MS = 5000, YOUNG_MS = 900000;
 
 // ---------------------------------------------------------------- the top
 function fact(name, ...content) {
@@ -231,6 +231,7 @@ export function show(main, id, params, app) {
     if (!there || ended) return;
     app.listen({object: `${o.kind}/${o.namespace}/${o.name}`}, {
       object: next => take(next, true),
+      row: () => throttled('load', LARGE_MS, load), // it is too large for an event
       gone: () => { trouble.replaceChildren(notice('This object is gone since ' + clock(now()) + '. What is shown is what was known of it.', 'bad')); },
     }, () => { outcome = shape = null; views.charts.forget(); load(); views.charts.load(); });
   });

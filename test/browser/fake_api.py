@@ -154,7 +154,7 @@ class FakeApi:
         return self.send(h, 200, path.read_bytes(), TYPES[path.suffix], Cache_Control="no-cache")
 
     def session(self):
-        return {"version": "0.1.0", "user": "", "canAct": self.can_act, "platform": "kubernetes", "startedAt": instant(time.time() - 9000)}
+        return {"version": "0.1.0", "user": "alice" if self.token else "", "canAct": self.can_act, "platform": "kubernetes", "startedAt": instant(time.time() - 9000)}
 
     def overview(self):
         count = lambda key: [{"name": n, "objects": sum(key(r, n) for r in self.rows)} for n in sorted({x for r in self.rows for x in ([r["namespace"]] if key is of_namespace else r["triggerTypes"])})]  # noqa: E731
@@ -229,7 +229,9 @@ class FakeApi:
         if h.path == "/login":
             if body.get("token") != self.token:
                 return self.send(h, 401, {"error": "this token is not known"})
-            return self.send(h, 200, {"done": True}, Set_Cookie=f"weir={self.token}; HttpOnly; SameSite=Strict; Path=/")
+            return self.send(h, 200, {"user": "alice"}, Set_Cookie=f"weir={self.token}; HttpOnly; SameSite=Strict; Path=/")
+        if h.path == "/logout":
+            return self.send(h, 204, b"", Set_Cookie="weir=; Max-Age=0; Path=/")
         if "/what-if" in h.path:
             rate = body.get("values", {}).get("rate", 25)
             after = math.ceil((rate if isinstance(rate, (int, float)) else 0) / 10)

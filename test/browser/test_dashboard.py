@@ -380,6 +380,9 @@ def test_login(browser, fake):
     browser.find("#token").send_keys("open-sesame", Keys.ENTER)
     listed(browser, 20)
     live(browser)
+    until(browser, "return document.getElementById('who').textContent.startsWith('alice')")
+    browser.run("document.querySelector('#who button').click()")
+    until(browser, "return document.getElementById('token')")
     assert all("401" in line for line in browser.console())
     browser.driver.delete_all_cookies()
 
@@ -448,12 +451,12 @@ spec:
 class Real(Running):
     """weir run with a listener, and a source whose value a test sets."""
 
-    def __init__(self, folder, source):
+    def __init__(self, folder, source, *options):
         manifests = folder / "manifests"
         manifests.mkdir()
         for name, formula in (("checkout", "load > 5 ? load / 10 : 0.1"), ("payments", "load / 20")):
             (manifests / f"{name}.yaml").write_text(DEPLOYMENT.format(name=name) + SCALED.format(name=name, formula=formula, url=source.url))
-        super().__init__(folder, manifests)
+        super().__init__(folder, manifests, *options)
         port = free_port()
         self.listen, self.url = f"127.0.0.1:{port}", f"http://127.0.0.1:{port}"
 
@@ -508,3 +511,29 @@ def test_what_if_is_decided_by_weir(browser, real):
     text.send_keys("load / ")
     until(browser, "return document.querySelector('.answer .notice.bad')")
     assert all("400" in line for line in browser.console())
+
+
+def test_who_is_not_known_logs_in(browser, tmp_path):
+    source = Source()
+    (tmp_path / "tokens").write_text("a-token-of-some-length alice\n")
+    (tmp_path / "tokens").chmod(0o600)
+    weir = Real(tmp_path, source, "--token-file", tmp_path / "tokens")
+    weir.start()
+    try:
+        visit(browser, weir)
+        browser.find("input[name=token]").send_keys("a-token-of-some-length", Keys.ENTER)
+        live(browser)
+        until(browser, "return document.getElementById('who').textContent.startsWith('alice')")
+        browser.driver.delete_all_cookies()
+        browser.run("location.hash = '#/objects/default/checkout'")
+        until(browser, "return document.getElementById('token')")  # the session has ended: the page itself asks
+        browser.find("#token").send_keys("a-token-of-some-length", Keys.ENTER)
+        until(browser, "return document.querySelector('.told') && document.querySelector('.told').textContent")
+        browser.run("document.querySelector('#who button').click()")
+        until(browser, "return document.querySelector('form[action=\"/login\"]')")
+        known = ("401", "[DOM]", "favicon.ico")  # the last two are of the page without scripts that asks strangers for a token
+        assert [line for line in browser.console() if not any(word in line for word in known)] == []
+    finally:
+        browser.driver.get("about:blank")
+        weir.stop()
+        source.close()
