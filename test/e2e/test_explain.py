@@ -153,6 +153,7 @@ def test_decisions_since(scaled, source):
 def test_watching_on_a_terminal(scaled, source):
     with Screen([WEIR, "explain", "app", "--watch", "--data-dir", scaled.data], columns=100, rows=70) as screen:
         screen.wait_for("3 wanted, ").wait_for("3 ready")
+        wait_for(lambda: "\nweir_streams 1\n" in scaled.get("/metrics"))  # it is told, and need not ask again and again
         source.value = 90
         screen.wait_for("5 wanted, ").wait_for("5 ready")
         screen.resize(60, 10)

@@ -96,6 +96,7 @@ def test_an_object_as_explain_shows_it(many):
         screen.wait_for(lambda s: "broken" in s.reversed_line())
         screen.press("enter")
         screen.wait_for("default/broken at").wait_for("inputs")
+        wait_for(lambda: "\nweir_streams 1\n" in many.get("/metrics"))
         page = subprocess.run([str(WEIR), "explain", "broken", "--data-dir", str(many.data)], capture_output=True, text=True, check=True).stdout
         state_of = re.compile(r"^default/broken at .*: failed\n  1: load failed \(\d+ in a row\): nothing is taken away\n  Deployment", re.M)
         assert state_of.search(page) and state_of.search(screen.text)
