@@ -7,12 +7,13 @@
  *     GET /api/v1/objects[?namespace=&state=...]    objects in short, filtered, sorted, by pages
  *     GET /api/v1/objects/NS/NAME[?kind=]           one object: samples, the last decision, replicas and their addresses
  *     GET /api/v1/objects/NS/NAME/decisions[?since=&until=&limit=]   newest first
+ *     GET /api/v1/objects/NS/NAME/outlook, POST .../what-if          what it would take; what would be decided if
  *     GET /api/v1/overview                          all objects in numbers, sources that fail, sources that are slow
  *     GET /api/v1/stream[?object=]                  changes as they happen (server-sent events)
  *     GET /api/v1/findings                          what is wrong with the manifests
- *     GET /api/v1/version
+ *     GET /api/v1/version, /api/v1/openapi.yaml
  *
- * The JSON is described in docs/api.md.
+ * The JSON is described in docs/openapi.yaml, which is served too.
  */
 #ifndef WEIR_SERVE_SERVE_H
 #define WEIR_SERVE_SERVE_H
