@@ -102,7 +102,6 @@ static bool override_here(struct object *object, bool pause, struct error *err)
                       err))
         return false;
     *paused = pause;
-    object_tell_loaded(object);
     object_mark_changed(object);
     schedule_start(object);
     return true;

@@ -167,7 +167,7 @@ void server_peer(const struct server_request *request, struct server_peer *out)
 enum server_listener server_listener_of(const struct server_request *request)
 {
     const struct incoming *in = request->internal;
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof own;
 
     if (ssl_of(in))
@@ -181,7 +181,7 @@ enum server_listener server_listener_of(const struct server_request *request)
 const char *server_remote(const struct server_request *request)
 {
     struct incoming *in = request->internal;
-    struct sockaddr_storage other;
+    struct sockaddr_storage other = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof other;
     char host[64], port[16];
 
@@ -493,6 +493,7 @@ static void answer_request(struct incoming *in, bool admitted)
         say_error(&made, 500, "the answer is larger than 64 MiB (SERVER_ANSWER_MAX_BYTES); ask for less");
     if (!in->pending && !in->streams)
         send_answer(server, in->request, &made, in->is_head);
+    in->answer = NULL;
     arena_reset(server->arena);
     if (server->body.capacity > BODY_KEPT_BYTES) {
         text_done(&server->body);

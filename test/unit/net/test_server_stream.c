@@ -143,7 +143,7 @@ static bool is_served(void)
     bool served;
 
     open_by(&wire, BY_TCP);
-    wire_say(&wire, "GET /short HTTP/1.1\r\nHost: x\r\n\r\n", 33);
+    wire_say_text(&wire, "GET /short HTTP/1.1\r\nHost: x\r\n\r\n");
     served = wire_gets(&wire, "\r\n\r\nshort");
     wire_close(&wire);
     return served;
@@ -181,7 +181,7 @@ static void a_client_of_before_gets_no_chunks(void **state)
 {
     (void)state;
     open_by(&one, BY_TCP);
-    wire_say(&one, "GET /stream HTTP/1.0\r\n\r\n", 24);
+    wire_say_text(&one, "GET /stream HTTP/1.0\r\n\r\n");
     assert_true(wire_gets(&one, "\r\n\r\ndata: hello\n\n"));
     assert_null(strstr(one.got, "chunked"));
     server_stream_send(listeners[0].stream, "last", 4);
@@ -195,7 +195,7 @@ static void head_has_no_stream(void **state)
 {
     (void)state;
     open_by(&one, BY_TCP);
-    wire_say(&one, "HEAD /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 55);
+    wire_say_text(&one, "HEAD /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_true(wire_ends(&one));
     assert_true(string_starts(one.got, "HTTP/1.1 200 OK\r\n"));
     assert_true(string_ends(one.got, "\r\n\r\n"));

@@ -81,6 +81,11 @@ static inline size_t wire_say(struct wire *wire, const char *bytes, size_t lengt
     return n > 0 ? (size_t)n : 0;
 }
 
+static inline void wire_say_text(struct wire *wire, const char *text)
+{
+    wire_say(wire, text, strlen(text));
+}
+
 /* Appends what is there; what does not fit is dropped. */
 static inline const char *wire_read(struct wire *wire)
 {
