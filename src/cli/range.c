@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/hide.h"
 #include "base/limits.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
@@ -177,6 +181,36 @@ static bool read_answer(const struct range_client *client, const struct range_qu
 
 /* ------------------------------------------------------------------ the whole span */
 
+/* Of "user:password" in base64. */
+static void hide_password(const char *pair, struct error *err)
+{
+    size_t length = strlen(pair);
+    char *plain = mem_array(length + 4, 1);
+    const char *colon = EVP_DecodeBlock((unsigned char *)plain, (const unsigned char *)pair, (int)length) < 0
+                            ? NULL
+                            : strchr(plain, ':');
+
+    if (colon)
+        hide_secret_bytes(err->text, colon + 1, strlen(colon + 1));
+    explicit_bzero(plain, length);
+    free(plain);
+}
+
+/* It may well repeat what it was asked with. */
+static void hide_credentials(const struct range_server *server, struct error *err)
+{
+    hide_address_secrets(err->text, server->url);
+    for (size_t i = 0; i < server->header_count; i++) {
+        const struct http_header *header = &server->headers[i];
+        const char *value = header->secret ? secret_reveal(header->secret) : header->value;
+
+        if (value && strlen(value) >= HIDE_VALUE_MIN_BYTES)
+            hide_secret_bytes(err->text, value, strlen(value));
+        if (header->secret && string_starts(header->value ? header->value : "", "Basic "))
+            hide_password(value, err);
+    }
+}
+
 static bool ask_part(struct range_client *client, const struct range_server *server, const struct range_question *q,
                      struct range_value *values, struct error *err)
 {
@@ -199,7 +233,10 @@ static bool ask_part(struct range_client *client, const struct range_server *ser
         pause_ms *= 2;
     }
     text_done(&url);
-    return read_answer(client, q, values, err);
+    if (read_answer(client, q, values, err))
+        return true;
+    hide_credentials(server, err);
+    return false;
 }
 
 bool range_ask(struct range_client *client, const struct range_server *server, const struct range_question *question,

@@ -404,7 +404,7 @@ static const struct param_map *parse_map(struct arena *arena, const char *text, 
 /* The value as it may be shown: what a person wrote into the manifest, but nothing from a secret or the environment. */
 static const char *shown(struct trigger_check *check, const struct param *param, const struct raw *raw)
 {
-    if (raw->source == RAW_METADATA && param->kind != PARAM_KIND_SECRET)
+    if (raw->source == RAW_METADATA && param->kind != PARAM_KIND_SECRET && !strchr(raw->text, '@')) /* a password in an address */
         return arena_printf(check->scratch, "\"%.80s\"", raw->text);
     return raw->source == RAW_ENV ? "the variable's value" : "the value given";
 }
@@ -501,7 +501,10 @@ static void set_map(struct trigger_check *check, const struct param *param, cons
     if (!*field)
         finding(check, FINDING_ERROR, "bad-parameter", raw->key, raw->node,
                 "write name=value,name=value; a value can hold neither '=' nor ','", "%s: %s has no or several '='",
-                param->name, raw->source == RAW_METADATA ? arena_printf(check->scratch, "\"%.80s\"", bad) : "a piece");
+                param->name,
+                raw->source == RAW_METADATA && strchr(bad, '=') /* the value may be a secret */
+                    ? arena_printf(check->scratch, "\"%.*s=...\"", (int)strcspn(bad, "="), bad)
+                    : "a piece");
 }
 
 static void set_field(struct trigger_check *check, const struct param *param, const struct raw *raw, void *field)

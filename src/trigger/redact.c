@@ -2,85 +2,67 @@
  * redact: no credential of a trigger gets into what its poll says. A server that refuses us may well repeat what we sent, and its
  * words go into errors, logs, the journal and the dashboard.
  *
- * Hidden are the values of all secret parameters, as they are and as a URL writes them, the password of an address, and the
- * encoded pair of a basic sign-in. Words are cut where they get long, so the beginning of a secret at their end counts too.
+ * Hidden, in whatever form (base/hide.h), are the values of all secret parameters and of headers, what an address holds beside host and path,
+ * and what a connection string says of a password.
  */
 #include <string.h>
 
-#include "base/arena.h"
+#include "base/hide.h"
 #include "base/secret.h"
 #include "trigger/trigger_internal.h"
 
-enum {
-    SECRET_MIN_BYTES = 4,      /* to hide all "1" would garble the words, and show what it hides */
-    SECRET_PART_MIN_BYTES = 6, /* of a secret cut off by the end of the words */
-};
-
-static const char hidden[] = "***";
-
-static void hide(char *text, const char *secret, size_t length)
+static void hide_secret(char *text, const struct secret *secret)
 {
-    size_t text_length = strlen(text), mark = sizeof(hidden) - 1;
-
-    if (length < SECRET_MIN_BYTES)
-        return;
-    for (size_t i = 0; i < text_length; i++) {
-        size_t same = 0;
-
-        while (same < length && text[i + same] == secret[same] && text[i + same] != '\0')
-            same++;
-        if (same < length && (text[i + same] != '\0' || same < SECRET_PART_MIN_BYTES))
-            continue;
-        memcpy(text + i, hidden, mark);
-        memmove(text + i + mark, text + i + same, text_length - i - same + 1);
-        text_length -= same - mark;
-        i += mark - 1;
-    }
+    hide_secret_bytes(text, secret_reveal(secret), secret_length(secret));
+    hide_address_secrets(text, secret_reveal(secret));
+    hide_pair_secrets(text, secret_reveal(secret));
 }
 
-static void hide_both_ways(struct poll *poll, const char *secret, size_t length)
+static void hide_text(char *text, const char *value)
 {
-    struct text escaped;
-
-    hide(poll->why.text, secret, length);
-    text_init(&escaped, HTTP_URL_MAX_BYTES);
-    url_escape(&escaped, secret);
-    if (escaped.length != length)
-        hide(poll->why.text, escaped.bytes, escaped.length);
-    explicit_bzero(escaped.bytes, escaped.length);
-    text_done(&escaped);
+    hide_address_secrets(text, value);
+    hide_pair_secrets(text, value);
 }
 
-/* scheme://user:password@host */
-static void hide_password(struct poll *poll, const char *url)
+static void hide_map(char *text, const struct param_map *map)
 {
-    const char *begin = strstr(url, "://");
-
-    if (!begin)
-        return;
-    size_t length = strcspn(begin + 3, "/?#");
-    const char *at = memrchr(begin + 3, '@', length),
-               *colon = at ? memchr(begin + 3, ':', (size_t)(at - begin - 3)) : NULL;
-    if (colon)
-        hide(poll->why.text, colon + 1, (size_t)(at - colon - 1));
+    for (size_t i = 0; i < map->count; i++)
+        if (strlen(map->pairs[i].value) >= HIDE_VALUE_MIN_BYTES)
+            hide_secret_bytes(text, map->pairs[i].value, strlen(map->pairs[i].value));
 }
 
-static void hide_config(struct poll *poll, const struct param *params, const void *config)
+static void hide_list(char *text, const struct param_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        hide_address_secrets(text, list->items[i]);
+}
+
+static bool holds_pointer(enum param_kind kind)
+{
+    return kind == PARAM_KIND_SECRET || kind == PARAM_KIND_URL || kind == PARAM_KIND_TEXT || kind == PARAM_KIND_MAP ||
+           kind == PARAM_KIND_LIST || kind == PARAM_KIND_BLOCK;
+}
+
+static void hide_config(char *text, const struct param *params, const void *config)
 {
     for (const struct param *p = params; p->name; p++) {
         const void *value;
 
-        if (p->kind != PARAM_KIND_SECRET && p->kind != PARAM_KIND_URL && p->kind != PARAM_KIND_BLOCK)
+        if (!holds_pointer(p->kind))
             continue;
         memcpy(&value, (const char *)config + p->offset, sizeof(value));
         if (!value)
             continue;
         if (p->kind == PARAM_KIND_SECRET)
-            hide_both_ways(poll, secret_reveal(value), secret_length(value));
-        else if (p->kind == PARAM_KIND_URL)
-            hide_password(poll, value);
+            hide_secret(text, value);
+        else if (p->kind == PARAM_KIND_MAP)
+            hide_map(text, value);
+        else if (p->kind == PARAM_KIND_LIST)
+            hide_list(text, value);
+        else if (p->kind == PARAM_KIND_BLOCK)
+            hide_config(text, p->block->params, value);
         else
-            hide_config(poll, p->block->params, value);
+            hide_text(text, value);
     }
 }
 
@@ -89,6 +71,6 @@ void poll_redact(struct poll *poll, const struct trigger_driver *driver)
     if (poll->why.text[0] == '\0')
         return;
     if (poll->basic)
-        hide(poll->why.text, secret_reveal(poll->basic), secret_length(poll->basic));
-    hide_config(poll, driver->params, poll->config);
+        hide_secret_bytes(poll->why.text, secret_reveal(poll->basic), secret_length(poll->basic));
+    hide_config(poll->why.text, driver->params, poll->config);
 }

@@ -133,7 +133,7 @@ def metrics_of(port):
 
 
 @pytest.fixture
-def scene(weir, source, tmp_path):
+def scene(weir, source, tmp_path, request):
     """Objects in every state that a dashboard shows: steady, by formula, held, on fallback, at the maximum, twins that share a question."""
     port = free_port()
     w = weir("--metrics-listen", f"127.0.0.1:{port}")
@@ -148,16 +148,14 @@ def scene(weir, source, tmp_path):
     w.write("job.yaml", JOB.format(url=source.url))
     w.write("auth.yaml", AUTH)
     prometheus = Prometheus(tmp_path, port)
+    request.addfinalizer(prometheus.stop)
     # asks Prometheus itself, so that there is an answer without a value
     w.write("asks.yaml", app("asks", f"""  - type: prometheus
     metadata: {{serverAddress: "{prometheus.url}", query: 'absent_metric', threshold: "1"}}
 """))
     w.start()
-    try:
-        wait_for(lambda: prometheus.query("weir_fallback_in_force == 1") and prometheus.query("count_over_time(weir_held[1m]) > 4"), 60)
-        yield w, prometheus, port
-    finally:
-        prometheus.stop()
+    wait_for(lambda: prometheus.query("weir_fallback_in_force == 1") and prometheus.query("count_over_time(weir_held[1m]) > 4"), 60)
+    return w, prometheus, port
 
 
 def fill_in(expression, **variables):
