@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 
 static const char *data_dir, *output = "table", *ns;
 static bool watch;
@@ -94,7 +95,7 @@ static json_t *ask_object(const char *wanted, struct error *err)
 {
     char kind[NAME_MAX_BYTES], space[NAME_MAX_BYTES], name[NAME_MAX_BYTES], path[PATH_MAX_BYTES];
 
-    split_name(wanted, ns ? ns : "default", kind, space, name, NAME_MAX_BYTES);
+    split_name(wanted, ns ? ns : client_namespace(), kind, space, name, NAME_MAX_BYTES);
     object_path(kind, space, name, "", path, sizeof(path));
     return ask(path, err);
 }

@@ -7,6 +7,7 @@ import time
 import pytest
 from conftest import WEIR, Source, manifest, wait_for
 from support.screen import Screen
+from test_jobs import JOB
 
 FORMULA = "    scalingModifiers: {formula: 'max(load / 2, spare) + 1', target: '10', metricType: AverageValue}\n"
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -205,3 +206,18 @@ def test_without_a_running_weir(scaled):
     assert "(no Weir runs: from the journal)" in page.splitlines()[0] and "\ninputs\n" in page and "\nformula = 26\n" in page
     record = json.loads(explain(scaled, "-o", "json").stdout)
     assert record["from"] == "journal" and record["decisions"]
+
+
+def test_a_scaled_job(weir, source):
+    source.value = 2
+    w = weir()
+    w.write("work.yaml", JOB.format(url=source.url, maximum=2, command="sleep 1000"))
+    w.start()
+    wait_for(lambda: w.object("work").get("running") == 2)
+    page = subprocess.run([str(WEIR), "explain", "ScaledJob/default/work", "--data-dir", str(w.data)], capture_output=True, text=True, check=True).stdout
+    assert "\n  2 jobs run, 0 wait\n" in page and "asks for 2, room for" in page and "\ninputs\n" in page, page
+    with Screen([WEIR, "explain", "work", "-w", "--data-dir", w.data], columns=100, rows=40) as screen:
+        screen.wait_for("2 jobs run")
+        wait_for(lambda: "\nweir_streams 1\n" in w.get("/metrics"))  # found without its kind
+        screen.press("ctrl-c")
+        assert screen.ended() == 0
