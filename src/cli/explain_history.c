@@ -158,6 +158,24 @@ static void put_trigger(struct paper *paper, const json_t *view, const json_t *t
     put_row(paper, view_text(trigger, "name"), &row, row.high, points, more);
 }
 
+/* The objective of weir.dev/slo: the share of each span in which it held. */
+static void put_objective(struct paper *paper, const json_t *history, int points)
+{
+    const json_t *shares = json_object_get(history, "slo");
+    struct row row = row_new();
+
+    for (size_t i = 0; i < json_array_size(shares); i++) {
+        json_t *share = json_array_get(shares, i), *range = json_pack("[O,O,O]", share, share, share);
+        int first, last;
+
+        place_of(history, i, points, &first, &last);
+        take_range(&row, first, last, range);
+        json_decref(range);
+    }
+    if (!isnan(row.last))
+        put_row(paper, "objective held", &row, 1, points, "");
+}
+
 void explain_put_history(struct paper *paper, const json_t *view)
 {
     const json_t *history = json_object_get(view, "history"), *trigger;
@@ -180,5 +198,6 @@ void explain_put_history(struct paper *paper, const json_t *view)
     paper_end(paper);
     put_row(paper, "wanted", &wanted, high, points, "");
     put_row(paper, "ready", &ready, high, points, "");
+    put_objective(paper, history, points);
     json_array_foreach(json_object_get(history, "triggers"), i, trigger) put_trigger(paper, view, trigger, points);
 }

@@ -177,6 +177,23 @@ static void put_trigger(struct paper *paper, const json_t *trigger)
         paper_join(paper, INK_FAINT, MORE_INDENT, ", shared with %.0f", view_number(trigger, "sharedWith"));
 }
 
+static void put_credentials(struct paper *paper, const json_t *trigger)
+{
+    json_t *credential;
+    char age[40];
+    size_t i;
+
+    json_array_foreach(json_object_get(trigger, "credentials"), i, credential)
+    {
+        paper_join(paper, INK_FAINT, MORE_INDENT, ", %s %s", view_text(credential, "kind"),
+                   view_text(credential, "name"));
+        if (!json_object_get(credential, "ageSeconds"))
+            continue;
+        duration_format_words((int64_t)(view_number(credential, "ageSeconds") * 1000), age, sizeof(age));
+        paper_join(paper, INK_FAINT, MORE_INDENT, " (read %s ago)", age);
+    }
+}
+
 static enum ink ink_of_sample(const char *state)
 {
     return strcmp(state, "ok") == 0 ? INK_GOOD : strcmp(state, "failed") == 0 ? INK_BAD : INK_WARN;
@@ -209,6 +226,7 @@ static void put_input(struct paper *paper, const json_t *input, const json_t *tr
     if (view_number(input, "failures") > 0)
         paper_join(paper, INK_BAD, MORE_INDENT, ", %.0f failures in a row", view_number(input, "failures"));
     put_trigger(paper, trigger);
+    put_credentials(paper, trigger);
     if (*view_text(input, "why"))
         paper_join(paper, ink_of_sample(state), MORE_INDENT, ": %s", view_text(input, "why"));
     paper_end(paper);

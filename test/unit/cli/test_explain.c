@@ -125,7 +125,7 @@ static void history_has_its_place_by_its_time(void **state)
                 "\"wanted\":[[1,1,1],[2,2,2],[4,4,4],[4,4,4]],\"ready\":[[1,1,1],[1,1,1],[3,3.5,4],[4,4,4]],"
                 "\"triggers\":[{\"name\":\"load\",\"target\":10,\"values\":[[5,5,5],[null,null,null],[null,null,null],["
                 "40,40,40]],"
-                "\"missing\":[0,1,0,0],\"failed\":[0,0,0.9,0]}],\"events\":[]}}");
+                "\"missing\":[0,1,0,0],\"failed\":[0,0,0.9,0]}],\"slo\":[1,0.5,null,0.75],\"events\":[]}}");
     struct paper paper;
 
     (void)state;
@@ -134,6 +134,8 @@ static void history_has_its_place_by_its_time(void **state)
     char *text = text_of(&paper);
     const char *load = strstr(text, "  load"), *wanted = strstr(text, "  wanted");
     assert_non_null(strstr(text, "history of 1 h"));
+    assert_non_null(strstr(text, "  objective held          #="));
+    assert_non_null(strstr(text, " 0.75  0.5..1\n"));
     assert_non_null(wanted);
     assert_non_null(load);
     assert_memory_equal(wanted + 26, "-=", 2);
@@ -179,6 +181,36 @@ static void countdowns(void **state)
     }
 }
 
+/* What is known of each input, in lines that a narrow terminal has room for. */
+static void inputs_of_every_width(void **state)
+{
+    json_t *view = view_of(
+        "{\"namespace\":\"shop\",\"name\":\"app\",\"inputs\":[{\"name\":\"load\",\"state\":\"failed\",\"age_s\":3,"
+        "\"failures\":4,\"why\":\"answered "
+        "500\"}],\"object\":{\"triggers\":[{\"name\":\"load\",\"target\":10,\"tookMs\":7,"
+        "\"sharedWith\":2,\"credentials\":[{\"kind\":\"Secret\",\"name\":\"token\",\"ageSeconds\":90}]}]}}");
+
+    (void)state;
+    for (int columns = 0; columns <= 200; columns += columns == 0 ? 40 : 10) {
+        struct paper paper;
+        char *text, *line, *rest;
+
+        paper_init(&paper, columns, true);
+        explain_put(&paper, view, false, 0);
+        text = text_of(&paper);
+        assert_non_null(strstr(text, "failed"));
+        if (columns == 0)
+            assert_non_null(strstr(
+                text, "failed, 3.0 s old, 4 failures in a row, target 10, asked in 7 ms, shared with 2, Secret token "
+                      "(read 1 min 30 s ago): answered 500\n"));
+        for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+            assert_true(columns == 0 || (int)strlen(line) <= columns + 1); /* a blank at the end may stand beyond */
+        free(text);
+        paper_done(&paper);
+    }
+    json_decref(view);
+}
+
 static int read_locale(void **state)
 {
     (void)state;
@@ -191,6 +223,7 @@ int main(void)
         cmocka_unit_test(values_stand_below_their_parts),
         cmocka_unit_test(history_has_its_place_by_its_time),
         cmocka_unit_test(countdowns),
+        cmocka_unit_test(inputs_of_every_width),
     };
 
     return cmocka_run_group_tests(tests, read_locale, NULL);
