@@ -125,7 +125,7 @@ struct volume {
 struct event_source {
     struct object_meta meta;
     const char *cluster_name;
-    const char *http_uri, *topic_endpoint;       /* destinations; http counts where both are given */
+    const char *http_uri, *topic_endpoint;         /* destinations; http counts where both are given */
     const char *const *included, *const *excluded; /* types of events, NULL-terminated; NULL: not given */
 };
 /* The types there are: "keda.scaledobject.ready.v1" ...; NULL-terminated. */

@@ -4,6 +4,7 @@
 #define TARGET HEAD "spec:\n  scaleTargetRef: {name: app}\n"
 #define CPU    "{type: cpu, metricType: Utilization, metadata: {value: \"50\"}}"
 #define AUTH   "apiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: a}\nspec:\n"
+#define EVENTS "apiVersion: eventing.keda.sh/v1alpha1\nkind: CloudEventSource\nmetadata: {name: a}\nspec:\n"
 #define N63    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 #define NAMED(name, advanced)                                                                                          \
     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: " name                                         \
@@ -66,6 +67,22 @@ static const struct check_row rows[] = {
      "spec:\n  jobTargetRef: {template: {spec: {restartPolicy: Always, containers: [{name: c}]}}}\n  triggers: [" CRON
      "]\n",
      "error unknown-value spec.jobTargetRef.template.spec.restartPolicy\n"},
+    {"events", EVENTS "  destination: {http: {uri: \"https://h/p?x=1\"}}\n  authenticationRef: {name: a}\n", ""},
+    {"events to Event Grid", EVENTS "  clusterName: c\n  destination: {azureEventGridTopic: {endpoint: e}}\n", ""},
+    {"events to nobody", EVENTS "  clusterName: c\n", "error missing-required spec.destination\n"},
+    {"events to no address", EVENTS "  destination: {http: {uri: \"h:80\"}}\n",
+     "error bad-url spec.destination.http.uri\n", "https://host/path"},
+    {"an unknown type of events",
+     EVENTS "  destination: {http: {uri: \"http://h\"}}\n"
+            "  eventSubscription: {includedEventTypes: [keda.scaledobject.ready.v1, keda.scaledobject.redy.v1]}\n",
+     "error unknown-value spec.eventSubscription.includedEventTypes[1]\n", "write keda.scaledobject.ready.v1"},
+    {"two lists of types",
+     EVENTS "  destination: {http: {uri: \"http://h\"}}\n"
+            "  eventSubscription: {includedEventTypes: [], excludedEventTypes: []}\n",
+     "error conflict spec.eventSubscription.excludedEventTypes\n"},
+    {"events of another group",
+     "apiVersion: keda.sh/v1alpha1\nkind: ClusterCloudEventSource\nmetadata: {name: a}\nspec: {destination: {}}\n",
+     "error unknown-api apiVersion\n", "eventing.keda.sh/v1alpha1"},
     {"authentication", AUTH "  podIdentity: {provider: aws, roleArn: r}\n  env: [{parameter: p, name: NAME}]\n", ""},
     {"half a secret", AUTH "  secretTargetRef: [{parameter: p, name: s}]\n",
      "error missing-required spec.secretTargetRef[0].key\n"},
