@@ -140,6 +140,7 @@ def test_an_earlier_moment(scaled, source):
 def test_decisions_since(scaled, source):
     source.value = 90
     scaled.wait_ready(5)
+    wait_for(lambda: scaled.object()["decision"]["before"] == 5)
     page = explain(scaled, "--since", "6h").stdout
     assert "\nsteps\n" not in page and "decisions with a new outcome, the newest first" in page
     listed = json.loads(explain(scaled, "--since", "6h", "-o", "json").stdout)["decisions"]
