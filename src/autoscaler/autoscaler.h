@@ -153,6 +153,7 @@ struct trigger_status {
     enum trigger_nulls nulls;
     uint32_t empties; /* answers without a value */
 };
+enum slo_state { SLO_UNKNOWN /* none, or it cannot be told */, SLO_HELD, SLO_BROKEN };
 struct object_status {
     const char *key; /* "ScaledObject/shop/checkout" */
     const char *file;
@@ -173,6 +174,7 @@ struct object_status {
     size_t trigger_count;
     uint32_t late_ms; /* of the last poll */
     uint64_t polls, decisions, errors;
+    enum slo_state slo; /* weir.dev/slo, at the last decision */
     struct decision_names names;
     const char *ready, *ready_reason; /* "True" | "False" | "Unknown"; KEDA's reason words */
 };

@@ -159,6 +159,7 @@ struct object {
     struct job_decision *last_job;
     int64_t changed_at_ms, stated_at_ms, jobs_created_at_ms;
     uint64_t polls, decisions, errors;
+    enum slo_state slo;
     struct object *due_next;
     uint32_t changed_at; /* its place among those that changed, from 1; 0: it is not among them */
 };

@@ -78,6 +78,7 @@ static void note(struct object *object, const struct seen *seen, int32_t wanted,
                                   .trigger_count = policy->trigger_count};
 
     facts.has_slo = policy->slo && judge(policy, seen, object->a->turn, &facts.slo_held);
+    object->slo = !facts.has_slo ? SLO_UNKNOWN : facts.slo_held ? SLO_HELD : SLO_BROKEN;
     history_note(object->a->parts.journal, object->key, &facts);
 }
 

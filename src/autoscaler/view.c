@@ -99,6 +99,7 @@ static bool show(struct showing *on, struct object *object)
                                    .late_ms = object->late_ms,
                                    .polls = object->polls,
                                    .decisions = object->decisions,
+                                   .slo = object->slo,
                                    .errors = object->errors};
 
     arena_reset(on->arena);

@@ -290,6 +290,12 @@ static void write_held(const struct family *f, const struct object_status *s)
         put(f, LABELS_OBJECT, s->decision->held);
 }
 
+static void write_slo(const struct family *f, const struct object_status *s)
+{
+    if (s->slo != SLO_UNKNOWN)
+        put(f, LABELS_OBJECT, s->slo == SLO_HELD);
+}
+
 static void write_jobs(const struct family *f, const struct object_status *s)
 {
     if (!s->job_decision)
@@ -339,6 +345,7 @@ static const struct {
     {"weir_formula_value", "gauge", "Result of the formula.", write_formula},
     {"weir_fallback_in_force", "gauge", "Whether fallback decides.", write_fallback},
     {"weir_held", "gauge", "Whether a missing or failed value holds the replicas.", write_held},
+    {"weir_slo_held", "gauge", "Whether the objective of weir.dev/slo held at the last decision.", write_slo},
     {"weir_manifest_refused", "gauge", "Whether the newest version of a manifest is not in force.", write_refused},
     {"weir_jobs", "gauge", "Jobs of a ScaledJob that are not finished.", write_jobs},
     {"weir_sample_age_seconds", "gauge", "Age of each trigger's last answer.", write_age},

@@ -144,7 +144,8 @@ def scene(weir, source, tmp_path, request):
     w.write("held.yaml", app("held", api_trigger(gone, "10")))
     w.write("fallback.yaml", app("fallback", api_trigger(gone, "10"), more=FALLBACK))
     w.write("limit.yaml", app("limit", api_trigger(source.url, "1"), spec="  maxReplicaCount: 3\n"))
-    w.write("asks.yaml", "")
+    w.write("slo.yaml", app("slo", api_trigger(source.url, "10")).replace("weir.dev/polling-interval: 500ms",
+                                                                          'weir.dev/polling-interval: 500ms, weir.dev/slo: "load < 100"'))
     w.write("job.yaml", JOB.format(url=source.url))
     w.write("auth.yaml", AUTH)
     prometheus = Prometheus(tmp_path, port)
