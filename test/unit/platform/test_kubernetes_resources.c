@@ -1,5 +1,6 @@
 /* What is told of KEDA's objects in a cluster, and what is written into their status. */
 #include "cluster_world.h"
+#include "manifest/manifest.h"
 
 #define SO(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/" name
 #define TA(name)   "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/" name
@@ -264,6 +265,61 @@ static void a_weir_of_some_namespaces_may_do_without_what_is_cluster_wide(void *
     assert_true(ops->resources_readable(kw->platform, RESOURCE_TRIGGER_AUTH, &err));
     assert_false(ops->resources_readable(kw->platform, RESOURCE_CLUSTER_TRIGGER_AUTH, &err));
     assert_int_equal(err.kind, ERROR_DENIED);
+    kw_free(kw);
+}
+
+/* ------------------------------------------------------------------ sources of events */
+
+#define SOURCE_OF(kind, spec) "{\"apiVersion\":\"eventing.keda.sh/v1alpha1\",\"kind\":\"" kind "\",\"spec\":" spec "}"
+#define EVENTING              "/apis/eventing.keda.sh/v1alpha1/"
+
+static char sources_told[500];
+
+static void on_source(void *arg, const char *ns, const char *name, const struct event_source *source)
+{
+    size_t at = strlen(sources_told);
+
+    (void)arg; /* there is one listener */
+    snprintf(sources_told + at, sizeof(sources_told) - at, "%s/%s %s. ", ns, name,
+             !source            ? "gone"
+             : source->http_uri ? source->http_uri
+                                : "nowhere");
+}
+
+static void sources_of_events_are_told_apart_from_objects_and_have_a_status(void **state)
+{
+    static const struct event_source_listener listener = {.changed = on_source};
+    struct kube_world *kw = kw_new();
+    struct told told = {.kw = kw};
+    const struct platform_ops *ops;
+
+    (void)state;
+    sources_told[0] = 0;
+    kw_put(kw, EVENTING "namespaces/shop/cloudeventsources/ops",
+           SOURCE_OF("CloudEventSource", "{\"destination\":{\"http\":{\"uri\":\"http://a/\"}}}"));
+    kw_put(kw, EVENTING "clustercloudeventsources/all",
+           SOURCE_OF("ClusterCloudEventSource", "{\"destination\":{\"azureEventGridTopic\":{\"endpoint\":\"e\"}}}"));
+    kw_put(kw, SO("a"), SPEC);
+    kw_platform(kw, (struct kubernetes_options){.write = true});
+    ops = kw->platform->ops;
+    ops->event_sources_watch(kw->platform, &listener);
+    ops->resources_watch(kw->platform, on_changed, on_synced, &told);
+    kw_run(kw, 1000);
+    expect(&told, "SO shop/a stays. ");
+    assert_string_equal(sources_told, "shop/ops http://a/. /all nowhere. ");
+    ops->event_source_active(kw->platform, "shop", "ops", false, "CloudEventSourceFailed", "away");
+    ops->event_source_active(kw->platform, "", "all", false, "CloudEventSourceFailed", "none");
+    kw_run(kw, 2000);
+    assert_int_equal(kw_count(kw, "PATCH " EVENTING "namespaces/shop/cloudeventsources/ops/status"), 1);
+    assert_int_equal(kw_count(kw, "PATCH " EVENTING "clustercloudeventsources/all/status"), 1);
+    ops->event_source_active(kw->platform, "shop", "ops", false, "CloudEventSourceFailed", "away");
+    kw_run(kw, 4000); /* as it is already; and our own write is no change */
+    assert_int_equal(kw_count(kw, "PATCH " EVENTING "namespaces/shop/cloudeventsources/ops/status"), 1);
+    assert_string_equal(sources_told, "shop/ops http://a/. /all nowhere. ");
+    sources_told[0] = 0;
+    kw_delete(kw, EVENTING "namespaces/shop/cloudeventsources/ops");
+    kw_run(kw, 5000);
+    assert_string_equal(sources_told, "shop/ops gone. ");
     kw_free(kw);
 }
 
@@ -745,6 +801,7 @@ int main(void)
         cmocka_unit_test(what_is_not_installed_holds_nothing_up),
         cmocka_unit_test(only_the_namespaces_given_are_looked_at),
         cmocka_unit_test(a_weir_of_some_namespaces_may_do_without_what_is_cluster_wide),
+        cmocka_unit_test(sources_of_events_are_told_apart_from_objects_and_have_a_status),
         cmocka_unit_test(one_can_be_told_again),
         cmocka_unit_test(status_is_written_only_where_it_differs),
         cmocka_unit_test(what_somebody_else_wrote_is_seen),
