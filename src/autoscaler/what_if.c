@@ -69,21 +69,22 @@ static void note_time(struct autoscaler *a, int64_t since_us)
 
 /* ------------------------------------------------------------------ what is known */
 
-/* false and why: there is nothing to decide with. */
-static bool find_object(struct autoscaler *a, const char *key, const struct object **out, struct error *err)
+/* NULL and why: there is nothing to decide with. */
+static const struct object *find_object(struct autoscaler *a, const char *key, struct error *err)
 {
     const struct object *object = object_find(a, key);
 
     if (!object)
-        return error_set(err, ERROR_MISSING, "there is no object %s", key);
-    if (!object->policy)
-        return error_set(err, ERROR_UNREACHABLE, "no version of its manifest is in force%s%s",
-                         object->problem ? ": " : "", object->problem ? object->problem : "");
-    if (object->policy->is_job)
-        return error_set(err, ERROR_UNREACHABLE,
-                         "a ScaledJob has no replicas to decide on: it makes jobs for what its triggers say");
-    *out = object;
-    return true;
+        error_set(err, ERROR_MISSING, "there is no object %s", key);
+    else if (!object->policy)
+        error_set(err, ERROR_UNREACHABLE, "no version of its manifest is in force%s%s", object->problem ? ": " : "",
+                  object->problem ? object->problem : "");
+    else if (object->policy->is_job)
+        error_set(err, ERROR_UNREACHABLE,
+                  "a ScaledJob has no replicas to decide on: it makes jobs for what its triggers say");
+    else
+        return object;
+    return NULL;
 }
 
 static void suppose_begin(struct supposing *s, const struct object *object, int64_t now_ms)
@@ -328,12 +329,12 @@ static void show(const struct supposing *s, what_if_visit *visit, void *arg)
 bool autoscaler_what_if(struct autoscaler *a, const char *key, const struct what_if *change, what_if_visit *visit,
                         void *arg, struct error *err)
 {
-    const struct object *object;
+    const struct object *object = may_ask(a, err) ? find_object(a, key, err) : NULL;
     struct supposing s;
     int64_t since_us = clock_us();
     bool good;
 
-    if (!may_ask(a, err) || !find_object(a, key, &object, err))
+    if (!object)
         return false;
     suppose_begin(&s, object, loop_now_ms(a->parts.loop));
     good = suppose(&s, change, err);
@@ -382,12 +383,12 @@ static void leave_out_clocks(const struct policy *policy, struct outlook *out)
 
 bool autoscaler_outlook(struct autoscaler *a, const char *key, struct outlook *out, struct error *err)
 {
-    const struct object *object;
+    const struct object *object = may_ask(a, err) ? find_object(a, key, err) : NULL;
     struct supposing s;
     int64_t since_us = clock_us();
     bool readable;
 
-    if (!may_ask(a, err) || !find_object(a, key, &object, err))
+    if (!object)
         return false;
     suppose_begin(&s, object, loop_now_ms(a->parts.loop));
     s.memory = decide_memory_copy(object->memory);

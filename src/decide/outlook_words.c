@@ -79,7 +79,10 @@ static const char *end_of(enum step_kind why)
     return "enough time has passed";
 }
 
-/* One placeholder; edge NULL: the sentence is of the object as a whole. */
+/* Of sentences about the object as a whole. */
+static const struct outlook_edge no_edge;
+
+/* One placeholder. */
 static void add_word(struct telling *t, const char *word, int32_t cause, const struct outlook_edge *edge)
 {
     const struct outlook *o = t->outlook;
@@ -91,7 +94,7 @@ static void add_word(struct telling *t, const char *word, int32_t cause, const s
     else if (strcmp(word, "at") == 0)
         words_time((double)o->at_ms / 1000, &t->text);
     else if (strcmp(word, "end") == 0)
-        text_add(&t->text, end_of(edge ? edge->why : o->why));
+        text_add(&t->text, end_of(edge->why));
     else if (strcmp(word, "cause") == 0)
         words_cause(cause, t->names, &t->text);
     else if (strcmp(word, "value") == 0)
@@ -161,9 +164,9 @@ static void tell_more(struct telling *t)
     if (tell_edges(t, true) || in_time)
         return;
     if (o->at_max)
-        tell(t, SENTENCE_AT_MAX, 0, NULL);
+        tell(t, SENTENCE_AT_MAX, 0, &no_edge);
     else if (!o->cut)
-        tell(t, SENTENCE_NO_MORE, 0, NULL);
+        tell(t, SENTENCE_NO_MORE, 0, &no_edge);
 }
 
 static void tell_fewer(struct telling *t)
@@ -174,9 +177,9 @@ static void tell_fewer(struct telling *t)
     if (tell_edges(t, false) || in_time || o->now == 0)
         return;
     if (o->at_min)
-        tell(t, SENTENCE_AT_MIN, 0, NULL);
+        tell(t, SENTENCE_AT_MIN, 0, &no_edge);
     else if (!o->cut)
-        tell(t, SENTENCE_NO_FEWER, 0, NULL);
+        tell(t, SENTENCE_NO_FEWER, 0, &no_edge);
 }
 
 void outlook_write_sentences(const struct outlook *o, const struct decision_names *names, outlook_say *heard, void *arg)
@@ -185,16 +188,16 @@ void outlook_write_sentences(const struct outlook *o, const struct decision_name
 
     text_init(&t.text, SENTENCE_MAX_BYTES);
     if (o->paused)
-        tell(&t, SENTENCE_PAUSED, 0, NULL);
+        tell(&t, SENTENCE_PAUSED, 0, &no_edge);
     if (o->at_ms != 0)
-        tell(&t, SENTENCE_TIME, 0, NULL);
+        tell(&t, SENTENCE_TIME, 0, &(struct outlook_edge){.why = o->why});
     if (!o->paused && o->now >= 0) {
         tell_more(&t);
         tell_fewer(&t);
         if (o->left_to_hpa)
-            tell(&t, SENTENCE_LEFT_TO_HPA, 0, NULL);
+            tell(&t, SENTENCE_LEFT_TO_HPA, 0, &no_edge);
         if (o->cut)
-            tell(&t, SENTENCE_CUT, 0, NULL);
+            tell(&t, SENTENCE_CUT, 0, &no_edge);
     }
     text_done(&t.text);
 }

@@ -79,7 +79,7 @@ static bool read_values(const struct tree *node, struct what_if *out, struct err
 
 static bool read_replicas(const struct tree *node, struct what_if *out, struct error *err)
 {
-    double replicas;
+    double replicas = 0;
 
     if (!read_number(node, "replicas", 0, INT32_MAX, &replicas, err))
         return false;
@@ -92,7 +92,7 @@ static bool read_replicas(const struct tree *node, struct what_if *out, struct e
 
 static bool read_later(const struct tree *node, struct what_if *out, struct error *err)
 {
-    double seconds;
+    double seconds = 0;
 
     if (!read_number(node, "laterSeconds", 0, WHAT_IF_LATER_MAX_S, &seconds, err))
         return false;
