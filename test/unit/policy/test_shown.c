@@ -59,6 +59,54 @@ static const struct {
      "          - me\n          - \"-H\"\n          - 'Authorization: ***'\n"
      "          command:\n          - sh\n          - \"-c\"\n"
      "          - 'curl -u me --header \"X-Api-Key: ***\" http://a:***@h/'\n"},
+    {"names of credentials in connection strings, queries and headers",
+     "metadata:\n  annotations:\n"
+     "    a: Endpoint=sb://x/;SharedAccessKeyName=Root;SharedAccessKey=CANARY==\n"
+     "    b: host=db password = CANARY dbname=x\n"
+     "    c: \"Authorization: GenieKey CANARY\"\n"
+     "    d: https://maps/api?key=CANARY&x=1&sig=CANARY\n"
+     "    e: \"Cookie: a=CANARY; b=CANARY\"\n"
+     "    f: Server=x;Pwd={CANARY;CANARY};Uid=a\n"
+     "    g: AccountName=x;AccountKey=CANARY==;EndpointSuffix=core\n",
+     "metadata:\n  annotations:\n"
+     "    a: Endpoint=sb://x/;SharedAccessKeyName=***;SharedAccessKey=***\n"
+     "    b: host=db password = *** dbname=x\n"
+     "    c: 'Authorization: ***'\n"
+     "    d: https://maps/api?key=***&x=1&sig=***\n"
+     "    e: 'Cookie: ***'\n"
+     "    f: Server=x;Pwd=***;Uid=a\n"
+     "    g: AccountName=x;AccountKey=***;EndpointSuffix=core\n"},
+    {"quotes, and JSON within JSON",
+     "metadata:\n  annotations:\n"
+     "    a: \"password: 'CANARY two CANARY' and more\"\n"
+     "    b: PASSWORD=\"CANARY \\\"CANARY\\\" CANARY\" x\n"
+     "    c: '{\"a\":\"{\\\"password\\\":\\\"CANARY b\\\",\\\"user\\\":\\\"me\\\"}\"}'\n",
+     "metadata:\n  annotations:\n"
+     "    a: 'password: ''***'' and more'\n"
+     "    b: PASSWORD=\"***\" x\n"
+     "    c: "
+     "\"{\\\"a\\\":\\\"{\\\\\\\"password\\\\\\\":\\\\\\\"***\\\\\\\",\\\\\\\"user\\\\\\\":\\\\\\\"me\\\\\\\"}\\\"}"
+     "\"\n"},
+    {"passwords and tokens before hosts",
+     "metadata:\n  annotations:\n    a: https://CANARY0123456789abcdef@sentry.io/1\n    b: "
+     "amqp://guest:CANARY/x@mq/vh\n"
+     "    c: me:CANARY@tcp(db:3306)/x\n    d: curl -u me:CANARY http://x:80/a@b\n    e: amqp://guest@mq/vh\n",
+     "metadata:\n  annotations:\n    a: https://***@sentry.io/1\n    b: amqp://guest:***@mq/vh\n"
+     "    c: me:***@tcp(db:3306)/x\n    d: curl -u me:*** http://x:80/a@b\n    e: amqp://guest@mq/vh\n"},
+    {"what is known by its form",
+     "metadata:\n  annotations:\n    a: '{\"private_key\":\"CANARY\",\"x\":1}'\n    b: eyJCANARY.eyJCANARY.CANARY\n"
+     "    c: |\n      -----BEGIN PRIVATE KEY-----\n      CANARY\n      -----END PRIVATE KEY-----\n"
+     "    d: |\n      -----BEGIN CERTIFICATE-----\n      x\n      -----END CERTIFICATE-----\n",
+     "metadata:\n  annotations:\n    a: \"{\\\"private_key\\\":\\\"***\\\",\\\"x\\\":1}\"\n    b: \"***\"\n"
+     "    c: |\n      -----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----\n"
+     "    d: |\n      -----BEGIN CERTIFICATE-----\n      x\n      -----END CERTIFICATE-----\n"},
+    {"a job's probes and volumes",
+     "spec:\n  probe:\n    httpHeaders: [{name: Authorization, value: CANARY}, {name: Host, value: h}]\n"
+     "  volumes: [{attributes: {password: CANARY, secretName: s}}]\n  args: [-u, 'me:CANARY', -u, me]\n",
+     "spec:\n  probe:\n    httpHeaders:\n    - name: Authorization\n      value: \"***\"\n    - name: Host\n      "
+     "value: h\n"
+     "  volumes:\n  - attributes:\n      password: \"***\"\n      secretName: s\n"
+     "  args:\n  - \"-u\"\n  - \"***\"\n  - \"-u\"\n  - me\n"},
     {"formulas are left alone",
      "metadata:\n  annotations: {weir.dev/slo: 'token==5', apikey: CANARY}\n"
      "spec: {advanced: {scalingModifiers: {formula: \"token==5 ? 1 : 0\\n\", target: '5'}}}\n",
@@ -110,7 +158,8 @@ static void what_is_too_large_is_refused(void **state)
 static void long_texts_take_no_long_time(void **state)
 {
     enum { LENGTH = 500 * 1000 };
-    static const char *const pieces[] = {"a-", "password.", "://a:", "token=", "a", "://"};
+    static const char *const pieces[] = {"a-",    "password.",   "://a:", "token=", "a",    "://",
+                                         "pwd={", "-----BEGIN ", "-u a",  "eyJ.",   "a:b@", "token=\"\\"};
     struct arena *arena = arena_new(ARENA_USUAL);
 
     (void)state;
