@@ -121,9 +121,15 @@ static const char schema[] =
 
 /* ------------------------------------------------------------------ small things of SQLite */
 
+static bool is_ruined(int code)
+{
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
 bool journal_note_failure(struct journal *j, const char *doing)
 {
     j->failed = true;
+    j->ruined |= is_ruined(sqlite3_errcode(j->db));
     return error_set(&j->problem, ERROR_INTERNAL, "%s: %s failed: %s", j->path ? j->path : "the journal in memory",
                      doing, sqlite3_errmsg(j->db));
 }
@@ -253,11 +259,6 @@ static void move_aside(struct journal *j)
     }
 }
 
-static bool is_ruined(int code)
-{
-    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-}
-
 bool journal_open(const char *path, struct journal **out, struct error *err)
 {
     struct journal *j = mem_alloc(sizeof(*j));
@@ -309,7 +310,7 @@ bool journal_begin(struct journal *j)
 {
     if (j->open)
         return !j->failed;
-    j->failed = false;
+    j->failed = j->ruined = false;
     j->open = journal_run(j, BEGIN);
     return j->open;
 }
@@ -534,7 +535,6 @@ bool journal_commit(struct journal *j, struct error *err)
     if (!j->open && !j->failed)
         return true;
     bool fine = j->open && !j->failed && journal_run(j, COMMIT);
-    int code = sqlite3_errcode(j->db);
     if (!fine) {
         if (j->open)
             sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
@@ -542,13 +542,12 @@ bool journal_commit(struct journal *j, struct error *err)
         j->stats.failures++;
         if (err)
             *err = j->problem;
-        if (j->path && is_ruined(code))
+        if (j->path && j->ruined)
             begin_anew(j, err);
     } else {
         j->stats.commits++;
     }
-    j->open = false;
-    j->failed = false;
+    j->open = j->failed = j->ruined = false;
     if (fine && j->path && j->wal_pages > CHECKPOINT_PAGES_OWN) /* nobody else does it */
         sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     return fine;

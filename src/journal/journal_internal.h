@@ -69,6 +69,7 @@ struct journal {
     sqlite3_stmt *statements[STATEMENTS];
     struct map *known; /* object name -> struct known */
     bool open, failed; /* a transaction is open; something in it failed */
+    bool ruined;       /* and that because the file is damaged */
     struct error problem;
     int wal_pages;
     int64_t max_bytes;

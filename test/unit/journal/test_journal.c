@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -202,12 +203,62 @@ static void a_damaged_journal_is_moved_aside(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* All of the page of the file at which that index begins. */
+static void ruin_index(const char *path, const char *index)
+{
+    enum { PAGE_BYTES = 4096 };
+    static char garbage[PAGE_BYTES];
+    sqlite3 *db;
+    sqlite3_stmt *find;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_master WHERE name = ?1", -1, &find, NULL), 0);
+    sqlite3_bind_text(find, 1, index, -1, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(find), SQLITE_ROW);
+    long page = (long)sqlite3_column_int64(find, 0);
+    sqlite3_finalize(find);
+    sqlite3_close(db);
+    memset(garbage, 'x', sizeof(garbage));
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (page - 1) * PAGE_BYTES, SEEK_SET), 0);
+    assert_int_equal(fwrite(garbage, 1, sizeof(garbage), file), sizeof(garbage));
+    fclose(file);
+}
+
+/* A page that only pruning looks at is damaged: pruning would fail for ever, and the file grow. */
+static void damage_is_found_by_pruning(void **state)
+{
+    char folder[] = "/tmp/weir-test-journal-XXXXXX", path[64], command[96];
+    struct journal *journal;
+    struct error err;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/journal.db", folder);
+    assert_true(journal_open(path, &journal, &err));
+    add_sample(journal, 1000, 1);
+    assert_true(journal_commit(journal, &err));
+    journal_close(journal);
+    ruin_index(path, "samples_by_age");
+    assert_true(journal_open(path, &journal, &err));
+    assert_null(journal_moved_aside(journal));
+    journal_prune(journal, 2000 + age_max_ms);
+    assert_non_null(journal_moved_aside(journal));
+    add_sample(journal, 3000, 3);
+    assert_true(journal_commit(journal, &err));
+    assert_int_equal(samples_since(journal, 0).count, 1);
+    journal_close(journal);
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_come_back_in_their_order), cmocka_unit_test(decisions_are_found_by_time),
         cmocka_unit_test(state_is_replaced_and_forgotten),  cmocka_unit_test(what_is_old_goes_however_much_it_is),
-        cmocka_unit_test(a_damaged_journal_is_moved_aside),
+        cmocka_unit_test(a_damaged_journal_is_moved_aside), cmocka_unit_test(damage_is_found_by_pruning),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
