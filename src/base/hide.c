@@ -214,7 +214,8 @@ void hide_address_secrets(char *text, const char *url)
 
 void hide_pair_secrets(char *text, const char *pairs)
 {
-    static const char *const names[] = {"password", "pwd", "passwd", "secret", "sharedaccesskey", "accountkey", "token"};
+    static const char *const names[] = {"password",        "pwd",        "passwd", "secret",
+                                        "sharedaccesskey", "accountkey", "token"};
 
     for (const char *equals = strchr(pairs, '='); equals; equals = strchr(equals + 1, '=')) {
         const char *end = equals, *value = equals + 1 + strspn(equals + 1, " ");

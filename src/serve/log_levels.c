@@ -53,8 +53,8 @@ static bool read_rooms(const struct tree *rooms, struct log_levels *levels, stru
         enum log_room room;
 
         if (!log_room_find(member->key, &room))
-            return error_set(err, ERROR_INVALID,
-                             "rooms.%.60s writes no log: autoscaler, export, serve and cli do", member->key);
+            return error_set(err, ERROR_INVALID, "rooms.%.60s writes no log: autoscaler, export, serve and cli do",
+                             member->key);
         if (!read_level(member, member->key, &levels->rooms[room], err))
             return false;
         levels->own[room] = true;

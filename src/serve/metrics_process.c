@@ -20,8 +20,8 @@
 /* ------------------------------------------------------------------ what is known */
 
 enum resource { SCALED_OBJECT, SCALED_JOB, TRIGGER_AUTH, CLUSTER_TRIGGER_AUTH, RESOURCES };
-static const char *const resource_names[RESOURCES] = {
-    "scaled_object", "scaled_job", "trigger_authentication", "cluster_trigger_authentication"};
+static const char *const resource_names[RESOURCES] = {"scaled_object", "scaled_job", "trigger_authentication",
+                                                      "cluster_trigger_authentication"};
 
 struct namespace_counts {
     uint64_t resources[RESOURCES];
@@ -248,9 +248,8 @@ static void write_counters(const struct autoscaler_stats *stats, struct text *ou
          (double)stats->journal_failures},
         {"weir_first_decisions_done_seconds", "gauge",
          "From the start until every object had decided once; 0: not yet.",
-         stats->first_decisions_done_at_ms
-             ? (double)(stats->first_decisions_done_at_ms - stats->started_at_ms) / 1000
-             : 0},
+         stats->first_decisions_done_at_ms ? (double)(stats->first_decisions_done_at_ms - stats->started_at_ms) / 1000
+                                           : 0},
         {"weir_start_time_seconds", "gauge", "When this process began to decide.", (double)stats->started_at_ms / 1000},
     };
 

@@ -21,17 +21,17 @@ static void every_form_is_hidden(void **state)
         {SECRET, "***"},
         {SECRET SECRET, "******"},
         {"p4ss%2Bw%2Frd%3A%20%22x%22!", "***!"},
-        {"p4ss%2bw/rd:+\"x\"", "***"},                                /* some of it, in small letters */
+        {"p4ss%2bw/rd:+\"x\"", "***"}, /* some of it, in small letters */
         {"%70%34%73%73+w/rd: \"x\" ok", "*** ok"},
         {"{\"password\":\"p4ss+w/rd: \\\"x\\\"\"}", "{\"password\":\"***\"}"},
         {"cDRzcyt3L3JkOiAieCI=", "***"},
         {"Basic bWU6cDRzcyt3L3JkOiAieCI= refused", "Basic *** refused"}, /* me:... */
-        {"eCI6cDRzcyt3L3JkOiAieCI", "***"},                               /* x":... */
-        {"token eDpwNHNzK3cvcmQ6ICJ4Ig==.", "token ***."},                 /* x:... */
+        {"eCI6cDRzcyt3L3JkOiAieCI", "***"},                              /* x":... */
+        {"token eDpwNHNzK3cvcmQ6ICJ4Ig==.", "token ***."},               /* x:... */
         {"cDRzcyt3L3JkOiAieCI url cDRzcyt3L3JkOiAieCI", "*** url ***"},
-        {"it was p4ss+w/", "it was ***"},                                  /* cut off */
+        {"it was p4ss+w/", "it was ***"}, /* cut off */
         {"it was p4ss%2Bw%2", "it was ***"},
-        {"it was p4ss", "it was p4ss"},                                    /* too little to say */
+        {"it was p4ss", "it was p4ss"}, /* too little to say */
         {"p4ss+w is not all of it", "p4ss+w is not all of it"},
         {"nothing of it", "nothing of it"},
         {"", ""},

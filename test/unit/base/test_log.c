@@ -133,9 +133,9 @@ static void levels_that_are_none_change_nothing(void **state)
     static const struct {
         const char *text, *says;
     } rows[] = {
-        {"loud", "'loud' is no level"},          {"info,serve=", "'' is no level"},
-        {"serve", "'serve' is no level"},        {"info,decide=debug", "'decide' writes no log"},
-        {"", "there is no level"},               {",,", "there is no level"},
+        {"loud", "'loud' is no level"},   {"info,serve=", "'' is no level"},
+        {"serve", "'serve' is no level"}, {"info,decide=debug", "'decide' writes no log"},
+        {"", "there is no level"},        {",,", "there is no level"},
     };
 
     (void)state;

@@ -10,7 +10,8 @@
 
 #define OBJECT(name, query)                                                                                            \
     "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: " name                                         \
-    ", namespace: shop}\nspec:\n  scaleTargetRef: {name: app-a}\n  maxReplicaCount: 7\n  triggers:\n  - type: prometheus\n" \
+    ", namespace: shop}\nspec:\n  scaleTargetRef: {name: app-a}\n  maxReplicaCount: 7\n  triggers:\n  - type: "        \
+    "prometheus\n"                                                                                                     \
     "    metadata: {serverAddress: http://prom, query: " query ", threshold: \"10\"}\n"
 
 struct page_test {
@@ -81,8 +82,14 @@ static void values_are_the_shortest_that_read_back(void **state)
         double value;
         const char *line;
     } rows[] = {
-        {0, " 0\n"},       {-7, " -7\n"},     {25, " 25\n"},       {0.1, " 0.1\n"},
-        {1e21, " 1e+21\n"}, {NAN, " NaN\n"},   {INFINITY, " +Inf\n"}, {123456789012345.0, " 123456789012345\n"},
+        {0, " 0\n"},
+        {-7, " -7\n"},
+        {25, " 25\n"},
+        {0.1, " 0.1\n"},
+        {1e21, " 1e+21\n"},
+        {NAN, " NaN\n"},
+        {INFINITY, " +Inf\n"},
+        {123456789012345.0, " 123456789012345\n"},
         {-INFINITY, " -Inf\n"},
     };
 
@@ -140,16 +147,20 @@ static void an_object_and_its_trigger_have_kedas_lines(void **state)
     assert_int_equal(t->replies[0].status, 200);
     assert_false(t->replies[0].deferred);
     assert_string_equal(t->replies[0].type, "text/plain; version=0.0.4; charset=utf-8");
-#define L "{namespace=\"shop\",metric=\"s0-prometheus\",scaledObject=\"web\",scaler=\"prometheusScaler\",triggerIndex=\"0\",type=\"scaledobject\"}"
+#define L                                                                                                              \
+    "{namespace=\"shop\",metric=\"s0-prometheus\",scaledObject=\"web\",scaler=\"prometheusScaler\",triggerIndex="      \
+    "\"0\",type=\"scaledobject\"}"
     assert_line(t, "keda_scaler_metrics_value" L " 25");
     assert_line(t, "keda_scaler_active" L " 1");
     assert_line(t, "keda_scaler_detail_errors_total" L " 0");
     assert_line(t, "keda_scaled_object_paused{namespace=\"shop\",scaledObject=\"web\"} 0");
-    assert_line(t, "keda_scaler_empty_upstream_responses_total{namespace=\"shop\",scaledResource=\"web\",triggerName=\"\","
-                   "metricName=\"s0-prometheus\",resourceType=\"ScaledObject\",ignoreNullValues=\"true\"} 0");
-    assert_non_null(strstr(t->replies[0].body,
-                           "keda_scaler_http_requests_total{namespace=\"shop\",scaled_resource=\"web\",scaler=\"prometheus\","
-                           "trigger_name=\"\",metric_name=\"s0-prometheus\",status_code=\"200\"} "));
+    assert_line(t,
+                "keda_scaler_empty_upstream_responses_total{namespace=\"shop\",scaledResource=\"web\",triggerName=\"\","
+                "metricName=\"s0-prometheus\",resourceType=\"ScaledObject\",ignoreNullValues=\"true\"} 0");
+    assert_non_null(
+        strstr(t->replies[0].body,
+               "keda_scaler_http_requests_total{namespace=\"shop\",scaled_resource=\"web\",scaler=\"prometheus\","
+               "trigger_name=\"\",metric_name=\"s0-prometheus\",status_code=\"200\"} "));
     assert_null(strstr(t->replies[0].body, "weir_"));
 }
 
