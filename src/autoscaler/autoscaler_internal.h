@@ -112,10 +112,10 @@ struct object_trigger {
     struct sample sample;
     int64_t good_at_ms; /* when the last good value was taken; 0: never */
     int64_t journaled_at_ms;
-    int64_t asked_ticks_ms; /* when it was asked last; 0: never */
+    int64_t asked_ticks_ms;        /* when it was asked last; 0: never */
     int64_t *credentials_since_ms; /* one for each credential of the policy's trigger; NULL: it has none */
-    struct series *series;  /* NULL: the formula needs no history of it */
-    bool waiting;           /* this poll has not got its answer yet */
+    struct series *series;         /* NULL: the formula needs no history of it */
+    bool waiting;                  /* this poll has not got its answer yet */
     uint8_t request_count;
     uint8_t nulls;     /* enum trigger_nulls */
     uint32_t failures; /* answers that were none, since it was loaded */
@@ -138,16 +138,16 @@ struct object {
     int64_t created_at_ms;
     int32_t original_replicas; /* -1: not seen yet */
 
-    uint64_t phase;       /* where in the interval it is asked (hash of its first question) */
-    int64_t due_ticks_ms; /* next poll */
-    int64_t due_since_ticks_ms, answered_ticks_ms; /* what is to be decided next waits since then; 0: not due, no answer */
-    uint32_t heap_index;  /* in the schedule; UINT32_MAX: not in it */
-    uint16_t waiting;     /* answers this poll still waits for */
+    uint64_t phase;                                /* where in the interval it is asked (hash of its first question) */
+    int64_t due_ticks_ms;                          /* next poll */
+    int64_t due_since_ticks_ms, answered_ticks_ms; /* of what is decided next; 0: not due, no answer */
+    uint32_t heap_index;                           /* in the schedule; UINT32_MAX: not in it */
+    uint16_t waiting;                              /* answers this poll still waits for */
     bool due, decided_once, counted_first, removed, mark;
-    bool said_paused;         /* by its manifest, whatever was asked for by hand */
-    enum override override;   /* which counts instead (action.c) */
-    bool say;         /* the decision of this turn is one to be logged, once it is known what becomes of it */
-    bool held_back;   /* the last decision wanted a write that could not be begun */
+    bool said_paused;       /* by its manifest, whatever was asked for by hand */
+    enum override override; /* which counts instead (action.c) */
+    bool say;               /* the decision of this turn is one to be logged, once it is known what becomes of it */
+    bool held_back;         /* the last decision wanted a write that could not be begun */
     bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
     bool unreadable;  /* the target's scale, at the last decision */
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
@@ -216,7 +216,7 @@ void object_put(struct autoscaler *a, const char *key, const char *file, struct 
 void object_set_problem(struct autoscaler *a, const char *key, const char *file, const char *problem);
 void object_remove(struct object *object);
 struct decision_names object_names(const struct object *object);
-void object_log_put(const struct object *object, const struct policy *before); /* object_change.c; before NULL: it is new */
+void object_log_put(const struct object *object, const struct policy *before); /* object_change.c; NULL: it is new */
 
 static inline bool is_rehearsal(const struct autoscaler *a)
 {
@@ -363,12 +363,13 @@ bool listeners_want_events(const struct autoscaler *a);
 void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_event *event);
 
 /* gather.c */
-size_t gather_resources(const struct policy *policy);       /* triggers that are read from pods */
-enum lookup gather_usage(const struct object *object);      /* whether usage of the pods is known */
+size_t gather_resources(const struct policy *policy);  /* triggers that are read from pods */
+enum lookup gather_usage(const struct object *object); /* whether usage of the pods is known */
 void object_gather(const struct object *object, int64_t now_ms, struct arena *arena, struct decide_facts *out);
 
 /* credentials.c: after make_triggers; old and from: the version before, NULL: none. view fills in credentials of one trigger. */
-void credentials_note(struct object *object, const struct policy *old, const struct object_trigger *from, int64_t now_ms);
+void credentials_note(struct object *object, const struct policy *old, const struct object_trigger *from,
+                      int64_t now_ms);
 void credentials_view(const struct object *object, size_t trigger, struct arena *arena, int64_t now_ms,
                       struct trigger_status *out);
 

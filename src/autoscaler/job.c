@@ -72,9 +72,9 @@ static void log_jobs(const struct object *object, const struct job_decision *dec
     job_decision_write_summary(decision, &summary);
     snprintf(before, sizeof(before), "%d", decision->running);
     snprintf(after, sizeof(after), "%d", decision->running + decision->create);
-    log_info(decision->create == 0      ? "decided"
+    log_info(decision->create == 0     ? "decided"
              : may_change_jobs(object) ? "creates jobs"
-                                        : "would create jobs",
+                                       : "would create jobs",
              "object", object->key, "from", before, "to", after, "reason", decision_reason_name(job_reason(object)),
              "why", summary.bytes, NULL);
     text_done(&summary);

@@ -338,7 +338,8 @@ static void log_failure(const struct write *write, const struct object *object, 
     snprintf(before, sizeof(before), "%d", decision ? decision->before : jobs->running);
     snprintf(after, sizeof(after), "%d", decision ? decision->after : jobs->running + jobs->create);
     log_warning(decision ? "scale failed" : "creating jobs failed", "object", write->key, "from", before, "to", after,
-                "reason", decision_reason_name(decision ? decision->reason : job_reason(object)), "error", err->text, NULL);
+                "reason", decision_reason_name(decision ? decision->reason : job_reason(object)), "error", err->text,
+                NULL);
 }
 
 static void write_finish(struct write *write, const struct error *err)

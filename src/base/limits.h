@@ -34,11 +34,11 @@ enum {
     HISTORY_SAMPLES_MAX = 4096,                 /* per trigger; longer windows are thinned evenly (series.h) */
     /* ---- what it would take, and what if ---- */
     OUTLOOK_FACTOR_MAX = 100 * 1000, /* times the present value: what is farther away will not come next */
-    OUTLOOK_STEPS_MAX = 1100,        /* decisions of one trigger and direction: 48 steps outwards and 32 halvings for each of two
-                                        edges, of which each may wait eight times for something to end; 60 to 150 are usual */
-    OUTLOOK_DECISIONS_MAX = 50 * 1000,     /* of one question: TRIGGERS_MAX with some 500 each */
-    WHAT_IF_FORMULA_MAX_CHARACTERS = 32 * 1024, /* half of SERVER_REQUEST_MAX_BYTES; the longest found in the field has 900 */
-    WHAT_IF_LATER_MAX_S = 365 * 24 * 3600, /* a year ahead; nothing is waited for so long */
+    OUTLOOK_STEPS_MAX = 1100, /* of one trigger and direction: 48 steps outwards, 32 halvings for each of two edges,
+                                        and each may wait eight times for something to end; 60 to 150 are usual */
+    OUTLOOK_DECISIONS_MAX = 50 * 1000,          /* of one question: TRIGGERS_MAX with some 500 each */
+    WHAT_IF_FORMULA_MAX_CHARACTERS = 32 * 1024, /* half of SERVER_REQUEST_MAX_BYTES; people write 900 at most */
+    WHAT_IF_LATER_MAX_S = 365 * 24 * 3600,      /* a year ahead; nothing is waited for so long */
     /* ---- answers of sources ---- */
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */
     HTTP_HEADERS_MAX_BYTES = 64 * 1024,
@@ -54,8 +54,8 @@ enum {
     HTTP_URL_MAX_BYTES = 64 * 1024,     /* a long PromQL query; servers refuse more than about this */
     TRIGGER_NAME_MAX_BYTES = 4096,      /* of a metric's name: parts of it come from parameters */
     RETRY_AFTER_MAX_MS = 5 * 60 * 1000, /* how long a source may send us away: longer would be silence */
-    REQUEST_STATUSES_MAX = 8,  /* likewise for one trigger of one object: 8 bytes each */
-    HTTP_STATUSES_MAX = 16, /* different ones counted apart for a trigger type: servers use under ten */
+    REQUEST_STATUSES_MAX = 8,           /* likewise for one trigger of one object: 8 bytes each */
+    HTTP_STATUSES_MAX = 16,             /* different ones counted apart for a trigger type: servers use under ten */
     POLL_RETRIES_MAX = 1,               /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,          /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,    /* a quarter, so that one hanging host cannot hold all */
@@ -80,27 +80,27 @@ enum {
         16, /* above SERVER_REQUEST_MAX_BYTES and being read at once: 50 MiB, whoever sends them */
     SERVER_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* a list of all OBJECTS_MAX objects, 640 bytes each */
     SERVER_ROUTES_MAX = 256,
-    CATALOGUE_SLICE = 512,                /* objects looked at in one turn for lists: two ms */
-    CATALOGUE_IDLE_MS = 5 * 60 * 1000,    /* after the last question it is forgotten: some 250 bytes an object, 1 KB with its row */
-    STREAM_COALESCE_MS = 500,             /* changes of one object within that are one event */
-    STREAM_ROWS_MAX = 200,                /* rows in one flush, 150 KB to each client: ten thousand that change at once take half a minute */
+    CATALOGUE_SLICE = 512,             /* objects looked at in one turn for lists: two ms */
+    CATALOGUE_IDLE_MS = 5 * 60 * 1000, /* then the catalogue is forgotten: 250 bytes an object, 1 KB with its row */
+    STREAM_COALESCE_MS = 500,          /* changes of one object within that are one event */
+    STREAM_ROWS_MAX = 200, /* of one flush, 150 KB to each client: ten thousand changes take half a minute */
     STREAM_OVERVIEW_MS = 5 * 1000,
-    STREAM_COMMENT_MS = 15 * 1000,        /* proxies close what is silent for 30 s or longer */
+    STREAM_COMMENT_MS = 15 * 1000, /* proxies close what is silent for 30 s or longer */
     OVERVIEW_SOURCES_MAX = 20,
-    OVERVIEW_TALLIES_MAX = 500,           /* namespaces: 25 KB, every few seconds to each dashboard */
+    OVERVIEW_TALLIES_MAX = 500, /* namespaces: 25 KB, every few seconds to each dashboard */
     SERVER_IDLE_TIMEOUT_S = 60,
-    SERVER_PATIENCE_MS = 3000, /* with a connection that asks nothing, while all places are taken and others wait */
+    SERVER_PATIENCE_MS = 3000,     /* with a connection that asks nothing, while all places are taken and others wait */
     METRICS_OBJECTS_PER_TURN = 64, /* shown in one turn while a page of metrics is made: half a ms */
     METRICS_BYTES_PER_TURN = 256 * 1024, /* the same where objects have many triggers */
     METRICS_WAITING_MAX = 16,            /* who get the same page; more get one of their own */
     METRICS_PAGES_MAX = 4,               /* under way at once, up to SERVER_ANSWER_MAX_BYTES each */
-    SERVER_REFUSAL_MAX_BYTES = 4096, /* why not, as JSON or as a page */
-    TOKENS_MAX = 1000,               /* lines of --token-file: more people than look after one Weir */
+    SERVER_REFUSAL_MAX_BYTES = 4096,     /* why not, as JSON or as a page */
+    TOKENS_MAX = 1000,                   /* lines of --token-file: more people than look after one Weir */
     TOKENS_FILE_MAX_BYTES = 1024 * 1024,
-    TOKENS_LOOK_MS = 1000,  /* how soon a token that was taken out lets in nobody: a stat */
-    TOKEN_MIN_BYTES = 16,   /* shorter ones can be guessed */
-    SESSIONS_MAX = 1024,    /* browsers logged in at once; one more, and the oldest has to log in again */
-    SESSION_S = 12 * 3600,  /* of one login: a working day */
+    TOKENS_LOOK_MS = 1000, /* how soon a token that was taken out lets in nobody: a stat */
+    TOKEN_MIN_BYTES = 16,  /* shorter ones can be guessed */
+    SESSIONS_MAX = 1024,   /* browsers logged in at once; one more, and the oldest has to log in again */
+    SESSION_S = 12 * 3600, /* of one login: a working day */
     ACCESS_CACHE_MS =
         10 * 1000,            /* how long a review of the API server holds: KEDA's, so a right withdrawn ends as soon */
     ACCESS_CACHE_MAX = 4096,  /* users and what they may, 1 KB each; past it the oldest are asked for anew */
@@ -139,48 +139,48 @@ enum {
     DECISION_TRACE_MAX = 64, /* sub-expressions whose values a decision keeps */
     JOURNAL_AGE_MAX_S = 30 * 24 * 3600,
     JOURNAL_MAX_BYTES =
-        384 * 1024 * 1024, /* history of 10,000 restless objects takes 270 MB (journal/history.h); a pod's folder has 512 MiB */
+        384 * 1024 * 1024, /* 10,000 restless objects take 270 MB (journal/history.h); a pod's folder has 512 MiB */
     JOURNAL_LEAST_BYTES = 16 * 1024 * 1024, /* of --journal-max-bytes: below, nothing worth having is kept */
     HISTORY_DAYS = 30,
     HISTORY_POINTS_MAX = 1000,               /* of one answer: a screen is not wider */
     HISTORY_HOLD_MAX_MS = 2 * 3600 * 1000,   /* how long a moment counts where nothing came after it */
-    HISTORY_READ_DAYS_MAX = 40,           /* of one question: what is kept, and the rest of its last span */
+    HISTORY_READ_DAYS_MAX = 40,              /* of one question: what is kept, and the rest of its last span */
     HISTORY_EVENTS_MAX = 500,                /* scale events of one answer */
     HISTORY_EVENTS_SCANNED_MAX = 5000,       /* decisions looked at for them: some tens of ms */
     HISTORY_MANIFESTS_MAX = 10,              /* versions kept of one object */
     HISTORY_MANIFEST_MAX_BYTES = 128 * 1024, /* of one of them; the largest found in the field has 20 KB */
     LOG_LINE_MAX_BYTES = 16 * 1024,
     /* ---- what leaves by itself: OpenTelemetry ---- */
-    EXPORT_TIMEOUT_MS = 10 * 1000,         /* of a request; the default of OpenTelemetry's libraries */
-    EXPORT_INTERVAL_MIN_MS = 100,          /* between collections of metrics: less is a mistake of units */
-    EXPORT_BODY_MAX_BYTES = 256 * 1024,    /* of a request, unless one part is larger: packed in 2 ms, and far below the 20 MiB of
-                                              collectors */
-    EXPORT_PART_MAX_BYTES = 1024 * 1024,   /* of one part: all metrics of one step, a decision of TRIGGERS_MAX triggers */
-    EXPORT_ANSWER_MAX_BYTES = 64 * 1024,   /* of an answer: a sentence, or somebody's error page */
-    EXPORT_QUEUE_MAX = 100 * 1000,         /* parts that wait for one signal, whatever the environment says */
+    EXPORT_TIMEOUT_MS = 10 * 1000, /* of a request; the default of OpenTelemetry's libraries */
+    EXPORT_INTERVAL_MIN_MS = 100,  /* between collections of metrics: less is a mistake of units */
+    EXPORT_BODY_MAX_BYTES =
+        256 * 1024, /* of a request, unless a part is larger: packed in 2 ms; collectors take 20 MiB */
+    EXPORT_PART_MAX_BYTES = 1024 * 1024, /* of one part: all metrics of one step, a decision of TRIGGERS_MAX triggers */
+    EXPORT_ANSWER_MAX_BYTES = 64 * 1024, /* of an answer: a sentence, or somebody's error page */
+    EXPORT_QUEUE_MAX = 100 * 1000,       /* parts that wait for one signal, whatever the environment says */
     EXPORT_QUEUE_MAX_BYTES = 32 * 1024 * 1024, /* of them: one collection of the metrics of 10,000 objects */
     EXPORT_KEYS_MAX_BYTES = 64 * 1024 * 1024,  /* keys of OBJECTS_MAX objects */
-    EXPORT_OBJECTS_PER_STEP = 64,          /* whose metrics are collected in one go: a millisecond, so that sockets stay quick */
-    EXPORT_NOTES_MAX = 4096,               /* decisions noted and not yet told: what 128 turns decide */
-    EXPORT_NOTES_PER_STEP = 64,            /* told in one go: some 30 us each */
-    EXPORT_HEADERS_MAX = 32,               /* of OTEL_EXPORTER_OTLP_HEADERS: a token or two are usual */
-    EXPORT_ATTRIBUTES_MAX = 128,           /* of the resource: what OpenTelemetry's libraries keep */
-    EXPORT_RESOURCE_MAX_BYTES = 64 * 1024, /* encoded, and sent with each request */
-    EXPORT_TRACE_WAIT_MS = 30 * 1000,      /* for the scale to be written: twice KUBE_TIMEOUT_MS */
-    EXPORT_PAUSE_MIN_MS = 1000,            /* until something is tried again, doubling */
+    EXPORT_OBJECTS_PER_STEP = 64,              /* whose metrics are collected in one go: a millisecond */
+    EXPORT_NOTES_MAX = 4096,                   /* decisions noted and not yet told: what 128 turns decide */
+    EXPORT_NOTES_PER_STEP = 64,                /* told in one go: some 30 us each */
+    EXPORT_HEADERS_MAX = 32,                   /* of OTEL_EXPORTER_OTLP_HEADERS: a token or two are usual */
+    EXPORT_ATTRIBUTES_MAX = 128,               /* of the resource: what OpenTelemetry's libraries keep */
+    EXPORT_RESOURCE_MAX_BYTES = 64 * 1024,     /* encoded, and sent with each request */
+    EXPORT_TRACE_WAIT_MS = 30 * 1000,          /* for the scale to be written: twice KUBE_TIMEOUT_MS */
+    EXPORT_PAUSE_MIN_MS = 1000,                /* until something is tried again, doubling */
     EXPORT_PAUSE_MAX_MS = 30 * 1000,
-    EXPORT_LAST_WORDS_MS = 3000,           /* at the end; a pod has 30 s in all, and KEDA's 10 */
+    EXPORT_LAST_WORDS_MS = 3000, /* at the end; a pod has 30 s in all, and KEDA's 10 */
     /* ---- what leaves by itself: CloudEvents ---- */
-    EVENT_SOURCES_MAX = 1000,        /* that are sent to: some receivers for all, or one each for many tenants */
-    EVENT_QUEUE_MAX = 1024,          /* events waiting for one receiver: KEDA's bound for all */
-    EVENT_SINKS_UNDER_WAY_MAX = 32,  /* receivers tried at once: a socket each, and those that hang hold one for 10 s */
-    EVENT_TIMEOUT_MS = 10 * 1000,    /* of one attempt */
-    EVENT_PAUSE_MAX_MS = 60 * 1000,  /* between two: soon enough after the receiver is back */
-    EVENT_ATTEMPTS = 5,              /* answered with a failure, before others have their turn: KEDA's count */
-    EVENT_MESSAGE_MAX_BYTES = 4096,  /* of one event; Kubernetes keeps 1 kB */
-    EVENT_HEADER_MAX_BYTES = 8192,   /* a name of 253 characters, escaped, four times */
+    EVENT_SOURCES_MAX = 1000,       /* that are sent to: some receivers for all, or one each for many tenants */
+    EVENT_QUEUE_MAX = 1024,         /* events waiting for one receiver: KEDA's bound for all */
+    EVENT_SINKS_UNDER_WAY_MAX = 32, /* receivers tried at once: a socket each, and those that hang hold one for 10 s */
+    EVENT_TIMEOUT_MS = 10 * 1000,   /* of one attempt */
+    EVENT_PAUSE_MAX_MS = 60 * 1000, /* between two: soon enough after the receiver is back */
+    EVENT_ATTEMPTS = 5,             /* answered with a failure, before others have their turn: KEDA's count */
+    EVENT_MESSAGE_MAX_BYTES = 4096, /* of one event; Kubernetes keeps 1 kB */
+    EVENT_HEADER_MAX_BYTES = 8192,  /* a name of 253 characters, escaped, four times */
     EVENT_BODY_MAX_BYTES = 32 * 1024, /* EVENT_MESSAGE_MAX_BYTES as JSON, each byte escaped */
-    EVENT_NAMESPACES_MAX = 1000,     /* counted apart for one source; those on top are counted together */
+    EVENT_NAMESPACES_MAX = 1000,      /* counted apart for one source; those on top are counted together */
     /* ---- recordings ---- */
     RECORDING_FILE_MAX_BYTES = 32 * 1024 * 1024,     /* compressed: some million ticks, read in seconds */
     RECORDING_FOLDER_MAX_BYTES = 1024 * 1024 * 1024, /* weeks of a hundred objects, a day of ten thousand */
@@ -277,7 +277,7 @@ enum {
     TUNE_PARAMETERS_MAX = 32,            /* more than that a thousand candidates say nothing about */
     TUNE_CANDIDATES_MAX = 100 * 1000,    /* a day of the fastest simulations; sorting them all takes seconds */
     /* ---- what commands show ---- */
-    EXPLAIN_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* of one answer: 1,000 decisions of an object with TRIGGERS_MAX triggers */
+    EXPLAIN_ANSWER_MAX_BYTES = 64 * 1024 * 1024, /* of one answer: 1,000 decisions with TRIGGERS_MAX triggers */
     PAPER_MAX_BYTES = 4 * 1024 * 1024,           /* of a page in a terminal: 1,000 decisions with long formulas */
     TOP_ROWS_MAX = 500,                          /* of weir top's table: the highest terminals have some 200 */
 };

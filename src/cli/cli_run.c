@@ -30,8 +30,7 @@
 #include "serve/serve.h"
 #include "trigger/trigger.h"
 
-static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt",
-                  *log_level = "info";
+static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt", *log_level = "info";
 static const char *metrics_listen_at, *api_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
 static const char *journal_max;
@@ -140,7 +139,8 @@ struct running {
 
 static bool choose_journal_bound(const struct command *self, int *status)
 {
-    if (!journal_max || (quantity_parse(journal_max, 0, &journal_max_bytes) && journal_max_bytes >= JOURNAL_LEAST_BYTES))
+    if (!journal_max ||
+        (quantity_parse(journal_max, 0, &journal_max_bytes) && journal_max_bytes >= JOURNAL_LEAST_BYTES))
         return true;
     *status = usage_error(self, "--journal-max-bytes is a size like 512Mi, at least 16Mi, not '%s'", journal_max);
     return false;

@@ -168,7 +168,8 @@ int template_line(const char *bytes, size_t length);
 bool is_brace_placeholder(const struct tree *node);
 
 /* ---- the kinds ---- */
-extern const struct schema scaled_object_schema, scaled_job_schema, trigger_auth_schema, behavior_schema, event_source_schema;
+extern const struct schema scaled_object_schema, scaled_job_schema, trigger_auth_schema, behavior_schema,
+    event_source_schema;
 extern const struct schema deployment_schema, stateful_set_schema, job_spec_schema, secret_schema, config_map_schema;
 
 /* The rows every kind begins with: apiVersion, kind, metadata, status. */

@@ -58,7 +58,7 @@ struct policy_trigger {
     const char *type;        /* static or atom */
     bool named;
     bool use_cached_metrics;
-    int64_t history_ms;  /* how far back the formula looks; 0: no series needed */
+    int64_t history_ms;                    /* how far back the formula looks; 0: no series needed */
     struct policy_credential *credentials; /* of the policy's arena; those that could be resolved */
     size_t credential_count;
     struct error *error; /* NULL, or why trigger is NULL (owned) */
@@ -90,8 +90,8 @@ struct policy {
     size_t reference_count;
     bool paused_unreadable;  /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
     struct formula *formula; /* owned; rules.formula borrows it */
-    struct formula *slo;     /* weir.dev/slo: true or not 0 while it is held; its names are those of the triggers; owned, or NULL */
-    bool has_cost;           /* weir.dev/cost-per-replica-hour, in whatever money it is */
+    struct formula *slo; /* weir.dev/slo, with the triggers' names: true or not 0 while it is held; owned, or NULL */
+    bool has_cost;       /* weir.dev/cost-per-replica-hour, in whatever money it is */
     double cost_per_replica_hour;
     int references;
     struct arena *arena; /* small things of this policy */

@@ -44,12 +44,12 @@ struct annotation_values {
     bool strict_activation;
     bool paused, paused_scale_in, paused_scale_out, force_activation, has_paused_replicas, paused_unreadable;
     int32_t paused_replicas;
-    const struct tree *slo; /* weir.dev/slo, as written; NULL: none */
+    const struct tree *slo;       /* weir.dev/slo, as written; NULL: none */
     double cost_per_replica_hour; /* negative: none */
 };
 /* A finding at an annotation: "weir.dev/mode is no mode: "fast"". */
-void annotation_find(struct building *b, const struct tree *annotation, enum finding_severity severity, const char *code,
-                     const char *remedy, const char *text);
+void annotation_find(struct building *b, const struct tree *annotation, enum finding_severity severity,
+                     const char *code, const char *remedy, const char *text);
 void read_annotations(struct building *b, struct annotation_values *out);
 
 /* triggers.c: policy->triggers and b->rules. An error of one is its own. */

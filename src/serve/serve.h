@@ -40,14 +40,14 @@ void serve_routes(struct server *server, struct autoscaler *autoscaler);
    turn of the loop between them, this, and then the autoscaler. */
 struct serve_live;
 struct serve_live *serve_live_new(struct server *server, struct autoscaler *autoscaler);
-void serve_live_free(struct serve_live *live); /* NULL is fine */
+void serve_live_free(struct serve_live *live);                         /* NULL is fine */
 void serve_live_lists(struct serve_live *live, struct server *server); /* lists and overview on one more server */
 /* Only /metrics, /healthz and /readyz: what others in a cluster may ask without being asked who they are. */
 void serve_metrics_routes(struct server *server, struct autoscaler *autoscaler, struct serve_metrics *metrics);
 
 /* ---- /metrics (metrics.c) ---- */
 struct serve_metrics *serve_metrics_new(struct autoscaler *autoscaler);
-void serve_metrics_route(struct serve_metrics *metrics, struct server *server); /* GET /metrics; of any number of servers */
+void serve_metrics_route(struct serve_metrics *metrics, struct server *server); /* GET /metrics; of many servers */
 void serve_metrics_free(struct serve_metrics *metrics); /* after those, before the loop turns again; NULL is fine */
 /* Who adds families of its own to every page of this process, until it says that it goes: each begins with its HELP. */
 typedef void metrics_writer(void *arg, struct text *out);
@@ -81,7 +81,7 @@ struct serve_access;
 struct serve_access_options {  /* copied */
     struct kube *kube;         /* asked for TokenReviews and SubjectAccessReviews; outlives the access */
     const char *client_ca_pem; /* instead of the client CA the API server names, or NULL */
-    bool tokens_only;          /* nobody is known by a certificate or a proxy's headers: what the API server says of those is not read */
+    bool tokens_only;          /* nobody is known by a certificate or a proxy's headers: those are not looked at */
 };
 struct serve_access *serve_access_new(const struct serve_access_options *options);
 void serve_access_free(struct serve_access *access); /* what waits is answered as refused; NULL is fine */

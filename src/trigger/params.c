@@ -404,7 +404,8 @@ static const struct param_map *parse_map(struct arena *arena, const char *text, 
 /* The value as it may be shown: what a person wrote into the manifest, but nothing from a secret or the environment. */
 static const char *shown(struct trigger_check *check, const struct param *param, const struct raw *raw)
 {
-    if (raw->source == RAW_METADATA && param->kind != PARAM_KIND_SECRET && !strchr(raw->text, '@')) /* a password in an address */
+    /* '@': a password in an address */
+    if (raw->source == RAW_METADATA && param->kind != PARAM_KIND_SECRET && !strchr(raw->text, '@'))
         return arena_printf(check->scratch, "\"%.80s\"", raw->text);
     return raw->source == RAW_ENV ? "the variable's value" : "the value given";
 }

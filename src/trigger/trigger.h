@@ -125,6 +125,7 @@ struct trigger_observer {
     void (*requested)(void *arg, struct trigger *trigger, int status); /* status as above */
     void (*empty)(void *arg, struct trigger *trigger);
 };
-void trigger_engine_observe(struct trigger_engine *engine, const struct trigger_observer *observer); /* copied; NULL: nobody */
+void trigger_engine_observe(struct trigger_engine *engine,
+                            const struct trigger_observer *observer); /* copied; NULL: nobody */
 
 #endif

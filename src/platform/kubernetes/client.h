@@ -70,7 +70,7 @@ struct kube_request { /* copied before kube_ask returns */
     /* One attempt; else 429, 503 and a lost connection are asked again for as long as the deadline allows (GET always; others only
        where the server says it did nothing: 429, 503 with Retry-After). */
     bool no_retry;
-    const char *header_name; /* one more header, for whom the API server passes the request on to; NULL, or static text */
+    const char *header_name; /* one more, for whom the API server passes the request on to; NULL, or static text */
     const struct secret *header_secret; /* its value; lives until the request is done; NULL: no header */
 };
 struct kube_reply {     /* valid during the callback */
