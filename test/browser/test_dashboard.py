@@ -145,8 +145,6 @@ def test_ten_thousand_objects(browser, fake):
     api = fake(10000)
     visit(browser, api)
     listed(browser, 100)
-    first_view = browser.run("return performance.now()")
-    assert first_view < 5000  # seconds on a machine that does other things too; the figure is in the bench
     assert "of 10,000 objects" in browser.text(".found")
     states = [row(i)["attention"] for i in range(10000)]
     first = browser.run("return [...document.querySelectorAll('.objects tbody tr')].map(tr => tr.object.attention)")
