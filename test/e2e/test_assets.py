@@ -61,3 +61,10 @@ def test_what_there_is_not(running):
     assert fetch(running, "/assets/dashboard.js", "POST")[0].status == 405
     answer, body = fetch(running, "/assets/dashboard.js", "HEAD")
     assert answer.status == 200 and body == b""
+
+
+def test_all_of_it_is_small(running):
+    names = [path.name for path in (ROOT / "web").iterdir() if path.name.startswith(("dashboard", "shared"))]
+    bodies = [fetch(running, f"/assets/{name}") for name in names + ["chart.js"]]
+    assert all(answer.status == 200 for answer, _ in bodies[:-1])  # Chart.js may not have been there when Weir was built
+    assert sum(len(body) for answer, body in bodies if answer.status == 200) < 300_000
