@@ -77,7 +77,8 @@ struct autoscaler_hooks {
    they only note what they need, and neither call back into the autoscaler nor send anything before the turn is over. Each function may be
    NULL. */
 struct autoscaler_event { /* valid during the call */
-    const char *ns, *kind, *name; /* kind: ScaledObject, ScaledJob, TriggerAuthentication, ClusterTriggerAuthentication */
+    const char *ns, *kind,
+        *name; /* kind: ScaledObject, ScaledJob, TriggerAuthentication, ClusterTriggerAuthentication */
     bool warning;
     const char *reason, *text; /* KEDA's reason words: ScaledObjectReady */
     int64_t at_ms;
@@ -92,7 +93,7 @@ struct autoscaler_listener {
     /* What was last decided of it is carried out; err: it could not be. Not within a turn. */
     void (*written)(void *arg, const char *key, const struct error *err);
     void (*event)(void *arg, const struct autoscaler_event *event); /* also where no cluster is there to keep it */
-    struct autoscaler_listener *next; /* the autoscaler's */
+    struct autoscaler_listener *next;                               /* the autoscaler's */
 };
 void autoscaler_listen(struct autoscaler *a, struct autoscaler_listener *listener); /* borrowed until unlisten */
 void autoscaler_unlisten(struct autoscaler *a, struct autoscaler_listener *listener);
@@ -140,10 +141,10 @@ struct trigger_status {
     struct sample sample;
     int64_t age_ms; /* -1: no sample yet */
     enum error_kind why_kind;
-    const char *why;   /* of a missing or failed sample, or ""; never a secret */
-    int64_t took_ms;   /* the last poll */
-    uint32_t failures; /* answers that were none, since it was loaded */
-    bool resource;     /* cpu, memory: read from pods */
+    const char *why;      /* of a missing or failed sample, or ""; never a secret */
+    int64_t took_ms;      /* the last poll */
+    uint32_t failures;    /* answers that were none, since it was loaded */
+    bool resource;        /* cpu, memory: read from pods */
     uint32_t shared_with; /* other triggers, mostly of other objects, that ask the same and get this one answer */
     const struct credential_status *credentials;
     size_t credential_count;
@@ -201,12 +202,12 @@ const char *autoscaler_platform(const struct autoscaler *a); /* its name: "local
 
 /* ---- what if (what_if.c): the same decide(), on a copy of the facts and the memory of now ---- */
 enum { WHAT_IF_VALUES_MAX = 64 };
-struct what_if { /* what differs from now; zeroed: nothing does */
+struct what_if {         /* what differs from now; zeroed: nothing does */
     const char *formula; /* another text, or NULL */
     double target;       /* of the formula; 0: as it is */
     size_t value_count;
     struct what_if_value {
-        const char *trigger; /* its name, or sN */
+        const char *trigger;     /* its name, or sN */
         enum sample_state state; /* SAMPLE_OK, SAMPLE_MISSING, SAMPLE_FAILED */
         double value;
     } values[WHAT_IF_VALUES_MAX];
@@ -241,7 +242,8 @@ struct autoscaler_stats {
     uint64_t by_reason[REASON_COUNT];
     int64_t started_at_ms;
     int64_t first_decisions_done_at_ms; /* when every object loaded at the start had decided once; 0: not yet */
-    struct histogram decided; /* from when an object was due, by its schedule or because something changed, to its decision */
+    struct histogram
+        decided; /* from when an object was due, by its schedule or because something changed, to its decision */
     struct histogram written; /* from the last answer a decision waited for until its scale was written */
 };
 void autoscaler_stats(const struct autoscaler *a, struct autoscaler_stats *out);

@@ -38,6 +38,40 @@ bool file_read(const char *path, struct text *out, struct error *err)
     return fine;
 }
 
+/* Not even the opening waits: a pipe's end may never come. */
+static FILE *open_plain(const char *path, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    FILE *in;
+
+    if (fd < 0) {
+        error_set(err, ERROR_MISSING, "%s cannot be opened: %s", path, strerror(errno));
+        return NULL;
+    }
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        in = fdopen(fd, "r");
+        if (in)
+            return in;
+        error_set(err, ERROR_INTERNAL, "%s cannot be read: %s", path, strerror(errno));
+    } else {
+        error_set(err, ERROR_INVALID, "%s is a folder, a pipe or a device; put a file there", path);
+    }
+    close(fd);
+    return NULL;
+}
+
+bool file_read_plain(const char *path, struct text *out, struct error *err)
+{
+    FILE *in = open_plain(path, err);
+
+    if (!in)
+        return false;
+    bool fine = read_all(in, path, out, err);
+    fclose(in);
+    return fine;
+}
+
 bool file_write_all(int fd, const void *bytes, size_t length)
 {
     const char *at = bytes;

@@ -21,6 +21,8 @@ struct error;
 /* Appends the bytes of the file, "-" standing for standard input. MISSING: it cannot be opened. LIMIT: it is larger than `out` may be,
    which is MANIFEST_FILE_MAX_BYTES. INTERNAL: it cannot be read. Then `out` has what was read so far. */
 bool file_read(const char *path, struct text *out, struct error *err);
+/* The same of a path that is looked at while decisions are made: INVALID is one that could keep them waiting, a pipe or a device. */
+bool file_read_plain(const char *path, struct text *out, struct error *err);
 /* All of the bytes into a descriptor that blocks. false: errno says why. */
 bool file_write_all(int fd, const void *bytes, size_t length);
 /* The file holds these bytes, or what it held before: they are written beside it first. A link is followed; a pipe or a device is written

@@ -206,7 +206,7 @@ static void hide_credentials(const struct range_server *server, struct error *er
 
         if (value && strlen(value) >= HIDE_VALUE_MIN_BYTES)
             hide_secret_bytes(err->text, value, strlen(value));
-        if (header->secret && string_starts(header->value ? header->value : "", "Basic "))
+        if (header->secret && value && string_starts(header->value ? header->value : "", "Basic "))
             hide_password(value, err);
     }
 }

@@ -9,6 +9,7 @@
  * for. All else that is no success will not get better by itself: the batch is given up. A queue that is full loses its oldest part,
  * but for those on the wire. That a receiver does not take what it is sent is said once, and once that it does again.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static void drop_oldest(struct sender *s)
     for (size_t i = 0; i < s->flying; i++)
         at = &(*at)->next;
     part = *at;
+    assert(part); /* count is more than flying */
     *at = part->next;
     if (!*at)
         s->end = at;

@@ -225,7 +225,7 @@ static void tell_log(struct story *s, const struct note *note, const struct trac
     struct decision_names names = {.triggers = note->policy->names,
                                    .trigger_count = note->policy->trigger_count,
                                    .formula = note->policy->formula ? formula_source(note->policy->formula) : NULL};
-    bool warns = d ? d->held || d->error || d->fallback || d->reason == REASON_UNREADABLE : note->job->error;
+    bool warns = note->job ? note->job->error : d->held || d->error || d->fallback || d->reason == REASON_UNREADABLE;
 
     text_clear(&s->words);
     text_clear(&s->attributes);

@@ -428,6 +428,10 @@ static const struct route *route_or_refuse(const struct incoming *in, const char
         say_error(answer, 400, "the path has an escape that cannot be decoded; write % as %25");
         return NULL;
     }
+    if (in->query && !decode(server->arena, in->query, strlen(in->query), true)) {
+        say_error(answer, 400, "the query has an escape that cannot be decoded; write % as %25");
+        return NULL;
+    }
     request->path = path.whole;
     text_init(&allow, 1024);
     route = find_route(server, &path, request->method, request, &allow);

@@ -43,6 +43,7 @@ struct tally { /* of a namespace, or a type of trigger */
 };
 struct source {       /* what triggers of one type ask */
     const char *name; /* a destination; "" of a trigger that could not be built, or that asks nobody */
+    const char *key;  /* of the map: the type in full, a blank, the name */
     struct tally *type;
     uint32_t objects, failing; /* objects that have it, and to which it gives nothing */
     int32_t took_ms;           /* the last time it was asked; 0: not yet */

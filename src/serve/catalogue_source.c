@@ -53,7 +53,8 @@ static struct source *source_get(struct catalogue *c, const struct trigger_statu
         return source;
     source = mem_alloc(sizeof(*source));
     map_put(c->sources, c->scratch.bytes, source);
-    source->name = map_key(c->sources, c->scratch.bytes) + strlen(t->type) + 1;
+    source->key = map_key(c->sources, c->scratch.bytes);
+    source->name = source->key + strlen(t->type) + 1;
     source->type = tally_get(c->types, t->type, strlen(t->type));
     return source;
 }
@@ -78,7 +79,7 @@ static void source_drop_unused(struct catalogue *c, struct source *source)
     }
     if (source->objects > 0)
         return;
-    map_remove(c->sources, source->name - strlen(type->name) - 1);
+    map_remove(c->sources, source->key);
     free(source);
     tally_put(c->types, type);
 }

@@ -25,7 +25,7 @@ enum { PATH_BYTES = 4096 };
 static bool read_one(const char *path, struct text *out, struct error *err)
 {
     text_clear(out);
-    return !path || access(path, F_OK) != 0 || file_read(path, out, err);
+    return !path || access(path, F_OK) != 0 || file_read_plain(path, out, err);
 }
 
 static bool read_pem(const char *path, char **out, struct error *err)

@@ -103,7 +103,9 @@ static bool read_lines(struct guard_tokens *tokens, const struct text *bytes, st
            error_set(err, ERROR_INVALID, "%.200s names no token; write lines of a token and a name", tokens->path);
 }
 
-static bool read_file(struct guard_tokens *tokens, struct error *err)
+typedef bool reader(const char *path, struct text *out, struct error *err);
+
+static bool read_file(struct guard_tokens *tokens, reader *read_bytes, struct error *err)
 {
     struct text bytes;
     bool read;
@@ -111,7 +113,7 @@ static bool read_file(struct guard_tokens *tokens, struct error *err)
     tokens->count = 0;
     arena_reset(tokens->arena);
     text_init(&bytes, TOKENS_FILE_MAX_BYTES);
-    read = file_read(tokens->path, &bytes, err) && read_lines(tokens, &bytes, err);
+    read = read_bytes(tokens->path, &bytes, err) && read_lines(tokens, &bytes, err);
     if (bytes.bytes)
         OPENSSL_cleanse(bytes.bytes, bytes.length);
     text_done(&bytes);
@@ -123,7 +125,9 @@ static bool read_file(struct guard_tokens *tokens, struct error *err)
 static bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec; /* cp -p keeps the former */
 }
 
 static void look(struct guard_tokens *tokens)
@@ -138,7 +142,7 @@ static void look(struct guard_tokens *tokens)
     if (stat(tokens->path, &now) == 0 && !tokens->in_trouble && is_same_file(&now, &tokens->seen))
         return;
     tokens->seen = now;
-    if (read_file(tokens, &err)) {
+    if (read_file(tokens, file_read_plain, &err)) {
         log_info("tokens were read again", "file", tokens->path, NULL);
         tokens->in_trouble = false;
     } else if (!tokens->in_trouble) {
@@ -194,7 +198,7 @@ bool guard_tokens_new(struct loop *loop, const char *path, struct guard_tokens *
         abort();
     if (stat(path, &tokens->seen) != 0)
         tokens->seen = (struct stat){0};
-    if (!read_file(tokens, err)) {
+    if (!read_file(tokens, file_read, err)) { /* at the start a shell's <(...) may say them */
         guard_tokens_free(tokens);
         return false;
     }

@@ -57,7 +57,7 @@ enum row_state {
 };
 const char *row_state_name(enum row_state state);
 enum row_state row_state(const struct object_status *s);
-int row_attention(const struct object_status *s); /* how much it needs somebody to look: 0..100 */
+int row_attention(const struct object_status *s);         /* how much it needs somebody to look: 0..100 */
 void row_write_names(struct json *json, const char *key); /* kind, namespace, name */
 void row_write_members(struct json *json, const struct object_status *s); /* within an object that is open */
 
@@ -91,8 +91,7 @@ size_t streams_count(const struct streams *streams);
 void streams_free(struct streams *streams); /* after the server, before the catalogue; NULL is fine */
 
 /* object.c, decisions.c, process.c, log_levels.c: handlers; arg is the autoscaler. */
-server_handler serve_object, serve_decisions, serve_findings, serve_version, serve_log_levels,
-    serve_set_log_levels;
+server_handler serve_object, serve_decisions, serve_findings, serve_version, serve_log_levels, serve_set_log_levels;
 
 /* assets.c: the dashboard, its page and what that loads; no arg, nothing secret. */
 server_handler serve_dashboard, serve_asset;

@@ -503,7 +503,7 @@ static void set_map(struct trigger_check *check, const struct param *param, cons
         finding(check, FINDING_ERROR, "bad-parameter", raw->key, raw->node,
                 "write name=value,name=value; a value can hold neither '=' nor ','", "%s: %s has no or several '='",
                 param->name,
-                raw->source == RAW_METADATA && strchr(bad, '=') /* the value may be a secret */
+                raw->source == RAW_METADATA && bad && strchr(bad, '=') /* the value may be a secret */
                     ? arena_printf(check->scratch, "\"%.*s=...\"", (int)strcspn(bad, "="), bad)
                     : "a piece");
 }

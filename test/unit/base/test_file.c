@@ -47,6 +47,33 @@ static void a_file_is_read_whole_or_refused(void **state)
     text_done(&text);
 }
 
+static void nobody_waits_for_a_pipe(void **state)
+{
+    char path[64];
+    struct error err;
+    struct text text;
+    int fd;
+
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/weir-file-pipe-%ld", (long)getpid());
+    text_init(&text, 16);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(file_read_plain(path, &text, &err));
+    assert_int_equal(err.kind, ERROR_INVALID);
+    unlink(path);
+    assert_false(file_read_plain("/dev/zero", &text, &err));
+    assert_int_equal(err.kind, ERROR_INVALID);
+    assert_false(file_read_plain(path, &text, &err));
+    assert_int_equal(err.kind, ERROR_MISSING);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "ab", 2), 2);
+    close(fd);
+    assert_true(file_read_plain(path, &text, &err));
+    assert_string_equal(text.bytes, "ab");
+    unlink(path);
+    text_done(&text);
+}
+
 static void all_is_written_or_none_is_claimed(void **state)
 {
     char path[64], back[8] = "";
@@ -124,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_replaced_whole_or_not_at_all),
         cmocka_unit_test(a_file_is_read_whole_or_refused),
+        cmocka_unit_test(nobody_waits_for_a_pipe),
         cmocka_unit_test(all_is_written_or_none_is_claimed),
         cmocka_unit_test(names_of_manifests),
         cmocka_unit_test(names_of_tests),

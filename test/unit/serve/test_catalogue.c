@@ -40,7 +40,7 @@ static struct autoscaler_listener *listener;
 static size_t looks;
 static uint64_t seed;
 
-static const char *const types[] = {NULL, "prometheus", "redis", "cron"};
+static const char *types[] = {NULL, "prometheus", "redis", "cron"};
 static const char *const servers[] = {"", "http://a", "http://b", "c:6379"};
 
 static uint32_t chance(uint32_t below)
@@ -570,6 +570,32 @@ static void test_idle(void **state)
     virtual_world_free(world);
 }
 
+/* Manifests may say what they like: a type longer than a tally's name is counted, and forgotten, all the same. */
+static void test_a_type_of_any_length(void **state)
+{
+    const char *usual = types[1];
+    char type[600];
+    struct catalogue *c;
+
+    (void)state;
+    memset(type, 'x', sizeof(type) - 1);
+    type[sizeof(type) - 1] = '\0';
+    types[1] = type;
+    begin(50);
+    c = catalogue_new(NULL);
+    make_fresh(c);
+    for (size_t i = 0; i < 50; i += 2) {
+        models[i].there = false;
+        listener->gone(listener->arg, models[i].key);
+    }
+    make_fresh(c);
+    virtual_run_until(world, START_MS + 3 * CATALOGUE_IDLE_MS); /* it asserts that no source is left */
+    assert_null(listener);
+    catalogue_free(c);
+    virtual_world_free(world);
+    types[1] = usual;
+}
+
 /* Objectives and costs of a day are asked for a few a second, and of each at most once a minute. */
 static void test_accounts(void **state)
 {
@@ -622,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_many_changes_at_once),
         cmocka_unit_test(test_unchanged_rows_are_not_made_again),
         cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_a_type_of_any_length),
         cmocka_unit_test(test_accounts),
         cmocka_unit_test(test_who_waits_is_told_of_the_end),
     };
