@@ -152,6 +152,20 @@ bool text_add_json_string(struct text *text, const char *string, size_t length)
     return false;
 }
 
+void text_tame(struct text *text, bool lines)
+{
+    for (size_t at = 0; at < text->length;) {
+        uint32_t rune;
+        size_t taken = utf8_decode(text->bytes + at, text->length - at, &rune);
+        bool shown = taken > 0 && (!utf8_is_control(rune) || (lines && (rune == '\n' || rune == '\t')));
+
+        taken = taken > 0 ? taken : 1;
+        if (!shown)
+            memset(text->bytes + at, '?', taken);
+        at += taken;
+    }
+}
+
 char *text_take(struct text *text)
 {
     char *bytes = text->capacity ? text->bytes : mem_alloc(1);

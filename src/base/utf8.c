@@ -65,3 +65,9 @@ size_t utf8_valid_prefix(const char *bytes, size_t length)
     }
     return at;
 }
+
+bool utf8_is_control(uint32_t rune)
+{
+    return rune < 0x20 || (rune >= 0x7f && rune < 0xa0) || (rune >= 0x200e && rune <= 0x200f) ||
+           (rune >= 0x2028 && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
+}

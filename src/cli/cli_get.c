@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -43,6 +45,7 @@ static void replicas_of(const json_t *object, char *out, size_t size)
 static bool row(const json_t *object, const char *wanted)
 {
     char name[300], replicas[40], bounds[40] = "";
+    struct text line;
 
     snprintf(name, sizeof(name), "%s/%s", text_of(object, "namespace"), text_of(object, "name"));
     if (wanted && strcmp(wanted, name) != 0 && strcmp(wanted, text_of(object, "name")) != 0)
@@ -52,12 +55,16 @@ static bool row(const json_t *object, const char *wanted)
         snprintf(bounds, sizeof(bounds), "%lld..%lld",
                  (long long)json_integer_value(json_object_get(object, "minReplicas")),
                  (long long)json_integer_value(json_object_get(object, "maxReplicas")));
-    printf("%-32s %-12s %9s %8s %-6s %-6s %-14s", name, text_of(object, "kind"), replicas, bounds,
-           json_is_true(json_object_get(object, "active")) ? "yes" : "no", text_of(object, "ready"),
-           *text_of(object, "problem") ? "bad manifest" : text_of(object, "reason"));
+    text_init(&line, LOG_LINE_MAX_BYTES);
+    text_printf(&line, "%-32s %-12s %9s %8s %-6s %-6s %-14s", name, text_of(object, "kind"), replicas, bounds,
+                json_is_true(json_object_get(object, "active")) ? "yes" : "no", text_of(object, "ready"),
+                *text_of(object, "problem") ? "bad manifest" : text_of(object, "reason"));
     if (strcmp(output, "wide") == 0)
-        printf(" %s", *text_of(object, "problem") ? text_of(object, "problem") : text_of(object, "summary"));
-    putchar('\n');
+        text_printf(&line, " %s",
+                    *text_of(object, "problem") ? text_of(object, "problem") : text_of(object, "summary"));
+    text_tame(&line, false);
+    puts(line.bytes);
+    text_done(&line);
     return true;
 }
 

@@ -93,6 +93,8 @@ static void print_report(const struct report *report)
         report_write_sarif(shown ? shown : report, &text);
     else
         report_write_text(shown ? shown : report, &text);
+    if (strcmp(output, "text") == 0)
+        text_tame(&text, true);
     fwrite(text.bytes, 1, text.length, stdout);
     if (text.length > 0 && text.bytes[text.length - 1] != '\n')
         putchar('\n');

@@ -138,7 +138,7 @@ static void put_object(struct paper *paper, const json_t *object, int64_t now_ms
     put_target(paper, object);
     put_countdown(paper, object, "cooldownEndsAt", "inactive: goes down when the cooldown ends in", now_ms);
     put_countdown(paper, object, "holdEndsAt", "a value is missing: held for another", now_ms);
-    put_condition(paper, object, "paused", "paused by annotation");
+    put_condition(paper, object, "paused", "paused");
     put_condition(paper, object, "fallback", "a fallback is in force");
     if (json_object_get(object, "nextPollInSeconds")) {
         duration_format_words((int64_t)(view_number(object, "nextPollInSeconds") * 1000), words, sizeof(words));

@@ -32,13 +32,6 @@ void paper_clear(struct paper *paper)
 
 /* ------------------------------------------------------------------ characters */
 
-/* What a terminal would obey rather than show: controls of both sets, and those that turn the direction of writing. */
-static bool is_control(uint32_t rune)
-{
-    return rune < 0x20 || (rune >= 0x7f && rune < 0xa0) || (rune >= 0x200e && rune <= 0x200f) ||
-           (rune >= 0x2028 && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
-}
-
 static bool is_blank(uint32_t rune)
 {
     return rune == '\n' || rune == '\t' || rune == '\r';
@@ -59,7 +52,7 @@ static size_t clean(const struct paper *paper, const char *bytes, size_t length,
     size_t taken = utf8_decode(bytes, length, &rune);
 
     *width = 1;
-    if (taken == 0 || is_control(rune) || (rune >= 0x80 && !paper->unicode)) {
+    if (taken == 0 || utf8_is_control(rune) || (rune >= 0x80 && !paper->unicode)) {
         out[0] = taken > 0 && is_blank(rune) ? ' ' : REPLACED;
         out[1] = '\0';
         return taken > 0 ? taken : 1;

@@ -177,7 +177,7 @@ void decide_applied(const struct decide_rules *rules, struct decide_memory *memo
    page and docs/decisions.md all come from it. */
 #define DECISION_STEPS(STEP)                                                                                           \
     STEP(CURRENT, "current", "running now: {after}")                                                                   \
-    STEP(PAUSED, "paused", "the object is paused by annotation: nothing is changed")                                   \
+    STEP(PAUSED, "paused", "the object is paused: nothing is changed")                                                 \
     STEP(PAUSED_AT, "paused-at", "the object is paused, and paused-replicas asks for {after}")                         \
     STEP(UNREADABLE, "target-unreadable", "the scale of the target could not be read: nothing is changed")             \
     STEP(NOT_ASKED, "not-asked", "{cause} has not answered yet: nothing is taken away")                                \

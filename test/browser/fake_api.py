@@ -19,7 +19,7 @@ STATES = ["bad", "failed", "fallback", "held", "paused", "active", "idle"]
 WEIGHT = {"bad": 90, "failed": 80, "fallback": 60, "held": 40}
 SUMMARY = {
     "bad": "", "failed": "held at 6: rate failed (4 in a row): nothing is taken away", "fallback": "2 -> 5: the fallback of rate asks for 5",
-    "held": "6: 6 was wished for within the last 5 min, so nothing is taken away before 2026-11-26T12:04:30Z", "paused": "3: the object is paused by annotation: nothing is changed",
+    "held": "6: 6 was wished for within the last 5 min, so nothing is taken away before 2026-11-26T12:04:30Z", "paused": "3: the object is paused: nothing is changed",
     "active": "2 -> 3: formula at 2.5 against a target of 1 asks for 3", "idle": "0: no trigger is active",
 }
 FORMULA = "queue > 50 ? max(rate / 10, queue / 20) : rate / 10"

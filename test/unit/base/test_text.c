@@ -15,6 +15,32 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+static void a_terminal_is_told_nothing(void **state)
+{
+    static const struct {
+        const char *given, *rows, *line;
+    } cases[] = {
+        {"shop/caf\xc3\xa9", "shop/caf\xc3\xa9", "shop/caf\xc3\xa9"},
+        {"a\x1b[31mred\x1b]0;t\a", "a?[31mred?]0;t?", "a?[31mred?]0;t?"},
+        {"one\n\ttwo\r", "one\n\ttwo?", "one??two?"},
+        {"\xc2\x9b"
+         "31m \xe2\x80\xae \xff",
+         "??31m ??? ?", "??31m ??? ?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+        bool lines = i % 2 == 0;
+        struct text t;
+
+        text_init(&t, 100);
+        text_add(&t, cases[i / 2].given);
+        text_tame(&t, lines);
+        assert_string_equal(t.bytes, lines ? cases[i / 2].rows : cases[i / 2].line);
+        text_done(&t);
+    }
+}
+
 static void a_text_refuses_what_is_over_its_limit(void **state)
 {
     struct text t;
@@ -289,6 +315,7 @@ int main(void)
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(the_nearest_word_is_suggested),
         cmocka_unit_test(string_questions),
+        cmocka_unit_test(a_terminal_is_told_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

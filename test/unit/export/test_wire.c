@@ -188,8 +188,8 @@ static void what_is_broken_is_found_so(void **state)
         "\x08",                                         /* a key without a value */
         "\x08\x80",                                     /* a number that does not end */
         "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", /* of more than 64 bits */
-        "\x0a\x05"
-        "ab",                       /* shorter than it says */
+        ("\x0a\x05"
+         "ab"),                     /* shorter than it says */
         "\x0a\xff\xff\xff\xff\x0f", /* longer than anything */
         "\x09\x01\x02",             /* half a fixed64 */
         "\x0d\x01",                 /* a piece of a fixed32 */
