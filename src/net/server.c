@@ -471,9 +471,10 @@ static void respond(struct incoming *in, bool admitted)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(in->request);
     struct server_request request = {.method = method_name(evhttp_request_get_command(in->request)), .internal = in};
-    const struct route *route = route_or_refuse(in, evhttp_uri_get_path(uri), &request, in->answer);
+    const struct route *route;
 
     in->query = evhttp_uri_get_query(uri);
+    route = route_or_refuse(in, evhttp_uri_get_path(uri), &request, in->answer);
     if (!route || (!admitted && !is_let_in(in, &request, in->answer)))
         return;
     take_body(in, &request);
