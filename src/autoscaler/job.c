@@ -52,15 +52,7 @@ static bool may_change_jobs(const struct object *object)
 
 enum decision_reason job_reason(const struct object *object)
 {
-    const struct job_decision *decision = object->last_job;
-
-    if (object->policy->job_rules.paused)
-        return REASON_PAUSED;
-    if (decision->create > 0)
-        return decision->running == 0 ? REASON_ACTIVATED : REASON_ABOVE_TARGET;
-    if (decision->error)
-        return REASON_HELD;
-    return decision->active ? REASON_STEADY : REASON_INACTIVE;
+    return job_decision_reason(&object->policy->job_rules, object->last_job);
 }
 
 static void log_jobs(const struct object *object, const struct job_decision *decision)

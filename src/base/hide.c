@@ -35,11 +35,6 @@ static void cut_out(char *text, size_t at, size_t length)
     memmove(text + at + mark, text + at + length, rest);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
 /* The byte at `at`, as it stands there or as "%2b"; returns how many characters it takes there. */
 static size_t percent_read(const char *at, char *byte)
 {

@@ -48,6 +48,7 @@ char *text_take(struct text *text);
 bool string_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool string_starts(const char *string, const char *prefix);
 bool string_ends(const char *string, const char *suffix);
+int hex_digit(char c); /* 0..15, or -1 */
 /* The nearest of `count` words to `word` by edit distance, or NULL when none is near enough to suggest. */
 const char *string_nearest(const char *word, const char *const *words, size_t count);
 /* Length of the valid UTF-8 prefix of bytes[0..length). */

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/tree_internal.h"
 #include "base/utf8.h"
 
@@ -51,13 +52,6 @@ static bool take(struct reader *r, char c)
 }
 
 /* ---- strings ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
-}
 
 /* The four digits of \uXXXX at `at`, or -1. */
 static int hex4(const struct reader *r, const char *at)

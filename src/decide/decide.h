@@ -363,6 +363,8 @@ struct job_decision {
     uint16_t input_count;
     struct decision_input inputs[TRIGGERS_MAX];
 };
+/* Why, in the words of an object's decisions. */
+enum decision_reason job_decision_reason(const struct job_rules *rules, const struct job_decision *decision);
 void decide_jobs(const struct job_rules *rules, const struct job_facts *facts, struct job_decision *out);
 void job_decision_write_summary(const struct job_decision *decision, struct text *out);
 void job_decision_write_json(const struct job_decision *decision, const struct decision_names *names, struct text *out);

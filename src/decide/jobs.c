@@ -267,3 +267,14 @@ void decide_jobs(const struct job_rules *rules, const struct job_facts *facts, s
     if (out->create < 0)
         out->create = 0;
 }
+
+enum decision_reason job_decision_reason(const struct job_rules *rules, const struct job_decision *decision)
+{
+    if (rules->paused)
+        return REASON_PAUSED;
+    if (decision->create > 0)
+        return decision->running == 0 ? REASON_ACTIVATED : REASON_ABOVE_TARGET;
+    if (decision->error)
+        return REASON_HELD;
+    return decision->active ? REASON_STEADY : REASON_INACTIVE;
+}

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
 #include "export/export_internal.h"
@@ -95,22 +96,14 @@ static bool size_variable(struct reading *r, const char *name, int64_t most, siz
 
 /* ------------------------------------------------------------------ key=value,key=value */
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* In place; a percent sign that begins no escape stays. */
 static void decode_percent(char *text)
 {
     char *out = text;
 
     for (const char *c = text; *c; c++) {
-        if (*c == '%' && hex(c[1]) >= 0 && hex(c[2]) >= 0) {
-            *out++ = (char)(hex(c[1]) << 4 | hex(c[2]));
+        if (*c == '%' && hex_digit(c[1]) >= 0 && hex_digit(c[2]) >= 0) {
+            *out++ = (char)(hex_digit(c[1]) << 4 | hex_digit(c[2]));
             c += 2;
         } else {
             *out++ = *c;

@@ -53,11 +53,9 @@ static const char *const default_ns = "keda"; /* KEDA's own, where there is no p
 
 static uint32_t bit_of(const char *type)
 {
-    for (size_t i = 0; event_types[i]; i++) {
-        if (strcmp(event_types[i], type) == 0)
-            return UINT32_C(1) << i;
-    }
-    return 0;
+    int index = event_type_index(type);
+
+    return index >= 0 ? UINT32_C(1) << index : 0;
 }
 
 static uint32_t bits_of(const char *const *types)

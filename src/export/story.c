@@ -198,18 +198,9 @@ static void add_decision(struct text *out, unsigned at, const struct decision *d
         attribute_double(out, at, "weir.formula.value", d->formula.number);
 }
 
-static enum decision_reason reason_of_job(const struct policy *policy, const struct job_decision *d)
-{
-    if (policy->job_rules.paused)
-        return REASON_PAUSED;
-    if (d->create > 0)
-        return d->running == 0 ? REASON_ACTIVATED : REASON_ABOVE_TARGET;
-    return d->error ? REASON_HELD : d->active ? REASON_STEADY : REASON_INACTIVE;
-}
-
 static void add_job(struct text *out, unsigned at, const struct policy *policy, const struct job_decision *d)
 {
-    attribute_text(out, at, "weir.decision.reason", decision_reason_name(reason_of_job(policy, d)));
+    attribute_text(out, at, "weir.decision.reason", decision_reason_name(job_decision_reason(&policy->job_rules, d)));
     attribute_integer(out, at, "weir.replicas.before", d->running);
     attribute_integer(out, at, "weir.replicas.after", (int64_t)d->running + d->create);
     attribute_integer(out, at, "weir.jobs.pending", d->pending);

@@ -385,13 +385,6 @@ static bool parse_counted(struct parser *p, size_t previous)
 
 /* ---- escapes ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
 /* Behind \x: two digits, or any number of them in braces. */
 static bool read_hex(struct parser *p, uint32_t *point)
 {

@@ -643,27 +643,35 @@ void journal_set_max_bytes(struct journal *j, int64_t bytes)
 
 /* ------------------------------------------------------------------ reading */
 
+sqlite3_stmt *journal_row_of(struct journal *j, enum statement which, const char *object)
+{
+    sqlite3_stmt *get = j->db ? journal_prepared(j, which) : NULL;
+    int64_t id = get ? journal_find(j, object) : 0;
+
+    if (id == 0)
+        return NULL;
+    sqlite3_bind_int64(get, 1, id);
+    if (sqlite3_step(get) == SQLITE_ROW)
+        return get;
+    sqlite3_reset(get);
+    return NULL;
+}
+
 bool journal_get_state(struct journal *j, const char *name, struct journal_state *out)
 {
-    sqlite3_stmt *get = j->db ? journal_prepared(j, STATE_GET) : NULL;
-    int64_t object = get ? journal_find(j, name) : 0;
-    bool found = false;
+    sqlite3_stmt *row = journal_row_of(j, STATE_GET, name);
 
-    if (object == 0)
+    if (!row)
         return false;
-    sqlite3_bind_int64(get, 1, object);
-    if (sqlite3_step(get) == SQLITE_ROW) {
-        found = true;
-        out->generation = (uint64_t)sqlite3_column_int64(get, 0);
-        out->created_at_ms = sqlite3_column_int64(get, 1);
-        out->original_replicas = sqlite3_column_int(get, 2);
-        out->length = (size_t)sqlite3_column_bytes(get, 3);
-        out->memory = mem_alloc(out->length + 1);
-        if (out->length > 0)
-            memcpy(out->memory, sqlite3_column_blob(get, 3), out->length);
-    }
-    sqlite3_reset(get);
-    return found;
+    out->generation = (uint64_t)sqlite3_column_int64(row, 0);
+    out->created_at_ms = sqlite3_column_int64(row, 1);
+    out->original_replicas = sqlite3_column_int(row, 2);
+    out->length = (size_t)sqlite3_column_bytes(row, 3);
+    out->memory = mem_alloc(out->length + 1);
+    if (out->length > 0)
+        memcpy(out->memory, sqlite3_column_blob(row, 3), out->length);
+    sqlite3_reset(row);
+    return true;
 }
 
 struct version_names { /* of the generation read last: rows beside each other mostly have the same */

@@ -79,7 +79,9 @@ struct journal {
 /* Returns false. Nothing of this transaction will stand. */
 bool journal_note_failure(struct journal *j, const char *doing);
 sqlite3_stmt *journal_prepared(struct journal *j, enum statement which); /* NULL: it is noted that it failed */
-bool journal_run(struct journal *j, enum statement which);               /* a statement without rows */
+/* A statement with one parameter, the object, at its first row; sqlite3_reset() it. NULL: there is no row. */
+sqlite3_stmt *journal_row_of(struct journal *j, enum statement which, const char *object);
+bool journal_run(struct journal *j, enum statement which); /* a statement without rows */
 bool journal_begin(struct journal *j); /* a transaction, where none is open; false: nothing may be written */
 int64_t journal_find(struct journal *j, const char *object);        /* 0: never heard of */
 struct known *journal_known(struct journal *j, const char *object); /* there is one; its id may be 0 */

@@ -27,18 +27,12 @@ void journal_delete_override(struct journal *j, const char *name)
 
 bool journal_get_override(struct journal *j, const char *name, struct journal_override *out)
 {
-    sqlite3_stmt *get = j->db ? journal_prepared(j, OVERRIDE_GET) : NULL;
-    int64_t object = get ? journal_find(j, name) : 0;
-    bool found = false;
+    sqlite3_stmt *row = journal_row_of(j, OVERRIDE_GET, name);
 
-    if (object == 0)
+    if (!row)
         return false;
-    sqlite3_bind_int64(get, 1, object);
-    if (sqlite3_step(get) == SQLITE_ROW) {
-        found = true;
-        out->paused = sqlite3_column_int(get, 0) != 0;
-        out->said_paused = sqlite3_column_int(get, 1) != 0;
-    }
-    sqlite3_reset(get);
-    return found;
+    out->paused = sqlite3_column_int(row, 0) != 0;
+    out->said_paused = sqlite3_column_int(row, 1) != 0;
+    sqlite3_reset(row);
+    return true;
 }

@@ -65,13 +65,12 @@ static const struct schema destination_schema = {.fields = destination_fields};
 
 /* ------------------------------------------------------------------ which */
 
-static bool is_event_type(const char *type)
+int event_type_index(const char *type)
 {
-    for (size_t i = 0; event_types[i]; i++) {
+    for (int i = 0; event_types[i]; i++)
         if (strcmp(event_types[i], type) == 0)
-            return true;
-    }
-    return false;
+            return i;
+    return -1;
 }
 
 static void check_types(struct reading *r, const struct path *path, const char *name)
@@ -85,7 +84,7 @@ static void check_types(struct reading *r, const struct path *path, const char *
         const char *type = tree_string(item), *near;
         size_t count = sizeof(event_types) / sizeof(event_types[0]) - 1;
 
-        if (!type || is_event_type(type) || placeholder_in(r->arena, type, false))
+        if (!type || event_type_index(type) >= 0 || placeholder_in(r->arena, type, false))
             continue; /* what is no text the table has said */
         near = string_nearest(type, event_types, count);
         complain(r, FINDING_ERROR, "unknown-value", &at, near ? arena_printf(r->arena, "write %s", near) : NULL,

@@ -130,6 +130,7 @@ struct event_source {
 };
 /* The types there are: "keda.scaledobject.ready.v1" ...; NULL-terminated. */
 extern const char *const event_types[];
+int event_type_index(const char *type); /* among them; -1: there is no such type */
 
 enum probe_kind { PROBE_NONE, PROBE_HTTP, PROBE_TCP, PROBE_EXEC };
 struct probe {

@@ -32,15 +32,6 @@
 enum { BODY_KEPT_BYTES = 1024 * 1024 /* of an answer, for the next one */ };
 
 /* ---- decoding ---- */
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* NULL: a bad escape, or one of the 0 byte. */
 static char *decode(struct arena *arena, const char *text, size_t length, bool plus_is_blank)
 {
@@ -52,9 +43,9 @@ static char *decode(struct arena *arena, const char *text, size_t length, bool p
         } else if (text[i] != '%') {
             *to++ = text[i];
         } else {
-            if (length - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0)
+            if (length - i < 3 || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0)
                 return NULL;
-            *to = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+            *to = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
             if (!*to)
                 return NULL;
             to++;

@@ -2,10 +2,11 @@
  * shown: a manifest's object as it may be shown to whoever may see its name: without what may be secret, and without what only the API
  * server has to say of it.
  *
- * Hidden ("***") is the value of a trigger's parameter or an annotation that is a credential by its name (policy_may_be_secret), the value
- * of every variable in the environment of a job's containers, and within any other text a password in an address, what is given to a
- * name like password or token, be it in a query, a header or a command line, and private keys and tokens that are known by their form. Rather too much than too little: what stands here is kept for
- * months, and read by others. Formulas are left alone, for they know only names and numbers. Comments are gone with the text they stood in.
+ * Hidden ("***") is the value of a trigger's parameter or an annotation that is a credential by its name (policy_may_be_secret), the
+ * value of every variable in the environment of a job's containers, and within any other text a password in an address, what is given to
+ * a name like password or token, be it in a query, a header or a command line, and private keys and tokens that are known by their form.
+ * Rather too much than too little: what stands here is kept for months, and read by others. Formulas are left alone, for they know only
+ * names and numbers. Comments are gone with the text they stood in.
  */
 #include <ctype.h>
 #include <string.h>
