@@ -737,6 +737,7 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->index = map_new();
     c->place = atom_ref(PLACE);
     c->started_at_ms = loop_now_ms(a->parts.loop);
+    c->started_at_ms -= c->started_at_ms % 1000; /* compared with what the API server says in whole seconds */
     c->timer = loop_timer_new(a->parts.loop, on_turn, c);
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
     c->quiet_timer = loop_timer_new(a->parts.loop, on_quiet, c);

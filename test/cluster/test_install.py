@@ -277,7 +277,7 @@ def test_roles_are_enough_for_a_namespaced_install(plane, namespace, install, so
     see_it_work(namespace, source)
     assert elsewhere.replicas("web") == 0
     # There is no Role for what has no namespace: said once, and no more than that.
-    assert installed.refused() <= {"list clustertriggerauthentications in the cluster"}, weir.log_text()
+    assert installed.refused() <= {f"list {kind} in the cluster" for kind in ("clustertriggerauthentications", "clustercloudeventsources")}, weir.log_text()
     elsewhere.delete("scaledobjects", "web")
     elsewhere.gone()
 
