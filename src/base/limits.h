@@ -59,6 +59,9 @@ enum {
     POLL_RETRIES_MAX = 1,               /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,          /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,    /* a quarter, so that one hanging host cannot hold all */
+    CONNECTIONS_KEPT_MAX = 4, /* connections kept for one destination and credential: a poll takes milliseconds, a thousand
+                                 objects at 30 s come 33 a second */
+    CONNECTION_IDLE_MS = 120 * 1000, /* longer than KEDA's usual poll of 30 s, so that one is kept from poll to poll */
     WORKER_THREADS_MAX = 8,             /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
     RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */

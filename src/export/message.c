@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "export/wire.h"
+#include "base/wire.h"
 
 static uint64_t nanoseconds(int64_t at_ms)
 {

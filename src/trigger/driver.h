@@ -99,6 +99,7 @@ struct param {
     const char *exclusive; /* of these words at most one, comma separated */
     const char *help;      /* half a sentence */
     bool hidden;           /* not in the reference page */
+    bool question;         /* says what is asked, not of whom: two that differ in it alone can use one connection */
 };
 
 /* PARAM_NUMBER(f) and the like fill kind and offset, and do not compile if the field has another type. */
@@ -251,13 +252,26 @@ void talk_write(struct poll *poll, const void *bytes, size_t length);
 void talk_taken(struct poll *poll, size_t length); /* these bytes were understood and need not be shown again */
 enum poll_next talk_more(struct poll *poll);
 
+/* ------------------------------------------------------------------ sessions: connections that are kept
+
+   A connection outlives the poll it was opened for. It is used by the next poll of any trigger with the same driver and the same
+   parameters but for those marked `question`, target and activation: so a thousand objects on one server with one credential have
+   a few connections, and a rotated secret has new ones. A session is what the driver knows about one: session_size bytes, zeroed
+   when the connection is new. One poll has it at a time; at most sessions_max there are for one connection, and who comes later
+   waits its turn, its deadline running. Kept CONNECTION_IDLE_MS after its last use, and not after a poll that did not end well
+   in the middle of an answer. The engine closes streams; what a library holds, hang_up() gives back.
+
+   A talk finds session and stream together: talk_session() is zeroed where the stream is new, else the greeting is done. A kept
+   stream that the server has closed meanwhile is replaced by a new one without a word. A query finds its session in query->memory. */
+void *talk_session(struct poll *poll);
+
 /* ------------------------------------------------------------------ looking: pods and clock */
 typedef enum poll_next trigger_read(const void *config, struct poll *poll);
 
 /* ------------------------------------------------------------------ querying: a library that blocks, on a worker thread */
 
 struct query {
-    void *memory;            /* memory_size bytes; nobody else touches them meanwhile */
+    void *memory;            /* session_size bytes (see sessions); nobody else touches them meanwhile */
     int64_t timeout_ms;      /* set connect and statement time-outs by it */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
@@ -275,10 +289,14 @@ enum trigger_scope {
 
 struct trigger_driver {
     const char *type, *summary; /* "prometheus"; one line for people */
+    /* For the reference page. about: what the value means and when there is none, one to four sentences. example: metadata (and
+       authentication) of a trigger that works, YAML. locally: how to try it on one machine, commands. */
+    const char *about, *example, *locally;
     const char *metric;         /* the name in s0-<metric>, where it is constant */
     const struct param *params; /* ends with {0} */
     size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
     size_t memory_size, scratch_size;
+    size_t session_size, sessions_max; /* 0 sessions_max: CONNECTIONS_KEPT_MAX */
     int64_t timeout_ms; /* of a query; 0: HTTP_TIMEOUT_MS */
     enum trigger_scope scope;
     bool resource; /* cpu, memory: never asked; metricType means something else */
@@ -291,6 +309,7 @@ struct trigger_driver {
     void (*target)(const void *config, struct trigger_metric *metric); /* instead of the parameter with ROLE_TARGET */
     bool (*destination)(const void *config, char *out, size_t size); /* "host:port"; NULL: of the first URL parameter */
     void (*forget)(void *memory);                                    /* before memory is freed */
+    void (*hang_up)(void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
 
     /* one; two only for a type with two protocols, where its parameters choose: */
     poll_step *poll;

@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "export/export_internal.h"
-#include "export/wire.h"
+#include "base/wire.h"
 #include "sim/stage.h"
 #include "sim/virtual.h"
 

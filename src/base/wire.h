@@ -1,5 +1,5 @@
 /*
- * wire: the bytes of protocol buffers, as far as OTLP needs them: written, and read field by field.
+ * wire: the bytes of protocol buffers, as far as OTLP and gRPC need them: written, and read field by field.
  *
  *     size_t resource = wire_begin(&out, 1);          -- a message within a message
  *     wire_text(&out, 1, "service.name");
@@ -11,8 +11,8 @@
  * Every field written is there, also where it holds what a reader would assume anyway: whoever writes decides what to leave out. What
  * does not fit into `out` sets out->overflowed; the bytes are then no message, and are to be thrown away. Pure.
  */
-#ifndef WEIR_EXPORT_WIRE_H
-#define WEIR_EXPORT_WIRE_H
+#ifndef WEIR_BASE_WIRE_H
+#define WEIR_BASE_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>

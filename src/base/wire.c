@@ -1,5 +1,5 @@
 /* wire: see wire.h. A field is a key (its number and how it is written) and a value; numbers of unknown size take 7 bits a byte. */
-#include "export/wire.h"
+#include "base/wire.h"
 
 #include <assert.h>
 #include <string.h>

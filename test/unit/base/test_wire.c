@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "export/message.h"
-#include "export/wire.h"
+#include "base/wire.h"
 
 static void expect(const struct text *out, const char *hex)
 {
