@@ -222,7 +222,7 @@ static bool read_queue(const struct job_rules *rules, const struct job_facts *fa
     input->value = sample->value;
     input->stand_in = sample->stand_in;
     input->held = sample->state == SAMPLE_MISSING;
-    input->active = sample->state == SAMPLE_OK && sample->value > trigger->activation;
+    input->active = sample->state == SAMPLE_OK && sample_is_active(sample, sample->value, trigger->activation);
     queue->length = sample->value;
     queue->active = input->active;
     queue->max_value =

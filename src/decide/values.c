@@ -188,7 +188,7 @@ static void read_external(struct making *m, uint16_t i, const struct sample *sam
     }
     if (reading->kind == READING_VALUE) {
         input->value = reading->value;
-        reading->active = reading->value > m->rules->triggers[i].activation;
+        reading->active = sample_is_active(sample, reading->value, m->rules->triggers[i].activation);
     }
 }
 

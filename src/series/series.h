@@ -29,13 +29,24 @@ enum sample_state {
     SAMPLE_FAILED,  /* no answer, or one that cannot be used */
 };
 
+/* Whether there is work to do where that does not follow from value and threshold: what the source says about it. */
+enum sample_activity { ACTIVITY_BY_VALUE, ACTIVITY_ON, ACTIVITY_OFF };
+
 struct sample {
     double value;
     int64_t at_ms; /* when the answer came, wall clock */
     enum sample_state state;
     bool stand_in;   /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
+    uint8_t activity; /* SAMPLE_OK only: enum sample_activity */
     uint16_t weight; /* how many samples this one stands for; set by the series */
 };
+
+static inline bool sample_is_active(const struct sample *sample, double value, double activation)
+{
+    if (sample->state == SAMPLE_OK && sample->activity != ACTIVITY_BY_VALUE)
+        return sample->activity == ACTIVITY_ON;
+    return value > activation;
+}
 
 struct series;
 

@@ -70,7 +70,7 @@ enum param_kind {
     PARAM_KIND_DURATION, /* int64_t, milliseconds: Go duration, or a plain number of milliseconds */
     PARAM_KIND_SPAN,     /* the same, but a plain number is refused (parameters of our own) */
     PARAM_KIND_CHOICE,   /* int: index among `choices`; -1 where KEDA's loose check lets a mixture through */
-    PARAM_KIND_LIST,     /* const struct param_list *: split at commas */
+    PARAM_KIND_LIST,     /* const struct param_list *: split at commas, or at `separator` */
     PARAM_KIND_MAP,      /* const struct param_map *: name=value,name=value */
     PARAM_KIND_BLOCK,    /* pointer to a struct with a table of its own; NULL where nothing of it was given */
     PARAM_KIND_REMOVED,  /* no field: writing it is an error, `help` says what to do instead */
@@ -99,6 +99,7 @@ struct param {
     const char *exclusive; /* of these words at most one, comma separated */
     const char *help;      /* half a sentence */
     bool hidden;           /* not in the reference page */
+    char separator;        /* of a list, where it is not a comma */
     bool question;         /* says what is asked, not of whom: two that differ in it alone can use one connection */
 };
 
@@ -166,12 +167,14 @@ enum poll_next { POLL_WAITING, POLL_ENDED };
 
 /* An answer whose status, size and time were in order. */
 struct reply {
-    int status;
+    int status;       /* 0: there was no answer */
     const char *body; /* ends with a 0 byte that does not count */
     size_t length;
+    const struct http_header *headers;
+    size_t header_count;
     const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
     size_t index;            /* of several asked at once: which */
-    bool failed;             /* only for several at once: see error */
+    bool failed;             /* only for several at once: see error; status, body and headers are those of the refusal */
     struct error error;
 };
 const char *reply_header(const struct reply *reply, const char *lower_case_name);
@@ -183,6 +186,8 @@ typedef void poll_each(const void *config, struct poll *poll, const struct reply
 /* base + path; one '/' between them. A URL that is too long, or not http(s), ends the poll when it is sent. */
 struct request *request_get(struct poll *poll, const char *base, const char *path);
 struct request *request_post(struct poll *poll, const char *base, const char *path);
+/* Only status and headers come back: request_raw() goes with it. */
+struct request *request_head(struct poll *poll, const char *base, const char *path);
 /* Adds name=value, escaped (a blank becomes '+'); NULL: left out. */
 void request_query(struct request *request, const char *name, const char *value);
 void request_query_map(struct request *request, const struct param_map *map);
@@ -209,6 +214,8 @@ enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_
 /* ------------------------------------------------------------------ ending */
 
 enum poll_next poll_value(struct poll *poll, double value); /* NaN and infinities are `missing` */
+/* A value with which the source says itself whether there is work: the activation threshold is not asked. */
+enum poll_next poll_value_active(struct poll *poll, double value, bool active);
 /* There is an answer, but no value in it. explicit: what the manifest says about that: unset -> missing, with 0 to use when the
    hold is over; true -> 0 counts at once; false -> failed (DESIGN.md 3.5). */
 enum poll_next poll_missing(struct poll *poll, enum param_switch said, const char *format, ...)
@@ -231,6 +238,10 @@ void *poll_memory(struct poll *poll);             /* memory_size bytes, kept fro
 const char *poll_namespace(const struct poll *poll);
 /* Pods of the object's namespace that the selector matches. false: poll_fail was not called yet; *err says why. */
 bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
+               struct error *err);
+/* One key of a Secret or ConfigMap of the object's namespace, as the platform has it; lives as long as the poll. false: *err says
+   what is not there; where it is not known yet, failing with that begins the poll again. */
+bool poll_data(struct poll *poll, bool secret, const char *name, const char *key, const struct secret **value,
                struct error *err);
 /* Pods of the scale target. */
 bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *count, struct error *err);

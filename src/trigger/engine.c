@@ -260,6 +260,7 @@ static struct sample outcome(const struct flight *flight)
 
     sample.state = poll->end == END_VALUE ? SAMPLE_OK : poll->end == END_MISSING ? SAMPLE_MISSING : SAMPLE_FAILED;
     sample.stand_in = poll->end == END_VALUE && poll->stand_in;
+    sample.activity = poll->end == END_VALUE ? (uint8_t)poll->activity : (uint8_t)ACTIVITY_BY_VALUE;
     if (sample.state == SAMPLE_FAILED)
         sample.value = 0;
     else if (!flight->trigger->direct)
@@ -381,6 +382,12 @@ enum poll_next poll_value(struct poll *poll, double value)
     if (!isfinite(value))
         return poll_missing(poll, SWITCH_UNSET, "the value is infinite");
     return end_with(poll, END_VALUE, value);
+}
+
+enum poll_next poll_value_active(struct poll *poll, double value, bool active)
+{
+    poll->activity = active ? ACTIVITY_ON : ACTIVITY_OFF;
+    return poll_value(poll, value);
 }
 
 static enum poll_next missing(struct poll *poll, enum param_switch said, double stand_in, const char *format,

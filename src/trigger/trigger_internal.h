@@ -121,6 +121,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     enum flight_end end;
     double value;
     bool stand_in;
+    enum sample_activity activity;
     bool empty; /* the source answered without a value, whatever counts in its place */
     struct error why;
 
