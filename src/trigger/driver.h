@@ -239,9 +239,9 @@ const char *poll_namespace(const struct poll *poll);
 /* Pods of the object's namespace that the selector matches. false: poll_fail was not called yet; *err says why. */
 bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
                struct error *err);
-/* One key of a Secret or ConfigMap of the object's namespace, as the platform has it; lives as long as the poll. false: *err says
-   what is not there; where it is not known yet, failing with that begins the poll again. */
-bool poll_data(struct poll *poll, bool secret, const char *name, const char *key, const struct secret **value,
+/* One key of a Secret or ConfigMap of the object's namespace, as the platform has it; the caller unrefs it. false: *err says what is
+   not there; a poll that fails with that is begun again where the platform does not know it yet. */
+bool poll_data(struct poll *poll, bool secret, const char *name, const char *key, struct secret **value,
                struct error *err);
 /* Pods of the scale target. */
 bool poll_target_pods(struct poll *poll, const struct pod_view **pods, size_t *count, struct error *err);

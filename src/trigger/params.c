@@ -97,14 +97,14 @@ const char *check_pod_identity(const struct trigger_check *check)
 
 /* ------------------------------------------------------------------ words in lists like "a,b,c" */
 
-/* The next word of a comma separated list, without the blanks around it; false at the end. */
-static bool next_word(const char **rest, const char **word, size_t *length)
+/* The next piece of a list, without the blanks around it; false at the end. */
+static bool next_piece(const char **rest, char separator, const char **word, size_t *length)
 {
     const char *begin = *rest, *end;
 
     if (!begin)
         return false;
-    end = strchr(begin, ',');
+    end = strchr(begin, separator);
     *rest = end ? end + 1 : NULL;
     if (!end)
         end = begin + strlen(begin);
@@ -115,6 +115,11 @@ static bool next_word(const char **rest, const char **word, size_t *length)
     *word = begin;
     *length = (size_t)(end - begin);
     return true;
+}
+
+static bool next_word(const char **rest, const char **word, size_t *length)
+{
+    return next_piece(rest, ',', word, length);
 }
 
 static int word_index(const char *words, const char *text, size_t length)
@@ -364,16 +369,16 @@ static bool parse_duration(const char *text, bool plain, int64_t *ms)
     return plain && parse_integer(*text == '+' ? text + 1 : text, ms) && *ms >= 0;
 }
 
-static const struct param_list *parse_list(struct arena *arena, const char *text)
+static const struct param_list *parse_list(struct arena *arena, const char *text, char separator)
 {
     const char *rest = text, *word;
     size_t length, count = 0;
     struct param_list *list;
 
-    while (next_word(&rest, &word, &length))
+    while (next_piece(&rest, separator, &word, &length))
         count++;
     list = arena_alloc(arena, sizeof(*list) + count * sizeof(list->items[0]));
-    for (rest = text; next_word(&rest, &word, &length);)
+    for (rest = text; next_piece(&rest, separator, &word, &length);)
         list->items[list->count++] = arena_copy_bytes(arena, word, length);
     return list;
 }
@@ -381,7 +386,7 @@ static const struct param_list *parse_list(struct arena *arena, const char *text
 /* Each piece must hold exactly one '='; both sides trimmed. bad: the piece that does not. */
 static const struct param_map *parse_map(struct arena *arena, const char *text, const char **bad)
 {
-    const struct param_list *pieces = parse_list(arena, text);
+    const struct param_list *pieces = parse_list(arena, text, ',');
     struct param_map *map = arena_alloc(arena, sizeof(*map) + pieces->count * sizeof(map->pairs[0]));
 
     for (size_t i = 0; i < pieces->count; i++) {
@@ -557,7 +562,8 @@ static void set_field(struct trigger_check *check, const struct param *param, co
         set_choice(check, param, raw, field);
         return;
     case PARAM_KIND_LIST:
-        *(const struct param_list **)field = parse_list(check->scratch, raw->text);
+        *(const struct param_list **)field =
+            parse_list(check->scratch, raw->text, param->separator ? param->separator : ',');
         return;
     case PARAM_KIND_MAP:
         set_map(check, param, raw, field);

@@ -63,6 +63,11 @@ struct request *request_post(struct poll *poll, const char *base, const char *pa
     return begin_request(poll, "POST", base, path);
 }
 
+struct request *request_head(struct poll *poll, const char *base, const char *path)
+{
+    return begin_request(poll, "HEAD", base, path);
+}
+
 /* As Go's url.QueryEscape, but for ':': a query may hold it, and times stay readable in logs of the source. */
 void url_escape(struct text *url, const char *value)
 {
@@ -197,6 +202,13 @@ void snippet_write(const char *bytes, size_t length, char *out, size_t size)
     out[used] = '\0';
 }
 
+const char *reply_header(const struct reply *reply, const char *lower_case_name)
+{
+    const struct http_reply like = {.headers = reply->headers, .header_count = reply->header_count};
+
+    return http_reply_header(&like, lower_case_name);
+}
+
 static void destination_of(const struct request *request, char *out, size_t size)
 {
     if (!url_destination(request->url, out, size))
@@ -263,11 +275,13 @@ static bool judge(struct asked *asked, const struct http_reply *from, struct rep
         *err = from->error;
         return false;
     }
-    if (from->status < request->status_from || from->status > request->status_to)
-        return refused_status(asked, from, err);
     to->status = from->status;
+    to->headers = from->headers;
+    to->header_count = from->header_count;
     to->body = from->status == 204 ? "" : from->body; /* 204 has no body, whatever was sent */
     to->length = from->status == 204 ? 0 : from->body_length;
+    if (from->status < request->status_from || from->status > request->status_to)
+        return refused_status(asked, from, err);
     return request->raw || read_json(asked, to, err);
 }
 
