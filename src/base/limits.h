@@ -56,6 +56,9 @@ enum {
     RETRY_AFTER_MAX_MS = 5 * 60 * 1000, /* how long a source may send us away: longer would be silence */
     REQUEST_STATUSES_MAX = 8,           /* likewise for one trigger of one object: 8 bytes each */
     HTTP_STATUSES_MAX = 16,             /* different ones counted apart for a trigger type: servers use under ten */
+    LISTEN_RETRY_MIN_MS = 2 * 1000,     /* before a stream that ended is opened anew: KEDA's, doubled each time up to */
+    LISTEN_RETRY_MAX_MS = 60 * 1000,    /* this, with a quarter of jitter, so that a server that restarts is not stormed */
+    PUSH_LOOK_MS = 100,                 /* between two polls of an object because a source spoke up: some push by the thousand */
     POLL_RETRIES_MAX = 1,               /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512,          /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128,    /* a quarter, so that one hanging host cannot hold all */

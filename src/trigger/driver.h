@@ -225,6 +225,8 @@ enum poll_next poll_missing_as(struct poll *poll, enum param_switch said, double
 enum poll_next poll_fail(struct poll *poll, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 enum poll_next poll_fail_with(struct poll *poll, const struct error *error);
+/* What one replica should carry, from a source that says that itself (external). Before the poll ends with a value. */
+void poll_target(struct poll *poll, double target);
 /* Something worth knowing about a good value ("3 of 4 replicas answered"). */
 void poll_note(struct poll *poll, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -290,6 +292,14 @@ struct query {
 };
 typedef void trigger_query(const void *config, struct query *query);
 
+/* ------------------------------------------------------------------ listening: what a source tells by itself */
+
+/* The request (trigger/grpc.h) that opens a stream of messages; NULL: there is no stream of this number. */
+typedef struct request *trigger_listen_open(const void *config, struct poll *poll, size_t stream);
+/* One message of it; false: it cannot be understood, and the stream is opened anew. push: zeroed; what stays so is not worth telling. */
+typedef bool trigger_listen_heard(const void *config, size_t stream, const char *message, size_t length,
+                                  struct trigger_push *push);
+
 /* ------------------------------------------------------------------ the driver */
 
 enum trigger_scope {
@@ -327,6 +337,11 @@ struct trigger_driver {
     trigger_talk *talk;
     trigger_query *query;
     trigger_read *read;
+
+    /* Beside one of them, for a source that also tells by itself (trigger_listen): gRPC streams, numbered from 0. */
+    trigger_listen_open *listen;
+    trigger_listen_heard *heard;
+    bool any_parameter; /* metadata that the table does not know is the source's own, and no mistake */
 };
 
 #define TRIGGER(word) const struct trigger_driver trigger_driver_##word

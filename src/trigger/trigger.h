@@ -103,6 +103,26 @@ typedef void trigger_poll_done(void *arg, const struct sample *sample, const str
 struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct trigger *trigger, trigger_poll_done *done,
                                         void *arg);
 void trigger_poll_cancel(struct trigger_poll *poll); /* done is not called */
+/* What the source itself says one replica should carry, instead of a target in the manifest (external); 0: it has not said. */
+double trigger_told_target(const struct trigger *trigger);
+
+/* ---- being told: sources that speak up by themselves (external-push) ---- */
+bool trigger_pushes(const struct trigger *trigger);
+struct trigger_push {
+    bool active;  /* the source says that there is work now */
+    bool changed; /* something else about it is new (its target): it should be asked */
+};
+/* Never inside trigger_listen; may stop listening. */
+typedef void trigger_pushed(void *arg, const struct trigger_push *push);
+/* Keeps the trigger's streams open until it is stopped: opened anew when they end or break, LISTEN_RETRY_MIN_MS later and then twice
+   as long each time up to LISTEN_RETRY_MAX_MS, with some jitter. A reference to the trigger is held. One listening for each trigger,
+   whoever shares it: the caller (autoscaler/ask.c) has one place for it. NULL: the type does not push. */
+struct trigger_listening;
+struct trigger_listening *trigger_listen(struct trigger_engine *engine, struct trigger *trigger, trigger_pushed *pushed,
+                                         void *arg);
+void trigger_listen_stop(struct trigger_listening *listening); /* NULL is fine */
+/* Why a stream is not open now, for people; NULL: all are, or were given up as the source does not have them. */
+const struct error *trigger_listen_why(const struct trigger_listening *listening);
 
 enum { STATUS_NO_ANSWER = 0, STATUS_OTHER = -1 /* beyond HTTP_STATUSES_MAX different ones */ };
 struct trigger_http_stats {
