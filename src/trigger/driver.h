@@ -274,9 +274,15 @@ enum poll_next talk_more(struct poll *poll);
    waits its turn, its deadline running. Kept CONNECTION_IDLE_MS after its last use, and not after a poll that did not end well
    in the middle of an answer. The engine closes streams; what a library holds, hang_up() gives back.
 
+   A server that was not reached, or let us not in, is asked again by one poll at a time and ever less often, at least every
+   SESSION_RETRY_MAX_MS; whoever comes meanwhile fails with the same words. So a restart costs a few dials, not one for each object.
+
    A talk finds session and stream together: talk_session() is zeroed where the stream is new, else the greeting is done. A kept
-   stream that the server has closed meanwhile is replaced by a new one without a word. A query finds its session in query->memory. */
+   stream that the server has closed meanwhile is replaced by a new one without a word. The stream is kept after a value or a missing
+   one; after a failure, or before a second talk_open(), where talk_keep() said that the server answered in full and can be asked on.
+   A query finds its session in query->memory; what of it is broken the driver replaces there itself. Its time begins when it gets one. */
 void *talk_session(struct poll *poll);
+void talk_keep(struct poll *poll);
 
 /* ------------------------------------------------------------------ looking: pods and clock */
 typedef enum poll_next trigger_read(const void *config, struct poll *poll);
@@ -285,6 +291,7 @@ typedef enum poll_next trigger_read(const void *config, struct poll *poll);
 
 struct query {
     void *memory;            /* session_size bytes (see sessions); nobody else touches them meanwhile */
+    void *own;               /* memory_size bytes, of this trigger from poll to poll; new after a call that hung */
     int64_t timeout_ms;      /* set connect and statement time-outs by it */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
