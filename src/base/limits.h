@@ -65,6 +65,8 @@ enum {
     CONNECTIONS_KEPT_MAX = 4, /* connections kept for one destination and credential: a poll takes milliseconds, a thousand
                                  objects at 30 s come 33 a second */
     CONNECTION_IDLE_MS = 120 * 1000, /* longer than KEDA's usual poll of 30 s, so that one is kept from poll to poll */
+    CONNECTIONS_IDLE_MAX = 512, /* kept of all destinations while nobody asks: descriptors, as POLLS_IN_FLIGHT_MAX */
+    SESSION_RETRY_MAX_MS = 2000, /* between attempts at a server that is not there: soon seen when it is back, and no storm */
     WORKER_THREADS_MAX = 8,             /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
     RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */
