@@ -43,7 +43,7 @@ struct sample {
 
 static inline bool sample_is_active(const struct sample *sample, double value, double activation)
 {
-    if (sample->state == SAMPLE_OK && sample->activity != ACTIVITY_BY_VALUE)
+    if (sample->activity == ACTIVITY_ON || (sample->activity == ACTIVITY_OFF && sample->state == SAMPLE_OK))
         return sample->activity == ACTIVITY_ON;
     return value > activation;
 }

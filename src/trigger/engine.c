@@ -260,7 +260,7 @@ static struct sample outcome(const struct flight *flight)
 
     sample.state = poll->end == END_VALUE ? SAMPLE_OK : poll->end == END_MISSING ? SAMPLE_MISSING : SAMPLE_FAILED;
     sample.stand_in = poll->end == END_VALUE && poll->stand_in;
-    sample.activity = poll->end == END_VALUE ? (uint8_t)poll->activity : (uint8_t)ACTIVITY_BY_VALUE;
+    sample.activity = (uint8_t)poll->activity;
     if (sample.state == SAMPLE_FAILED)
         sample.value = 0;
     else if (!flight->trigger->direct)
@@ -384,10 +384,9 @@ enum poll_next poll_value(struct poll *poll, double value)
     return end_with(poll, END_VALUE, value);
 }
 
-enum poll_next poll_value_active(struct poll *poll, double value, bool active)
+void poll_activity(struct poll *poll, bool active)
 {
     poll->activity = active ? ACTIVITY_ON : ACTIVITY_OFF;
-    return poll_value(poll, value);
 }
 
 static enum poll_next missing(struct poll *poll, enum param_switch said, double stand_in, const char *format,
