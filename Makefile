@@ -6,6 +6,7 @@
 #   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1); run, build and bench
 #                 need only DEPS=build
 #   make test-cluster  the tests on a real Kubernetes control plane; needs Go 1.26, and 10 minutes to build it the first time
+#   make test-servers  the triggers on real servers, which are fetched the first time (1.5 GB, kept)
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
 #   make quality  docs/quality.md anew: decisions of Weir and of others on real traces (minutes)
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 DEPS ?= build test
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all build deps run test test-cluster check bench quality docs format clean install
+.PHONY: all build deps run test test-cluster test-servers check bench quality docs format clean install
 
 all: build
 
@@ -44,6 +45,11 @@ test-cluster:
 	@tools/deps build test
 	@$(MAKE) --no-print-directory build
 	@tools/cluster-test
+
+test-servers:
+	@tools/deps build test
+	@$(MAKE) --no-print-directory build
+	@tools/test-servers
 
 check:
 	@tools/deps build test check

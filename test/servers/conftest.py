@@ -24,6 +24,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -185,8 +186,26 @@ def weir(tmp_path):
         one.stop()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--minutes", type=float, help="tests that have not begun by then are skipped")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: downloads more than 30 MB, or starts a JVM")
+    config.began = time.monotonic()
+
+
+def pytest_collection_modifyitems(items):
+    """The quick ones first; files stay together, because servers end with them."""
+    heavy = {item.path for item in items if item.get_closest_marker("heavy")}
+    items.sort(key=lambda item: item.path in heavy)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    minutes = item.config.getoption("--minutes")
+    if minutes and time.monotonic() - item.config.began > minutes * 60:
+        pytest.skip(f"not begun after {minutes:g} minutes")
 
 
 @pytest.hookimpl(hookwrapper=True)
