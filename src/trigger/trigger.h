@@ -23,6 +23,7 @@
 #include "series/series.h"
 
 struct credential;
+struct credential_store;
 struct loop;
 struct platform;
 struct target_key;
@@ -97,6 +98,8 @@ enum trigger_secrecy trigger_secrecy(const char *type, const char *parameter);
 /* ---- asking ---- */
 struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *transport, struct platform *platform);
 void trigger_engine_free(struct trigger_engine *engine); /* cancels what is in flight */
+/* What the triggers' credentials are resolved with (credential/credential.h); the engine's own. Whoever builds policies listens to it. */
+struct credential_store *trigger_engine_credentials(struct trigger_engine *engine);
 
 /* why: for missing and failed, else kind is ERROR_NONE. took_ms: from the first request to the end. */
 typedef void trigger_poll_done(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms);
