@@ -436,6 +436,27 @@ SSL *tls_profile_connect(struct tls_profile *profile, const char *host)
     return ssl;
 }
 
+bool tls_context_prepare(SSL_CTX *context, const struct tls_identity *identity, const char *host, struct error *err)
+{
+    struct tls_pool *pool = tls_pool_new(NULL);
+    X509_VERIFY_PARAM *rules = SSL_CTX_get0_param(context);
+    struct tls_profile *profile = NULL;
+    bool good = tls_profile_get(pool, identity, &profile, err);
+
+    if (good && !tls_profile_apply(profile, context))
+        good = error_set(err, ERROR_INVALID, "the TLS client certificate cannot be used");
+    if (good && !identity->insecure) {
+        if (identity->server_name && *identity->server_name)
+            host = identity->server_name;
+        if (X509_VERIFY_PARAM_set1_ip_asc(rules, host) != 1)
+            X509_VERIFY_PARAM_set1_host(rules, host, 0);
+    }
+    ERR_clear_error();
+    tls_profile_unref(profile);
+    tls_pool_free(pool);
+    return good;
+}
+
 void tls_reason(const SSL *ssl, char *out, size_t size)
 {
     long verified = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;

@@ -35,6 +35,11 @@ struct tls_identity {   /* NULL where nothing is special. Immutable, counted by 
     const struct secret *key_pem, *key_password;
     const char *server_name; /* instead of the host, or NULL */
 };
+/* For a client library with an OpenSSL context of its own (SSL_CTX): what is trusted, who we are, whose name the certificate has to
+   bear. Reads the system's certificates: for worker threads. false: *err says what in the identity cannot be used. */
+struct ssl_ctx_st;
+bool tls_context_prepare(struct ssl_ctx_st *context, const struct tls_identity *identity, const char *host,
+                         struct error *err);
 
 /* ---- HTTP ---- */
 struct http_header {

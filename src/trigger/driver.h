@@ -214,8 +214,6 @@ enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_
 /* ------------------------------------------------------------------ ending */
 
 enum poll_next poll_value(struct poll *poll, double value); /* NaN and infinities are `missing` */
-/* A value with which the source says itself whether there is work: the activation threshold is not asked. */
-enum poll_next poll_value_active(struct poll *poll, double value, bool active);
 /* There is an answer, but no value in it. explicit: what the manifest says about that: unset -> missing, with 0 to use when the
    hold is over; true -> 0 counts at once; false -> failed (DESIGN.md 3.5). */
 enum poll_next poll_missing(struct poll *poll, enum param_switch said, const char *format, ...)
