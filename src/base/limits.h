@@ -43,6 +43,7 @@ enum {
     HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024, /* the largest /metrics page seen in the field is 2 MB */
     HTTP_HEADERS_MAX_BYTES = 64 * 1024,
     REQUEST_HEADERS_MAX_BYTES = 256 * 1024, /* of a question: no server takes more; tokens have some KB */
+    REQUEST_BODY_MAX_BYTES = 1024 * 1024,   /* of a question made from parameters, of which a manifest holds no more */
     HTTP_REDIRECTS_MAX = 10,                /* Go's client, which KEDA uses */
     HTTP_TIMEOUT_MS = 3000,                 /* KEDA_HTTP_DEFAULT_TIMEOUT */
     HTTP_TIMEOUT_MAX_MS = 24 * 3600 * 1000, /* what is longer is cut to this: a place held for a day is lost anyway */
