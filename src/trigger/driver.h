@@ -293,6 +293,7 @@ struct query {
     int64_t timeout_ms;      /* set connect and statement time-outs by it */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
+    enum sample_activity activity; /* as poll_activity() has it; left alone, the value decides */
     struct error error;
 };
 typedef void trigger_query(const void *config, struct query *query);

@@ -28,6 +28,8 @@ static void on_worker(void *arg)
 
 static void take_result(struct poll *poll, const struct query *query)
 {
+    if (query->activity != ACTIVITY_BY_VALUE)
+        poll_activity(poll, query->activity == ACTIVITY_ON);
     if (query->state == SAMPLE_OK)
         poll_value(poll, query->value);
     else if (query->state == SAMPLE_MISSING)
