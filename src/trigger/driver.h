@@ -225,6 +225,8 @@ enum poll_next poll_fail(struct poll *poll, enum error_kind kind, const char *fo
 enum poll_next poll_fail_with(struct poll *poll, const struct error *error);
 /* What one replica should carry, from a source that says that itself (external). Before the poll ends with a value. */
 void poll_target(struct poll *poll, double target);
+/* Whether there is work, from a source that says that itself: the activation threshold is not asked. Before the poll ends. */
+void poll_activity(struct poll *poll, bool active);
 /* Something worth knowing about a good value ("3 of 4 replicas answered"). */
 void poll_note(struct poll *poll, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
