@@ -150,6 +150,7 @@ static void sign_tls(struct request *request, const struct http_auth *auth, bool
     if (auth && auth->modes & HTTP_AUTH_TLS && auth->certificate && auth->key) {
         request->tls.certificate_pem = auth->certificate;
         request->tls.key_pem = auth->key;
+        request->tls.key_password = auth->key_password;
     }
     request->has_tls = unsafe || request->tls.ca_pem || request->tls.certificate_pem;
 }

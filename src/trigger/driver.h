@@ -152,7 +152,7 @@ enum http_auth_mode {
 };
 struct http_auth {
     const struct param_list *mode_names;
-    const struct secret *bearer, *password, *key, *api_key, *custom_value, *client_secret;
+    const struct secret *bearer, *password, *key, *key_password, *api_key, *custom_value, *client_secret;
     const char *username, *certificate, *ca, *custom_header, *key_name, *token_url, *client_id, *endpoint_params;
     const struct param_list *scopes;
     int method;     /* 0 header, 1 query */
@@ -210,6 +210,8 @@ enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *
    ones too; then() is called once, with NULL. */
 enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each,
                              poll_step *then);
+/* The first step of a driver with two forms (rabbitmq): what its parameters mean is the business of its query. */
+enum poll_next poll_query(struct poll *poll);
 
 /* ------------------------------------------------------------------ ending */
 
