@@ -347,7 +347,6 @@ struct trigger_driver {
     trigger_talk *talk;
     trigger_query *query;
     trigger_read *read;
-    bool (*by_query)(const void *config); /* which of the two, where query is one of them */
 
     /* Beside one of them, for a source that also tells by itself (trigger_listen): gRPC streams, numbered from 0. */
     trigger_listen_open *listen;
