@@ -257,7 +257,8 @@ struct talk_address {
     int port;
     bool tls;
     const struct tls_identity *identity;
-    int64_t timeout_ms; /* of the whole talk; 0: HTTP_TIMEOUT_MS */
+    int64_t timeout_ms;  /* of the whole talk; 0: HTTP_TIMEOUT_MS */
+    int64_t patience_ms; /* with this server, for a first byte, where the driver knows others (lost); 0: all the time there is */
 };
 /* The first call, with nothing received, names the address (talk_open); each later one sees all bytes not yet taken, the
    first of them none at all: the stream is open. Ends like a poll, or waits for more (talk_more). */
@@ -283,6 +284,8 @@ enum poll_next talk_more(struct poll *poll);
    stream that the server has closed meanwhile is replaced by a new one without a word. The stream is kept after a value or a missing
    one; after a failure, or before a second talk_open(), where talk_keep() said that the server answered in full and can be asked on.
    A query finds its session in query->memory; what of it is broken the driver replaces there itself. Its time begins when it gets one. */
+/* A server could not be reached, or ended the conversation: the driver goes on with another one (talk_open), or ends (poll_fail_with). */
+typedef enum poll_next trigger_lost(const void *config, struct poll *poll, const struct error *why);
 void *talk_session(struct poll *poll);
 void talk_keep(struct poll *poll);
 
@@ -345,6 +348,7 @@ struct trigger_driver {
     /* one; two only for a type with two protocols, where its parameters choose: */
     poll_step *poll;
     trigger_talk *talk;
+    trigger_lost *lost; /* beside talk, for a driver that knows several servers; NULL: the poll fails */
     trigger_query *query;
     trigger_read *read;
 
