@@ -12,6 +12,7 @@
 #include "base/quantity.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/dotpath.h"
 #include "trigger/driver.h"
 #include "trigger/gjson.h"
 #include "trigger/promtext.h"
@@ -87,27 +88,6 @@ static enum poll_next take_json(const struct metrics_api *c, struct poll *poll, 
 
 /* ------------------------------------------------------------------ yaml */
 
-/* A scalar before the end of the path is the answer already; lists are addressed by index (_common.md 9). */
-static const struct tree *follow_dots(const struct tree *node, const char *path, struct arena *arena)
-{
-    while (node && (node->type == TREE_MAP || node->type == TREE_LIST)) {
-        size_t length = strcspn(path, ".");
-        const char *name = arena_copy_bytes(arena, path, length);
-
-        if (node->type == TREE_MAP)
-            node = tree_get(node, name);
-        else if (length > 0 && length < 10 && strspn(name, "0123456789") == length)
-            node = tree_at(node, name);
-        else
-            node = NULL;
-        path += length;
-        if (*path == '\0')
-            break;
-        path++;
-    }
-    return node;
-}
-
 static bool beyond_int64(const struct tree *node)
 {
     int64_t whole;
@@ -127,7 +107,7 @@ static enum poll_next take_yaml(const struct metrics_api *c, struct poll *poll, 
     node = tree_index(documents, 0);
     if (!node || node->type != TREE_MAP)
         return poll_fail(poll, ERROR_NONSENSE, "the answer is no YAML mapping");
-    node = follow_dots(node, c->location, poll_arena(poll));
+    node = dotpath_get(node, c->location, poll_arena(poll));
     if (beyond_int64(node))
         return poll_fail(poll, ERROR_NONSENSE, "%.100s leads to a number beyond 64 bits", c->location);
     return take_node(c, poll, node);
