@@ -238,7 +238,7 @@ def external_metric(record, load):
     """Through the API server's aggregation, as the HPA controller asks: 1,000 objects in hpa mode."""
     load.deployments(1000, 1)
     load.start("--mode", "hpa", "--external-metrics", "127.0.0.1:0", "--log-level", "info")
-    port = int(wait_for(lambda: re.search(r"listening over TLS. address=\S*:(\d+)", load.weir.log_text()), 30).group(1))
+    port = int(wait_for(lambda: re.search(r"listening over TLS.*? address=\S*:(\d+)", load.weir.log_text()), 30).group(1))
     api = load.plane.api
     api.post(path_of("services", "kube-system"), {"metadata": {"name": "weir-metrics"}, "spec": {
         "type": "ExternalName", "externalName": "localhost", "ports": [{"port": port, "protocol": "TCP"}]}})
