@@ -5,12 +5,8 @@
  * A query can lack a value in three ways: no series, a NaN from 0/0, an Inf from x/0. KEDA reads all of them as 0 unless
  * ignoreNullValues is false. We keep the switch, but the sample says "missing" and why (DESIGN.md 3.5).
  */
-#include <math.h>
-#include <string.h>
-
-#include "base/text.h"
-#include "base/tree.h"
 #include "trigger/driver.h"
+#include "trigger/promanswer.h"
 
 struct prometheus {
     struct trigger_config common;
@@ -70,65 +66,11 @@ static bool prepare(void *config, struct trigger_check *check)
     return true;
 }
 
-/* [time, "text"] */
-static enum poll_next read_pair(const struct prometheus *c, struct poll *poll, const struct tree *pair)
-{
-    const struct tree *text = tree_index(pair, 1);
-    double value;
-
-    if (tree_count(pair) == 0)
-        return poll_missing(poll, c->empty_is_zero,
-                            "the query gives a range or no value, not an instant; drop the [...] selector");
-    if (!text)
-        return poll_fail(poll, ERROR_NONSENSE, "the value in the answer has no second part");
-    if (text->type == TREE_NULL)
-        return poll_missing(poll, c->empty_is_zero, "the query's value is null");
-    if (text->type != TREE_STRING || !tree_number(text, &value))
-        return poll_fail(poll, ERROR_NONSENSE, "the query's value is not a number");
-    if (!isfinite(value))
-        return poll_missing(poll, c->empty_is_zero, "the query gives %s: it divided by zero",
-                            isnan(value) ? "NaN"
-                            : value > 0  ? "+Inf"
-                                         : "-Inf");
-    return poll_value(poll, value);
-}
-
-/* Absent and null are the same to the original; anything else has to be of this type. */
-static bool fits(const struct tree *node, enum tree_type type)
-{
-    return !node || node->type == TREE_NULL || node->type == type;
-}
-
-static enum poll_next read_series(const struct prometheus *c, struct poll *poll, const struct tree *series)
-{
-    const struct tree *pair = tree_get_fold(series, "value");
-
-    if (!fits(series, TREE_MAP) || !fits(tree_get_fold(series, "metric"), TREE_MAP) || !fits(pair, TREE_LIST))
-        return poll_fail(poll, ERROR_NONSENSE, "the result is not a list of series with a value each");
-    return read_pair(c, poll, pair);
-}
-
 static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct prometheus *c = config;
-    const struct tree *data = tree_get_fold(reply->json, "data"), *result = tree_get_fold(data, "result");
-    const char *why = tree_string(tree_get_fold(reply->json, "error"));
 
-    if (reply->json->type != TREE_MAP || !fits(data, TREE_MAP))
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is not one of Prometheus' query API");
-    if (string_equal(tree_string(tree_get_fold(reply->json, "status")), "error"))
-        return poll_fail(poll, ERROR_NONSENSE, "Prometheus reports an error: %.150s",
-                         why ? why : "without saying which");
-    if (string_equal(tree_string(tree_get_fold(data, "resultType")), "scalar"))
-        return poll_fail(poll, ERROR_NONSENSE, "the query gives a scalar; write vector(...) around it");
-    if (!fits(result, TREE_LIST))
-        return poll_fail(poll, ERROR_NONSENSE, "the result is %s, not a list of series", tree_type_name(result->type));
-    if (tree_count(result) == 0)
-        return poll_missing(poll, c->empty_is_zero, "the query matched no series");
-    if (tree_count(result) > 1)
-        return poll_fail(poll, ERROR_NONSENSE, "the query gives %zu series; make it one, say with sum(...)",
-                         tree_count(result));
-    return read_series(c, poll, tree_index(result, 0));
+    return promanswer_value(poll, reply->json, c->empty_is_zero, "Prometheus");
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
