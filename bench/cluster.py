@@ -202,8 +202,8 @@ def ten_thousand(record, load):
     record("cluster_ready_10k_s", ready, "s", PEER, 833)
     record("cluster_ready_10k_after_created_s", ready - created, "s")
     time.sleep(60)
-    record("cluster_rss_10k", rss_mib(load.weir.process.pid), "MiB", PEER, 1298)
     wait_for(load.settled, 300, 0.1)
+    record("cluster_rss_10k", rss_mib(load.weir.process.pid), "MiB", PEER, 1298)  # of idle objects: writing 10,000 statuses is over
     cluster, weir, _ = load.cpu_per_minute(IDLE_S)
     record("cluster_cpu_idle_10k_weir", weir, "s/min")
     record("cluster_cpu_idle_10k", max(0.0, cluster - idle_cluster) + weir, "s/min", PEER, 71)
