@@ -1,0 +1,475 @@
+/*
+ * mysql: the first column of the first row of a query, from MySQL or MariaDB. Facts: triggers/mysql.md.
+ *
+ * libmariadb blocks, so all of this runs on a worker thread, on a connection that is a session. Connect, read and statement
+ * time-outs are always set. A connection that the server dropped between two polls is replaced once; one that did not answer is not.
+ *
+ * The server is not trusted with more than the question: it may not ask for files of ours (LOCAL INFILE), nor for the password in
+ * the clear unless the manifest says so, nor send rows larger than STREAM_REPLY_MAX_BYTES.
+ */
+#include <errmsg.h>
+#include <mysql.h>
+#include <mysqld_error.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "trigger/driver.h"
+#include "trigger/dsn.h"
+#include "trigger/pem_file.h"
+#include "trigger/sql.h"
+
+enum {
+    QUERY_TIMEOUT_MS = 10 * 1000,
+    MYSQL_PORT_USUAL = 3306,
+    ROWS_SKIPPED_MAX = 1000, /* behind the first: with more it is cheaper to hang up than to read them */
+};
+
+struct mysql {
+    struct trigger_config common;
+    const struct secret *connection, *password;
+    const char *host, *port, *user, *database, *query, *ca;
+};
+struct kept { /* a session */
+    MYSQL *connection;
+};
+
+#define PARAM_STRUCT struct mysql
+static const struct param params[] = {
+    {"query", PARAM_TEXT(query), .required = true, .question = true,
+     .help = "SQL that yields one number, such as SELECT count(*) FROM jobs"},
+    {"queryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .required = true,
+     .help = "value one replica should carry"},
+    {"activationQueryValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
+     .help = "above it the object is active"},
+    {"connectionString", PARAM_SECRET(connection), .from = "AE",
+     .help = "user:password@tcp(host:3306)/database?tls=true; then nothing below is needed"},
+    {"host", PARAM_TEXT(host), .from = "MA", .help = "name or address of the server"},
+    {"port", PARAM_TEXT(port), .from = "MA", .help = "its port"},
+    {"dbName", PARAM_TEXT(database), .from = "MA", .help = "database"},
+    {"username", PARAM_TEXT(user), .from = "MAE", .help = "database user"},
+    {"password", PARAM_SECRET(password), .from = "AE", .help = "may be empty"},
+    {"ca", PARAM_TEXT(ca), .from = "A", .help = "certificates trusted besides the system's, PEM, for tls=true"},
+    {"metricName", PARAM_IGNORED("the metric is named after the database")},
+    {0},
+};
+#undef PARAM_STRUCT
+
+/* ------------------------------------------------------------------ where the server is */
+
+struct server {
+    struct dsn dsn;
+    char host[DSN_HOST_BYTES];
+    int port;
+    const char *socket; /* instead of both */
+};
+
+/* [user[:password]@][net[(address)]]/database[?key=value&...]: from the right, for a password may hold anything. */
+static bool read_string(const char *text, struct server *server, struct error *err)
+{
+    struct dsn *dsn = &server->dsn;
+    char *net = dsn_copy(dsn, text), *slash = strrchr(net, '/'), *at, *open, *options, *password;
+    const char *address = "127.0.0.1";
+
+    if (!slash)
+        return error_set(err, ERROR_INVALID, "connectionString has no '/' before the database");
+    *slash++ = '\0';
+    options = strchr(slash, '?');
+    if (options)
+        *options++ = '\0';
+    dsn_decode(slash);
+    dsn->path = slash;
+    at = strrchr(net, '@');
+    if (at) {
+        *at = '\0';
+        dsn->user = net;
+        password = strchr(net, ':');
+        if (password)
+            *password++ = '\0';
+        dsn->password = password;
+        net = at + 1;
+    }
+    open = strchr(net, '(');
+    if (open) {
+        if (!string_ends(open, ")"))
+            return error_set(err, ERROR_INVALID, "the address in connectionString does not end with ')'");
+        *open++ = '\0';
+        open[strlen(open) - 1] = '\0';
+        address = open;
+    }
+    if (strcmp(net, "unix") == 0)
+        server->socket = open ? address : "/tmp/mysql.sock";
+    else if (*net != '\0' && strcmp(net, "tcp") != 0)
+        return error_set(err, ERROR_INVALID, "connectionString: there is no way \"%.20s\" to a server; write tcp", net);
+    else if (!dsn_host(address, 0, MYSQL_PORT_USUAL, server->host, sizeof(server->host), &server->port) || !server->port)
+        return error_set(err, ERROR_INVALID, "connectionString has no host:port; write tcp(host:3306)");
+    return dsn_read_options(dsn, options, '&', false, err);
+}
+
+static bool find_server(const struct mysql *c, struct server *server, struct error *err)
+{
+    memset(server, 0, sizeof(*server));
+    if (c->connection)
+        return read_string(secret_reveal(c->connection), server, err);
+    server->port = c->port ? dsn_port(c->port) : MYSQL_PORT_USUAL;
+    if (!c->host || strlen(c->host) >= sizeof(server->host) || server->port == 0)
+        return error_set(err, ERROR_INVALID, "there is no host, or its port is not between 1 and 65535");
+    snprintf(server->host, sizeof(server->host), "%s", c->host);
+    server->dsn.user = c->user;
+    server->dsn.password = c->password ? secret_reveal(c->password) : NULL;
+    server->dsn.path = c->database;
+    return true;
+}
+
+static bool prepare(void *config, struct trigger_check *check)
+{
+    const struct mysql *c = config;
+    struct server server;
+    struct error err;
+
+    if ((c->connection || c->host) && !find_server(c, &server, &err))
+        check_warning(check, c->connection ? "connectionString" : "host", "mend it", "%s: every poll fails", err.text);
+    else if (!c->connection && !c->host && !check_unknown(check, "connectionString") && !check_unknown(check, "host"))
+        check_warning(check, "host", "give host, or connectionString",
+                      "there is neither connectionString nor host: every poll fails");
+    else
+        return true;
+    dsn_done(&server.dsn);
+    return true;
+}
+
+static bool destination(const void *config, char *out, size_t size)
+{
+    struct server server;
+    bool good = find_server(config, &server, NULL) &&
+                (size_t)(server.socket ? snprintf(out, size, "%s", server.socket)
+                                      : snprintf(out, size, "%s:%d", server.host, server.port)) < size;
+
+    dsn_done(&server.dsn);
+    return good;
+}
+
+/* As the original has it: all that follows the last '/' of the connection string, options included. */
+static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
+{
+    const struct mysql *c = config;
+    const char *slash = c->connection ? strrchr(secret_reveal(c->connection), '/') : NULL;
+
+    (void)input;
+    text_printf(out, "mysql-%s", c->connection ? (slash ? slash + 1 : "") : c->database ? c->database : "");
+}
+
+/* ------------------------------------------------------------------ on the worker thread */
+
+static enum error_kind kind_of(unsigned code)
+{
+    static const unsigned denials[] = {
+        ER_ACCESS_DENIED_ERROR,      ER_DBACCESS_DENIED_ERROR,          ER_TABLEACCESS_DENIED_ERROR,
+        ER_COLUMNACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_HOST_NOT_PRIVILEGED,
+        ER_MUST_CHANGE_PASSWORD,     ER_MUST_CHANGE_PASSWORD_LOGIN,     ER_ACCESS_DENIED_CHANGE_USER_ERROR,
+        ER_ACCOUNT_HAS_BEEN_LOCKED,  CR_AUTH_PLUGIN_ERR,                CR_PLUGIN_NOT_ALLOWED,
+    };
+    static const unsigned passing[] = {ER_CON_COUNT_ERROR,           ER_SERVER_SHUTDOWN,    ER_HOST_IS_BLOCKED,
+                                       ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED,
+                                       ER_STATEMENT_TIMEOUT};
+
+    for (size_t i = 0; i < sizeof(denials) / sizeof(denials[0]); i++)
+        if (code == denials[i])
+            return ERROR_DENIED;
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+        if (code == passing[i])
+            return ERROR_UNREACHABLE;
+    return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR ? ERROR_UNREACHABLE : ERROR_NONSENSE;
+}
+
+static void hang_up(void *session)
+{
+    struct kept *kept = session;
+
+    if (kept->connection)
+        mysql_close(kept->connection);
+    kept->connection = NULL;
+}
+
+static void begin_library(void)
+{
+    mysql_server_init(0, NULL, NULL);
+}
+
+enum tls_wish { TLS_NONE, TLS_CHECKED, TLS_UNCHECKED, TLS_PREFERRED, TLS_NO_SUCH };
+
+static enum tls_wish tls_wish(const struct dsn *dsn)
+{
+    static const char *const words[] = {"false", "true", "skip-verify", "preferred"};
+    const char *said = dsn_option(dsn, "tls");
+
+    if (!said)
+        return TLS_NONE;
+    for (int i = TLS_NONE; i < TLS_NO_SUCH; i++)
+        if (strcmp(said, words[i]) == 0)
+            return (enum tls_wish)i;
+    return TLS_NO_SUCH;
+}
+
+static void set_tls(MYSQL *connection, enum tls_wish wish, const char *ca_file)
+{
+    my_bool yes = 1, checked = wish == TLS_CHECKED;
+
+    if (wish == TLS_NONE)
+        return;
+    mysql_ssl_set(connection, NULL, NULL, ca_file, checked ? X509_get_default_cert_dir() : NULL, NULL);
+    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &checked);
+    if (wish != TLS_PREFERRED)
+        mysql_options(connection, MYSQL_OPT_SSL_ENFORCE, &yes);
+}
+
+/* Of a time-out in the string (a Go duration) and ours the shorter; whole seconds, at least one. */
+static unsigned timeout_s(const struct dsn *dsn, const char *key, int64_t ours_ms)
+{
+    const char *said = dsn_option(dsn, key);
+    int64_t ns, ms = ours_ms;
+
+    if (said && duration_parse_ns(said, strlen(said), &ns) && ns > 0 && ns / 1000000 < ms)
+        ms = ns / 1000000;
+    return ms < 1000 ? 1 : (unsigned)(ms / 1000);
+}
+
+static bool is_true(const struct dsn *dsn, const char *key)
+{
+    const char *said = dsn_option(dsn, key);
+
+    return said && (strcmp(said, "true") == 0 || strcmp(said, "TRUE") == 0 || strcmp(said, "True") == 0 ||
+                    strcmp(said, "1") == 0);
+}
+
+static void set_options(MYSQL *connection, const struct server *server, int64_t timeout_ms)
+{
+    unsigned connect_s = timeout_s(&server->dsn, "timeout", timeout_ms * 2 / 5);
+    unsigned read_s = timeout_s(&server->dsn, "readTimeout", timeout_ms / 2);
+    unsigned write_s = timeout_s(&server->dsn, "writeTimeout", timeout_ms / 2);
+    unsigned no_files = 0, protocol = server->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    unsigned long largest = STREAM_REPLY_MAX_BYTES;
+    const char *charset = dsn_option(&server->dsn, "charset");
+
+    mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+    mysql_options(connection, MYSQL_OPT_READ_TIMEOUT, &read_s);
+    mysql_options(connection, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
+    mysql_options(connection, MYSQL_OPT_LOCAL_INFILE, &no_files);
+    mysql_options(connection, MYSQL_OPT_PROTOCOL, &protocol);
+    mysql_options(connection, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
+    if (!is_true(&server->dsn, "allowCleartextPasswords"))
+        mysql_options(connection, MARIADB_OPT_RESTRICTED_AUTH,
+                      "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519");
+    if (is_true(&server->dsn, "compress"))
+        mysql_options(connection, MYSQL_OPT_COMPRESS, NULL);
+    if (charset && strlen(charset) < 40)
+        mysql_options(connection, MYSQL_SET_CHARSET_NAME, strcmp(charset, "utf8") == 0 ? "utf8mb4" : charset);
+}
+
+/* What the driver of the original keeps to itself; everything else in the string is a variable of the session. */
+static bool is_own_word(const char *key)
+{
+    static const char *const words[] = {
+        "tls",           "timeout",          "readTimeout",          "writeTimeout",      "charset",
+        "collation",     "compress",         "multiStatements",      "serverPubKey",      "allowNativePasswords",
+        "parseTime",     "loc",              "allowOldPasswords",    "interpolateParams", "allowCleartextPasswords",
+        "rejectReadOnly", "clientFoundRows", "connectionAttributes", "columnsWithAlias",  "checkConnLiveness",
+        "allowAllFiles", "maxAllowedPacket", "timeTruncate",         "allowFallbackToPlaintext"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(words[i], key) == 0)
+            return true;
+    return false;
+}
+
+static bool say(MYSQL *connection, const char *command)
+{
+    if (mysql_query(connection, command) != 0)
+        return false;
+    mysql_free_result(mysql_store_result(connection));
+    return true;
+}
+
+static bool set_variables(MYSQL *connection, const struct dsn *dsn, int64_t timeout_ms)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "SET SESSION max_statement_time=%.3f", (double)timeout_ms / 2000);
+    if (!say(connection, command)) { /* MariaDB's; MySQL has its own, and what has neither is bound by our reading */
+        snprintf(command, sizeof(command), "SET SESSION max_execution_time=%lld", (long long)timeout_ms / 2);
+        say(connection, command);
+    }
+    for (size_t i = 0; i < dsn->option_count; i++) {
+        struct dsn_option option = dsn->options[i];
+
+        if (is_own_word(option.key))
+            continue;
+        dsn_decode((char *)option.value);
+        if ((size_t)snprintf(command, sizeof(command), "SET %s=%s", option.key, option.value) >= sizeof(command) ||
+            !say(connection, command))
+            return false;
+    }
+    return true;
+}
+
+static bool connect_to(const struct mysql *c, const struct server *server, struct kept *kept, struct query *query)
+{
+    enum tls_wish wish = tls_wish(&server->dsn);
+    struct pem_file ca = {.fd = -1};
+    unsigned long flags = is_true(&server->dsn, "multiStatements") ? CLIENT_MULTI_STATEMENTS : 0;
+    bool good;
+
+    if (wish == TLS_NO_SUCH)
+        return query_fail(query, ERROR_INVALID, "tls in connectionString is true, false, skip-verify or preferred", "");
+    if (c->ca && wish == TLS_CHECKED && !pem_file_open(&ca, (const char *const[]){c->ca, NULL}, &query->error))
+        return false;
+    kept->connection = mysql_init(NULL);
+    set_options(kept->connection, server, query->timeout_ms);
+    set_tls(kept->connection, wish, ca.fd >= 0 ? ca.path : NULL);
+    good = mysql_real_connect(kept->connection, server->socket ? NULL : server->host, server->dsn.user,
+                              server->dsn.password ? server->dsn.password : "",
+                              server->dsn.path && *server->dsn.path ? server->dsn.path : NULL, (unsigned)server->port,
+                              server->socket, flags) != NULL;
+    pem_file_close(&ca);
+    if (!good)
+        query_fail(query, kind_of(mysql_errno(kept->connection)), "MySQL lets us not in", mysql_error(kept->connection));
+    else if (!(good = set_variables(kept->connection, &server->dsn, query->timeout_ms)))
+        query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString", mysql_error(kept->connection));
+    if (!good)
+        hang_up(kept);
+    return good;
+}
+
+static bool open_connection(const struct mysql *c, struct kept *kept, struct query *query)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct server server;
+    bool good;
+
+    pthread_once(&once, begin_library);
+    good = find_server(c, &server, &query->error) && connect_to(c, &server, kept, query);
+    dsn_done(&server.dsn);
+    return good;
+}
+
+/* Bits come as bytes, and one of those can look like a digit. */
+static void read_row(MYSQL_RES *result, struct query *query)
+{
+    MYSQL_ROW row = mysql_fetch_row(result);
+    unsigned long *lengths = row ? mysql_fetch_lengths(result) : NULL;
+    struct sql_answer answer = {.columns = mysql_num_fields(result), .row = row != NULL};
+
+    if (row && row[0] && mysql_fetch_field_direct(result, 0)->type == MYSQL_TYPE_BIT) {
+        query_fail(query, ERROR_NONSENSE, "the query gives bits; write + 0 behind the column", "");
+        return;
+    }
+    answer.text = row ? row[0] : NULL;
+    answer.length = lengths ? lengths[0] : 0;
+    sql_answer(query, &answer, SQL_EMPTY_FAILS);
+}
+
+static void give_up(struct kept *kept, MYSQL_RES *result)
+{
+    shutdown(mysql_get_socket(kept->connection), SHUT_RDWR); /* else freeing the result would read all that is left of it */
+    mysql_free_result(result);
+    hang_up(kept);
+}
+
+/* Rows behind the first, and further results (a procedure has one), are read off, or the connection is given up. */
+static void drain(struct kept *kept, MYSQL_RES *result)
+{
+    int skipped = 0;
+
+    for (;;) {
+        while (result && skipped <= ROWS_SKIPPED_MAX && mysql_fetch_row(result))
+            skipped++;
+        if (skipped > ROWS_SKIPPED_MAX || mysql_errno(kept->connection)) {
+            give_up(kept, result);
+            return;
+        }
+        mysql_free_result(result);
+        if (!mysql_more_results(kept->connection))
+            return;
+        if (mysql_next_result(kept->connection) > 0) {
+            give_up(kept, NULL);
+            return;
+        }
+        result = mysql_use_result(kept->connection);
+        skipped++;
+    }
+}
+
+/* false: the connection was gone before it could be asked, another one may do. */
+static bool ask_once(const struct mysql *c, struct kept *kept, struct query *query)
+{
+    bool sent = mysql_real_query(kept->connection, c->query, strlen(c->query)) == 0;
+    MYSQL_RES *result = sent ? mysql_use_result(kept->connection) : NULL;
+    unsigned code = mysql_errno(kept->connection);
+
+    if (result) {
+        read_row(result, query);
+        code = mysql_errno(kept->connection);
+        if (code)
+            query_fail(query, kind_of(code), "MySQL breaks off its answer", mysql_error(kept->connection));
+        drain(kept, result);
+        return true;
+    }
+    if (code == 0) {
+        query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT", "");
+        return true;
+    }
+    query_fail(query, kind_of(code), "MySQL refuses the query", mysql_error(kept->connection));
+    if (kind_of(code) == ERROR_UNREACHABLE)
+        hang_up(kept);
+    return kept->connection || code == ER_STATEMENT_TIMEOUT;
+}
+
+static void run(const void *config, struct query *query)
+{
+    struct kept *kept = query->memory;
+    bool was_kept = kept->connection != NULL;
+    int64_t deadline = query_ticks_ms() + query->timeout_ms;
+
+    query->state = SAMPLE_FAILED;
+    if (!kept->connection && !open_connection(config, kept, query))
+        return;
+    if (ask_once(config, kept, query) || !was_kept || deadline - query_ticks_ms() < query->timeout_ms * 3 / 4)
+        return;
+    if (open_connection(config, kept, query))
+        ask_once(config, kept, query);
+}
+
+TRIGGER(mysql) = {
+    .type = "mysql",
+    .summary = "a number read from MySQL or MariaDB by a query",
+    .about = "The first column of the first row of the query. No row, NULL, several columns, bits, dates and texts that are no "
+             "number are failures, never 0: write count(*) or coalesce(..., 0), which always give a number.",
+    .example = "metadata:\n"
+               "  host: mysql.shop.svc\n"
+               "  port: \"3306\"\n"
+               "  username: weir\n"
+               "  dbName: jobs\n"
+               "  query: SELECT count(*) FROM jobs WHERE state = 'waiting'\n"
+               "  queryValue: \"10\"\n"
+               "authentication:\n"
+               "  password: s3cret\n",
+    .locally = "mariadb-install-db --no-defaults --datadir=/tmp/my --auth-root-authentication-method=normal\n"
+               "mariadbd --no-defaults --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 --socket=/tmp/my/my.sock &\n"
+               "mariadb --no-defaults --socket=/tmp/my/my.sock -u root -e \"CREATE DATABASE jobs; CREATE TABLE jobs.jobs (state "
+               "text); GRANT SELECT ON jobs.* TO weir@localhost IDENTIFIED BY 's3cret'\"\n",
+    .params = params,
+    .config_size = sizeof(struct mysql),
+    .session_size = sizeof(struct kept),
+    .timeout_ms = QUERY_TIMEOUT_MS,
+    .prepare = prepare,
+    .metric_name = metric_name,
+    .destination = destination,
+    .hang_up = hang_up,
+    .query = run,
+};
