@@ -12,6 +12,13 @@ enum {
     ZONE_FILE_MAX_BYTES = 64 * 1024,           /* a compiled time zone; the largest of tzdata is 4 KB */
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
     CREDENTIAL_PARAMS_MAX = 256,  /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
+    CREDENTIAL_FETCHED_MAX = 10 * 1000, /* secrets, logins and tokens fetched and kept: 2 KB each */
+    CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024, /* of Vault or of a token server; etcd's bound for a Secret */
+    CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,   /* of filePath, and of a service account's token: likewise */
+    CREDENTIAL_FORM_MAX_BYTES = 16 * 1024,     /* scopes or parameters for a token server; servers refuse longer forms */
+    CREDENTIAL_LIFE_MAX_S = 10 * 365 * 24 * 3600, /* believed of a lease or a token that somebody else counts */
+    CREDENTIAL_ACCOUNT_TOKEN_MS = 3600 * 1000, /* of a service account's: KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY */
+    CREDENTIAL_UNUSED_MS = 60 * 1000, /* kept so long after its last use: an object is built anew within seconds */
     MANIFEST_FINDINGS_MAX = 1000, /* of one file: nobody reads more, and each costs memory */
     LINT_ALLOWS_MAX = 1000,       /* comments of one file that silence findings: as many as there can be findings */
     /* ---- formulas ---- */
@@ -70,6 +77,11 @@ enum {
     SESSION_RETRY_MAX_MS = 2000, /* between attempts at a server that is not there: soon seen when it is back, and no storm */
     WORKER_THREADS_MAX = 8,             /* for client libraries that block */
     WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
+    KAFKA_BROKERS_MAX_BYTES = 16 * 1024, /* of bootstrapServers: some 200 of them */
+    KAFKA_TOPICS_MAX = 1000, /* of one trigger: the first poll asks for each by itself */
+    KAFKA_PARTITIONS_MAX = 100 * 1000, /* of one trigger: 5 MB of answer; a cluster has at most some 200,000 */
+    KAFKA_TOPICS_KEPT_MAX = 4096, /* numbers of partitions known for one connection: some 100 bytes each */
+    KAFKA_REPLY_MAX_BYTES = 16 * 1024 * 1024, /* of one answer: three times what KAFKA_PARTITIONS_MAX take */
     RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */
     HTTP_DEAD_CONNECTION_MS =
         30 * 1000,           /* what we sent is not acknowledged: many exchanges may share a connection that is
@@ -135,6 +147,8 @@ enum {
         256 * 1024,             /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
     DUE_PER_TURN_MAX = 32,      /* objects decided in one turn: a ms or two, and 7 KB each; sockets stay quick */
     OBJECTS_MAX = 100 * 1000,   /* of one process: some 400 MB; more is work for several */
+    EGRESS_RULES_MAX = 1000,     /* each is looked at for each connection: some microseconds */
+    EGRESS_RULE_MAX_BYTES = 512, /* a namespace and a name of a host, the longest there are, fit */
     NAMESPACES_MAX = 256,       /* named one by one; each costs some watches: above that, watch all */
     REPLICAS_MAX = 1000 * 1000, /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,  /* processes of one target on one machine */

@@ -101,11 +101,14 @@ static bool same_param(const struct param *param, const void *config, const stru
     }
 }
 
-/* What the original rewrites: redis joins hosts and ports into addresses, postgresql composes a connection from its parts. */
+/* What the original rewrites: redis joins hosts and ports into addresses, postgresql composes a connection from its parts,
+   apache-kafka counts out ranges of partitions. */
 static bool rewritten(const struct trigger_case *c, const char *name)
 {
     const struct tree *m = c->input.metadata;
 
+    if (strcmp(c->input.type, "apache-kafka") == 0 && strcmp(name, "partitionLimitation") == 0)
+        return true;
     if (strncmp(c->input.type, "redis", 5) == 0 && strcmp(name, "address") == 0)
         return tree_get(m, "host") || tree_get(m, "hosts") || tree_get(m, "hostFromEnv") ||
                credential_get(c->credential, "host") || credential_get(c->credential, "hosts") ||

@@ -1,0 +1,551 @@
+/*
+ * kafka, apache-kafka: how far a consumer group is behind, summed over the partitions of a topic, or of all it has commits on. KEDA has
+ * two scalers for this on two client libraries; here they are two tables of parameters on one implementation.
+ * Facts: triggers/kafka.md, triggers/apache-kafka.md.
+ *
+ *     how many partitions -> [ what the group committed | where they end ] -> kafka_lag
+ *
+ * kafka_client.h asks and keeps its connections in a session, kafka_lag.h works it out. Where KEDA makes up an answer we fail instead:
+ * a topic that is not there is no lag of 0, and a group without commits and without a topic to look at is not the whole cluster.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "credential/credential.h"
+#include "trigger/driver.h"
+#include "trigger/kafka_client.h"
+#include "trigger/kafka_lag.h"
+
+enum sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS, SASL_MSK, SASL_UNKNOWN };
+
+struct kafka {
+    struct trigger_config common;
+    const struct param_list *brokers, *topics;
+    const char *group, *topic, *limitation, *version, *region;
+    int64_t target, activation;
+    int reset, tls, sasl_word, provider;
+    bool allow_idle, skip_stuck, zero_on_never, lagging_only, even, full_metadata, unsafe_ssl, no_fast;
+    const char *ca, *certificate, *username, *realm, *service, *scopes, *token_url, *extensions;
+    const struct secret *key, *key_password, *password, *keytab, *kerberos_config;
+
+    bool apache;                       /* which of the two */
+    enum sasl sasl;
+    const struct kafka_limits *limits; /* NULL: all partitions */
+};
+
+#define PARAM_STRUCT struct kafka
+/* What both have, in two groups: the question, and who asks. */
+#define QUESTION                                                                                                       \
+    {"consumerGroup", PARAM_TEXT(group), .from = "ME", .required = true, .question = true,                             \
+     .help = "the group whose lag counts"},                                                                            \
+        {"partitionLimitation", PARAM_TEXT(limitation), .question = true,                                              \
+         .help = "partitions that count: 1-4,8; without a topic it has no effect"},                                    \
+        {"lagThreshold", PARAM_INTEGER(target), .fallback = "10", .question = true,                                    \
+         .help = "lag one replica should carry"},                                                                      \
+        {"activationLagThreshold", PARAM_INTEGER(activation), .fallback = "0", .question = true,                       \
+         .help = "above it the object is active"},                                                                     \
+        {"offsetResetPolicy", PARAM_CHOICE(reset, "latest,earliest"), .fallback = "latest", .question = true,          \
+         .help = "where the group begins on a partition it has no commit on: latest counts such a partition as 1"},    \
+        {"allowIdleConsumers", PARAM_BOOL(allow_idle), .fallback = "false", .question = true,                          \
+         .help = "more replicas than partitions"},                                                                     \
+        {"excludePersistentLag", PARAM_BOOL(skip_stuck), .fallback = "false", .question = true,                        \
+         .help = "a partition whose commit has not moved since the last poll keeps the object active, but wants no "   \
+                 "replicas"},                                                                                          \
+        {"scaleToZeroOnInvalidOffset", PARAM_BOOL(zero_on_never), .fallback = "false", .question = true,               \
+         .help = "a partition without a commit has no lag"},                                                           \
+        {"limitToPartitionsWithLag", PARAM_BOOL(lagging_only), .fallback = "false", .question = true,                  \
+         .help = "no more replicas than partitions that have lag"},                                                    \
+        {"ensureEvenDistributionOfPartitions", PARAM_BOOL(even), .fallback = "false", .question = true,                \
+         .help = "only numbers of replicas that divide the number of partitions"}
+#define ACCESS                                                                                                         \
+    {"tls", PARAM_CHOICE(tls, "enable,disable"), .from = "MA", .fallback = "disable", .help = "TLS to the brokers"},   \
+        {"ca", PARAM_TEXT(ca), .from = "A", .help = "PEM of an authority to trust beside the system's"},               \
+        {"cert", PARAM_TEXT(certificate), .from = "A", .help = "PEM of our certificate, for brokers that ask for one"}, \
+        {"key", PARAM_SECRET(key), .from = "A", .help = "PEM of its key"},                                             \
+        {"keyPassword", PARAM_SECRET(key_password), .from = "A", .help = "password of an encrypted key"},              \
+        {"username", PARAM_TEXT(username), .from = "A", .help = "user, for oauthbearer the client id"},                \
+        {"password", PARAM_SECRET(password), .from = "A", .help = "its password, for oauthbearer the client secret"}
+
+static const struct param kafka_params[] = {
+    {"bootstrapServers", PARAM_LIST(brokers), .from = "ME", .required = true,
+     .help = "host:port of one or more brokers, by commas"},
+    {"topic", PARAM_TEXT(topic), .from = "ME", .question = true,
+     .help = "the topic; without it all on which the group has commits"},
+    QUESTION,
+    {"fullMetadata", PARAM_BOOL(full_metadata), .fallback = "true", .question = true,
+     .help = "has no effect: only what is needed is ever asked for"},
+    {"version", PARAM_TEXT(version), .question = true, .help = "has no effect: versions are agreed with the broker"},
+    {"sasl", PARAM_CHOICE(sasl_word, "none,plaintext,scram_sha256,scram_sha512,oauthbearer,gssapi"), .from = "MA",
+     .fallback = "none", .help = "how to log in"},
+    ACCESS,
+    {"unsafeSsl", PARAM_BOOL(unsafe_ssl), .fallback = "false", .help = "true: the brokers' certificates are not checked"},
+    {"saslTokenProvider", PARAM_CHOICE(provider, "bearer,aws_msk_iam"), .from = "MA", .fallback = "bearer",
+     .help = "where oauthbearer gets its token"},
+    {"scopes", PARAM_TEXT(scopes), .from = "A", .help = "of the token, by commas"},
+    {"oauthTokenEndpointUri", PARAM_TEXT(token_url), .from = "A", .help = "where tokens come from"},
+    {"oauthExtensions", PARAM_TEXT(extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
+    {"keytab", PARAM_SECRET(keytab), .from = "A", .help = "for gssapi"},
+    {"realm", PARAM_TEXT(realm), .from = "A", .help = "for gssapi"},
+    {"kerberosConfig", PARAM_SECRET(kerberos_config), .from = "A", .help = "for gssapi"},
+    {"kerberosServiceName", PARAM_TEXT(service), .from = "A", .help = "for gssapi"},
+    {"kerberosDisableFAST", PARAM_BOOL(no_fast), .from = "A", .fallback = "false", .help = "for gssapi"},
+    {"awsRegion", PARAM_TEXT(region), .help = "for aws_msk_iam"},
+    {0},
+};
+
+static const struct param apache_params[] = {
+    {"bootstrapServers", PARAM_LIST(brokers), .from = "ME", .required = true,
+     .help = "host:port of one or more brokers, by commas"},
+    {"topic", PARAM_LIST(topics), .from = "ME", .question = true,
+     .help = "topics, by commas; without it all on which the group has commits"},
+    QUESTION,
+    {"sasl", PARAM_CHOICE(sasl_word, "none,plaintext,scram_sha256,scram_sha512,gssapi,aws_msk_iam"), .from = "MA",
+     .fallback = "none", .help = "how to log in"},
+    ACCESS,
+    {"awsRegion", PARAM_TEXT(region), .help = "for aws_msk_iam"},
+    {0},
+};
+#undef PARAM_STRUCT
+
+/* ------------------------------------------------------------------ rules between parameters */
+
+static bool has_topic(const struct kafka *c)
+{
+    return c->topic || (c->topics && c->topics->count > 0);
+}
+
+static bool check_numbers(const struct kafka *c, struct trigger_check *check)
+{
+    bool good = true;
+
+    if (c->target <= 0)
+        good = check_error(check, "lagThreshold", "write the lag one replica should carry", "lagThreshold has to be above 0");
+    if (c->activation < 0)
+        good = check_error(check, "activationLagThreshold", "write 0 or more", "activationLagThreshold is negative");
+    return good;
+}
+
+static bool check_switches(const struct kafka *c, struct trigger_check *check)
+{
+    bool good = true, topic = has_topic(c) || check_unknown(check, "topic");
+
+    if (c->allow_idle && c->lagging_only)
+        good = check_error(check, "limitToPartitionsWithLag", "keep one of them",
+                           "allowIdleConsumers and limitToPartitionsWithLag exclude each other");
+    if (c->lagging_only && c->even && !c->apache)
+        good = check_error(check, "limitToPartitionsWithLag", "keep one of them",
+                           "ensureEvenDistributionOfPartitions and limitToPartitionsWithLag exclude each other");
+    if (c->lagging_only && !topic)
+        good = check_error(check, "topic", "name the topic", "limitToPartitionsWithLag needs a topic");
+    if (c->even && !topic && !c->apache)
+        good = check_error(check, "topic", "name the topic", "ensureEvenDistributionOfPartitions needs a topic");
+    if (!c->full_metadata && !topic && !c->apache)
+        good = check_error(check, "topic", "name the topic", "fullMetadata: false needs a topic");
+    return good;
+}
+
+/* 0.a.b.c or a.b.c */
+static bool check_version(const struct kafka *c, struct trigger_check *check)
+{
+    int dots = 0, digits = 0;
+    bool good = true;
+
+    for (const char *v = c->version; v && *v; v++) {
+        good = good && (*v == '.' ? digits > 0 : *v >= '0' && *v <= '9');
+        dots += *v == '.';
+        digits = *v == '.' ? 0 : digits + 1;
+    }
+    if (!c->version || (good && digits > 0 && dots == (string_starts(c->version, "0.") ? 3 : 2)))
+        return true;
+    return check_error(check, "version", "write a.b.c, or 0.a.b.c for the oldest", "version %.40s is not one of Kafka's",
+                       c->version);
+}
+
+static bool read_limits(struct kafka *c, struct trigger_check *check)
+{
+    const char *bad = "";
+
+    if (!c->limitation || (!c->apache && !has_topic(c)))
+        return true;
+    c->limits = kafka_limits_read(c->limitation, check_arena(check), &bad);
+    if (!c->limits)
+        return check_error(check, "partitionLimitation", "write numbers and ranges: 1-4,8",
+                           "partitionLimitation: \"%.40s\" is neither a partition nor a range", bad);
+    c->limits = has_topic(c) ? c->limits : NULL;
+    return true;
+}
+
+static bool check_tls(const struct kafka *c, struct trigger_check *check)
+{
+    if (c->tls != 0 || check_unknown(check, "cert") || check_unknown(check, "key") || !c->certificate == !c->key)
+        return true;
+    return check_error(check, c->key ? "cert" : "key", "give both, or none", "cert and key belong together");
+}
+
+/* KEDA's apache-kafka does not say which of the two would win. */
+static bool check_twice(const char *name, struct trigger_check *check)
+{
+    const struct trigger_input *input = check_input(check);
+    bool metadata = tree_get(input->metadata, name) != NULL,
+         authentication = input->credential && credential_get(input->credential, name) != NULL;
+
+    return !metadata || !authentication ||
+           check_error(check, name, "keep one of them", "%s is in the metadata and in the TriggerAuthentication", name);
+}
+
+static bool need(const void *value, const char *name, const char *what_for, struct trigger_check *check)
+{
+    return value || check_unknown(check, name) ||
+           check_error(check, name, "put it into the TriggerAuthentication", "%s needs %s", what_for, name);
+}
+
+static bool check_kerberos(const struct kafka *c, struct trigger_check *check)
+{
+    bool good = need(c->username, "username", "sasl: gssapi", check);
+
+    good = need(c->realm, "realm", "sasl: gssapi", check) && good;
+    good = need(c->kerberos_config, "kerberosConfig", "sasl: gssapi", check) && good;
+    if (!c->password == !c->keytab && !check_unknown(check, "password") && !check_unknown(check, "keytab"))
+        good = check_error(check, "keytab", "give one of them", "sasl: gssapi needs either password or keytab");
+    return good;
+}
+
+static bool check_extensions(const struct kafka *c, struct trigger_check *check)
+{
+    const char *rest = c->extensions;
+
+    while (rest && *rest) {
+        size_t length = strcspn(rest, ",");
+        const char *equals = memchr(rest, '=', length);
+
+        if (!equals || memchr(equals + 1, '=', (size_t)(rest + length - equals - 1)))
+            return check_error(check, "oauthExtensions", "write name=value,name=value",
+                               "oauthExtensions: \"%.*s\" is not name=value", (int)(length > 40 ? 40 : length), rest);
+        rest += length + (rest[length] == ',');
+    }
+    return true;
+}
+
+static bool check_msk(const struct kafka *c, struct trigger_check *check)
+{
+    bool good = true;
+
+    if (!c->region)
+        good = check_error(check, "awsRegion", "write the cluster's region", "aws_msk_iam needs awsRegion");
+    if (c->tls != 0 && !check_unknown(check, "tls"))
+        good = check_error(check, "tls", "write tls: enable", "aws_msk_iam needs TLS");
+    if (c->apache && !check_pod_identity(check)) {
+        const struct credential *given = check_input(check)->credential;
+
+        if (!check_unknown(check, "awsAccessKeyID") &&
+            (!given || (!credential_get(given, "awsAccessKeyID") && !credential_get(given, "awsRoleArn"))))
+            good = check_error(check, NULL, "put it into the TriggerAuthentication", "aws_msk_iam needs awsAccessKeyID");
+    }
+    return good;
+}
+
+static bool check_login(const struct kafka *c, struct trigger_check *check)
+{
+    bool good;
+
+    switch (c->sasl) {
+    case SASL_SCRAM_256:
+    case SASL_SCRAM_512:
+    case SASL_PLAIN:
+        if (c->apache && c->sasl != SASL_PLAIN)
+            return true;
+        good = need(c->username, "username", "sasl", check);
+        return need(c->password, "password", "sasl", check) && good;
+    case SASL_OAUTH:
+        good = need(c->username, "username", "sasl: oauthbearer", check);
+        good = need(c->password, "password", "sasl: oauthbearer", check) && good;
+        good = need(c->token_url, "oauthTokenEndpointUri", "sasl: oauthbearer", check) && good;
+        return check_extensions(c, check) && good;
+    case SASL_KERBEROS:
+        return c->apache ? check_error(check, "sasl", "use kafka, or another mechanism", "apache-kafka has no gssapi")
+                         : check_kerberos(c, check);
+    case SASL_MSK:
+        return check_msk(c, check);
+    default:
+        return true;
+    }
+}
+
+static enum sasl sasl_of(const struct kafka *c)
+{
+    static const enum sasl kafka[] = {SASL_NONE,      SASL_PLAIN, SASL_SCRAM_256,
+                                      SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS};
+    static const enum sasl apache[] = {SASL_NONE,      SASL_PLAIN,    SASL_SCRAM_256,
+                                       SASL_SCRAM_512, SASL_KERBEROS, SASL_MSK};
+    enum sasl sasl = c->sasl_word < 0 ? SASL_UNKNOWN : c->apache ? apache[c->sasl_word] : kafka[c->sasl_word];
+
+    return sasl == SASL_OAUTH && c->provider == 1 ? SASL_MSK : sasl;
+}
+
+/* What is legal and cannot be done here; NULL: nothing. */
+static const char *not_built_in(const struct kafka *c)
+{
+    return c->sasl == SASL_OAUTH      ? "signing in with OAuth tokens (sasl: oauthbearer) is not built in"
+           : c->sasl == SASL_KERBEROS ? "signing in by Kerberos (sasl: gssapi) is not built in"
+           : c->sasl == SASL_MSK      ? "signing in with AWS credentials (aws_msk_iam) is not built in"
+           : c->sasl == SASL_UNKNOWN  ? "sasl names more than one mechanism"
+                                      : NULL;
+}
+
+static bool prepare(struct kafka *c, struct trigger_check *check)
+{
+    bool good = check_numbers(c, check);
+
+    c->sasl = sasl_of(c);
+    good = check_switches(c, check) && good;
+    good = read_limits(c, check) && good;
+    good = check_tls(c, check) && good;
+    good = check_login(c, check) && good;
+    if (c->brokers && c->brokers->count == 0)
+        good = check_error(check, "bootstrapServers", "write host:port", "bootstrapServers names no broker");
+    if (good && not_built_in(c))
+        check_warning(check, "sasl", "use plaintext, scram_sha256, scram_sha512 or a client certificate",
+                      "%s: every poll fails", not_built_in(c));
+    return good;
+}
+
+static bool prepare_kafka(void *config, struct trigger_check *check)
+{
+    struct kafka *c = config;
+    bool good = prepare(c, check);
+
+    return check_version(c, check) && good;
+}
+
+static bool prepare_apache(void *config, struct trigger_check *check)
+{
+    struct kafka *c = config;
+    bool good = check_twice("sasl", check);
+
+    c->apache = true;
+    good = check_twice("tls", check) && good;
+    return prepare(c, check) && good;
+}
+
+static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
+{
+    const struct kafka *c = config;
+
+    (void)input;
+    text_add(out, "kafka-");
+    if (c->topic)
+        text_add(out, c->topic);
+    for (size_t i = 0; c->topics && i < c->topics->count; i++)
+        text_printf(out, "%s%s", i > 0 ? "," : "", c->topics->items[i]);
+    if (!has_topic(c))
+        text_printf(out, "%s-topics", c->group);
+}
+
+/* Lag is bounded by the threshold and weighed against the activation before it is a value: both are part of the question. */
+static void target(const void *config, struct trigger_metric *metric)
+{
+    const struct kafka *c = config;
+
+    metric->target = (double)c->target;
+    metric->activation = (double)c->activation;
+}
+
+static bool destination(const void *config, char *out, size_t size)
+{
+    const struct kafka *c = config;
+    const char *broker = c->brokers && c->brokers->count > 0 ? c->brokers->items[0] : NULL;
+    const char *colon = broker ? strrchr(broker, ':') : NULL;
+
+    return broker && (size_t)snprintf(out, size, "%s%s", broker, colon && !strchr(colon, ']') ? "" : ":9092") < size;
+}
+
+/* ------------------------------------------------------------------ on the worker thread */
+
+struct asked { /* partitions of all topics */
+    struct kafka_partition *partitions;
+    size_t count;
+};
+
+static struct kafka_access access_of(const struct kafka *c)
+{
+    static const char *const mechanisms[] = {
+        [SASL_PLAIN] = "PLAIN", [SASL_SCRAM_256] = "SCRAM-SHA-256", [SASL_SCRAM_512] = "SCRAM-SHA-512"};
+
+    return (struct kafka_access){
+        .brokers = c->brokers,
+        .mechanism = c->sasl <= SASL_SCRAM_512 ? mechanisms[c->sasl] : NULL,
+        .username = c->username,
+        .password = c->password,
+        .tls = c->tls == 0,
+        .unsafe_ssl = c->unsafe_ssl,
+        .ca = c->ca,
+        .certificate = c->certificate,
+        .key = c->key,
+        .key_password = c->key_password,
+    };
+}
+
+static bool add_topic(const struct kafka *c, const char *topic, int32_t partitions, struct arena *arena,
+                      struct asked *asked, struct error *err)
+{
+    struct kafka_partition *grown;
+    size_t before = asked->count;
+
+    if (asked->count + (size_t)partitions > KAFKA_PARTITIONS_MAX)
+        return error_set(err, ERROR_LIMIT, "more than KAFKA_PARTITIONS_MAX (%d) partitions", KAFKA_PARTITIONS_MAX);
+    grown = arena_array(arena, before + (size_t)partitions, sizeof(*grown));
+    if (before > 0)
+        memcpy(grown, asked->partitions, before * sizeof(*grown));
+    asked->partitions = grown;
+    for (int32_t id = 0; id < partitions; id++)
+        if (kafka_limits_allow(c->limits, id))
+            grown[asked->count++] = (struct kafka_partition){.topic = topic, .id = id};
+    return asked->count > before ||
+           error_set(err, ERROR_INVALID, "partitionLimitation leaves out all %d partitions of topic %s", (int)partitions,
+                     topic);
+}
+
+static bool find_topics(const struct kafka *c, struct kafka_client *client, struct arena *arena, int64_t deadline_ms,
+                        const char *const **topics, size_t *count, struct error *err)
+{
+    if (c->topic) {
+        *topics = &c->topic;
+        *count = 1;
+    } else if (c->topics && c->topics->count > 0) {
+        *topics = c->topics->items;
+        *count = c->topics->count;
+    } else if (!kafka_group_topics(client, c->group, arena, deadline_ms, topics, count, err)) {
+        return false;
+    } else if (*count == 0) {
+        return error_set(err, ERROR_MISSING, "group %s has committed nothing: name the topic it is to read", c->group);
+    }
+    return *count <= KAFKA_TOPICS_MAX ||
+           error_set(err, ERROR_LIMIT, "more than KAFKA_TOPICS_MAX (%d) topics: name those that count", KAFKA_TOPICS_MAX);
+}
+
+static bool gather(const struct kafka *c, struct kafka_client *client, struct arena *arena, int64_t deadline_ms,
+                   struct asked *asked, struct error *err)
+{
+    const char *const *topics;
+    size_t count;
+
+    if (!find_topics(c, client, arena, deadline_ms, &topics, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        int32_t partitions;
+
+        if (!kafka_partitions(client, topics[i], deadline_ms, &partitions, err) ||
+            !add_topic(c, topics[i], partitions, arena, asked, err))
+            return false;
+    }
+    return kafka_offsets(client, c->group, asked->partitions, asked->count, deadline_ms, err);
+}
+
+static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
+{
+    const struct kafka_rules rules = {
+        .target = c->target,
+        .earliest = c->reset == 1,
+        .zero_on_never = c->zero_on_never,
+        .allow_idle = c->allow_idle,
+        .skip_stuck = c->skip_stuck,
+        .lagging_only = c->lagging_only,
+        .even = c->even,
+        .absent_is_all = c->apache,
+    };
+    const struct kafka_access access = access_of(c);
+    int64_t deadline_ms = kafka_now_ms() + query->timeout_ms;
+    struct asked asked = {0};
+    struct kafka_sum sum;
+
+    if (not_built_in(c))
+        return error_set(&query->error, ERROR_INVALID, "%s", not_built_in(c));
+    if (!kafka_client_open(query->memory, &access, &query->error) ||
+        !gather(c, query->memory, arena, deadline_ms, &asked, &query->error) ||
+        !kafka_lag(&rules, query->own, asked.partitions, asked.count, &sum, &query->error))
+        return false;
+    query->value = sum.value;
+    query->activity = sum.waiting > (double)c->activation ? ACTIVITY_ON : ACTIVITY_OFF;
+    return true;
+}
+
+static void run(const void *config, struct query *query)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+
+    query->state = ask(config, query, arena) ? SAMPLE_OK : SAMPLE_FAILED;
+    arena_free(arena);
+}
+
+static void hang_up(void *session)
+{
+    kafka_client_close(session);
+}
+
+static void forget(void *memory)
+{
+    kafka_memory_done(memory);
+}
+
+#define ABOUT                                                                                                          \
+    "The messages that the group has not read yet: the end of each partition less what the group committed there. The sum is bounded "   \
+    "by lagThreshold times the number of partitions, unless allowIdleConsumers is true, because more consumers than partitions would "   \
+    "wait. A partition without a commit counts as one message (offsetResetPolicy: latest) or as all of them (earliest). A topic, a "     \
+    "partition or a broker that is not there is a failure, never a lag of 0."
+#define LOCALLY                                                                                                        \
+    "With the scripts of a Kafka archive:\n\n"                                                                         \
+    "    kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"        \
+    "    kafka-server-start.sh config/server.properties &\n"                                                          \
+    "    kafka-topics.sh --bootstrap-server localhost:9092 --create --topic orders --partitions 3\n"                   \
+    "    seq 100 | kafka-console-producer.sh --bootstrap-server localhost:9092 --topic orders\n"                       \
+    "    kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic orders --group billing --max-messages 1\n"  \
+    "    weir probe app.yaml"
+/* One connection for each set of brokers and credential. A poll takes one round trip, every fourth two, so a thousand objects fit on
+   one at 20 ms; each further one would cost a thread and a socket for every broker. */
+#define COMMON                                                                                                         \
+    .config_size = sizeof(struct kafka), .memory_size = sizeof(struct kafka_memory),                                   \
+    .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_TIMEOUT_MS,                    \
+    .metric_name = metric_name, .target = target, .destination = destination, .forget = forget, .hang_up = hang_up,    \
+    .query = run
+
+TRIGGER(kafka) = {
+    .type = "kafka",
+    .summary = "lag of a Kafka consumer group",
+    .about = ABOUT,
+    .example = "triggers:\n"
+               "- type: kafka\n"
+               "  metadata:\n"
+               "    bootstrapServers: kafka.shop:9092\n"
+               "    consumerGroup: billing\n"
+               "    topic: orders\n"
+               "    lagThreshold: \"50\"\n"
+               "    sasl: scram_sha512\n"
+               "    tls: enable\n"
+               "  authenticationRef:\n"
+               "    name: kafka # username, password, ca\n",
+    .locally = LOCALLY,
+    .params = kafka_params,
+    .prepare = prepare_kafka,
+    COMMON,
+};
+
+TRIGGER(apache_kafka) = {
+    .type = "apache-kafka",
+    .summary = "lag of a Kafka consumer group, over several topics",
+    .about = ABOUT,
+    .example = "triggers:\n"
+               "- type: apache-kafka\n"
+               "  metadata:\n"
+               "    bootstrapServers: kafka.shop:9092\n"
+               "    consumerGroup: billing\n"
+               "    topic: orders,returns\n"
+               "    lagThreshold: \"50\"\n",
+    .locally = LOCALLY,
+    .params = apache_params,
+    .prepare = prepare_apache,
+    COMMON,
+};
