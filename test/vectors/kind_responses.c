@@ -18,6 +18,7 @@
 #include "base/quantity.h"
 #include "base/selector.h"
 #include "base/time.h"
+#include "kafka_case.h"
 #include "net/loop.h"
 #include "platform/platform.h"
 #include "sim/virtual.h"
@@ -559,6 +560,10 @@ enum vector_outcome vector_responses(const struct tree *vector, const char *path
         return run_metric_name(vector, result);
     if (kind && strcmp(kind, "quantity") == 0)
         return run_quantity(vector, result);
+    if (kind && strcmp(kind, "calc") == 0 && string_equal(type, "kafka"))
+        return vector_kafka_calc(vector, result);
+    if (kind && strcmp(kind, "kafka") == 0 && trigger_driver_find(type))
+        return vector_kafka(vector, result);
     if (!kind || strcmp(kind, "calc") == 0 || !trigger_driver_find(type)) {
         text_add(&result->expected, "an answer");
         text_printf(&result->got, "trigger type %s is not built in", type ? type : "");
