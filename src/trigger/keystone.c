@@ -1,0 +1,182 @@
+/*
+ * keystone: a token first, then the question. Facts: triggers/openstack-metric.md, openstack-swift.md.
+ *
+ *     keystone_send -> token? --no--> log_in -> on_token -v
+ *                             --yes----------------------> ask -> after_answer --401, old token--> log_in
+ *                                                                              --else--> then
+ *
+ * KEDA asks Keystone before every poll whether the token is still good, and never sends the project or the ID of an application
+ * credential in one of the two types; here the documented parameters are what is sent, and the service itself says when a token is
+ * no longer good. The address may end in the version or not.
+ */
+#include "trigger/keystone.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/tree.h"
+#include "trigger/trigger_internal.h"
+
+enum { TOKEN_EARLY_MS = 60 * 1000, TOKEN_UNKNOWN_MS = 5 * 60 * 1000 /* of a token that does not say when it ends */ };
+
+void keystone_forget(void *of)
+{
+    struct keystone_memory *memory = of;
+
+    secret_unref(memory->token);
+    free(memory->storage_url);
+}
+
+bool keystone_check_url(const struct keystone *account, struct trigger_check *check)
+{
+    if (account->url && (string_ends(account->url, "/v2.0") || string_ends(account->url, "/v2.0/")))
+        return check_error(check, "authURL", "write the address of version 3", "version 2 of Keystone is not supported");
+    return true;
+}
+
+/* ------------------------------------------------------------------ logging in */
+
+static const char *string(struct arena *arena, const char *text)
+{
+    struct text out;
+    const char *json;
+
+    text_init(&out, REQUEST_BODY_MAX_BYTES);
+    text_add_json_string(&out, text ? text : "", text ? strlen(text) : 0);
+    json = arena_copy(arena, out.bytes);
+    text_done(&out);
+    return json;
+}
+
+static const char *log_in_body(const struct keystone *a, struct arena *arena)
+{
+    if (!a->by_password)
+        return arena_printf(arena,
+                            "{\"auth\":{\"identity\":{\"methods\":[\"application_credential\"],"
+                            "\"application_credential\":{\"id\":%s,\"secret\":%s}}}}",
+                            string(arena, a->app), string(arena, a->app_secret ? secret_reveal(a->app_secret) : ""));
+    return arena_printf(arena,
+                        "{\"auth\":{\"identity\":{\"methods\":[\"password\"],"
+                        "\"password\":{\"user\":{\"id\":%s,\"password\":%s}}}%s%s%s}}",
+                        string(arena, a->user), string(arena, a->password ? secret_reveal(a->password) : ""),
+                        a->project ? ",\"scope\":{\"project\":{\"id\":" : "", a->project ? string(arena, a->project) : "",
+                        a->project ? "}}" : "");
+}
+
+static bool region_fits(const struct keystone *a, const struct tree *endpoint)
+{
+    return !a->region || string_equal(tree_string(tree_get(endpoint, "region")), a->region) ||
+           string_equal(tree_string(tree_get(endpoint, "region_id")), a->region);
+}
+
+static const char *find_storage(const struct keystone *a, const struct tree *catalog)
+{
+    for (const struct tree *service = catalog ? catalog->first : NULL; service; service = service->next) {
+        const struct tree *endpoints = tree_get(service, "endpoints");
+
+        if (!string_equal(tree_string(tree_get(service, "type")), "object-store"))
+            continue;
+        for (const struct tree *e = endpoints ? endpoints->first : NULL; e; e = e->next)
+            if (string_equal(tree_string(tree_get(e, "interface")), "public") && region_fits(a, e))
+                return tree_string(tree_get(e, "url"));
+    }
+    return NULL;
+}
+
+static enum poll_next ask(const void *config, struct poll *poll);
+
+static enum poll_next on_token(const void *config, struct poll *poll, const struct reply *reply)
+{
+    struct keystone_walk *walk = poll_scratch(poll);
+    struct keystone_memory *memory = poll_memory(poll);
+    const struct tree *about = tree_get(reply->json, "token");
+    const char *token = reply_header(reply, "x-subject-token"), *until = tree_string(tree_get(about, "expires_at"));
+    const char *storage;
+
+    if (!token || !*token)
+        return poll_fail(poll, ERROR_NONSENSE, "Keystone answered without a token (X-Subject-Token)");
+    secret_unref(memory->token);
+    memory->token = secret_new(token, strlen(token));
+    if (!until || !instant_parse(until, &memory->until_ms))
+        memory->until_ms = poll_now_ms(poll) + TOKEN_UNKNOWN_MS;
+    if (walk->account->wants_storage) {
+        storage = find_storage(walk->account, tree_get(about, "catalog"));
+        free(memory->storage_url);
+        memory->storage_url = storage ? mem_copy(storage) : NULL;
+    }
+    walk->fresh = true;
+    return ask(config, poll);
+}
+
+static enum poll_next log_in(struct poll *poll)
+{
+    const struct keystone *a = ((struct keystone_walk *)poll_scratch(poll))->account;
+    bool versioned = string_ends(a->url, "/v3") || string_ends(a->url, "/v3/");
+    struct request *r = request_post(poll, a->url, versioned ? "/auth/tokens" : "/v3/auth/tokens");
+    const char *body = log_in_body(a, poll_arena(poll));
+
+    request_body(r, "application/json", body, strlen(body));
+    request_timeout(r, a->timeout_s * 1000);
+    return poll_send(poll, r, on_token);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static void on_answer(const void *config, struct poll *poll, const struct reply *reply)
+{
+    struct keystone_walk *walk = poll_scratch(poll);
+    struct http_header *headers = arena_array(poll_arena(poll), reply->header_count + 1, sizeof(*headers));
+
+    (void)config;
+    walk->reply = *reply;
+    walk->reply.body = arena_copy_bytes(poll_arena(poll), reply->body ? reply->body : "", reply->length);
+    for (size_t i = 0; i < reply->header_count; i++)
+        headers[i] = (struct http_header){.name = arena_copy(poll_arena(poll), reply->headers[i].name),
+                                          .value = arena_copy(poll_arena(poll), reply->headers[i].value)};
+    walk->reply.headers = headers;
+}
+
+static enum poll_next after_answer(const void *config, struct poll *poll, const struct reply *none)
+{
+    struct keystone_walk *walk = poll_scratch(poll);
+    struct keystone_memory *memory = poll_memory(poll);
+
+    (void)none;
+    if (!walk->reply.failed)
+        return walk->then(config, poll, &walk->reply);
+    if (walk->reply.status == 401)
+        memory->until_ms = 0;
+    if (walk->reply.status == 401 && !walk->fresh)
+        return log_in(poll);
+    return poll_fail_with(poll, &walk->reply.error);
+}
+
+static enum poll_next ask(const void *config, struct poll *poll)
+{
+    struct keystone_walk *walk = poll_scratch(poll);
+    const struct keystone_memory *memory = poll_memory(poll);
+    struct request *r = walk->make(config, poll);
+
+    if (!r)
+        return POLL_ENDED;
+    request_header_secret(r, "X-Auth-Token", "", memory->token);
+    request_timeout(r, walk->account->timeout_s * 1000);
+    return poll_send_all(poll, &r, 1, on_answer, after_answer);
+}
+
+enum poll_next keystone_send(const void *config, struct poll *poll, const struct keystone *account, keystone_make *make,
+                             poll_step *then)
+{
+    struct keystone_walk *walk = poll_scratch(poll);
+    const struct keystone_memory *memory = poll_memory(poll);
+    bool good = memory->token && memory->until_ms - TOKEN_EARLY_MS > poll_now_ms(poll);
+
+    walk->account = account;
+    walk->make = make;
+    walk->then = then;
+    return good ? ask(config, poll) : log_in(poll);
+}

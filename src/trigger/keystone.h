@@ -1,0 +1,42 @@
+/*
+ * keystone: signing in to OpenStack (Identity API v3), for the types that ask one of its services.
+ *
+ *     return keystone_send(config, poll, &c->account, make_request, on_answer);
+ *
+ * The token is kept from poll to poll and renewed before it ends, or when the service no longer takes it (401). A driver that uses it has
+ * a struct keystone_walk first in its scratch and a struct keystone_memory first in its memory, with keystone_forget() as `forget`.
+ */
+#ifndef WEIR_TRIGGER_KEYSTONE_H
+#define WEIR_TRIGGER_KEYSTONE_H
+
+#include "trigger/driver.h"
+
+struct keystone {
+    const char *url, *user, *project, *app, *region;
+    const struct secret *password, *app_secret;
+    int64_t timeout_s;
+    bool by_password;   /* by user and password, where both are given */
+    bool wants_storage; /* the address of the object store is looked for among the services */
+};
+struct keystone_memory {
+    struct secret *token;
+    int64_t until_ms;
+    char *storage_url; /* NULL: not in the catalogue */
+};
+typedef struct request *keystone_make(const void *config, struct poll *poll);
+struct keystone_walk {
+    const struct keystone *account;
+    keystone_make *make;
+    poll_step *then;
+    bool fresh; /* the token was got by this poll */
+    struct reply reply;
+};
+
+/* make() builds the request, without the token; it may fail the poll and return NULL. then() sees a good answer. */
+enum poll_next keystone_send(const void *config, struct poll *poll, const struct keystone *account, keystone_make *make,
+                             poll_step *then);
+void keystone_forget(void *memory);
+/* The rule for where tokens are got from. */
+bool keystone_check_url(const struct keystone *account, struct trigger_check *check);
+
+#endif
