@@ -137,6 +137,10 @@ void check_warning(struct trigger_check *check, const char *name, const char *re
 bool check_unknown(const struct trigger_check *check, const char *name);
 /* Lives as long as the trigger. */
 struct arena *check_arena(struct trigger_check *check);
+/* Gone when the trigger is built: for texts, lists and maps that prepare() puts into fields of the table, which are copied. */
+struct arena *check_scratch(struct trigger_check *check);
+/* Of a type with several metrics: which of driver.targets this trigger is about. */
+size_t check_target(const struct trigger_check *check);
 /* The identity provider named by the TriggerAuthentication, or NULL ("none" included). */
 const char *check_pod_identity(const struct trigger_check *check);
 
@@ -327,12 +331,14 @@ struct trigger_driver {
        authentication) of a trigger that works, YAML. locally: how to try it on one machine, commands. */
     const char *about, *example, *locally;
     const char *metric;         /* the name in s0-<metric>, where it is constant */
+    const char *targets;        /* a type with several metrics: the parameters that are their targets, comma separated (trigger_metrics) */
     const struct param *params; /* ends with {0} */
     size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
     size_t memory_size, scratch_size;
     size_t session_size, sessions_max; /* 0 sessions_max: CONNECTIONS_KEPT_MAX */
     int64_t timeout_ms; /* of a query; 0: HTTP_TIMEOUT_MS */
     enum trigger_scope scope;
+    bool average_only; /* metricType is neither honoured nor checked: always AverageValue (pulsar) */
     bool resource; /* cpu, memory: never asked; metricType means something else */
 
     /* Rules between fields, and what can be worked out once (schedules, selectors). false: the report has an error. */
@@ -357,6 +363,9 @@ struct trigger_driver {
     trigger_listen_heard *heard;
     bool any_parameter; /* metadata that the table does not know is the source's own, and no mistake */
 };
+
+/* Host and port of an absolute http or https address, "host:port"; false: not one. For destination(). */
+bool url_destination(const char *url, char *out, size_t size);
 
 #define TRIGGER(word) const struct trigger_driver trigger_driver_##word
 

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/tree.h"
 
 struct element {
     const char *name;
@@ -310,6 +311,44 @@ bool xmlpath_get(const char *body, size_t length, const char *path, struct arena
         good = error_set(err, ERROR_NONSENSE, "%.100s leads to an element with elements in it, not to text", path);
     else if (good)
         *text = trimmed(arena, &found->text);
+    free_texts(r.root);
+    return good;
+}
+
+/* ------------------------------------------------------------------ as a tree */
+
+/* As deep as the reader lets elements nest: TREE_DEPTH_MAX. */
+static struct tree *as_tree(const struct element *element, struct arena *arena)
+{
+    struct tree *node = arena_alloc(arena, sizeof(*node)), **last = &node->first;
+
+    node->key = arena_copy_bytes(arena, element->name, element->name_length);
+    node->type = element->first ? TREE_MAP : TREE_STRING;
+    if (!element->first) {
+        node->text = trimmed(arena, &element->text);
+        node->length = strlen(node->text);
+    }
+    for (const struct element *child = element->first; child; child = child->next) {
+        *last = as_tree(child, arena);
+        last = &(*last)->next;
+        node->count++;
+    }
+    return node;
+}
+
+bool xmlpath_tree(const char *body, size_t length, struct arena *arena, const struct tree **out, struct error *err)
+{
+    struct reader r = {.s = body, .end = body + length, .arena = arena, .err = err};
+    bool good = read_document(&r);
+
+    if (good) {
+        struct tree *map = arena_alloc(arena, sizeof(*map));
+
+        map->type = TREE_MAP;
+        map->first = as_tree(r.root, arena);
+        map->count = 1;
+        *out = map;
+    }
     free_texts(r.root);
     return good;
 }

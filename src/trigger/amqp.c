@@ -1,0 +1,207 @@
+/* amqp: see amqp.h. */
+#include "trigger/amqp.h"
+
+#include <amqp.h>
+#include <amqp_framing.h>
+#include <amqp_ssl_socket.h>
+#include <amqp_tcp_socket.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "net/transport.h"
+
+/* One channel, on which one question is asked at a time; frames as large as RabbitMQ itself proposes. */
+enum { CHANNEL = 1, CHANNELS_MAX = 1, FRAME_MAX_BYTES = 131072, HEARTBEAT_S = 0 };
+
+static struct timeval timeval_of(int64_t ms)
+{
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+/* ------------------------------------------------------------------ what went wrong */
+
+static void show_bytes(amqp_bytes_t bytes, char *out, size_t size)
+{
+    size_t length = bytes.len < size - 1 ? bytes.len : size - 1;
+
+    memcpy(out, bytes.bytes ? bytes.bytes : "", bytes.bytes ? length : 0);
+    out[bytes.bytes ? length : 0] = '\0';
+    for (char *c = out; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    out[utf8_valid_prefix(out, strlen(out))] = '\0';
+}
+
+/* ACCESS_REFUSED and NOT_ALLOWED are about who we are and which vhost is ours. */
+static enum error_kind kind_of(unsigned code)
+{
+    if (code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_ALLOWED)
+        return ERROR_DENIED;
+    return code == AMQP_CONNECTION_FORCED || code == AMQP_RESOURCE_ERROR || code == AMQP_INTERNAL_ERROR
+               ? ERROR_UNREACHABLE
+               : ERROR_NONSENSE;
+}
+
+/* RabbitMQ's words begin with the reason's name ("NOT_FOUND - no queue 'x' in vhost '/'"). */
+static bool refused(const struct amqp_server *server, unsigned code, amqp_bytes_t text, struct error *err)
+{
+    char words[200];
+
+    show_bytes(text, words, sizeof(words));
+    return error_set(err, kind_of(code), "%s:%d refuses (%u): %s", server->host, server->port, code, words);
+}
+
+static bool failed(const struct amqp_server *server, amqp_rpc_reply_t reply, struct error *err)
+{
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
+        const amqp_connection_close_t *said = reply.reply.decoded;
+
+        return refused(server, said->reply_code, said->reply_text, err);
+    }
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
+        const amqp_channel_close_t *said = reply.reply.decoded;
+
+        return refused(server, said->reply_code, said->reply_text, err);
+    }
+    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
+        return error_set(err, ERROR_UNREACHABLE, "%s:%d: %s", server->host, server->port,
+                         amqp_error_string2(reply.library_error));
+    return error_set(err, ERROR_NONSENSE, "%s:%d answers something that is not AMQP", server->host, server->port);
+}
+
+/* ------------------------------------------------------------------ the connection */
+
+/* Name and chain are verified by OpenSSL itself, which also knows addresses; the library's own check does not. */
+static amqp_socket_t *new_tls_socket(amqp_connection_state_t connection, const struct amqp_server *server,
+                                     struct error *err)
+{
+    amqp_socket_t *socket = amqp_ssl_socket_new(connection);
+
+    if (!socket) {
+        error_set(err, ERROR_INTERNAL, "no memory for a TLS socket");
+        return NULL;
+    }
+    amqp_ssl_socket_set_verify_peer(socket, !server->tls->insecure);
+    amqp_ssl_socket_set_verify_hostname(socket, false);
+    return tls_context_prepare(amqp_ssl_socket_get_context(socket), server->tls, server->host, err) ? socket : NULL;
+}
+
+static bool open_socket(amqp_connection_state_t connection, const struct amqp_server *server, int64_t timeout_ms,
+                        struct error *err)
+{
+    struct timeval timeout = timeval_of(timeout_ms);
+    amqp_socket_t *socket =
+        server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
+    int status;
+
+    if (!socket)
+        return server->tls ? false : error_set(err, ERROR_INTERNAL, "no memory for a socket");
+    status = amqp_socket_open_noblock(socket, server->host, server->port, &timeout);
+    if (status == AMQP_STATUS_OK)
+        return true;
+    return error_set(err, ERROR_UNREACHABLE, "%s:%d cannot be reached: %s%s", server->host, server->port,
+                     amqp_error_string2(status),
+                     status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED || status == AMQP_STATUS_SSL_CONNECTION_FAILED
+                         ? "; its certificate has to be of a known authority (ca) and bear its name"
+                         : "");
+}
+
+static bool sign_in(amqp_connection_state_t connection, const struct amqp_server *server, struct error *err)
+{
+    amqp_table_entry_t name = {.key = amqp_cstring_bytes("connection_name"),
+                               .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("weir")}};
+    amqp_table_t properties = {.num_entries = 1, .entries = &name};
+    amqp_rpc_reply_t reply;
+
+    if (server->external)
+        reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
+                                           &properties, AMQP_SASL_METHOD_EXTERNAL, "");
+    else
+        reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
+                                           &properties, AMQP_SASL_METHOD_PLAIN, server->user, server->password);
+    return reply.reply_type == AMQP_RESPONSE_NORMAL || failed(server, reply, err);
+}
+
+static bool connect_to(struct amqp_session *session, const struct amqp_server *server, int64_t timeout_ms,
+                       struct error *err)
+{
+    struct timeval timeout = timeval_of(timeout_ms);
+    amqp_connection_state_t connection = amqp_new_connection();
+
+    if (!connection)
+        return error_set(err, ERROR_INTERNAL, "no memory for a connection");
+    amqp_set_handshake_timeout(connection, &timeout);
+    amqp_set_rpc_timeout(connection, &timeout);
+    if (open_socket(connection, server, timeout_ms, err) && sign_in(connection, server, err)) {
+        session->connection = connection;
+        session->channel_open = false;
+        return true;
+    }
+    amqp_destroy_connection(connection);
+    return false;
+}
+
+void amqp_hang_up(struct amqp_session *session)
+{
+    if (session->connection)
+        amqp_destroy_connection(session->connection); /* without goodbye: it would wait for the answer */
+    *session = (struct amqp_session){.connection = NULL};
+}
+
+/* ------------------------------------------------------------------ the question */
+
+/* The broker has closed the channel with its refusal; that has to be confirmed before it may be opened again. */
+static void after_failure(struct amqp_session *session, amqp_rpc_reply_t reply)
+{
+    amqp_channel_close_ok_t confirmed = {.dummy = '\0'};
+
+    session->channel_open = false;
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD ||
+        amqp_send_method(session->connection, CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &confirmed) != AMQP_STATUS_OK)
+        amqp_hang_up(session);
+}
+
+static bool fail_question(struct amqp_session *session, const struct amqp_server *server, struct error *err)
+{
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(session->connection);
+    bool good = failed(server, reply, err);
+
+    after_failure(session, reply);
+    return good;
+}
+
+static bool ask(struct amqp_session *session, const struct amqp_server *server, const char *queue, uint32_t *count,
+                struct error *err)
+{
+    const amqp_queue_declare_ok_t *answer;
+
+    if (!session->channel_open) {
+        if (!amqp_channel_open(session->connection, CHANNEL))
+            return fail_question(session, server, err);
+        session->channel_open = true;
+    }
+    answer = amqp_queue_declare(session->connection, CHANNEL, amqp_cstring_bytes(queue), true, false, false, false,
+                                amqp_empty_table); /* passive: only looks */
+    if (!answer)
+        return fail_question(session, server, err);
+    *count = answer->message_count;
+    amqp_maybe_release_buffers(session->connection);
+    return true;
+}
+
+bool amqp_count(struct amqp_session *session, const struct amqp_server *server, const char *queue, int64_t timeout_ms,
+                uint32_t *count, struct error *err)
+{
+    bool was_kept = session->connection != NULL;
+
+    if (!was_kept && !connect_to(session, server, timeout_ms, err))
+        return false;
+    if (ask(session, server, queue, count, err))
+        return true;
+    if (!was_kept || session->connection) /* it was fresh, or it lives and the answer is a refusal */
+        return false;
+    return connect_to(session, server, timeout_ms, err) && ask(session, server, queue, count, err);
+}

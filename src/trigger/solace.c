@@ -1,0 +1,78 @@
+/* solace: see solace.h. */
+#include "trigger/solace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+
+static bool has_scheme(const char *url)
+{
+    const char *scheme = strstr(url, "http://");
+
+    if (!scheme)
+        scheme = strstr(url, "https://");
+    return scheme && strstr(scheme, "://")[3] != '\0';
+}
+
+bool solace_prepare(struct solace *solace, struct trigger_check *check)
+{
+    const char *at = solace->urls;
+
+    solace->auth.modes = HTTP_AUTH_BASIC;
+    solace->which = (int64_t)check_target(check);
+    while (at) {
+        size_t length = strcspn(at, ","), left = length;
+        const char *next = at[length] ? at + length + 1 : NULL;
+
+        while (left > 0 && (*at == ' ' || *at == '\t')) {
+            at++;
+            left--;
+        }
+        while (left > 0 && (at[left - 1] == ' ' || at[left - 1] == '\t'))
+            left--;
+        if (solace->host_count == SOLACE_HOSTS_MAX)
+            return check_error(check, "solaceSempBaseURL", "name fewer", "more than %d addresses are named",
+                               SOLACE_HOSTS_MAX);
+        solace->hosts[solace->host_count] = arena_copy_bytes(check_arena(check), at, left);
+        if (!has_scheme(solace->hosts[solace->host_count]))
+            return check_error(check, "solaceSempBaseURL", "write it like https://broker:943", "\"%.80s\" is no address",
+                               solace->hosts[solace->host_count]);
+        solace->host_count++;
+        at = next;
+    }
+    return true;
+}
+
+bool solace_destination(const void *config, char *out, size_t size)
+{
+    const struct solace *solace = config;
+
+    return solace->host_count > 0 && url_destination(solace->hosts[0], out, size);
+}
+
+bool solace_next(const struct solace *solace, struct solace_place *place)
+{
+    place->errors[place->tried++] = place->error;
+    place->failed = false;
+    place->host = (place->host + 1) % solace->host_count;
+    return place->tried == solace->host_count;
+}
+
+enum poll_next solace_fail(struct poll *poll, const struct solace_place *place)
+{
+    char text[300];
+    size_t used = 0;
+
+    if (place->tried == 1)
+        return poll_fail_with(poll, &place->errors[0]);
+    for (size_t i = 0; i < place->tried && used < sizeof(text) - 1; i++) {
+        int more = snprintf(text + used, sizeof(text) - used, "%s(%zu) %.120s", i > 0 ? "; " : "", i + 1,
+                            place->errors[i].text);
+
+        used += more > 0 ? (size_t)more : 0;
+    }
+    text[utf8_valid_prefix(text, strlen(text))] = '\0';
+    return poll_fail(poll, place->errors[place->tried - 1].kind, "no host answers as it should: %s", text);
+}

@@ -1,0 +1,536 @@
+/*
+ * rabbitmq: how many messages wait in a queue, or how fast they come and go. Facts: triggers/rabbitmq.md.
+ *
+ * Two protocols. The management API (HTTP) knows counts and rates, of one queue or of all whose names match a pattern. AMQP knows
+ * the count of one queue only; it is asked by a library that blocks, on a worker thread (trigger/amqp.h).
+ *
+ *     http: ask -> on_queue | on_queues -> figures -> conclude -> value
+ *     amqp: ask -> poll_query -> run -> value
+ *
+ * User and password in `host` are taken out of it: they go where credentials go, and never stand in a URL. The management API
+ * tells a queue's counts some seconds after its declaration only: until then the value is missing, not 0.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/arena.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "net/transport.h"
+#include "trigger/amqp.h"
+#include "trigger/driver.h"
+#include "trigger/dsn.h"
+#include "trigger/form.h"
+#include "trigger/path.h"
+
+enum { AMQP_TIMEOUT_MS = 10 * 1000, AMQP_PORT = 5672, AMQPS_PORT = 5671, USUAL_LENGTH = 20 };
+
+enum protocol { PROTOCOL_AUTO, PROTOCOL_AMQP, PROTOCOL_HTTP };
+enum mode { MODE_LENGTH, MODE_MESSAGE_RATE, MODE_DELIVER_RATE, MODE_RATIO, MODE_TIME };
+static const char *const mode_names[] = {"QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio",
+                                         "ExpectedQueueConsumptionTime"};
+
+struct rabbitmq {
+    struct trigger_config common;
+    const struct secret *host;
+    const char *queue, *vhost, *mode_name, *operation, *identity_resource;
+    struct http_auth auth;
+    double queue_length, activation;
+    int64_t page_size, timeout_ms;
+    int protocol, tls;
+    bool unsafe, use_regex, exclude_unacknowledged;
+    /* worked out in prepare() */
+    enum mode mode;
+    bool http_host, identity;
+    const char *base, *path; /* of the management API, in the trigger's arena */
+};
+
+#define PARAM_STRUCT struct rabbitmq
+static const struct param params[] = {
+    {"host", PARAM_SECRET(host), .from = "MAE", .required = true,
+     .help = "amqp://user:password@host:5672/vhost, or http://user:password@host:15672/vhost; amqps and https with TLS"},
+    {"protocol", PARAM_CHOICE(protocol, "auto,amqp,http"), .from = "MA", .fallback = "auto",
+     .help = "amqp, http, or auto: as host says"},
+    {"queueName", PARAM_TEXT(queue), .required = true, .question = true, .help = "a queue, or a pattern with useRegex"},
+    {"mode", PARAM_TEXT(mode_name), .question = true,
+     .help = "QueueLength, MessageRate, DeliverGetRate, PublishedToDeliveredRatio, ExpectedQueueConsumptionTime; all but "
+             "the first need http"},
+    {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .question = true,
+     .help = "what one replica should carry, together with mode; 20 messages where nothing is said"},
+    {"queueLength", PARAM_NUMBER(queue_length), .question = true,
+     .help = "the older form: mode QueueLength with this value"},
+    {"activationValue", PARAM_NUMBER(activation), .fallback = "0", .question = true,
+     .help = "above it the object is active"},
+    {"vhostName", PARAM_TEXT(vhost), .from = "MA", .help = "instead of the one in host"},
+    {"useRegex", PARAM_BOOL(use_regex), .fallback = "false", .question = true,
+     .help = "queueName is a regular expression (http)"},
+    {"operation", PARAM_TEXT(operation), .fallback = "sum", .question = true,
+     .help = "over the queues that match: sum, avg, max"},
+    {"pageSize", PARAM_INTEGER(page_size), .fallback = "100", .question = true,
+     .help = "queues asked for at once with useRegex; all of them have to fit"},
+    {"excludeUnacknowledged", PARAM_BOOL(exclude_unacknowledged), .fallback = "false", .question = true,
+     .help = "count only what was not delivered yet (http; amqp never counts the rest)"},
+    {"timeout", PARAM_DURATION(timeout_ms), .question = true, .help = "of the whole request (http)"},
+    {"unsafeSsl", PARAM_BOOL(unsafe), .fallback = "false", .help = "do not verify the server's certificate"},
+    {"username", PARAM_TEXT(auth.username), .from = "AE", .help = "instead of the one in host, together with password"},
+    {"password", PARAM_SECRET(auth.password), .from = "AE", .help = "instead of the one in host"},
+    {"tls", PARAM_CHOICE(tls, "disable,enable"), .from = "A", .fallback = "disable",
+     .help = "enable: the certificates below count"},
+    {"ca", PARAM_TEXT(auth.ca), .from = "A", .help = "certificates trusted besides the system's, PEM"},
+    {"cert", PARAM_TEXT(auth.certificate), .from = "A", .help = "the client's certificate, PEM"},
+    {"key", PARAM_SECRET(auth.key), .from = "A", .help = "its key, PEM"},
+    {"keyPassword", PARAM_SECRET(auth.key_password), .from = "A", .help = "of an encrypted key"},
+    {"oauthTokenURI", PARAM_TEXT(auth.token_url), .from = "A",
+     .help = "OAuth2 client credentials for the management API, with clientID and clientSecret"},
+    {"clientID", PARAM_TEXT(auth.client_id), .from = "A", .help = "for OAuth2"},
+    {"clientSecret", PARAM_SECRET(auth.client_secret), .from = "A", .help = "for OAuth2"},
+    {"scopes", PARAM_LIST(auth.scopes), .from = "A", .help = "for OAuth2"},
+    {"endpointParams", PARAM_TEXT(auth.endpoint_params), .from = "A", .help = "for OAuth2: name=value&name=value"},
+    {"workloadIdentityResource", PARAM_TEXT(identity_resource), .from = "A",
+     .help = "Azure's workload identity (not built in yet)"},
+    {0},
+};
+#undef PARAM_STRUCT
+
+/* ------------------------------------------------------------------ what is asked, and of whom */
+
+/* The parts of host that are no secret, and its credentials as such. */
+static bool take_host(struct rabbitmq *c, struct trigger_check *check)
+{
+    const char *host = secret_reveal(c->host), *slash, *last, *vhost;
+    struct arena *arena = check_arena(check);
+    struct dsn dsn;
+    struct error err;
+    bool good = dsn_read_url(host, &dsn, &err), amqp = false;
+
+    if (good) {
+        amqp = strcmp(dsn.scheme, "amqp") == 0 || strcmp(dsn.scheme, "amqps") == 0;
+        c->http_host = strcmp(dsn.scheme, "http") == 0 || strcmp(dsn.scheme, "https") == 0;
+    }
+    if (c->protocol == PROTOCOL_AUTO && !amqp && !c->http_host) {
+        dsn_done(&dsn);
+        return check_error(check, "host", "begin it with amqp://, amqps://, http:// or https://",
+                           "host begins with none of the schemes that say how to ask");
+    }
+    if (c->protocol == PROTOCOL_AUTO)
+        c->protocol = amqp ? PROTOCOL_AMQP : PROTOCOL_HTTP;
+    if (c->protocol == PROTOCOL_HTTP && c->http_host) {
+        slash = strstr(host, "://") + 3;
+        slash += strcspn(slash, "/?#");
+        if (*slash == '/') {
+            const char *path = arena_copy_bytes(arena, slash, strcspn(slash, "?#"));
+
+            last = strrchr(path, '/');
+            vhost = path_tidy(arena, last + 1);
+            slash = arena_copy_bytes(arena, path, (size_t)(last - path));
+        } else {
+            slash = vhost = "";
+        }
+        if (c->vhost)
+            vhost = path_part(arena, c->vhost);
+        c->base = arena_printf(arena, "%s://%s%s", dsn.scheme, dsn.hosts, path_tidy(arena, slash));
+        c->path = arena_printf(arena, "/api/queues/%s%s%s", *vhost ? vhost : "%2F", c->use_regex ? "" : "/",
+                               c->use_regex ? "" : path_part(arena, c->queue ? c->queue : ""));
+        if (!c->auth.username && dsn.user) {
+            c->auth.username = arena_copy(arena, dsn.user);
+            c->auth.password = secret_new(dsn.password ? dsn.password : "", dsn.password ? strlen(dsn.password) : 0);
+        }
+    }
+    dsn_done(&dsn);
+    return true;
+}
+
+/* What is asked for, and how much of it one replica carries: in the older words or in the newer ones. */
+static bool take_mode(struct rabbitmq *c, struct trigger_check *check)
+{
+    bool said = c->mode_name || c->common.target != 0;
+
+    if (c->queue_length != 0 && said)
+        return check_error(check, "queueLength", "leave it out", "queueLength and mode with value exclude each other");
+    if (said && !c->mode_name)
+        return check_error(check, "mode", "write mode: QueueLength for a number of messages",
+                           "value needs mode, which says what is counted");
+    if (said && c->common.target == 0)
+        return check_error(check, "value", "write what one replica should carry", "mode needs value, and not 0");
+    if (said && c->timeout_ms > 0 && c->protocol == PROTOCOL_AMQP)
+        return check_error(check, "timeout", "leave it out, or use http", "AMQP has no timeout of its own here");
+    if (!said)
+        c->common.target = c->queue_length != 0 ? c->queue_length : USUAL_LENGTH;
+    if (!c->mode_name)
+        c->mode_name = mode_names[MODE_LENGTH];
+    for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
+        if (strcmp(mode_names[i], c->mode_name) != 0)
+            continue;
+        c->mode = (enum mode)i;
+        if (c->mode == MODE_LENGTH || c->protocol != PROTOCOL_AMQP)
+            return true;
+        return check_error(check, "mode", "let host begin with http://, and name the port of the management API",
+                           "AMQP does not tell what mode %s needs", c->mode_name);
+    }
+    return check_error(check, "mode",
+                       "write QueueLength, MessageRate, DeliverGetRate, PublishedToDeliveredRatio or "
+                       "ExpectedQueueConsumptionTime",
+                       "there is no mode \"%.40s\"", c->mode_name);
+}
+
+static bool check_http_only(struct rabbitmq *c, struct trigger_check *check)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } parts[] = {{"useRegex", c->use_regex},
+                 {"excludeUnacknowledged", c->exclude_unacknowledged},
+                 {"oauthTokenURI", c->auth.modes & HTTP_AUTH_OAUTH},
+                 {"workloadIdentityResource", c->identity_resource != NULL}};
+    bool good = true;
+
+    for (size_t i = 0; c->protocol == PROTOCOL_AMQP && i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].given)
+            good = check_error(check, parts[i].name, "let host begin with http://, and name the port of the management API",
+                               "%s needs the management API (http)", parts[i].name);
+    return good;
+}
+
+static bool check_sign_in(struct rabbitmq *c, struct trigger_check *check)
+{
+    const struct http_auth *auth = &c->auth;
+    bool good = true, oauth = auth->token_url || auth->client_id || auth->client_secret;
+
+    if (check_input(check)->credential_unknown)
+        return true;
+    if ((auth->username != NULL) != (auth->password != NULL))
+        good = check_error(check, "username", "give both, or neither", "username and password belong together");
+    if ((auth->certificate != NULL) != (auth->key != NULL))
+        good = check_error(check, "cert", "give both, or neither", "cert and key belong together");
+    if (oauth && !(auth->token_url && auth->client_id && auth->client_secret))
+        good = check_error(check, "oauthTokenURI", "put all three into the TriggerAuthentication",
+                           "OAuth2 needs oauthTokenURI, clientID and clientSecret");
+    if (oauth && (auth->username || c->identity_resource))
+        good = check_error(check, "oauthTokenURI", "keep one way to sign in",
+                           "OAuth2 and another way to sign in exclude each other");
+    if (oauth)
+        c->auth.modes |= HTTP_AUTH_OAUTH;
+    return good;
+}
+
+static void check_words(struct rabbitmq *c, struct trigger_check *check)
+{
+    const char *provider = check_pod_identity(check);
+
+    c->identity = c->identity_resource && provider && strcmp(provider, "azure-workload") == 0;
+    if (c->identity)
+        check_warning(check, "workloadIdentityResource", "use a password, or OAuth2 client credentials",
+                      "signing in with Azure's workload identity is not built in: every poll fails");
+    if (c->use_regex && strcmp(c->operation, "sum") != 0 && strcmp(c->operation, "avg") != 0 &&
+        strcmp(c->operation, "max") != 0)
+        check_warning(check, "operation", "write sum, avg or max", "there is no operation \"%.40s\": every poll fails",
+                      c->operation);
+    if (c->protocol == PROTOCOL_HTTP && c->host && !c->http_host)
+        check_warning(check, "host", "let it begin with http:// or https://",
+                      "protocol is http and host is not: every poll fails");
+}
+
+static bool prepare(void *config, struct trigger_check *check)
+{
+    struct rabbitmq *c = config;
+    bool good = check_sign_in(c, check);
+
+    if (c->page_size < 1)
+        good = check_error(check, "pageSize", "leave it out", "pageSize has to be 1 or more");
+    if (c->host)
+        good = take_host(c, check) && good;
+    if (c->auth.username && !(c->auth.modes & HTTP_AUTH_OAUTH))
+        c->auth.modes |= HTTP_AUTH_BASIC;
+    if (c->tls && c->auth.certificate && c->auth.key)
+        c->auth.modes |= HTTP_AUTH_TLS;
+    good = take_mode(c, check) && good;
+    good = check_http_only(c, check) && good;
+    check_words(c, check);
+    return good;
+}
+
+static bool destination(const void *config, char *out, size_t size)
+{
+    const struct rabbitmq *c = config;
+    struct dsn dsn;
+    struct error err;
+    char host[DSN_HOST_BYTES];
+    int port = 0;
+    bool good = c->host && dsn_read_url(secret_reveal(c->host), &dsn, &err);
+
+    if (!c->host)
+        return false;
+    if (good)
+        good = dsn_host(dsn.hosts, 0,
+                        strcmp(dsn.scheme, "amqp") == 0    ? AMQP_PORT
+                        : strcmp(dsn.scheme, "amqps") == 0 ? AMQPS_PORT
+                        : strcmp(dsn.scheme, "https") == 0 ? 443
+                                                           : 80,
+                        host, sizeof(host), &port) &&
+               *host && (size_t)snprintf(out, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port) < size;
+    dsn_done(&dsn);
+    return good;
+}
+
+static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
+{
+    const struct rabbitmq *c = config;
+
+    (void)input;
+    text_add(out, "rabbitmq-");
+    form_add(out, c->queue ? c->queue : "");
+}
+
+/* The threshold takes part in what is asked (activity and stand-ins depend on it), so it has no role of its own. */
+static void target(const void *config, struct trigger_metric *metric)
+{
+    metric->activation = ((const struct rabbitmq *)config)->activation;
+}
+
+/* ------------------------------------------------------------------ the management API */
+
+struct figures {
+    double messages, published, delivered; /* a count, and rates per second */
+    bool uncounted, unrated;               /* some queue has none (yet) */
+};
+
+static bool take_rate(const struct tree *stats, const char *total, const char *details, double *rate, bool *unrated)
+{
+    const struct tree *value = tree_get_fold(tree_get_fold(stats, details), "rate");
+
+    *rate = 0;
+    if (!value || value->type == TREE_NULL) {
+        *unrated |= tree_get_fold(stats, total) != NULL; /* they are counted, but not as rates */
+        return true;
+    }
+    return value->type == TREE_NUMBER && tree_number(value, rate);
+}
+
+static bool take_queue(const struct rabbitmq *c, const struct tree *queue, struct figures *out)
+{
+    const struct tree *count = tree_get_fold(queue, c->exclude_unacknowledged ? "messages_ready" : "messages");
+    const struct tree *stats = tree_get_fold(queue, "message_stats");
+    int64_t messages = 0;
+
+    *out = (struct figures){.uncounted = !count || count->type == TREE_NULL};
+    if (!queue || queue->type != TREE_MAP || (!out->uncounted && !tree_integer(count, &messages)))
+        return false;
+    out->messages = (double)messages;
+    return take_rate(stats, "publish", "publish_details", &out->published, &out->unrated) &&
+           take_rate(stats, "deliver_get", "deliver_get_details", &out->delivered, &out->unrated);
+}
+
+/* a: the threshold. Where nothing is taken out, a ratio has no value: then the threshold itself stands for it, and work is there. */
+static enum poll_next conclude(const struct rabbitmq *c, struct poll *poll, const struct figures *f)
+{
+    double a = c->activation, m = f->messages, p = f->published, d = f->delivered;
+    bool by_rate = c->mode != MODE_LENGTH, by_count = c->mode == MODE_LENGTH || c->mode == MODE_TIME;
+
+    if (by_count && f->uncounted)
+        return poll_missing(poll, SWITCH_UNSET, "RabbitMQ has no count of the messages yet, or its statistics are off");
+    if (by_rate && f->unrated)
+        return poll_missing(poll, SWITCH_UNSET, "RabbitMQ tells no rates (management.rates_mode is none)");
+    switch (c->mode) {
+    case MODE_LENGTH:
+        return poll_value(poll, m);
+    case MODE_MESSAGE_RATE:
+        poll_activity(poll, p > a || m > a);
+        return poll_value(poll, p);
+    case MODE_DELIVER_RATE:
+        return poll_value(poll, d);
+    case MODE_RATIO:
+        if (p > 0 && d == 0)
+            poll_activity(poll, true);
+        return poll_value(poll, p > 0 && d == 0 ? a : p > 0 && d > 0 ? p / d : 0);
+    case MODE_TIME:
+        if (m > 0 && d == 0)
+            poll_activity(poll, true);
+        return poll_value(poll, m == 0 ? 0 : d == 0 ? a : (p - d) / d + m / d);
+    }
+    return poll_fail(poll, ERROR_INTERNAL, "no such mode");
+}
+
+static enum poll_next on_queue(const void *config, struct poll *poll, const struct reply *reply)
+{
+    struct figures figures;
+
+    if (!take_queue(config, reply->json, &figures))
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is no queue of RabbitMQ's management API");
+    return conclude(config, poll, &figures);
+}
+
+static void join(const char *operation, struct figures *sum, const struct figures *one)
+{
+    bool max = strcmp(operation, "max") == 0;
+
+    sum->uncounted |= one->uncounted;
+    sum->unrated |= one->unrated;
+    sum->messages = !max ? sum->messages + one->messages : one->messages > sum->messages ? one->messages : sum->messages;
+    sum->published =
+        !max ? sum->published + one->published : one->published > sum->published ? one->published : sum->published;
+    sum->delivered =
+        !max ? sum->delivered + one->delivered : one->delivered > sum->delivered ? one->delivered : sum->delivered;
+}
+
+static enum poll_next on_queues(const void *config, struct poll *poll, const struct reply *reply)
+{
+    const struct rabbitmq *c = config;
+    const struct tree *items = tree_get_fold(reply->json, "items");
+    struct figures sum = {0}, one;
+    double pages = 0, count = (double)tree_count(items);
+
+    if (reply->json->type != TREE_MAP || !items || items->type != TREE_LIST)
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is no list of queues of RabbitMQ's management API");
+    if (tree_number(tree_get_fold(reply->json, "page_count"), &pages) && pages > 1)
+        return poll_fail(poll, ERROR_LIMIT, "more queues match than pageSize %lld: raise it (RabbitMQ takes up to 500)",
+                         (long long)c->page_size);
+    if (count == 0)
+        return poll_missing(poll, SWITCH_UNSET, "no queue matches %.100s", c->queue);
+    for (const struct tree *queue = items->first; queue; queue = queue->next) {
+        if (!take_queue(c, queue, &one))
+            return poll_fail(poll, ERROR_NONSENSE, "the answer's list holds something that is no queue");
+        join(c->operation, &sum, &one);
+    }
+    if (strcmp(c->operation, "avg") == 0) {
+        sum.messages = (double)((int64_t)sum.messages / (int64_t)count); /* whole messages, as in the original */
+        sum.published /= count;
+        sum.delivered /= count;
+    } else if (strcmp(c->operation, "sum") != 0 && strcmp(c->operation, "max") != 0) {
+        return poll_fail(poll, ERROR_INVALID, "operation has to be sum, avg or max, not \"%.40s\"", c->operation);
+    }
+    return conclude(c, poll, &sum);
+}
+
+static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
+{
+    const struct rabbitmq *c = config;
+    struct request *r;
+
+    (void)none;
+    if (c->protocol == PROTOCOL_AMQP)
+        return poll_query(poll);
+    if (c->identity)
+        return poll_fail(poll, ERROR_INVALID, "signing in with Azure's workload identity is not built in");
+    if (!c->base)
+        return poll_fail(poll, ERROR_INVALID, "protocol is http, and host does not begin with http:// or https://");
+    r = request_get(poll, c->base, c->path);
+    if (c->use_regex) {
+        request_query(r, "page", "1");
+        request_query(r, "use_regex", "true");
+        request_query(r, "pagination", "false");
+        request_query(r, "name", c->queue);
+        request_query(r, "page_size", arena_printf(poll_arena(poll), "%lld", (long long)c->page_size));
+    }
+    request_status(r, 200, 200);
+    request_timeout(r, c->timeout_ms);
+    request_sign(r, &c->auth, HTTP_AUTH_BASIC | HTTP_AUTH_TLS | HTTP_AUTH_OAUTH, false, c->unsafe);
+    return poll_send(poll, r, c->use_regex ? on_queues : on_queue);
+}
+
+/* ------------------------------------------------------------------ AMQP, on the worker thread */
+
+/* What a URL may ask for and this does not do: said, instead of quietly left out. */
+static bool check_options(const struct dsn *dsn, struct error *err)
+{
+    static const char *const refused[] = {"certfile", "keyfile", "cacertfile", "server_name_indication"};
+    const char *mechanism = dsn_option(dsn, "auth_mechanism");
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        if (dsn_option(dsn, refused[i]))
+            return error_set(err, ERROR_INVALID,
+                             "host has the option %s; give certificates as ca, cert and key in the TriggerAuthentication",
+                             refused[i]);
+    if (mechanism && strcasecmp(mechanism, "plain") != 0 && strcasecmp(mechanism, "external") != 0)
+        return error_set(err, ERROR_INVALID, "host has auth_mechanism=%.30s; plain and external are built in", mechanism);
+    return true;
+}
+
+static void fill_server(const struct rabbitmq *c, const struct dsn *dsn, struct tls_identity *tls,
+                        struct amqp_server *out)
+{
+    const char *mechanism = dsn_option(dsn, "auth_mechanism");
+    bool secure = strcmp(dsn->scheme, "amqps") == 0;
+
+    out->vhost = c->vhost ? c->vhost : dsn->path && *dsn->path ? dsn->path : "/";
+    out->user = c->auth.username ? c->auth.username : dsn->user ? dsn->user : "guest";
+    out->password = c->auth.username ? secret_reveal(c->auth.password)
+                    : dsn->user      ? (dsn->password ? dsn->password : "")
+                                     : "guest";
+    tls->insecure = c->unsafe;
+    if (c->tls) {
+        tls->ca_pem = c->auth.ca;
+        tls->certificate_pem = c->auth.key ? c->auth.certificate : NULL;
+        tls->key_pem = c->auth.key;
+        tls->key_password = c->auth.key_password;
+    }
+    out->tls = secure ? tls : NULL;
+    out->external = secure && tls->certificate_pem && !c->auth.username &&
+                    (!dsn->user || (mechanism && strcasecmp(mechanism, "external") == 0));
+}
+
+static void run(const void *config, struct query *query)
+{
+    const struct rabbitmq *c = config;
+    struct tls_identity tls = {.insecure = false};
+    struct amqp_server server = {.external = false};
+    char host[DSN_HOST_BYTES];
+    uint32_t count = 0;
+    struct dsn dsn;
+    bool good = dsn_read_url(secret_reveal(c->host), &dsn, &query->error) && check_options(&dsn, &query->error);
+
+    if (good && strcmp(dsn.scheme, "amqp") != 0 && strcmp(dsn.scheme, "amqps") != 0)
+        good = error_set(&query->error, ERROR_INVALID, "protocol is amqp, and host does not begin with amqp:// or amqps://");
+    if (good) {
+        int port = strcmp(dsn.scheme, "amqps") == 0 ? AMQPS_PORT : AMQP_PORT;
+
+        if (!dsn_host(dsn.hosts && *dsn.hosts ? dsn.hosts : "localhost", 0, port, host, sizeof(host), &server.port) ||
+            server.port == 0)
+            good = error_set(&query->error, ERROR_INVALID, "host names no server that can be asked");
+    }
+    if (good) {
+        server.host = host;
+        fill_server(c, &dsn, &tls, &server);
+        good = amqp_count(query->memory, &server, c->queue, query->timeout_ms, &count, &query->error);
+    }
+    query->state = good ? SAMPLE_OK : SAMPLE_FAILED;
+    query->value = (double)count;
+    dsn_done(&dsn);
+}
+
+static void hang_up(void *session)
+{
+    amqp_hang_up(session);
+}
+
+TRIGGER(rabbitmq) = {
+    .type = "rabbitmq",
+    .summary = "messages in RabbitMQ queues, or how fast they come and go",
+    .about = "The number of messages in a queue: by AMQP those that are ready, by the management API also those delivered and "
+             "not yet acknowledged. By the management API also rates, and the sum, mean or maximum over queues whose names "
+             "match. There is no value while RabbitMQ's statistics do not know the queue (some seconds after its "
+             "declaration), or when no queue matches; a queue that does not exist is a failure.",
+    .example = "metadata:\n"
+               "  queueName: orders\n"
+               "  mode: QueueLength\n"
+               "  value: \"50\"\n"
+               "authentication:          # a TriggerAuthentication's secretTargetRef\n"
+               "  host: amqp://worker:secret@rabbitmq.shop.svc:5672/shop\n",
+    .locally = "apt-get install rabbitmq-server && rabbitmq-plugins enable rabbitmq_management\n"
+               "curl -u guest:guest -X PUT localhost:15672/api/queues/%2F/orders -d '{}'\n"
+               "curl -u guest:guest -X POST localhost:15672/api/exchanges/%2F/amq.default/publish \\\n"
+               "  -d '{\"properties\":{},\"routing_key\":\"orders\",\"payload\":\"1\",\"payload_encoding\":\"string\"}'\n"
+               "weir probe orders.yaml   # host: amqp://guest:guest@localhost:5672/ or http://guest:guest@localhost:15672/\n",
+    .params = params,
+    .config_size = sizeof(struct rabbitmq),
+    .session_size = sizeof(struct amqp_session),
+    .timeout_ms = AMQP_TIMEOUT_MS,
+    .prepare = prepare,
+    .metric_name = metric_name,
+    .target = target,
+    .destination = destination,
+    .hang_up = hang_up,
+    .poll = ask,
+    .query = run,
+};
