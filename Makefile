@@ -6,7 +6,7 @@
 #   make deps     install the Debian packages that are missing (as root directly; else asks, or WEIR_YES=1); run, build and bench
 #                 need only DEPS=build
 #   make test-cluster  the tests on a real Kubernetes control plane; needs Go 1.26, and 10 minutes to build it the first time
-#   make test-servers  the triggers on real servers, which are fetched the first time (1.5 GB, kept)
+#   make test-servers  the triggers on real servers, which are fetched the first time (1.5 GB, kept); MINUTES=10: what fits into that
 #   make check    what a change must pass: -Werror build, rooms, format, all quick tests under the sanitizers
 #   make bench    the figures, appended to build/bench.jsonl (BENCH=formula for one group)
 #   make quality  docs/quality.md anew: decisions of Weir and of others on real traces (minutes)
@@ -49,7 +49,7 @@ test-cluster:
 test-servers:
 	@tools/deps build test
 	@$(MAKE) --no-print-directory build
-	@tools/test-servers
+	@tools/test-servers $(if $(MINUTES),--minutes $(MINUTES))
 
 check:
 	@tools/deps build test check
