@@ -222,6 +222,14 @@ bool config_equal(const struct param *params, const void *a, const void *b)
     return true;
 }
 
+bool config_same_connection(const struct param *params, const void *a, const void *b)
+{
+    for (const struct param *p = params; p->name; p++)
+        if (p->role == ROLE_NONE && !p->question && !field_equal(p, a, b))
+            return false;
+    return true;
+}
+
 static uint64_t hash_texts(uint64_t hash, const char *text)
 {
     return hash_bytes(hash, text ? text : "", text ? strlen(text) + 1 : 0);
@@ -268,5 +276,15 @@ uint64_t config_hash(const struct param *params, const void *config, uint64_t se
     for (const struct param *p = params; p->name; p++)
         if (p->role == ROLE_NONE && p->kind != PARAM_KIND_REMOVED && p->kind != PARAM_KIND_IGNORED)
             hash = field_hash(p, config, hash_bytes(hash, p->name, strlen(p->name)));
+    return hash;
+}
+
+uint64_t config_connection_hash(const struct param *params, const void *config, uint64_t seed)
+{
+    uint64_t hash = seed;
+
+    for (const struct param *p = params; p->name; p++)
+        if (p->role == ROLE_NONE && !p->question)
+            hash = field_hash(p, config, hash);
     return hash;
 }

@@ -1,6 +1,7 @@
 /*
  * engine: who asks what, and who waits for it. A poll under way is a flight; all who ask the same trigger meanwhile wait for
- * the same answer. The files beside this one know how to ask: poll.c over HTTP, talk.c on a stream, query.c on a thread.
+ * the same answer. The files beside this one know how to ask: poll.c over HTTP, talk.c on a stream, query.c on a thread; session.c
+ * keeps the connections of the latter two.
  *
  *     trigger_poll_start -> flight -> driver's first step -> ... -> outcome -> flight_after_step -> everybody is told
  *
@@ -657,6 +658,7 @@ struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *t
     for (size_t i = 0; i < trigger_driver_count; i++)
         engine->stats[i].type = trigger_drivers[i]->type;
     engine->soon = loop_timer_new(loop, tell_ready, engine);
+    sessions_start(engine);
     return engine;
 }
 
@@ -686,6 +688,7 @@ void trigger_engine_free(struct trigger_engine *engine)
         }
         flight_free(engine->flights);
     }
+    sessions_stop(engine);
     orphan(engine);
     for (struct flight *f = engine->free_flights, *next; f; f = next) {
         next = f->next;

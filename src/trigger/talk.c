@@ -1,20 +1,26 @@
 /*
  * talk: speaking a protocol on a byte stream. The driver is a pure state machine: it is shown the bytes that came, writes
- * bytes, and ends the poll or waits for more. This file opens the stream, keeps the bytes not yet understood, and holds
- * the deadline of the whole talk.
+ * bytes, and ends the poll or waits for more. This file opens streams, or takes one that was kept (session.c), keeps the bytes not
+ * yet understood, and holds the deadline of the whole talk.
  *
- * A connection that breaks before a byte came back is tried once more, if at least half of the time is left.
+ *     talk_open --> a session --new--> stream opens --> shown "" --> shown bytes ... --> kept for the next, or closed
+ *                            \--kept--------------------^
+ *
+ * A connection that breaks before a byte came back is tried once more, if at least half of the time is left. One that was kept may
+ * have died unnoticed: it is replaced as often as needed, and also when it is silent for half of the time. A kept stream on which
+ * bytes come that nobody asked for is closed: they would be taken for an answer to what is asked next.
  */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "trigger/trigger_internal.h"
 
-static void close_stream(struct flight *flight)
+enum { PLACE_BYTES = 320 }; /* a name has 255 at most */
+
+static int64_t time_left(const struct flight *flight)
 {
-    if (flight->poll.stream)
-        flight->engine->transport->ops->stream_close(flight->poll.stream);
-    flight->poll.stream = NULL;
+    return flight->poll.talk_deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
 }
 
 /* Shows the driver all bytes it has not taken; drops those it takes now. */
@@ -26,25 +32,31 @@ static void show(struct flight *flight)
     poll->taken = 0;
     flight->trigger->driver->talk(poll->config, poll, received->bytes, received->length);
     assert(poll->taken <= received->length);
-    if (poll->end == END_NONE && poll->taken > 0) {
-        received->length -= poll->taken;
-        for (size_t i = 0; i <= received->length; i++)
-            received->bytes[i] = received->bytes[i + poll->taken];
-    }
+    received->length -= poll->taken;
+    memmove(received->bytes, received->bytes + poll->taken, received->length + 1);
     flight_after_step(flight);
 }
 
+/* ------------------------------------------------------------------ the session's end of the stream */
+
 static void on_open(void *arg, struct stream *stream)
 {
+    struct session *session = arg;
+
     (void)stream;
-    show(arg);
+    show(session->flight);
 }
 
 static void on_bytes(void *arg, struct stream *stream, const char *bytes, size_t length)
 {
-    struct flight *flight = arg;
+    struct session *session = arg;
+    struct flight *flight = session->flight;
 
     (void)stream;
+    if (!flight) { /* nothing was asked */
+        session_drop(session);
+        return;
+    }
     flight->poll.got_bytes = true;
     if (text_append(&flight->poll.received, bytes, length)) {
         show(flight);
@@ -57,32 +69,69 @@ static void on_bytes(void *arg, struct stream *stream, const char *bytes, size_t
 
 static void open_stream(struct flight *flight);
 
+static bool may_try_again(const struct flight *flight)
+{
+    const struct poll *poll = &flight->poll;
+
+    if (poll->got_bytes)
+        return false;
+    if (flight->session->kept)
+        return time_left(flight) > 0;
+    return !flight->trigger->driver->lost && poll->talk_attempts <= POLL_RETRIES_MAX && time_left(flight) >= poll->address.timeout_ms / 2 &&
+           !session_is_away(flight->session);
+}
+
+void talk_lose(struct flight *flight, const struct error *why)
+{
+    const struct trigger_driver *driver = flight->trigger->driver;
+    struct error reason = *why; /* it may lie in what is let go here */
+
+    if (flight->session) {
+        session_failed(flight->session, &reason);
+        session_return(flight->session, false);
+    }
+    text_clear(&flight->poll.received);
+    flight->poll.taken = 0;
+    if (driver->lost)
+        driver->lost(flight->poll.config, &flight->poll, &reason);
+    else
+        poll_fail_with(&flight->poll, &reason);
+    flight_after_step(flight);
+}
+
 static void on_end(void *arg, struct stream *stream, enum stream_end why, const struct error *error)
 {
-    struct flight *flight = arg;
-    struct poll *poll = &flight->poll;
-    int64_t left = poll->talk_deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
+    struct session *session = arg;
+    struct flight *flight = session->flight;
+    struct error reason;
 
     (void)stream;
-    poll->stream = NULL;
-    if (!poll->got_bytes && poll->talk_attempts <= POLL_RETRIES_MAX && left >= poll->address.timeout_ms / 2) {
+    session->stream = NULL;
+    if (!flight) {
+        session_drop(session);
+        return;
+    }
+    if (may_try_again(flight)) {
+        session_renew(session);
         open_stream(flight);
         return;
     }
-    if (why == STREAM_CLOSED_BY_PEER)
-        poll_fail(poll, ERROR_UNREACHABLE, "%s:%d closed the connection in the middle of an answer", poll->address.host,
-                  poll->address.port);
-    else if (error && error->kind != ERROR_NONE)
-        poll_fail_with(poll, error);
+    if (error && error->kind != ERROR_NONE)
+        reason = *error;
+    else if (why == STREAM_CLOSED_BY_PEER)
+        error_set(&reason, ERROR_UNREACHABLE, "%.200s:%d closed the connection %s", flight->poll.address.host,
+                  flight->poll.address.port,
+                  flight->poll.got_bytes ? "in the middle of an answer" : "without an answer");
     else
-        poll_fail(poll, ERROR_UNREACHABLE, "%s:%d cannot be reached", poll->address.host, poll->address.port);
-    flight_after_step(flight);
+        error_set(&reason, ERROR_UNREACHABLE, "%.200s:%d cannot be reached", flight->poll.address.host,
+                  flight->poll.address.port);
+    talk_lose(flight, &reason);
 }
 
 static void open_stream(struct flight *flight)
 {
     struct poll *poll = &flight->poll;
-    int64_t left = poll->talk_deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
+    int64_t left = time_left(flight);
     struct stream_request request = {
         .host = poll->address.host,
         .port = poll->address.port,
@@ -92,41 +141,112 @@ static void open_stream(struct flight *flight)
         .on_open = on_open,
         .on_bytes = on_bytes,
         .on_end = on_end,
-        .arg = flight,
+        .arg = flight->session,
     };
 
     poll->talk_attempts++;
     flight_stats(flight)->requests++;
     text_clear(&poll->received);
-    poll->stream = flight->engine->transport->ops->stream_open(flight->engine->transport, &request);
+    flight->session->stream = flight->engine->transport->ops->stream_open(flight->engine->transport, &request);
 }
 
-static void on_deadline(void *arg)
+/* Rings the bell when the patience with this server is over, or with it all time. A stream that was kept may be dead without anybody having
+   noticed: half of the time is left for another one. */
+static void set_bell(struct flight *flight)
 {
-    struct flight *flight = arg;
+    const struct talk_address *address = &flight->poll.address;
+    int64_t left = time_left(flight), patience = address->patience_ms;
+
+    if (patience <= 0)
+        patience = flight->session->kept ? address->timeout_ms / 2 : left;
+    loop_timer_set(flight->timer, patience < left ? patience : left > 0 ? left : 0);
+}
+
+void talk_begin(struct flight *flight)
+{
     struct poll *poll = &flight->poll;
 
-    poll_fail(poll, ERROR_UNREACHABLE, "%s:%d did not answer within %lld ms", poll->address.host, poll->address.port,
-              (long long)poll->address.timeout_ms);
+    text_clear(&poll->received);
+    poll->got_bytes = poll->keep = false;
+    poll->talk_attempts = 0;
+    set_bell(flight);
+    if (!flight->session->stream) {
+        open_stream(flight);
+        return;
+    }
+    flight_stats(flight)->requests++;
+    show(flight);
+}
+
+/* ------------------------------------------------------------------ the deadline */
+
+static void out_of_time(struct flight *flight)
+{
+    struct poll *poll = &flight->poll;
+
+    if (flight->waits_at)
+        poll_fail(poll, ERROR_LIMIT, "none of the %zu connections to %.200s:%d became free within %lld ms",
+                  session_limit(flight), poll->address.host, poll->address.port, (long long)poll->address.timeout_ms);
+    else
+        poll_fail(poll, ERROR_UNREACHABLE, "%.200s:%d did not answer within %lld ms", poll->address.host,
+                  poll->address.port, (long long)poll->address.timeout_ms);
     flight_after_step(flight);
+}
+
+static void on_bell(void *arg)
+{
+    struct flight *flight = arg;
+    const struct talk_address *address = &flight->poll.address;
+    struct error why;
+
+    if (time_left(flight) <= 0) {
+        out_of_time(flight);
+    } else if (!flight->session || flight->poll.got_bytes) {
+        loop_timer_set(flight->timer, time_left(flight));
+    } else if (flight->session->kept) {
+        session_renew(flight->session);
+        set_bell(flight);
+        open_stream(flight);
+    } else {
+        error_set(&why, ERROR_UNREACHABLE, "%.200s:%d did not answer within %lld ms", address->host, address->port,
+                  (long long)address->patience_ms);
+        loop_timer_set(flight->timer, time_left(flight));
+        talk_lose(flight, &why);
+    }
+}
+
+/* ------------------------------------------------------------------ what drivers say */
+
+/* The session goes back: it can be used on where the server has said all it was asked for, and nothing else. */
+static void leave_session(struct flight *flight, bool answered)
+{
+    struct session *session = flight->session;
+
+    if (!session)
+        return;
+    if (answered)
+        session_worked(session);
+    session_return(session, answered && session->stream && flight->poll.received.length == 0);
 }
 
 enum poll_next talk_open(struct poll *poll, const struct talk_address *address)
 {
     struct flight *flight = flight_of(poll);
+    char place[PLACE_BYTES];
 
-    close_stream(flight);
+    poll->received.length -= poll->taken; /* what it takes in this very call */
+    poll->taken = 0;
+    leave_session(flight, poll->keep);
     poll->address = *address;
-    poll->got_bytes = false;
-    poll->talk_attempts = 0;
     if (poll->address.timeout_ms <= 0)
         poll->address.timeout_ms = HTTP_TIMEOUT_MS;
     if (!flight->timer) {
-        flight->timer = loop_timer_new(flight->engine->loop, on_deadline, flight);
+        flight->timer = loop_timer_new(flight->engine->loop, on_bell, flight);
         loop_timer_set(flight->timer, poll->address.timeout_ms);
         poll->talk_deadline_ticks_ms = loop_ticks_ms(flight->engine->loop) + poll->address.timeout_ms;
     }
-    open_stream(flight);
+    snprintf(place, sizeof(place), "%s:%d", address->host, address->port);
+    session_want(flight, place, address->tls);
     return POLL_WAITING;
 }
 
@@ -134,8 +254,8 @@ void talk_write(struct poll *poll, const void *bytes, size_t length)
 {
     struct flight *flight = flight_of(poll);
 
-    if (poll->stream)
-        flight->engine->transport->ops->stream_write(poll->stream, bytes, length);
+    if (flight->session && flight->session->stream)
+        flight->engine->transport->ops->stream_write(flight->session->stream, bytes, length);
 }
 
 void talk_taken(struct poll *poll, size_t length)
@@ -149,6 +269,21 @@ enum poll_next talk_more(struct poll *poll)
     return POLL_WAITING;
 }
 
+void *talk_session(struct poll *poll)
+{
+    struct session *session = flight_of(poll)->session;
+
+    assert(session);
+    return session->memory;
+}
+
+void talk_keep(struct poll *poll)
+{
+    poll->keep = true;
+}
+
+/* ------------------------------------------------------------------ for the engine */
+
 void talk_start(struct flight *flight)
 {
     flight->trigger->driver->talk(flight->poll.config, &flight->poll, NULL, 0);
@@ -156,8 +291,14 @@ void talk_start(struct flight *flight)
 
 void talk_stop(struct flight *flight)
 {
-    close_stream(flight);
-    if (flight->timer)
-        loop_timer_free(flight->timer);
+    const struct poll *poll = &flight->poll;
+
+    session_unwant(flight);
+    if (!flight->query) {
+        if (flight->session && poll->end == END_FAILED && !poll->keep)
+            session_failed(flight->session, &poll->why);
+        leave_session(flight, poll->end == END_VALUE || poll->end == END_MISSING || poll->keep);
+    }
+    loop_timer_free(flight->timer);
     flight->timer = NULL;
 }

@@ -347,6 +347,7 @@ void trigger_unref(struct trigger *trigger)
         return;
     if (trigger->watched && trigger->engine)
         trigger->engine->platform->ops->target_unwatch(trigger->watched);
+    party_leave(trigger);
     if (trigger->engine)
         engine_remove(trigger->engine, trigger);
     if (trigger->memory) {

@@ -12,6 +12,9 @@
 
 struct exchange;
 struct flight;
+struct party;
+struct session;
+struct session_server;
 
 /* ------------------------------------------------------------------ a trigger */
 
@@ -24,6 +27,8 @@ struct trigger {
     void *place;                   /* its scheduler's, see trigger_place() */
     void *memory;                  /* the driver's, from the first poll on; NULL while a worker has it */
     struct arena *arena;           /* what prepare() built; NULL: nothing */
+    struct party *party; /* who shares connections with it, from the first poll on that needs one */
+    struct trigger *next_member, **member_link;
     struct target *watched;        /* the scale target, from the first poll that looks at it */
     struct target_key *target;     /* atoms; only for SCOPE_TARGET */
     const char *ns, *destination;  /* atoms; ns only for SCOPE_NAMESPACE */
@@ -61,6 +66,9 @@ size_t config_extra_bytes(const struct param *params, const void *config);
 void config_seal(const struct param *params, void *config, char **free_space);
 bool config_equal(const struct param *params, const void *a, const void *b);
 uint64_t config_hash(const struct param *params, const void *config, uint64_t seed);
+/* The same without what is a `question`: may one use the other's connection? */
+bool config_same_connection(const struct param *params, const void *a, const void *b);
+uint64_t config_connection_hash(const struct param *params, const void *config, uint64_t seed);
 void config_release(const struct param *params, void *config, bool sealed);
 
 /* "s3-" + name, normalised (_common.md 4). */
@@ -135,10 +143,10 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     poll_step *then;
 
     /* the stream (talk.c) */
-    struct stream *stream;
     struct text received;
     size_t taken;
     bool got_bytes;
+    bool keep; /* talk_keep() was called */
     int talk_attempts;
     struct talk_address address;
     int64_t talk_deadline_ticks_ms;
@@ -154,7 +162,10 @@ struct flight {       /* a poll under way */
     struct trigger_poll *waiting;
     struct job *job;
     struct query_job *query;
-    struct timer *timer;      /* a talk's deadline */
+    struct session *session;          /* that it has */
+    struct session_server *waits_at;  /* for one that is free */
+    struct flight *next_waiting;
+    struct timer *timer;      /* the deadline of a talk, and of waiting for a session */
     struct timer *pods_timer; /* until pods are known */
     bool pods_pending;        /* the driver asked for pods that the platform does not know yet */
     int64_t started_ticks_ms;
@@ -171,6 +182,8 @@ struct backoff {             /* a destination that asked us to wait */
 enum { ENGINE_BUCKETS_FIRST = 64, BACKOFFS_MAX = 256, FREE_FLIGHTS_MAX = 64, FLIGHT_KEPT_BYTES = 64 * 1024 };
 enum { PODS_LOOK_MS = 100, PODS_WAIT_MS = 5000 }; /* a list of pods takes some tens of milliseconds */
 
+enum { PARTY_BUCKETS = 1024 }; /* ten thousand connections of different kinds are ten in each */
+
 struct trigger_engine {
     struct loop *loop;
     struct transport *transport;
@@ -180,6 +193,12 @@ struct trigger_engine {
     struct flight *flights, *free_flights, *ready;
     size_t free_flight_count;
     struct timer *soon; /* tells the ready ones */
+    struct party **parties;
+    struct session_server *first_due, *last_due; /* to be served in the next turn */
+    struct session_server *serving;              /* NULL again when it was freed meanwhile */
+    struct session *oldest_idle, *newest_idle;
+    size_t idle_sessions;
+    struct timer *sessions_soon, *sessions_idle;
     struct trigger_poll *free_polls;
     struct trigger_stats *stats; /* one per built-in driver, in the order of trigger_drivers */
     struct trigger_observer observer;
@@ -205,6 +224,45 @@ void flight_count_request(struct flight *flight, int status, int64_t took_ms);
 void flight_after_step(struct flight *flight);
 bool backoff_active(struct trigger_engine *engine, const char *destination, int64_t *left_ms);
 void backoff_set(struct trigger_engine *engine, const char *destination, int64_t for_ms);
+
+/* ------------------------------------------------------------------ session.c */
+
+struct session { /* a connection, and what the driver knows about it */
+    struct session_server *server; /* NULL: a job has it that nobody waits for any more */
+    struct session *next;          /* of the server's */
+    struct session *older, *newer; /* while idle, by their last use */
+    struct flight *flight;         /* that has it, or NULL */
+    struct stream *stream;         /* of a talk */
+    int64_t idle_since;
+    bool busy; /* a flight has it, or a job does */
+    bool kept; /* was used by another poll before */
+    bool good; /* the server answered */
+    _Alignas(16) char memory[];
+};
+
+/* Asks for a session with the server at this place. In a later turn it is given one (talk_begin, query_begin), or ends as failed. */
+void session_want(struct flight *flight, const char *place, bool tls);
+void session_unwant(struct flight *flight); /* no longer waits for one; nothing, if it does not */
+size_t session_limit(const struct flight *flight);
+/* What came of it: see the story of session.c. */
+void session_worked(struct session *session);
+void session_failed(struct session *session, const struct error *why);
+bool session_is_away(const struct session *session); /* the server: no use in trying at once again */
+void session_return(struct session *session, bool keep);
+void session_drop(struct session *session);
+void session_renew(struct session *session); /* as if it were new */
+/* Takes a session from its server while a library's call hangs in it, and ends it when that is over. */
+void session_disown(struct session *session);
+void session_part(struct session *session, const struct trigger *trigger);
+void party_leave(struct trigger *trigger);
+void sessions_start(struct trigger_engine *engine);
+void sessions_stop(struct trigger_engine *engine);
+
+/* talk.c, query.c: the flight has got its session. */
+void talk_begin(struct flight *flight);
+void query_begin(struct flight *flight);
+/* The server of a talk is lost, whether it had a session or waited for one. */
+void talk_lose(struct flight *flight, const struct error *why);
 
 /* poll.c, talk.c, query.c: start, and give up what is under way. */
 void http_start(struct flight *flight);

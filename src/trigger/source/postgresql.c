@@ -1,12 +1,13 @@
 /*
  * postgresql: the first column of the first row of a query. Facts: triggers/postgresql.md.
  *
- * libpq blocks, so all of this runs on a worker thread. The connection is kept in the trigger's memory from poll to poll; a
- * broken one is replaced once before the poll fails. connect_timeout and statement_timeout are always set: a server that
- * hangs costs one slot for a few seconds, not for ever.
+ * libpq blocks, so all of this runs on a worker thread. The connection is the session's: other triggers that sign in to the same
+ * database as the same user ask on it, too. A broken one is replaced once before the poll fails. connect_timeout,
+ * statement_timeout and tcp_user_timeout are always set: a server that hangs costs one slot for a few seconds, not for ever.
  *
  * Only a real number is a value. No rows, NULL, two columns or a text that is no number are failures, never 0.
  */
+#include <ctype.h>
 #include <libpq-fe.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,19 +22,21 @@
 
 enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16 };
 
+#define SLOW_QUERY "57014" /* the SQLSTATE of a statement_timeout: says nothing about the server */
+
 struct postgresql {
     struct trigger_config common;
     const struct secret *connection, *password;
     const char *host, *port, *user, *database, *ssl_mode, *query;
     bool identity; /* signed in to by a cloud's identity, which is not built in */
 };
-struct kept { /* from poll to poll */
+struct kept { /* a session */
     PGconn *connection;
 };
 
 #define PARAM_STRUCT struct postgresql
 static const struct param params[] = {
-    {"query", PARAM_TEXT(query), .required = true,
+    {"query", PARAM_TEXT(query), .required = true, .question = true,
      .help = "SQL that yields one number, such as SELECT count(*) FROM jobs"},
     {"targetQueryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET,
      .help = "value one replica should carry; required unless a formula uses the trigger"},
@@ -135,12 +138,12 @@ static bool is_denial(const char *message)
 static PGconn *connect_with(const struct postgresql *c, int64_t timeout_ms)
 {
     const char *keywords[KEYWORDS_MAX], *values[KEYWORDS_MAX];
-    char timeout[32], options[64];
+    char timeout[32], silence[32];
     size_t n = 0;
     bool own_timeout = c->connection && strstr(secret_reveal(c->connection), "connect_timeout");
 
     snprintf(timeout, sizeof(timeout), "%lld", (long long)(timeout_ms / 2000 > 2 ? timeout_ms / 2000 : 2));
-    snprintf(options, sizeof(options), "weir");
+    snprintf(silence, sizeof(silence), "%lld", (long long)timeout_ms);
 #define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
     if (c->connection) {
         ADD("dbname", secret_reveal(c->connection));
@@ -155,7 +158,8 @@ static PGconn *connect_with(const struct postgresql *c, int64_t timeout_ms)
     }
     if (!own_timeout)
         ADD("connect_timeout", timeout);
-    ADD("fallback_application_name", options);
+    ADD("tcp_user_timeout", silence); /* a connection whose other end is gone without a word */
+    ADD("fallback_application_name", "weir");
 #undef ADD
     keywords[n] = values[n] = NULL;
     return PQconnectdbParams(keywords, values, c->connection != NULL);
@@ -168,6 +172,12 @@ static bool run_command(PGconn *connection, const char *command)
 
     PQclear(result);
     return good;
+}
+
+static void close_connection(struct kept *kept)
+{
+    PQfinish(kept->connection);
+    kept->connection = NULL;
 }
 
 static bool open_connection(const struct postgresql *c, struct kept *kept, struct query *query)
@@ -186,8 +196,7 @@ static bool open_connection(const struct postgresql *c, struct kept *kept, struc
                                  : "PostgreSQL cannot be reached",
                          why);
 
-        PQfinish(kept->connection);
-        kept->connection = NULL;
+        close_connection(kept);
         return good;
     }
     snprintf(command, sizeof(command), "SET statement_timeout = %lld", (long long)query->timeout_ms * 3 / 4);
@@ -218,6 +227,17 @@ static bool read_number(PGresult *result, struct query *query)
     return true;
 }
 
+/* Others ask on this connection next: what a query set, locked or left open is not theirs. */
+static bool leaves_traces(const struct postgresql *c, const PGconn *connection)
+{
+    if (PQtransactionStatus(connection) != PQTRANS_IDLE || strcasestr(c->query, "advisory_lock"))
+        return true;
+    for (const char *at = c->query; (at = strcasestr(at, "set")); at += strlen("set"))
+        if ((at == c->query || !(isalnum((unsigned char)at[-1]) || at[-1] == '_')) && !isalnum((unsigned char)at[3]))
+            return true;
+    return false;
+}
+
 /* true: this is the outcome; false: the connection was dead, another one may do. */
 static bool ask_once(const struct postgresql *c, struct kept *kept, struct query *query)
 {
@@ -231,15 +251,14 @@ static bool ask_once(const struct postgresql *c, struct kept *kept, struct query
 
         fail(query,
              state && strncmp(state, "28", 2) == 0               ? ERROR_DENIED
+             : state && strcmp(state, SLOW_QUERY) == 0           ? ERROR_LIMIT
              : !alive || (state && strncmp(state, "57", 2) == 0) ? ERROR_UNREACHABLE
                                                                  : ERROR_NONSENSE,
              "PostgreSQL refuses the query", why ? why : "");
     }
     PQclear(result);
-    if (!alive) {
-        PQfinish(kept->connection);
-        kept->connection = NULL;
-    }
+    if (!alive || leaves_traces(c, kept->connection))
+        close_connection(kept);
     return alive;
 }
 
@@ -271,12 +290,12 @@ static void run(const void *config, struct query *query)
         ask_once(c, kept, query);
 }
 
-static void forget(void *memory)
+static void hang_up(void *session)
 {
-    struct kept *kept = memory;
+    struct kept *kept = session;
 
     if (kept->connection)
-        PQfinish(kept->connection);
+        close_connection(kept);
 }
 
 TRIGGER(postgresql) = {
@@ -285,10 +304,10 @@ TRIGGER(postgresql) = {
     .metric = "postgresql",
     .params = params,
     .config_size = sizeof(struct postgresql),
-    .memory_size = sizeof(struct kept),
+    .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
     .prepare = prepare,
     .destination = destination,
-    .forget = forget,
+    .hang_up = hang_up,
     .query = run,
 };
