@@ -16,6 +16,7 @@
 
 #include "base/atom.h"
 #include "base/tree.h"
+#include "credential/credential.h"
 #include "manifest/manifest.h"
 
 void object_key(char *out, size_t size, const struct object_meta *meta)
@@ -171,6 +172,19 @@ static const char *first_error(const struct report *report, int doc, struct aren
 
 /* ------------------------------------------------------------------ one object */
 
+/* What was fetched for them, and is kept as long as they are. */
+static bool same_fetched(const struct policy_trigger *a, const struct policy_trigger *b)
+{
+    size_t count = a->credential ? a->credential->held_count : 0;
+
+    if (count != (b->credential ? b->credential->held_count : 0))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (a->credential->held[i] != b->credential->held[i])
+            return false;
+    return true;
+}
+
 /* Built again only because something it refers to may have changed, and did not. */
 static bool same_questions(const struct policy *a, const struct policy *b)
 {
@@ -178,7 +192,7 @@ static bool same_questions(const struct policy *a, const struct policy *b)
         a->job_generation != b->job_generation)
         return false;
     for (size_t i = 0; i < a->trigger_count; i++)
-        if (a->triggers[i].trigger != b->triggers[i].trigger)
+        if (a->triggers[i].trigger != b->triggers[i].trigger || !same_fetched(&a->triggers[i], &b->triggers[i]))
             return false;
     return true;
 }

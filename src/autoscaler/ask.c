@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { DENIED_OBJECTS_MAX = 16 }; /* of many that ask alike: their credentials are the same, and mostly from one place */
+
 struct asker {
     struct object *object;
     uint16_t index;
@@ -111,8 +113,9 @@ static void on_answer(void *arg, const struct sample *sample, const struct error
     question->answered_ticks_ms = loop_ticks_ms(question->a->parts.loop);
     question->took_ms = took_ms;
     keep_why(question, sample, why);
-    if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
-        files_credentials_denied(question->a);
+    for (uint32_t i = 0; i < count && i < DENIED_OBJECTS_MAX; i++)
+        if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
+            credentials_denied(askers[i].object);
     for (uint32_t i = 0; i < count; i++)
         object_answered(askers[i].object, askers[i].index, sample);
     question->asker_count = 0;

@@ -30,6 +30,7 @@ struct autoscaler *autoscaler_new(const struct autoscaler_parts *parts, const st
     a->turn_timer = loop_timer_new(parts->loop, turn_serve, a);
     a->poll_timer = loop_timer_new(parts->loop, schedule_on_timer, a);
     questions_observe(a);
+    credentials_start(a);
     a->report = report_new();
     a->files = files_new(a);
     if (parts->journal) {
@@ -68,6 +69,7 @@ void autoscaler_abandon(struct autoscaler *a)
     void *value;
 
     a->stopping = true;
+    credentials_stop(a);
     if (a->parts.engine)
         trigger_engine_observe(a->parts.engine, NULL);
     for (size_t at = 0; map_next(a->objects, &at, &key, &value); at = 0)

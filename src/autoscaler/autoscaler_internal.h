@@ -272,6 +272,7 @@ void refer_each(struct map *index, const char *name, void (*each)(void *arg, str
 
 /* cluster.c */
 void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
+void cluster_referred_changed(struct cluster *cluster, const char *name); /* as of refer.c; who refers to it is built again */
 /* Its objects are not known yet, or none is known and they cannot be read. */
 bool cluster_is_unread(const struct cluster *cluster);
 void cluster_free(struct cluster *cluster); /* NULL is fine */
@@ -365,9 +366,15 @@ void listeners_tell_event(const struct autoscaler *a, const struct autoscaler_ev
 /* gather.c */
 size_t gather_resources(const struct policy *policy);  /* triggers that are read from pods */
 enum lookup gather_usage(const struct object *object); /* whether usage of the pods is known */
+const double *gather_targets(const struct object *object,
+                             struct arena *arena); /* what sources say of targets; NULL: none does */
 void object_gather(const struct object *object, int64_t now_ms, struct arena *arena, struct decide_facts *out);
 
-/* credentials.c: after make_triggers; old and from: the version before, NULL: none. view fills in credentials of one trigger. */
+/* credentials.c */
+void credentials_start(struct autoscaler *a);
+void credentials_stop(struct autoscaler *a);
+void credentials_denied(const struct object *object); /* a source of it refused us */
+/* After make_triggers; old and from: the version before, NULL: none. view fills in credentials of one trigger. */
 void credentials_note(struct object *object, const struct policy *old, const struct object_trigger *from,
                       int64_t now_ms);
 void credentials_view(const struct object *object, size_t trigger, struct arena *arena, int64_t now_ms,
@@ -388,5 +395,6 @@ void history_keep_manifest(struct autoscaler *a, const char *key, const struct o
 struct files *files_new(struct autoscaler *a);
 void files_free(struct files *files);
 void files_credentials_denied(struct autoscaler *a);
+void files_referred_changed(struct files *files, const char *name); /* as of cluster_referred_changed */
 
 #endif

@@ -237,6 +237,11 @@ static void each_again(void *arg, struct referrer *who)
     again((struct record *)who);
 }
 
+void cluster_referred_changed(struct cluster *cluster, const char *name)
+{
+    refer_each(cluster->index, name, each_again, NULL);
+}
+
 /* A Secret, a ConfigMap, or a target whose variables are others now. */
 static void on_data(void *arg, const char *ns, const char *name)
 {

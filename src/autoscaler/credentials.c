@@ -1,10 +1,60 @@
 /*
- * credentials: since when what a trigger's credentials supply has been in use. A new version of an object takes over the time of every
- * source that supplies what it did before; after a restart it counts anew.
+ * credentials: what becomes of objects when their credentials change, and since when what a trigger's credentials supply has been in use.
+ *
+ *     a source refuses -> what was fetched for its TriggerAuthentication is fetched anew, and files are read again
+ *     what was fetched is there, or another -> the objects that refer to it are built again, and asked soon
+ *
+ * Of the time of use: a new version of an object takes over that of every source that supplies what it did before; after a restart it
+ * counts anew.
  */
 #include "autoscaler/autoscaler_internal.h"
 
 #include <string.h>
+
+#include "credential/credential.h"
+
+/* ------------------------------------------------------------------ they change */
+
+static void on_change(void *arg, const char *key)
+{
+    struct autoscaler *a = arg;
+
+    if (a->cluster)
+        cluster_referred_changed(a->cluster, key);
+    files_referred_changed(a->files, key);
+}
+
+void credentials_start(struct autoscaler *a)
+{
+    struct credential_settings settings = {.file_root = a->settings.file_root,
+                                           .account_token_ms = a->settings.account_token_ms};
+
+    if (!a->parts.engine)
+        return;
+    credential_store_configure(trigger_engine_credentials(a->parts.engine), &settings);
+    credential_store_listen(trigger_engine_credentials(a->parts.engine), on_change, a);
+}
+
+void credentials_stop(struct autoscaler *a)
+{
+    if (a->parts.engine)
+        credential_store_listen(trigger_engine_credentials(a->parts.engine), NULL, NULL);
+}
+
+void credentials_denied(const struct object *object)
+{
+    struct autoscaler *a = object->a;
+
+    for (size_t i = 0; object->policy && a->parts.engine && i < object->policy->reference_count; i++) {
+        const char *name = object->policy->references_to[i];
+
+        if (string_starts(name, "TriggerAuthentication/") || string_starts(name, "ClusterTriggerAuthentication/"))
+            credential_store_denied(trigger_engine_credentials(a->parts.engine), name);
+    }
+    files_credentials_denied(a);
+}
+
+/* ------------------------------------------------------------------ since when they are in use */
 
 static const struct policy_credential *find(const struct policy_trigger *t, const struct policy_credential *wanted)
 {

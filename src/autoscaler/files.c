@@ -37,6 +37,7 @@ enum {
     LOOK_MS = 1000,
     LOOK_FILES_PER_S = 1000, /* above that many files, look less often: about 10 ms of CPU a second */
     SETTLE_MS = 250,         /* between two looks at a file that changes */
+    SEVERAL_MS = 20,         /* what changed with what others refer to often comes together */
     SETTLE_LOOKS_MAX = 8,    /* a file that never rests is read as it is after so many */
 };
 
@@ -58,6 +59,7 @@ struct file {
     bool unread;               /* its bytes could not be had: tried again at every look */
     bool owner;                /* what it names is its own: it was applied, and named nothing that another file has */
     bool queued;               /* to be read in this look */
+    bool again;                /* what an object of it refers to changed: to be applied again at the next look */
     bool batched;              /* being applied: what it does not name any more is free for the others of this look */
     char *bytes;               /* given files only: to be applied again */
     size_t length;
@@ -76,6 +78,7 @@ struct files {
     size_t count, size;
     bool report_stale;
     bool again;    /* credentials were refused: resolve them anew at the next look */
+    bool some;     /* of some files that is so: their own again */
     bool restless; /* the last look saw files change */
 };
 
@@ -400,16 +403,19 @@ static void apply_readings(struct files *files, struct reading *readings, size_t
         readings[i].file->batched = !readings[i].unreadable;
     }
     shared |= apply_all_shared(files, readings, count);
-    apply_all_objects(files, readings, count, shared);
-    for (size_t i = 0; shared && i < files->count; i++) {
+    apply_all_objects(files, readings, count, shared || files->some);
+    for (size_t i = 0; (shared || files->some) && i < files->count; i++) {
         struct reading again = {.file = files->list[i]};
+        bool wanted = shared || again.file->again;
 
-        if (again.file->queued)
+        again.file->again = false;
+        if (!wanted || again.file->queued)
             continue;
         read_file(files, &again);
         again.known = true;
         apply_all_objects(files, &again, 1, true);
     }
+    files->some = false;
     malloc_trim(0); /* what parsing took is much more than what is kept */
 }
 
@@ -519,7 +525,7 @@ static void look_again_at_losers(struct look *look)
 static void look_done(struct look *look)
 {
     look_again_at_losers(look);
-    if (look->count > 0 || look->files->again)
+    if (look->count > 0 || look->files->again || look->files->some)
         apply_readings(look->files, look->readings, look->count);
     for (size_t i = 0; i < look->count; i++) {
         look->readings[i].file->queued = false;
@@ -721,6 +727,30 @@ void files_credentials_denied(struct autoscaler *a)
         return;
     a->denied_reload_ticks_ms = ticks;
     a->files->again = map_count(a->auths) > 0;
+}
+
+static bool refers_to(const struct policy *policy, const char *name)
+{
+    for (size_t i = 0; policy && i < policy->reference_count; i++)
+        if (strcmp(policy->references_to[i], name) == 0)
+            return true;
+    return false;
+}
+
+void files_referred_changed(struct files *files, const char *name)
+{
+    const char *key;
+    void *value;
+
+    for (size_t at = 0; map_next(files->a->objects, &at, &key, &value);) {
+        struct object *object = value;
+        struct file *file = object->standing || !refers_to(object->policy, name) ? NULL : file_find(files, object->file);
+
+        if (file)
+            file->again = files->some = true;
+    }
+    if (files->some)
+        loop_timer_set(files->a->file_timer, SEVERAL_MS);
 }
 
 const struct report *autoscaler_report(const struct autoscaler *a)

@@ -198,6 +198,24 @@ bool string_ends(const char *string, const char *suffix)
     return length >= tail && memcmp(string + length - tail, suffix, tail) == 0;
 }
 
+bool text_add_escaped(struct text *text, const char *bytes, size_t length, const char *kept, const char *blank)
+{
+    bool fits = true;
+
+    for (size_t i = 0; fits && i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+        if (plain || (c && strchr(kept, c)))
+            fits = text_add_char(text, (char)c);
+        else if (c == ' ')
+            fits = text_add(text, blank);
+        else
+            fits = text_printf(text, "%%%02X", c);
+    }
+    return fits;
+}
+
 bool text_add_html(struct text *text, const char *string)
 {
     for (; string && *string; string++) {

@@ -38,6 +38,8 @@ int number_digits(double value, char digits[NUMBER_DIGITS_BYTES]);
 /* Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 bool text_add_json_string(struct text *text, const char *string, size_t length);
 bool text_add_html(struct text *text, const char *string); /* as text or in a quoted attribute; NULL adds nothing */
+/* Percent-encoded but for letters, digits and what is kept; a blank becomes `blank` ("+" in forms and queries, "%20" in paths). */
+bool text_add_escaped(struct text *text, const char *bytes, size_t length, const char *kept, const char *blank);
 /* For a terminal, in place: each byte of what it would obey (utf8_is_control), or that is no character, becomes '?'; line ends and tabs stay
    where `lines` says so. */
 void text_tame(struct text *text, bool lines);

@@ -103,6 +103,7 @@ struct credential_client { /* borrowed for the call */
     const char *params;          /* more of the form, as a URL's query, or NULL */
     const struct tls_identity *tls;
     const char *destination; /* "host:port" where the token is used: each has its own */
+    const char *ns;          /* whose manifest names them: its egress rules apply. NULL: nobody's */
 };
 struct credential_waiter { /* storage of the caller; told once, in a later turn, or ended */
     void (*told)(void *arg);

@@ -467,6 +467,8 @@ void http_slot_free(struct http_slot *slot)
 {
     struct http_client *client = slot->client;
 
+    if (slot->exchange && slot->exchange->call->request.secret && slot->body.capacity > 0)
+        OPENSSL_cleanse(slot->body.bytes, slot->body.capacity);
     slot->exchange = NULL;
     OPENSSL_cleanse(slot->header_lines.bytes, slot->header_lines.length);
     text_clear(&slot->header_lines);

@@ -362,6 +362,8 @@ void http_call_free(struct http_call *call)
         let_go(call->request.tls->key_pem);
         let_go(call->request.tls->key_password);
     }
+    if (call->request.secret && call->request.body)
+        explicit_bzero((void *)(uintptr_t)call->request.body, call->request.body_length);
     free(call);
 }
 

@@ -63,8 +63,13 @@ struct http_request {   /* everything is copied or referenced by transport_http 
        done. May cancel the exchange. timeout_ms counts until the head of the answer is there (0: HTTP_TIMEOUT_MS). */
     bool (*on_body)(void *arg, const char *bytes, size_t length);
     int64_t idle_timeout_ms; /* with on_body: so long without a byte ends it as failed; 0: none */
+    int64_t connect_timeout_ms; /* name, connection and TLS handshake; 0: no more than timeout_ms says. For heads that may come late */
     /* Not one of the polls that the bounds count and make wait: the caller bounds itself (the Kubernetes API). */
     bool uncounted;
+    /* Whose manifest names the destination: its egress rules apply (egress.h). NULL: those that are for all. */
+    const char *ns;
+    bool trusted; /* the destination was named by whoever runs Weir, not by a manifest: no egress rules */
+    bool secret;  /* body and answer hold credentials: what is kept of them is wiped when it is over */
 };
 struct http_reply {     /* valid during the callback only */
     bool failed;        /* no answer: see error; the rest is empty */

@@ -65,6 +65,9 @@ struct target_key {
 };
 typedef void platform_changed(void *arg);
 typedef void platform_done(void *arg, const struct error *err); /* err NULL: done */
+struct account_token; /* one that was asked for */
+/* err NULL: here it is, good for left_ms; borrowed for the call. */
+typedef void platform_token(void *arg, const struct secret *token, int64_t left_ms, const struct error *err);
 
 struct job_view {
     const char *name;
@@ -178,6 +181,11 @@ struct platform_ops {
                               struct secret **out);
     enum lookup (*config_get)(struct platform *, const char *ns, const char *name, const char *key,
                               struct secret **out);
+    /* A token of a service account (TokenRequest), good for about `seconds`. Completes exactly once, later, unless it is cancelled before.
+       NULL, both: there are no service accounts here. */
+    struct account_token *(*account_token)(struct platform *, const char *ns, const char *account, int64_t seconds,
+                                           platform_token *done, void *arg);
+    void (*account_token_cancel)(struct account_token *);
     /* Told whenever a Secret or ConfigMap that somebody asked for changes, or is known after LOOKUP_PENDING; and with the name of a
        target (or ScaledJob) whose variables were asked for by target_env, when those change, whatever they come from. */
     void (*on_data_change)(struct platform *, void (*changed)(void *arg, const char *ns, const char *name), void *arg);

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "credential/credential.h"
 #include "decide/hpa_object.h"
 
 enum {
@@ -437,6 +438,7 @@ struct policy *policy_ref(struct policy *policy)
 static void trigger_slot_done(struct policy_trigger *slot)
 {
     trigger_unref(slot->trigger);
+    credential_unref(slot->credential);
     atom_unref(slot->name);
     atom_unref(slot->metric_name);
     atom_unref(slot->type);

@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "trigger/trigger.h"
 
+struct credential;
 struct text;
 struct tree;
 
@@ -29,6 +30,8 @@ struct policy_settings { /* flags of `weir run`; policy_settings_default fills t
     bool strict_activation;
     bool keda_parity;              /* `--for keda`: the language without extensions, KEDA's refusals */
     const char *cluster_namespace; /* where Secrets of ClusterTriggerAuthentications are looked up; NULL: "default" */
+    const char *file_root;         /* below which filePath is read; NULL: nowhere */
+    int64_t account_token_ms;      /* life of a service account's token; 0: CREDENTIAL_ACCOUNT_TOKEN_MS */
 };
 void policy_settings_default(struct policy_settings *settings);
 
@@ -61,6 +64,7 @@ struct policy_trigger {
     int64_t history_ms;                    /* how far back the formula looks; 0: no series needed */
     struct policy_credential *credentials; /* of the policy's arena; those that could be resolved */
     size_t credential_count;
+    struct credential *credential; /* where something of it was fetched, which is kept as long as this; else NULL */
     struct error *error; /* NULL, or why trigger is NULL (owned) */
     bool waits;          /* error: it waits for data that the platform is still looking up */
 };

@@ -115,6 +115,19 @@ static const char *secrets_namespace(const struct building *b, bool cluster)
     return b->context->settings->cluster_namespace ? b->context->settings->cluster_namespace : CLUSTER_OBJECT_NAMESPACE;
 }
 
+/* What has to be fetched is so by the engine's store, which tells by the name that the policy refers to. */
+static enum lookup resolve(struct building *b, const struct trigger_spec *spec, const struct credential_request *request,
+                           struct credential **out, struct error *err)
+{
+    struct credential_request asked = *request;
+
+    if (!b->context->engine)
+        return credential_resolve(b->context->platform, request->ns, request->spec, request->target, NULL, out, err);
+    asked.key = arena_printf(b->scratch, "%s/%s/%s", spec->auth_kind, request->cluster_kind ? "" : b->meta->ns,
+                             spec->auth_name);
+    return credential_store_resolve(trigger_engine_credentials(b->context->engine), &asked, out, err);
+}
+
 /* true: *out is set, or the trigger needs none. *waits: it will be known later. */
 static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e,
                            struct credential **out, bool *waits, struct error *err)
@@ -135,7 +148,12 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
         refer_to_data(b, ns, auth->spec, &e->key);
     if (!auth)
         return refuse_missing(b, spec, cluster, err);
-    found = credential_resolve(b->context->platform, ns, auth->spec, &e->key, NULL, out, err);
+    found = resolve(b, spec, &(struct credential_request){.spec = auth->spec,
+                                                          .cluster_kind = cluster,
+                                                          .ns = ns,
+                                                          .object_ns = b->meta->ns,
+                                                          .target = &e->key},
+                    out, err);
     if (found == LOOKUP_FOUND)
         return true;
     *waits = found == LOOKUP_PENDING;
@@ -272,6 +290,8 @@ static void build_one(struct building *b, const struct trigger_spec *spec, struc
         fail_trigger(slot, &err);
     }
     note_credentials(b, spec, credential, e.values, e.count, slot);
+    if (credential && credential->held_count > 0)
+        slot->credential = credential_ref(credential);
     credential_unref(credential);
     environment_done(&e);
 }

@@ -3,11 +3,15 @@
  * what they add to a request. Without authModes the whole block is off, but for `ca`, which is about the server.
  *
  * Secrets are handed to the transport as secrets: it alone reveals them, and drops them when a redirect leads elsewhere.
+ *
+ * A token by OAuth2 client credentials is not there when a request is signed: it is taken when the request goes out (asked_token),
+ * from the store that keeps it for all polls of this client to this destination, or fetches it.
  */
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/secret.h"
+#include "credential/credential.h"
 #include "trigger/trigger_internal.h"
 
 #define PARAM_STRUCT struct http_auth
@@ -170,8 +174,62 @@ void request_sign(struct request *request, const struct http_auth *auth, unsigne
         if (first_only)
             return;
     }
+    if (on & HTTP_AUTH_OAUTH) {
+        request->oauth = auth;
+        if (first_only)
+            return;
+    }
     if (on & HTTP_AUTH_CUSTOM)
         request_header_secret(request, auth->custom_header, "", auth->custom_value);
     if (on & HTTP_AUTH_API_KEY)
         sign_api_key(request, auth);
+}
+
+/* ------------------------------------------------------------------ tokens */
+
+static const char *join_scopes(struct arena *arena, const struct param_list *scopes)
+{
+    const char *joined = NULL;
+
+    for (size_t i = 0; scopes && i < scopes->count; i++)
+        joined = joined ? arena_printf(arena, "%s %s", joined, scopes->items[i]) : scopes->items[i];
+    return joined;
+}
+
+/* The server of tokens is another one than that of the request: it sees what is trusted, but no client certificate. */
+enum lookup asked_token(struct asked *asked, struct error *err)
+{
+    struct poll *poll = asked->poll;
+    const struct http_auth *auth = asked->request->oauth;
+    struct tls_identity tls = {.insecure = asked->request->tls.insecure, .ca_pem = asked->request->tls.ca_pem};
+    struct credential_client client = {.token_url = auth->token_url,
+                                       .id = auth->client_id,
+                                       .secret = auth->client_secret,
+                                       .scopes = join_scopes(poll->arena, auth->scopes),
+                                       .params = auth->endpoint_params,
+                                       .tls = tls.insecure || tls.ca_pem ? &tls : NULL,
+                                       .ns = flight_of(poll)->trigger->ns};
+    struct secret *token = NULL;
+    char destination[300];
+    enum lookup found;
+
+    if (url_destination(asked->request->url, destination, sizeof(destination)))
+        client.destination = destination;
+    found = credential_store_token(flight_of(poll)->engine->credentials, &client,
+                                   asked->wants_other ? asked->token : NULL, &token, err, &asked->token_waiter);
+    if (found == LOOKUP_FOUND) {
+        secret_unref(asked->token);
+        secret_unref(poll->token);
+        asked->token = token;
+        asked->wants_other = false;
+        poll->token = secret_ref(token); /* what the answer says of it is hidden (redact.c) */
+    }
+    return found;
+}
+
+void asked_forget_token(struct asked *asked)
+{
+    credential_wait_end(&asked->token_waiter);
+    secret_unref(asked->token);
+    asked->token = NULL;
 }

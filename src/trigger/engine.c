@@ -19,6 +19,7 @@
 #include "base/atom.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "credential/credential.h"
 #include "trigger/trigger_internal.h"
 
 /* ------------------------------------------------------------------ equal questions are one trigger */
@@ -184,6 +185,7 @@ static void flight_clear(struct flight *flight)
     struct text url = flight->poll.url, received = flight->poll.received;
 
     secret_unref(flight->poll.basic);
+    secret_unref(flight->poll.token);
     memset(flight, 0, sizeof(*flight));
     arena_reset(arena);
     if (arena_bytes(arena) > FLIGHT_KEPT_BYTES) {
@@ -652,6 +654,8 @@ struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *t
     engine->loop = loop;
     engine->transport = transport;
     engine->platform = platform;
+    engine->credentials = credential_store_new(
+        &(struct credential_parts){.platform = platform, .loop = loop, .transport = transport});
     engine->bucket_count = ENGINE_BUCKETS_FIRST;
     engine->buckets = mem_array(engine->bucket_count, sizeof(*engine->buckets));
     engine->stats = mem_array(trigger_driver_count, sizeof(*engine->stats));
@@ -701,11 +705,17 @@ void trigger_engine_free(struct trigger_engine *engine)
     while (engine->backoff_count > 0)
         atom_unref(engine->backoffs[--engine->backoff_count].destination);
     loop_timer_free(engine->soon);
+    credential_store_free(engine->credentials);
     free(engine->buckets);
     for (size_t i = 0; i < trigger_driver_count; i++)
         free(engine->stats[i].http);
     free(engine->stats);
     free(engine);
+}
+
+struct credential_store *trigger_engine_credentials(struct trigger_engine *engine)
+{
+    return engine->credentials;
 }
 
 size_t trigger_engine_stats(const struct trigger_engine *engine, const struct trigger_stats **out)

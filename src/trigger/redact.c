@@ -72,5 +72,7 @@ void poll_redact(struct poll *poll, const struct trigger_driver *driver)
         return;
     if (poll->basic)
         hide_secret_bytes(poll->why.text, secret_reveal(poll->basic), secret_length(poll->basic));
+    if (poll->token)
+        hide_secret_bytes(poll->why.text, secret_reveal(poll->token), secret_length(poll->token));
     hide_config(poll->why.text, driver->params, poll->config);
 }

@@ -5,6 +5,7 @@
 #define WEIR_TRIGGER_INTERNAL_H
 
 #include "base/text.h"
+#include "credential/credential.h"
 #include "net/loop.h"
 #include "net/transport.h"
 #include "platform/platform.h"
@@ -104,6 +105,7 @@ struct request {
     int64_t timeout_ms;
     struct tls_identity tls;
     bool has_tls;
+    const struct http_auth *oauth; /* a token by this goes with it; NULL: none */
 };
 
 enum flight_end { END_NONE, END_VALUE, END_MISSING, END_FAILED };
@@ -116,6 +118,9 @@ struct asked {
     size_t index;
     int64_t deadline_ticks_ms, started_ticks_ms;
     int attempts;
+    struct secret *token; /* it goes out with (OAuth2), or NULL */
+    struct credential_waiter token_waiter;
+    bool token_refused, wants_other; /* one was refused: another is asked for, once */
 };
 
 struct poll { /* what a driver sees; kept and used again, with its arena and texts */
@@ -137,6 +142,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     struct text url; /* of the request being built */
     struct request *building;
     struct secret *basic; /* "user:password" in base64, made once a poll (auth.c) */
+    struct secret *token; /* the last one that went out with a request */
     struct asked *asked;
     size_t asked_count, asked_next, asked_open, requests_made;
     poll_each *each;
@@ -188,6 +194,7 @@ struct trigger_engine {
     struct loop *loop;
     struct transport *transport;
     struct platform *platform;
+    struct credential_store *credentials;
     struct trigger **buckets;
     size_t bucket_count, trigger_count;
     struct flight *flights, *free_flights, *ready;
@@ -271,6 +278,10 @@ void talk_start(struct flight *flight);
 void talk_stop(struct flight *flight);
 void query_start(struct flight *flight);
 void query_stop(struct flight *flight);
+
+/* auth.c: the token that a request goes out with. FOUND: asked->token. PENDING: asked->token_waiter is told. Else *err says why. */
+enum lookup asked_token(struct asked *asked, struct error *err);
+void asked_forget_token(struct asked *asked);
 
 /* Takes the trigger's credentials out of what the poll says (redact.c). */
 void poll_redact(struct poll *poll, const struct trigger_driver *driver);

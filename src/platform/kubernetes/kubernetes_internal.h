@@ -9,6 +9,7 @@
  *     resource.c     KEDA's objects: told to the autoscaler, each only while it is ours
  *     status.c       what is written into their status
  *     data.c         Secrets and ConfigMaps, by name
+ *     account.c      tokens of service accounts
  *     event.c        events
  *     hpa.c          HorizontalPodAutoscalers of hpa mode
  *
@@ -181,6 +182,9 @@ enum lookup kubernetes_secret_get(struct platform *, const char *ns, const char 
                                   struct secret **out);
 enum lookup kubernetes_config_get(struct platform *, const char *ns, const char *name, const char *key,
                                   struct secret **out);
+struct account_token *kubernetes_account_token(struct platform *, const char *ns, const char *account, int64_t seconds,
+                                               platform_token *done, void *arg); /* account.c */
+void kubernetes_account_token_cancel(struct account_token *token);
 void kubernetes_on_data_change(struct platform *, void (*changed)(void *arg, const char *ns, const char *name),
                                void *arg);
 /* Tells those of on_data_change, in a later turn (for env.c: name is a target's there). */
