@@ -1,6 +1,7 @@
 /*
  * ask: the same question asked once for all who need it. A question is one interned trigger; objects that ask while it is under way
- * join, and an answer younger than a quarter of the asker's interval is taken as it is.
+ * join, and an answer younger than a quarter of the asker's interval is taken as it is. A source that tells by itself is listened to once,
+ * too, and what it tells goes to all objects that ask it.
  */
 #include "autoscaler/autoscaler_internal.h"
 
@@ -14,6 +15,11 @@ struct asker {
     uint16_t index;
 };
 
+struct hearer {
+    struct object *object;
+    uint32_t times; /* triggers of it, of the version before too while there are both */
+};
+
 struct question {
     struct autoscaler *a;
     struct trigger *trigger;
@@ -24,6 +30,9 @@ struct question {
     struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
     uint32_t users; /* object triggers that hold it */
+    struct trigger_listening *listening; /* NULL: its source does not tell by itself */
+    struct hearer *hearers;
+    uint32_t hearer_count;
 };
 
 struct question *question_get(struct autoscaler *a, struct trigger *trigger)
@@ -51,9 +60,48 @@ void question_forget(struct question *question, const struct object *object)
     question->asker_count = kept;
 }
 
+/* Each is told, also one that is gone from the list before its turn: none goes in an object's push. */
+static void on_push(void *arg, const struct trigger_push *push)
+{
+    struct question *question = arg;
+
+    question_expire(question); /* or the object would be given the answer of before */
+    for (uint32_t i = 0; i < question->hearer_count; i++)
+        object_pushed(question->hearers[i].object, question, push);
+}
+
+void question_listen(struct question *question, struct object *object)
+{
+    uint32_t i = 0;
+
+    if (!trigger_pushes(question->trigger) || is_rehearsal(question->a))
+        return;
+    if (!question->listening)
+        question->listening = trigger_listen(question->a->parts.engine, question->trigger, on_push, question);
+    while (i < question->hearer_count && question->hearers[i].object != object)
+        i++;
+    if (i == question->hearer_count) {
+        question->hearers = mem_grow(question->hearers, question->hearer_count + 1, sizeof(struct hearer));
+        question->hearers[question->hearer_count++] = (struct hearer){.object = object};
+    }
+    question->hearers[i].times++;
+}
+
+static void hearer_leaves(struct question *question, const struct object *object)
+{
+    for (uint32_t i = 0; i < question->hearer_count; i++) {
+        if (question->hearers[i].object != object)
+            continue;
+        if (--question->hearers[i].times == 0)
+            question->hearers[i] = question->hearers[--question->hearer_count];
+        return;
+    }
+}
+
 void question_put(struct question *question, struct object *object)
 {
     question_forget(question, object);
+    hearer_leaves(question, object);
     assert(question->users > 0);
     if (--question->users > 0)
         return;
@@ -62,6 +110,8 @@ void question_put(struct question *question, struct object *object)
     *trigger_place(question->trigger) = NULL;
     question->a->stats.questions--;
     trigger_unref(question->trigger);
+    trigger_listen_stop(question->listening);
+    free(question->hearers);
     free(question->why);
     free(question->askers);
     free(question);

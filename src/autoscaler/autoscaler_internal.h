@@ -98,6 +98,7 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *hpa_error;       /* why its HPA could not be put; NULL */
     char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
+    uint64_t hpa_targets; /* hash of the targets that sources said when it was put */
     uint32_t others_seen;                          /* writes of somebody else to the target's replicas */
     int64_t others_ticks_ms, others_said_ticks_ms; /* the last of them; when it was said, 0: never */
     uint8_t failed_said[(TRIGGERS_MAX + 7) / 8];   /* triggers whose failure was said */
@@ -140,6 +141,7 @@ struct object {
 
     uint64_t phase;                                /* where in the interval it is asked (hash of its first question) */
     int64_t due_ticks_ms;                          /* next poll */
+    int64_t polled_ticks_ms;                       /* the last poll began; 0: none yet */
     int64_t due_since_ticks_ms, answered_ticks_ms; /* of what is decided next; 0: not due, no answer */
     uint32_t heap_index;                           /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;                              /* answers this poll still waits for */
@@ -310,12 +312,15 @@ bool hpa_look(struct object *object);
 void schedule_start(struct object *object);  /* its first poll: soon */
 void schedule_next(struct object *object);   /* the poll after this one */
 void schedule_sooner(struct object *object); /* what runs has changed, and with it how often it is asked */
+void schedule_now(struct object *object);    /* its source spoke up: as soon as PUSH_LOOK_MS allow */
 void schedule_remove(struct object *object);
 void schedule_on_timer(void *autoscaler);
 
 /* ask.c */
 struct question *question_get(struct autoscaler *a, struct trigger *trigger); /* counted */
 void question_put(struct question *question, struct object *object);
+/* What its source tells by itself is for this object, too, until question_put. Nothing, where it does not. */
+void question_listen(struct question *question, struct object *object);
 bool question_ask(struct question *question, struct object *object, uint16_t index,
                   int64_t interval_ms);                                       /* false: answered at once */
 void question_forget(struct question *question, const struct object *object); /* does not wait any longer */
@@ -346,6 +351,7 @@ void turn_commit(void *autoscaler);
 void commit_later(struct autoscaler *a); /* what was written down, within COMMIT_LATER_MS */
 void object_mark_due(struct object *object);
 void object_answered(struct object *object, uint16_t index, const struct sample *sample); /* from ask.c */
+void object_pushed(struct object *object, const struct question *question, const struct trigger_push *push);
 void due_remove(struct object *object);
 void object_count_first(struct object *object, int64_t now_ms);
 void tell_decided(const struct autoscaler *a, const struct autoscaler_decided *decided); /* to whom looks on */

@@ -70,6 +70,23 @@ static void gather_pods(const struct object *object, struct decide_facts *facts,
     facts->pod_count = count;
 }
 
+const double *gather_targets(const struct object *object, struct arena *arena)
+{
+    size_t count = object->policy->trigger_count;
+    double *targets = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct trigger *trigger = object->policy->triggers[i].trigger;
+        double target = trigger ? trigger_told_target(trigger) : 0;
+
+        if (target > 0 && !targets)
+            targets = arena_array(arena, count, sizeof(*targets));
+        if (target > 0)
+            targets[i] = target;
+    }
+    return targets;
+}
+
 /* A trigger that could not be built counts as failed: it makes none of the others useless (09-quirks 2.2). */
 static struct sample trigger_sample(const struct object *object, size_t i, int64_t now_ms)
 {
@@ -100,6 +117,7 @@ void object_gather(const struct object *object, int64_t now_ms, struct arena *ar
                                    .ready_replicas = target.ready_replicas,
                                    .samples = samples,
                                    .series = series,
-                                   .good_at_ms = good};
+                                   .good_at_ms = good,
+                                   .targets = gather_targets(object, arena)};
     gather_pods(object, facts, arena);
 }

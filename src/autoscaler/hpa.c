@@ -188,6 +188,28 @@ static void add_resource(struct text *out, const struct decide_trigger *trigger)
     text_add(out, "}}");
 }
 
+/* Of the manifest, or what the source itself says; 0: it has not said yet, and the HPA goes without that metric until then. */
+static double external_target(const struct policy *policy, uint16_t i)
+{
+    const struct trigger *trigger = policy->triggers[i].trigger;
+    double told = trigger ? trigger_told_target(trigger) : 0;
+
+    return told > 0 ? told : policy->rules.triggers[i].target;
+}
+
+/* Another one says that the HPA is of other targets. */
+static uint64_t told_targets(const struct policy *policy)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < policy->trigger_count; i++) {
+        double told = policy->triggers[i].trigger ? trigger_told_target(policy->triggers[i].trigger) : 0;
+
+        hash = hash_bytes(hash, &told, sizeof(told));
+    }
+    return hash;
+}
+
 /* By type, in the order of the triggers: ContainerResource, External, Resource. false: there is nothing to scale by. */
 static bool add_metrics(struct text *out, const struct policy *policy)
 {
@@ -201,9 +223,9 @@ static bool add_metrics(struct text *out, const struct policy *policy)
         if (!policy->triggers[i].error && rules->triggers[i].kind != METRIC_EXTERNAL && rules->triggers[i].container)
             add_resource(out, &rules->triggers[i]);
     for (uint16_t i = 0; !rules->formula && i < rules->trigger_count; i++)
-        if (!policy->triggers[i].error && rules->triggers[i].kind == METRIC_EXTERNAL)
+        if (!policy->triggers[i].error && rules->triggers[i].kind == METRIC_EXTERNAL && external_target(policy, i) > 0)
             add_external(out, policy->name, policy->triggers[i].metric_name, rules->triggers[i].target_type,
-                         rules->triggers[i].target);
+                         external_target(policy, i));
     if (rules->formula)
         add_external(out, policy->name, "composite-metric", rules->formula_type, rules->formula_target);
     for (uint16_t i = 0; i < rules->trigger_count; i++)
@@ -399,6 +421,7 @@ static void put_hpa(struct object *object, const struct scaled_object *so)
         s->hpa_name = mem_copy(name);
     }
     s->hpa = HPA_PUT;
+    s->hpa_targets = told_targets(object->policy);
     s->hpa_busy = true;
     set_label(object, so);
     platform->ops->hpa_put(platform, so->meta.ns, name, json.bytes, json.length, on_written,
@@ -485,7 +508,7 @@ static void mend(struct object *object)
     const struct decide_rules *rules = &object->policy->rules;
     struct standing *s = object->standing;
     struct hpa_view view = {.exists = false};
-    bool wrong = s->hpa == HPA_NONE || s->hpa_error;
+    bool wrong = s->hpa == HPA_NONE || s->hpa_error || s->hpa_targets != told_targets(object->policy);
 
     if (rules->paused || rules->has_paused_replicas || s->hpa_busy ||
         loop_ticks_ms(object->a->parts.loop) < s->hpa_retry_ticks_ms)

@@ -29,7 +29,10 @@ static void gather_jobs(struct object *object, struct job_facts *facts, struct a
     if (object->jobs_created_at_ms >
         now_ms) /* the clock went back: what was created then must not forbid until it is then again */
         object->jobs_created_at_ms = now_ms;
-    *facts = (struct job_facts){.now_ms = now_ms, .samples = samples, .created_last_at_ms = object->jobs_created_at_ms};
+    *facts = (struct job_facts){.now_ms = now_ms,
+                                .samples = samples,
+                                .targets = gather_targets(object, arena),
+                                .created_last_at_ms = object->jobs_created_at_ms};
     if (object->write) /* what is being created answers these samples too */
         facts->created_last_at_ms = now_ms;
     for (size_t i = 0; i < count; i++) {

@@ -118,6 +118,7 @@ static void make_triggers(struct object *object)
         if (!trigger || trigger_is_resource(trigger))
             continue;
         object->triggers[i].question = question_get(object->a, trigger);
+        question_listen(object->triggers[i].question, object);
         object->triggers[i].nulls = (uint8_t)trigger_nulls(trigger);
         object->phase = trigger_identity(trigger);
     }

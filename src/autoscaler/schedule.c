@@ -151,6 +151,16 @@ void schedule_sooner(struct object *object)
         schedule_next(object);
 }
 
+void schedule_now(struct object *object)
+{
+    int64_t ticks = loop_ticks_ms(object->a->parts.loop), due = ticks;
+
+    if (object->polled_ticks_ms > 0 && due < object->polled_ticks_ms + PUSH_LOOK_MS)
+        due = object->polled_ticks_ms + PUSH_LOOK_MS;
+    if (object->heap_index == UINT32_MAX || object->due_ticks_ms > due)
+        heap_add(object, due);
+}
+
 /* A trigger with useCachedMetrics is asked less often than its object; half an interval is room for late polls. */
 static bool is_its_turn(const struct object *object, size_t i, int64_t ticks, int64_t interval)
 {
@@ -181,6 +191,7 @@ static void start_poll(struct object *object, int64_t ticks)
         schedule_next(object);
         return;
     }
+    object->polled_ticks_ms = ticks;
     object->due_since_ticks_ms = object->due_ticks_ms;
     object->late_ms = late > UINT32_MAX ? UINT32_MAX : (uint32_t)late;
     a->stats.polls++;

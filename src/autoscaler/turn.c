@@ -101,6 +101,22 @@ void object_answered(struct object *object, uint16_t index, const struct sample 
         object_mark_due(object);
 }
 
+/* There is work now: decided at once, with what is known, so that an object at 0 wakes before anything is asked. How much work there is
+   the poll says that follows. */
+void object_pushed(struct object *object, const struct question *question, const struct trigger_push *push)
+{
+    const struct policy *p = object->policy;
+
+    if (!p || (p->is_job ? p->job_rules.paused : p->rules.paused))
+        return;
+    for (size_t i = 0; push->active && i < p->trigger_count; i++)
+        if (object->triggers[i].question == question)
+            object->triggers[i].sample.activity = ACTIVITY_ON;
+    if (push->active && !p->is_job)
+        object_mark_due(object);
+    schedule_now(object);
+}
+
 /* ------------------------------------------------------------------ journal */
 
 struct decision_names object_names(const struct object *object)

@@ -137,6 +137,8 @@ struct decide_facts {
     const struct sample *samples; /* one per trigger (ignored for cpu and memory); NULL: nobody was asked yet */
     struct series *const *series; /* one per trigger; NULL entries where the formula needs no history; NULL: none */
     const int64_t *good_at_ms;    /* one per trigger: when its last good value was taken, 0 = never; NULL: unknown */
+    const double *targets;        /* one per trigger: what its source itself says one replica should carry, instead of
+                                     the rules' target; 0: nothing; NULL: none does */
     const struct pod_fact *pods;  /* only when a trigger is cpu or memory */
     size_t pod_count;
     bool pods_failed; /* pods or their metrics could not be read */
@@ -352,6 +354,7 @@ struct job_facts {
     int64_t now_ms;
     int32_t running, pending;
     const struct sample *samples; /* one per trigger. A sample taken before the last creation does not create again */
+    const double *targets;        /* as of decide_facts */
     int64_t created_last_at_ms;   /* when jobs were last created; 0: never */
 };
 struct job_decision {

@@ -190,7 +190,9 @@ static void propose_all(struct making *m, struct tally *tally, int32_t spec)
                 propose_resource(m, tally, i, usage);
             usage++;
         } else if (!rules->formula) {
-            propose_reading(m, tally, i, &m->readings[i], trigger->target, trigger->target_type, spec);
+            double told = m->facts.targets ? m->facts.targets[i] : 0;
+
+            propose_reading(m, tally, i, &m->readings[i], told > 0 ? told : trigger->target, trigger->target_type, spec);
         }
     }
 }

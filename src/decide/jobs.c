@@ -209,6 +209,7 @@ static bool read_queue(const struct job_rules *rules, const struct job_facts *fa
     const struct decide_trigger *trigger = &rules->triggers[i];
     const struct sample *sample = facts->samples ? &facts->samples[i] : &nothing;
     struct decision_input *input = &out->inputs[i];
+    double target = facts->targets && facts->targets[i] > 0 ? facts->targets[i] : trigger->target;
 
     *input = (struct decision_input){.proposal = -1, .age_ms = -1, .state = sample->state};
     if (trigger->kind != METRIC_EXTERNAL || sample->state == SAMPLE_NONE)
@@ -226,7 +227,7 @@ static bool read_queue(const struct job_rules *rules, const struct job_facts *fa
     queue->length = sample->value;
     queue->active = input->active;
     queue->max_value =
-        job_max_value(sample->value, trigger->target_type == TARGET_AVERAGE_VALUE ? trigger->target : 0, bounds->max);
+        job_max_value(sample->value, trigger->target_type == TARGET_AVERAGE_VALUE ? target : 0, bounds->max);
     input->proposal = hpa_ceil32(queue->max_value < 0 ? 0 : queue->max_value);
     return sample->state == SAMPLE_OK;
 }

@@ -190,6 +190,8 @@ static void read_external(struct making *m, uint16_t i, const struct sample *sam
         input->value = reading->value;
         reading->active = sample_is_active(sample, reading->value, m->rules->triggers[i].activation);
     }
+    if (reading->kind == READING_HELD && sample->activity == ACTIVITY_ON)
+        reading->active = true; /* pushed: that there is work is known, only how much is not */
 }
 
 static void read_trigger(struct making *m, uint16_t i)

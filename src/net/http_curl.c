@@ -59,7 +59,7 @@ struct socket_watch {
     bool reads, writes; /* in epoll */
     bool ours;          /* opened by us, and so closed by us too: may stay in epoll between exchanges */
     bool connected;     /* an answer was waited for */
-    bool shared;        /* of uncounted exchanges: many at once, over HTTP/2 */
+    bool shared;        /* many exchanges at once, over HTTP/2 */
 };
 
 /* ---- what is done ---- */
@@ -278,6 +278,12 @@ static bool take_over(struct http_client *client, int fd)
     return wanted_write;
 }
 
+/* Many exchanges at once have one connection, over HTTP/2. */
+static bool is_shared(const struct http_request *request)
+{
+    return request->uncounted || request->http2;
+}
+
 /* Best effort: a socket that cannot do this is used all the same. */
 static void watch_over_peer(int fd)
 {
@@ -305,12 +311,12 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     slot->no_socket = fd < 0 ? errno : 0;
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (slot->exchange->call->request.uncounted)
+    if (is_shared(&slot->exchange->call->request))
         watch_over_peer(fd);
     wanted_write = take_over(client, fd);
     watch = watch_for(client, fd);
     watch->ours = true;
-    watch->shared = slot->exchange->call->request.uncounted;
+    watch->shared = is_shared(&slot->exchange->call->request);
     watch->wanted = wanted_write ? CURL_CSELECT_OUT : 0;
     turn_watch(&watch->write, &watch->writes, wanted_write);
     client->options.stats->connections_opened++;
@@ -646,6 +652,7 @@ static void tell_version_and_time(struct http_slot *slot, const struct http_call
 {
     bool tls = strcmp(call->scheme, "https") == 0;
     int64_t whole_ms = call->request.on_body ? 0 : timeout_ms; /* an answer without end is timed by http.c */
+    int64_t connect_ms = call->request.connect_timeout_ms > 0 ? call->request.connect_timeout_ms : timeout_ms;
     long version = CURL_HTTP_VERSION_1_1;
 
     if (tls && (call->request.http2 || call->request.uncounted))
@@ -658,10 +665,10 @@ static void tell_version_and_time(struct http_slot *slot, const struct http_call
     if (slot->timeout_ms != whole_ms)
         curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, (long)whole_ms);
     slot->timeout_ms = whole_ms;
-    if (timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS ||
+    if (connect_ms > LIBRARY_CONNECT_TIMEOUT_MS || call->request.connect_timeout_ms > 0 ||
         slot->has_connect_timeout) { /* one more timer for each: only if needed */
-        slot->has_connect_timeout = timeout_ms > LIBRARY_CONNECT_TIMEOUT_MS;
-        curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS, slot->has_connect_timeout ? (long)timeout_ms : 0L);
+        slot->has_connect_timeout = connect_ms > LIBRARY_CONNECT_TIMEOUT_MS || call->request.connect_timeout_ms > 0;
+        curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS, slot->has_connect_timeout ? (long)connect_ms : 0L);
     }
 }
 
@@ -764,7 +771,7 @@ static void reset_stuck(void *arg)
 /* Nothing was heard of it. A question that changes nothing may arrive late, if it was only cancelled. */
 static bool may_be_stuck(const struct exchange *exchange)
 {
-    return exchange->call->request.uncounted && exchange->slot->status == 0 &&
+    return is_shared(&exchange->call->request) && exchange->slot->status == 0 &&
            (strcmp(exchange->call->request.method, "GET") != 0 ||
             loop_ticks_ms(exchange->client->options.loop) >= exchange->deadline_ms);
 }

@@ -329,6 +329,8 @@ static void flight_tell(struct flight *flight)
     stop_everything(flight);
     flight->telling = true;
     flight->trigger->flight = NULL;
+    if (flight->poll.told_target > 0)
+        flight->trigger->told_target = flight->poll.told_target;
     while (flight->waiting) {
         struct trigger_poll *waiter = flight->waiting;
         trigger_poll_done *done = waiter->done;
@@ -442,6 +444,11 @@ enum poll_next poll_fail_with(struct poll *poll, const struct error *error)
 {
     poll->why = *error;
     return end_with(poll, END_FAILED, 0);
+}
+
+void poll_target(struct poll *poll, double target)
+{
+    poll->told_target = isfinite(target) && target > 0 ? target : 0;
 }
 
 void poll_note(struct poll *poll, const char *format, ...)

@@ -55,13 +55,13 @@ enum grpc_status {
 };
 
 struct grpc_peer {
-    const char *address; /* "host:port", "[::1]:port" or "host" (443 with TLS, else 80), also as "dns:///host:port" */
+    const char *address; /* "host:port", "[::1]:port" or "host" (port 443, as gRPC has it), also as "dns:///host:port" */
     bool tls;
     const struct tls_identity *identity; /* NULL: nothing special; its texts live as long as the trigger */
 };
 
 /* "host:port" of such an address; false: it is none. */
-bool grpc_destination(const char *address, bool tls, char *out, size_t size);
+bool grpc_destination(const char *address, char *out, size_t size);
 /* The same for prepare(): an error of the parameter where it is none. */
 bool grpc_check_address(struct trigger_check *check, const char *parameter, const char *address);
 
@@ -71,16 +71,19 @@ struct request *grpc_request(struct poll *poll, const struct grpc_peer *peer, co
 void grpc_allow(struct request *request, enum grpc_status status);
 enum grpc_status grpc_status_of(const struct reply *reply);
 
-/* ---- for the engine: what carries it, and answers without end (listen.c) ---- */
+/* ---- for the engine: answers, and streams of messages (poll.c, listen.c) ---- */
 
-/* An answer of HTTP as one of gRPC: exactly one message, or a status. false: *err says what is wrong. */
-bool grpc_judge(const struct http_reply *from, const char *place, enum grpc_status *status, const char **message,
-                size_t *length, struct error *err);
-/* Reads messages out of the bytes of a stream as they come. Returns false, and *err, for what is no gRPC; on_message: false ends it. */
-struct grpc_frames {
-    struct text *held; /* a message that is not complete yet; its limit bounds a message */
-};
-bool grpc_frames_add(struct grpc_frames *frames, const char *bytes, size_t length,
-                     bool (*on_message)(void *arg, const char *message, size_t length), void *arg, struct error *err);
+/* The status of an answer. false: *err says why it has none: it is not one of gRPC, or a gateway's refusal. */
+bool grpc_read_status(const struct http_reply *from, const char *place, enum grpc_status *status, struct error *err);
+/* What a status other than OK means for us, with the server's words. Returns false. */
+bool grpc_refusal(const struct http_reply *from, const char *place, enum grpc_status status, struct error *err);
+/* The one message of a body. */
+bool grpc_read_message(const char *body, size_t length, const char *place, const char **message, size_t *message_length,
+                       struct error *err);
+/* Takes bytes of a stream as they come, in any pieces, and hands over each message that is complete; held keeps the rest, and its limit
+   bounds a message. false, and *err: that is no gRPC, or on_message had enough. */
+typedef bool grpc_on_message(void *arg, const char *message, size_t length);
+bool grpc_take(struct text *held, const char *bytes, size_t length, const char *place, grpc_on_message *on_message,
+               void *arg, struct error *err);
 
 #endif

@@ -87,6 +87,11 @@ struct arena *check_arena(struct trigger_check *check)
     return check->kept;
 }
 
+struct arena *check_scratch(struct trigger_check *check)
+{
+    return check->scratch;
+}
+
 const char *check_pod_identity(const struct trigger_check *check)
 {
     const struct credential *credential = check->input->credential;
@@ -737,6 +742,8 @@ static void unknown_key(struct trigger_check *check, const struct tree *node)
 
 void params_check_unknown(struct trigger_check *check)
 {
+    if (check->driver->any_parameter)
+        return;
     for (const struct tree *node = check->input->metadata ? check->input->metadata->first : NULL; node;
          node = node->next)
         if (node->key && !params_is_declared(check->driver->params, node->key))

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/secret.h"
 #include "base/tree.h"
+#include "trigger/grpc.h"
 #include "trigger/trigger_internal.h"
 
 /* ------------------------------------------------------------------ building a request */
@@ -266,6 +267,21 @@ static bool read_json(struct asked *asked, struct reply *reply, struct error *er
                      reply->length > 0 ? why.text : "it is empty", *words ? ": " : "", words);
 }
 
+static bool judge_grpc(struct asked *asked, const struct http_reply *from, struct reply *to, struct error *err)
+{
+    enum grpc_status status;
+    char host[300];
+
+    destination_of(asked->request, host, sizeof(host));
+    to->body = "";
+    to->length = 0;
+    if (!grpc_read_status(from, host, &status, err))
+        return false;
+    if (status == GRPC_OK)
+        return grpc_read_message(from->body, from->body_length, host, &to->body, &to->length, err);
+    return (asked->request->grpc_allowed & (1u << status)) != 0 || grpc_refusal(from, host, status, err);
+}
+
 /* From the transport's answer to what a step may see; false: *err says what is wrong with it. */
 static bool judge(struct asked *asked, const struct http_reply *from, struct reply *to, struct error *err)
 {
@@ -280,6 +296,8 @@ static bool judge(struct asked *asked, const struct http_reply *from, struct rep
     to->header_count = from->header_count;
     to->body = from->status == 204 ? "" : from->body; /* 204 has no body, whatever was sent */
     to->length = from->status == 204 ? 0 : from->body_length;
+    if (request->grpc)
+        return judge_grpc(asked, from, to, err);
     if (from->status < request->status_from || from->status > request->status_to)
         return refused_status(asked, from, err);
     return request->raw || read_json(asked, to, err);
@@ -289,12 +307,23 @@ static bool judge(struct asked *asked, const struct http_reply *from, struct rep
 
 static void on_http(void *arg, const struct http_reply *reply);
 
-static void start_exchange(struct asked *asked)
+static bool can_be_sent(const struct request *request, struct error *err)
 {
-    struct flight *flight = flight_of(asked->poll);
-    const struct request *request = asked->request;
-    int64_t left = asked->deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
-    struct http_request http = {
+    char host[300];
+
+    if (request->bad)
+        return error_set(err, ERROR_LIMIT,
+                         "the request cannot be sent: its address is longer than HTTP_URL_MAX_BYTES, or it has more "
+                         "than %d headers",
+                         REQUEST_HEADERS_MAX);
+    if (!url_destination(request->url, host, sizeof(host)))
+        return error_set(err, ERROR_INVALID, "\"%.60s\" is not an absolute http or https address", request->url);
+    return true;
+}
+
+static struct http_request as_http(const struct request *request)
+{
+    return (struct http_request){
         .method = request->method,
         .url = request->url,
         .headers = request->headers,
@@ -302,9 +331,25 @@ static void start_exchange(struct asked *asked)
         .body = request->body,
         .body_length = request->body_length,
         .tls = request->has_tls ? &request->tls : NULL,
-        .timeout_ms = left > 0 ? left : 1,
+        .http2 = request->grpc,
+        .no_redirects = request->grpc,
     };
+}
 
+bool request_finish(struct request *request, struct http_request *out, struct error *err)
+{
+    freeze(request->poll);
+    *out = as_http(request);
+    return can_be_sent(request, err);
+}
+
+static void start_exchange(struct asked *asked)
+{
+    struct flight *flight = flight_of(asked->poll);
+    int64_t left = asked->deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
+    struct http_request http = as_http(asked->request);
+
+    http.timeout_ms = left > 0 ? left : 1;
     asked->attempts++;
     asked->started_ticks_ms = loop_ticks_ms(flight->engine->loop);
     flight_stats(flight)->requests++;
@@ -314,17 +359,12 @@ static void start_exchange(struct asked *asked)
 /* What can be said without asking. */
 static bool may_ask(struct asked *asked, struct error *err)
 {
-    struct request *request = asked->request;
     char host[300];
     int64_t left_ms;
 
-    if (request->bad)
-        return error_set(err, ERROR_LIMIT,
-                         "the request cannot be sent: its address is longer than HTTP_URL_MAX_BYTES, or it has more "
-                         "than %d headers",
-                         REQUEST_HEADERS_MAX);
-    if (!url_destination(request->url, host, sizeof(host)))
-        return error_set(err, ERROR_INVALID, "\"%.60s\" is not an absolute http or https address", request->url);
+    if (!can_be_sent(asked->request, err))
+        return false;
+    destination_of(asked->request, host, sizeof(host));
     if (backoff_active(flight_of(asked->poll)->engine, host, &left_ms))
         return error_set(err, ERROR_UNREACHABLE, "%s asked to be left alone for %lld s more", host,
                          (long long)(left_ms + 999) / 1000);
@@ -384,6 +424,8 @@ static bool worth_retrying(const struct asked *asked, const struct http_reply *r
         return false;
     if (reply->failed)
         return reply->error.kind == ERROR_UNREACHABLE;
+    if (asked->request->grpc && reply->status == 200)
+        return string_equal(http_reply_header(reply, "grpc-status"), "14"); /* UNAVAILABLE */
     return reply->status >= 500 &&
            (reply->status < asked->request->status_from || reply->status > asked->request->status_to) &&
            !http_reply_header(reply, "retry-after");

@@ -366,6 +366,11 @@ const char *trigger_destination(const struct trigger *trigger)
     return trigger->destination ? trigger->destination : "";
 }
 
+double trigger_told_target(const struct trigger *trigger)
+{
+    return trigger->told_target;
+}
+
 uint64_t trigger_identity(const struct trigger *trigger)
 {
     return trigger->identity;

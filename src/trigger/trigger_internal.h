@@ -36,6 +36,7 @@ struct trigger {
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
+    double told_target; /* trigger_told_target */
     bool direct;
 };
 enum { TRIGGER_HEAD_BYTES = (sizeof(struct trigger) + 15) / 16 * 16 };
@@ -97,6 +98,8 @@ struct request {
     struct poll *poll;
     const char *method, *url; /* url: NULL while it still grows in poll->url */
     bool has_query, raw, bad; /* bad: something in it cannot be sent; poll_send says so */
+    bool grpc;
+    uint32_t grpc_allowed; /* by bit: statuses that are for the step, too */
     struct http_header headers[REQUEST_HEADERS_MAX];
     size_t header_count;
     const void *body;
@@ -135,6 +138,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     double value;
     bool stand_in;
     enum sample_activity activity;
+    double told_target; /* 0: not said */
     bool empty; /* the source answered without a value, whatever counts in its place */
     struct error why;
 
@@ -270,6 +274,9 @@ void talk_begin(struct flight *flight);
 void query_begin(struct flight *flight);
 /* The server of a talk is lost, whether it had a session or waited for one. */
 void talk_lose(struct flight *flight, const struct error *why);
+
+/* A request as the transport takes it; its memory lies in the poll's arena. false, and *err: it cannot be sent. */
+bool request_finish(struct request *request, struct http_request *out, struct error *err);
 
 /* poll.c, talk.c, query.c: start, and give up what is under way. */
 void http_start(struct flight *flight);
