@@ -15,6 +15,7 @@
 #include "base/atom.h"
 #include "base/map.h"
 #include "base/quantity.h"
+#include "base/tree.h"
 #include "trigger/trigger_internal.h"
 
 /* ------------------------------------------------------------------ names and numbers */
@@ -103,11 +104,12 @@ static bool wrong_metric_type(const struct trigger_input *input, struct report *
     return false;
 }
 
-static bool external_target_type(const struct trigger_input *input, struct report *report, enum target_type *out)
+static bool external_target_type(const struct trigger_driver *driver, const struct trigger_input *input,
+                                 struct report *report, enum target_type *out)
 {
     const char *type = input->metric_type;
 
-    if (!type || *type == '\0' || strcmp(type, "AverageValue") == 0)
+    if (driver->average_only || !type || *type == '\0' || strcmp(type, "AverageValue") == 0)
         *out = TARGET_AVERAGE_VALUE;
     else if (strcmp(type, "Value") == 0)
         *out = TARGET_VALUE;
@@ -172,6 +174,43 @@ static void fill_metric(const struct trigger_driver *driver, const void *config,
         metric->container = atom_ref(metric->container);
     text_done(&name);
     text_done(&normalised);
+}
+
+/* Calls for each of driver->targets that is above 0 in the metadata; the number of the one with that index, or of them all. */
+static size_t count_targets(const struct trigger_driver *driver, const struct tree *metadata, size_t wanted,
+                            size_t *position)
+{
+    const char *name = driver->targets;
+    size_t count = 0;
+
+    for (size_t at = 0; name; at++) {
+        size_t length = strcspn(name, ",");
+        double value = 0;
+
+        for (const struct tree *m = metadata ? metadata->first : NULL; m; m = m->next)
+            if (m->key && strlen(m->key) == length && memcmp(m->key, name, length) == 0 && m->text)
+                value = strtod(m->text, NULL); /* what is no number, params_read says */
+        if (value > 0 && count++ == wanted)
+            *position = at;
+        name = name[length] ? name + length + 1 : NULL;
+    }
+    return count;
+}
+
+size_t trigger_metrics(const char *type, const struct tree *metadata)
+{
+    const struct trigger_driver *driver = trigger_driver_find(type);
+    size_t position = 0, count = driver ? count_targets(driver, metadata, 0, &position) : 0;
+
+    return count > 0 ? count : 1;
+}
+
+size_t check_target(const struct trigger_check *check)
+{
+    size_t position = 0;
+
+    count_targets(check->driver, check->input->metadata, check->input->metric, &position);
+    return position;
 }
 
 void trigger_metric_done(struct trigger_metric *metric)
@@ -317,7 +356,7 @@ bool trigger_build(struct trigger_engine *engine, const struct trigger_input *in
     check.scratch = arena_new(ARENA_USUAL);
     config = arena_alloc(check.scratch, (check.driver->config_size + 15) / 16 * 16);
     type_fits = check.driver->resource ? resource_target_type(input, report, &type)
-                                       : external_target_type(input, report, &type);
+                                       : external_target_type(check.driver, input, report, &type);
     params_read(&check, config);
     params_check_unknown(&check);
     if (check.driver->prepare && !check.driver->prepare(config, &check))

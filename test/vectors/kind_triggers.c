@@ -54,6 +54,21 @@ static bool same_map(const struct param_map *map, const struct tree *expected)
     return true;
 }
 
+/* name=value&name=value, which the original takes apart: {"name": ["value"]}; in these cases without escapes. */
+static bool same_query(const char *text, const struct tree *expected)
+{
+    struct text query;
+    bool same;
+
+    text_init(&query, 64 * 1024);
+    for (const struct tree *name = expected->first; name; name = name->next)
+        for (const struct tree *value = name->first; value; value = value->next)
+            text_printf(&query, "%s%s=%s", query.length > 0 ? "&" : "", name->key, value->text);
+    same = string_equal(text, query.bytes);
+    text_done(&query);
+    return same;
+}
+
 static bool same_choice(const struct param *param, int index, const char *expected)
 {
     const char *words = param->choices;
@@ -73,7 +88,8 @@ static bool same_param(const struct param *param, const void *config, const stru
     switch (param->kind) {
     case PARAM_KIND_TEXT:
     case PARAM_KIND_URL:
-        return string_equal(*(const char *const *)field, tree_string(expected));
+        return expected->type == TREE_MAP ? same_query(*(const char *const *)field, expected)
+                                          : string_equal(*(const char *const *)field, tree_string(expected));
     case PARAM_KIND_SECRET:
         return *(struct secret *const *)field &&
                string_equal(secret_reveal(*(struct secret *const *)field), tree_string(expected));
@@ -162,7 +178,29 @@ static bool metric_agrees(const struct trigger_metric *metric, const struct tree
     return good;
 }
 
-static enum vector_outcome compare(const struct trigger_case *c, const struct tree *expect,
+/* Each metric of a trigger with several is built as a trigger of its own. */
+static bool metrics_agree(const struct trigger_case *c, const struct tree *in, const struct tree *expected,
+                          struct vector_result *result)
+{
+    size_t count = trigger_metrics(c->input.type, c->input.metadata);
+    bool good = true;
+
+    if (expected && tree_count(expected) != count) {
+        text_printf(&result->expected, "%zu metrics", tree_count(expected));
+        text_printf(&result->got, "%zu", count);
+        return false;
+    }
+    for (size_t i = 0; expected && i < count && good; i++) {
+        struct trigger_case one;
+
+        case_build_metric(&one, in, c->input.type, false, NULL, i);
+        good = one.built && metric_agrees(&one.metric, tree_index(expected, i), result);
+        case_done(&one);
+    }
+    return good;
+}
+
+static enum vector_outcome compare(const struct trigger_case *c, const struct tree *in, const struct tree *expect,
                                    struct vector_result *result)
 {
     bool error = case_bool(expect, "error");
@@ -176,10 +214,7 @@ static enum vector_outcome compare(const struct trigger_case *c, const struct tr
         return VECTOR_PASSED;
     if (!params_agree(c, tree_get(expect, "params"), result))
         return VECTOR_FAILED;
-    for (const struct tree *m = tree_get(expect, "metrics") ? tree_get(expect, "metrics")->first : NULL; m; m = m->next)
-        if (!metric_agrees(&c->metric, m, result))
-            return VECTOR_FAILED;
-    return VECTOR_PASSED;
+    return metrics_agree(c, in, tree_get(expect, "metrics"), result) ? VECTOR_PASSED : VECTOR_FAILED;
 }
 
 enum vector_outcome vector_triggers(const struct tree *vector, const char *path, struct vector_result *result)
@@ -195,7 +230,7 @@ enum vector_outcome vector_triggers(const struct tree *vector, const char *path,
         return VECTOR_FAILED;
     }
     case_build(&c, tree_get(vector, "in"), type, false, NULL);
-    outcome = compare(&c, tree_get(vector, "expect"), result);
+    outcome = compare(&c, tree_get(vector, "in"), tree_get(vector, "expect"), result);
     case_done(&c);
     return outcome;
 }

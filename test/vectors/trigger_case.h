@@ -50,8 +50,9 @@ static inline struct credential *case_credential(const struct tree *in)
     return credential;
 }
 
-static inline void case_build(struct trigger_case *c, const struct tree *in, const char *type, bool direct,
-                              struct trigger_engine *engine)
+/* metric: of a trigger with several. */
+static inline void case_build_metric(struct trigger_case *c, const struct tree *in, const char *type, bool direct,
+                                     struct trigger_engine *engine, size_t metric)
 {
     int64_t index = 0;
 
@@ -63,6 +64,7 @@ static inline void case_build(struct trigger_case *c, const struct tree *in, con
         .type = type,
         .name = tree_string(tree_get(in, "triggerName")),
         .index = (int)index,
+        .metric = metric,
         .metadata = tree_get(in, "triggerMetadata"),
         .credential = c->credential,
         .env = case_env,
@@ -76,6 +78,12 @@ static inline void case_build(struct trigger_case *c, const struct tree *in, con
         .field = "spec.triggers[0]",
     };
     c->built = trigger_build(engine, &c->input, c->report, &c->trigger, &c->metric);
+}
+
+static inline void case_build(struct trigger_case *c, const struct tree *in, const char *type, bool direct,
+                              struct trigger_engine *engine)
+{
+    case_build_metric(c, in, type, direct, engine, 0);
 }
 
 static inline void case_done(struct trigger_case *c)

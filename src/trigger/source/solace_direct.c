@@ -19,13 +19,14 @@
 /* A unit of queued work has that many bytes. */
 enum { WORK_BYTES = 2048, FACTOR_MAX = 100 };
 
-enum rate { RATE_MESSAGES, RATE_BYTES, RATE_MEAN_MESSAGES, RATE_MEAN_BYTES, RATES };
+/* In the order in which KEDA names the metrics. */
+enum rate { RATE_BYTES, RATE_MEAN_BYTES, RATE_MESSAGES, RATE_MEAN_MESSAGES, RATES };
 static const struct {
     const char *suffix, *element;
-} rates[RATES] = {{"aggregatedClientTxMsgRateTarget", "current-egress-rate-per-second"},
-                  {"aggregatedClientTxByteRateTarget", "current-egress-byte-rate-per-second"},
-                  {"aggregatedClientAverageTxMsgRateTarget", "average-egress-rate-per-minute"},
-                  {"aggregatedClientAverageTxByteRateTarget", "average-egress-byte-rate-per-minute"}};
+} rates[RATES] = {{"aggregatedClientTxByteRateTarget", "current-egress-byte-rate-per-second"},
+                  {"aggregatedClientAverageTxByteRateTarget", "average-egress-byte-rate-per-minute"},
+                  {"aggregatedClientTxMsgRateTarget", "current-egress-rate-per-second"},
+                  {"aggregatedClientAverageTxMsgRateTarget", "average-egress-rate-per-minute"}};
 
 struct direct {
     struct solace solace;
@@ -91,7 +92,7 @@ static bool prepare(void *config, struct trigger_check *check)
     for (size_t i = 0; i < RATES; i++)
         any |= c->targets[i] >= 1;
     if (!any)
-        good = check_error(check, rates[0].suffix, "write one of the four targets", "there is no target of 1 or more");
+        good = check_error(check, rates[RATE_MESSAGES].suffix, "write one of the four targets", "there is no target of 1 or more");
     if (c->factor < 1 || c->factor > FACTOR_MAX)
         good = check_error(check, "queuedMessagesFactor", "write a number from 1 to 100",
                            "queuedMessagesFactor is not between 1 and %d", FACTOR_MAX);
@@ -291,8 +292,8 @@ TRIGGER(solace_direct_messaging) = {
     .locally = "docker run -p 8080:8080 --shm-size=1g -e username_admin_globalaccesslevel=admin -e username_admin_password=secret \\\n"
                "  solace/solace-pubsub-standard\n"
                "weir probe orders.yaml    # solaceSempBaseURL: http://localhost:8080, messageVpn: default\n",
-    .targets = "aggregatedClientTxMsgRateTarget,aggregatedClientTxByteRateTarget,aggregatedClientAverageTxMsgRateTarget,"
-               "aggregatedClientAverageTxByteRateTarget",
+    .targets = "aggregatedClientTxByteRateTarget,aggregatedClientAverageTxByteRateTarget,aggregatedClientTxMsgRateTarget,"
+               "aggregatedClientAverageTxMsgRateTarget",
     .params = params,
     .config_size = sizeof(struct direct),
     .scratch_size = sizeof(struct walk),
