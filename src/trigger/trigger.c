@@ -147,6 +147,17 @@ static double role_value(const struct trigger_driver *driver, const void *config
     return value;
 }
 
+/* A target below 0 that is no whole number by its type is published as 0, which is none (_common.md 3). */
+static double target_value(const struct trigger_driver *driver, const void *config)
+{
+    double value = role_value(driver, config, ROLE_TARGET);
+
+    for (const struct param *p = driver->params; p->name && value < 0; p++)
+        if (p->role == ROLE_TARGET && p->kind == PARAM_KIND_NUMBER)
+            return 0;
+    return value;
+}
+
 static void fill_metric(const struct trigger_driver *driver, const void *config, const struct trigger_input *input,
                         enum target_type type, struct trigger_metric *metric)
 {
@@ -155,7 +166,7 @@ static void fill_metric(const struct trigger_driver *driver, const void *config,
     memset(metric, 0, sizeof(*metric));
     metric->kind = METRIC_EXTERNAL;
     metric->target_type = type;
-    metric->target = role_value(driver, config, ROLE_TARGET);
+    metric->target = target_value(driver, config);
     metric->activation = role_value(driver, config, ROLE_ACTIVATION);
     if (driver->target)
         driver->target(config, metric);
