@@ -17,71 +17,14 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "cli/files_platform.h"
 #include "credential/credential.h"
 #include "net/loop.h"
 #include "trigger/trigger.h"
 
 static const char question[] = "/api/v1/query?";
 
-/* ------------------------------------------------------------------ the files as a platform */
-
-struct files {
-    struct platform platform; /* first */
-    const struct asked_source *source;
-};
-
-static const struct config_data *find_config(const struct files *files, bool secret, const char *ns, const char *name)
-{
-    for (size_t i = 0; i < files->source->count; i++)
-        for (size_t j = 0; j < files->source->manifests[i]->config_count; j++) {
-            const struct config_data *c = &files->source->manifests[i]->configs[j];
-
-            if (c->secret == secret && strcmp(c->meta.ns, ns) == 0 && strcmp(c->meta.name, name) == 0)
-                return c;
-        }
-    return NULL;
-}
-
-static enum lookup get_entry(struct platform *platform, bool secret, const char *ns, const char *name, const char *key,
-                             struct secret **out)
-{
-    const struct config_data *c = find_config((const struct files *)platform, secret, ns, name);
-
-    for (size_t i = 0; c && i < c->entry_count; i++)
-        if (strcmp(c->entries[i].key, key) == 0) {
-            *out = secret_new(c->entries[i].bytes, c->entries[i].length);
-            return LOOKUP_FOUND;
-        }
-    return LOOKUP_ABSENT;
-}
-
-static enum lookup get_secret(struct platform *platform, const char *ns, const char *name, const char *key,
-                              struct secret **out)
-{
-    return get_entry(platform, true, ns, name, key, out);
-}
-
-static enum lookup get_config(struct platform *platform, const char *ns, const char *name, const char *key,
-                              struct secret **out)
-{
-    return get_entry(platform, false, ns, name, key, out);
-}
-
-/* Of the container; here, who runs this command may have them in the environment. */
-static enum lookup get_variable(struct platform *platform, const struct target_key *key, const char *container,
-                                const char *name, struct secret **out)
-{
-    const char *value = getenv(name);
-
-    (void)platform, (void)key, (void)container;
-    if (!value)
-        return LOOKUP_ABSENT;
-    *out = secret_new(value, strlen(value));
-    return LOOKUP_FOUND;
-}
-
-static const struct platform_ops files_ops = {
-    .name = "files", .target_env = get_variable, .secret_get = get_secret, .config_get = get_config};
+/* ------------------------------------------------------------------ credentials */
 
 static const struct trigger_auth *find_auth(const struct asked_source *source, const struct trigger_spec *spec)
 {
@@ -98,20 +41,20 @@ static const struct trigger_auth *find_auth(const struct asked_source *source, c
     return NULL;
 }
 
-static bool get_credential(const struct trigger_spec *spec, struct files *files, struct credential **out,
-                           struct error *err)
+static bool get_credential(const struct trigger_spec *spec, const struct asked_source *source,
+                           struct platform *platform, struct credential **out, struct error *err)
 {
     static const struct target_key nobody = {.ns = "", .kind = "", .name = ""};
     const struct trigger_auth *auth;
 
-    if (files->source->server || !spec->auth_name)
+    if (source->server || !spec->auth_name)
         return true;
-    auth = find_auth(files->source, spec);
+    auth = find_auth(source, spec);
     if (!auth)
         return error_set(err, ERROR_MISSING,
                          "%s %s is not in the files: add it, or say with --prometheus where to ask without it",
                          spec->auth_kind, spec->auth_name);
-    if (credential_resolve(&files->platform, files->source->ns, auth->spec, &nobody, NULL, out, err) == LOOKUP_FOUND)
+    if (credential_resolve(platform, source->ns, auth->spec, &nobody, NULL, out, err) == LOOKUP_FOUND)
         return true;
     return error_add_place(err, "%s %s", spec->auth_kind, spec->auth_name);
 }
@@ -285,22 +228,26 @@ static bool poll_once(struct trigger_engine *engine, struct trigger *trigger, st
 bool asked_by(const struct trigger_spec *spec, const struct asked_source *source, struct asked *asked,
               struct error *err)
 {
-    struct files files = {.platform = {.ops = &files_ops}, .source = source};
+    struct platform *platform = platform_new_files(
+        &(struct files_platform_options){.manifests = source->manifests, .count = source->count, .replicas = -1});
     struct catcher catcher = {.transport = {.ops = &catcher_ops}, .asked = asked};
     struct credential *credential = NULL;
     struct trigger *trigger = NULL;
     bool fine = false;
 
     *asked = (struct asked){.arena = arena_new(ARENA_USUAL)};
-    if (!loop_new_real(&catcher.loop, err))
+    if (!loop_new_real(&catcher.loop, err)) {
+        platform->ops->free(platform);
         return false;
-    struct trigger_engine *engine = trigger_engine_new(catcher.loop, &catcher.transport, &files.platform);
-    fine = get_credential(spec, &files, &credential, err) &&
+    }
+    struct trigger_engine *engine = trigger_engine_new(catcher.loop, &catcher.transport, platform);
+    fine = get_credential(spec, source, platform, &credential, err) &&
            build(spec, source, engine, credential, asked->arena, &trigger, err) &&
            poll_once(engine, trigger, &catcher, err);
     trigger_unref(trigger);
     trigger_engine_free(engine);
     credential_unref(credential);
+    platform->ops->free(platform);
     loop_free(catcher.loop);
     return fine;
 }

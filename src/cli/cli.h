@@ -11,6 +11,7 @@ struct error;
 
 extern const struct command command_run, command_lint, command_test, command_eval, command_get, command_explain,
     command_triggers, command_record, command_version, command_completion, command_help, command_top;
+extern const struct command command_probe;
 extern const struct command command_diff, command_compare, command_tune;
 extern const struct command command_simulate;
 extern const struct command *const commands[]; /* ends with NULL */

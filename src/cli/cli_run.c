@@ -18,6 +18,7 @@
 #include "base/quantity.h"
 #include "base/time.h"
 #include "cli/cli.h"
+#include "cli/egress_options.h"
 #include "cli/run_api.h"
 #include "cli/run_cluster.h"
 #include "cli/run_viewers.h"
@@ -40,6 +41,7 @@ static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
 static struct run_cluster_options in_cluster = {.service = "weir", .webhook_service = "weir-webhook"};
 
 static struct export_options exported;
+static struct egress_options egress;
 static const char *otlp_signals;
 
 static const struct option_row options[] = {
@@ -109,6 +111,7 @@ static const struct option_row options[] = {
     {"otlp-endpoint", 0, OPTION_TEXT, &exported.otlp_endpoint, "URL",
      "send metrics, decisions and traces there by OpenTelemetry's OTLP over HTTP ($OTEL_EXPORTER_OTLP_ENDPOINT)"},
     {"otlp", 0, OPTION_TEXT, &otlp_signals, "metrics,logs,traces", "which of them are sent (all)"},
+    EGRESS_OPTIONS(egress),
     {"k8s-cluster-name", 0, OPTION_TEXT, &exported.cluster_name, "NAME",
      "what the cluster is called in CloudEvents (kubernetes-default)"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
@@ -328,12 +331,11 @@ static bool watch(struct running *r, const struct policy_settings *settings, con
 static bool start(struct running *r, struct policy_settings *settings, const char *const *paths, size_t count,
                   struct error *err)
 {
-    struct transport_options egress = {.refuse_link_local =
-                                           in_kubernetes}; /* metadata of clouds: not for tenants' URLs */
     char journal[4200];
 
     if (!data_dir_make(data_dir, err) || !loop_new_real(&r->loop, err) ||
-        !transport_new_real(r->loop, &egress, &r->transport, err) || !make_platform(r, err))
+        !transport_new_real(r->loop, &(struct transport_options){.egress = in_cluster.egress}, &r->transport, err) ||
+        !make_platform(r, err))
         return false;
     if (r->cluster)
         settings->cluster_namespace = run_cluster_namespace(r->cluster);
@@ -381,6 +383,7 @@ static void finish(struct running *r)
         r->platform->ops->free(r->platform);
     run_cluster_free(r->cluster);
     transport_free(r->transport);
+    egress_unref(in_cluster.egress);
     if (r->loop)
         loop_free(r->loop);
 }
@@ -426,6 +429,9 @@ static int run_run(const struct command *self, int argc, char **argv)
         return usage_error(self, "--api-listen is for accounts of a cluster: add --kubernetes");
     if (!in_kubernetes && settings.mode == DECIDE_HPA)
         return usage_error(self, "--mode hpa needs a cluster: add --kubernetes");
+    in_cluster.egress = egress_options_rules(&egress, &err);
+    if (!in_cluster.egress)
+        return usage_error(self, "%s", err.text);
     log_set_json(strcmp(log_format, "json") == 0);
     log_levels_get(&levels);
     if (!log_levels_parse(log_level, &levels, &err))

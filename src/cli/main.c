@@ -12,9 +12,9 @@
 #include "cli/kubectl.h"
 
 const struct command *const commands[] = {
-    &command_run,      &command_lint,     &command_test,       &command_eval,    &command_get,  &command_explain,
-    &command_top,      &command_simulate, &command_record,     &command_compare, &command_tune, &command_diff,
-    &command_triggers, &command_version,  &command_completion, &command_help,    NULL,
+    &command_run,     &command_lint,     &command_probe,    &command_test,       &command_eval,    &command_get,
+    &command_explain, &command_top,      &command_simulate, &command_record,     &command_compare, &command_tune,
+    &command_diff,    &command_triggers, &command_version,  &command_completion, &command_help,    NULL,
 };
 
 static void print_overview(FILE *to)

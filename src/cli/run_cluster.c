@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "net/egress.h"
 #include "net/server.h"
 #include "platform/kubernetes/client.h"
 #include "platform/kubernetes/kubernetes.h"
@@ -59,6 +60,16 @@ struct run_cluster *run_cluster_new(const struct run_cluster_options *options)
 
     cluster->options = options;
     return cluster;
+}
+
+/* No manifest may have Weir speak to the API server, nor in a pod to what listens there for the pod alone. */
+static void protect(struct egress *rules, const struct kube_config *config)
+{
+    if (!rules)
+        return;
+    egress_protect_server(rules, kube_config_server(config));
+    if (kube_config_is_in_cluster(config))
+        egress_protect_loopback(rules);
 }
 
 /* ------------------------------------------------------------------ the platform */
@@ -115,6 +126,7 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
     if (!split_namespaces(cluster, err) || !lease_times(&k, err) ||
         !kube_config_load(&(struct kube_config_options){.path = o->kubeconfig, .context = o->context}, &config, err))
         return false;
+    protect(o->egress, config);
     cluster->own_namespace =
         mem_copy(variable("POD_NAMESPACE") ? variable("POD_NAMESPACE") : kube_config_namespace(config));
     k.namespaces = cluster->namespaces;

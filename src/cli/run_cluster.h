@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct autoscaler;
+struct egress;
 struct error;
 struct kube;
 struct loop;
@@ -32,6 +33,7 @@ struct run_cluster_options {
     const char *webhook_configuration; /* NULL: its caBundle is not written */
     bool patch_apiservice;
     const char *data_dir;
+    struct egress *egress; /* gets the rules that only a cluster has; NULL: none */
 };
 
 struct run_cluster;                                                             /* what was opened */

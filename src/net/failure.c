@@ -56,7 +56,9 @@ void failure_connect(struct error *err, const char *place, int number)
 
 void failure_egress(struct error *err, const char *place, const char *why)
 {
-    error_set(err, ERROR_INVALID, "%.200s: its address is %s, and the egress rules let nothing go there", place, why);
+    error_set(err, ERROR_INVALID,
+              "%.150s: its address is %.150s, and the egress rules let nothing go there; --allow-egress opens it",
+              place, why);
 }
 
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes)

@@ -183,13 +183,39 @@ static void on_admit(void *arg, struct gate_ticket *ticket)
     go(owner_of(ticket, struct exchange, ticket));
 }
 
+/* ---- egress rules ---- */
+static struct egress_caller caller_of(const struct http_call *call)
+{
+    return (struct egress_caller){.ns = call->request.ns, .host = call->host, .port = call->port};
+}
+
+/* http+unix never comes from a manifest. */
+static bool is_free(const struct http_call *call)
+{
+    return call->request.trusted || strcmp(call->scheme, "http+unix") == 0;
+}
+
+bool http_egress_allows(const struct exchange *exchange, const struct sockaddr *address, const char **why)
+{
+    struct egress_caller caller = caller_of(exchange->call);
+
+    return is_free(exchange->call) || egress_allows(exchange->client->options.egress, &caller, address, why);
+}
+
+bool http_egress_allows_again(const struct exchange *exchange, const char *address, int port, const char **why)
+{
+    struct egress_caller caller = caller_of(exchange->call);
+
+    return is_free(exchange->call) || egress_allows_text(exchange->client->options.egress, &caller, address, port, why);
+}
+
 /* An address written in the URL: a proxy would connect to it for us, where the check at connect time does not reach. */
 static bool egress_refuses_call(const struct http_client *client, const struct http_call *call, struct error *err)
 {
+    struct egress_caller caller = caller_of(call);
     const char *why;
 
-    if (strcmp(call->scheme, "http+unix") == 0 ||
-        !egress_refuses_host(call->host, client->options.refuse_loopback, client->options.refuse_link_local, &why))
+    if (is_free(call) || egress_allows_host(client->options.egress, &caller, &why))
         return false;
     failure_egress(err, call->place, why);
     return true;

@@ -12,8 +12,8 @@
  * An answer without end goes to its reader from inside libcurl's write callback. libcurl must not be told of exchanges there
  * (CURLM_RECURSIVE_API_CALL), so what the reader starts and cancels is put aside and done by settle(), before anything else is.
  *
- * Uncounted exchanges over TLS offer HTTP/2: where the server takes it, all of them share one connection (the others wait for
- * the first to learn that, PIPEWAIT). A connection that many share must be found out when it is dead, for each time-out would
+ * Uncounted exchanges over TLS offer HTTP/2, and gRPC speaks nothing else: where the server takes it, all of them share one connection (the
+ * others wait for the first to learn that, PIPEWAIT). A connection that many share must be found out when it is dead, for each time-out would
  * leave it in place: so the kernel is told when to give up on it (TCP_USER_TIMEOUT), and to try it when nothing is said. And what a
  * request whose time is over had sent must not arrive later, when the way is free again: a connection on which bytes are sent
  * again and again then is reset, which also throws them away.
@@ -304,8 +304,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     int fd;
 
     (void)purpose;
-    if (egress_refuses(&address->addr, client->options.refuse_loopback, client->options.refuse_link_local,
-                       &slot->egress_refusal))
+    if (!http_egress_allows(slot->exchange, &address->addr, &slot->egress_refusal))
         return CURL_SOCKET_BAD;
     fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     slot->no_socket = fd < 0 ? errno : 0;
@@ -321,6 +320,17 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     turn_watch(&watch->write, &watch->writes, wanted_write);
     client->options.stats->connections_opened++;
     return fd;
+}
+
+/* There is a connection, new or kept, and nothing was sent yet. One that is kept may have been opened for a namespace with other rules. */
+static int on_connection(void *arg, char *address, char *own_address, int port, int own_port)
+{
+    struct http_slot *slot = arg;
+
+    (void)own_address, (void)own_port;
+    if (http_egress_allows_again(slot->exchange, address, port, &slot->egress_refusal))
+        return CURL_PREREQFUNC_OK;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 static int on_close_socket(void *arg, curl_socket_t fd)
@@ -424,6 +434,8 @@ static void tell_lasting_options(struct http_slot *slot)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, slot);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, slot);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connection);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, slot);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
     curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);

@@ -33,9 +33,7 @@ static void explain_connect(const struct http_slot *slot, struct error *err)
     long number = 0;
 
     curl_easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &number);
-    if (slot->egress_refusal)
-        failure_egress(err, place, slot->egress_refusal);
-    else if (slot->no_socket)
+    if (slot->no_socket)
         failure_connect(err, place, slot->no_socket);
     else
         failure_connect(err, place, number ? (int)number : ECONNREFUSED);
@@ -89,6 +87,10 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
 {
     const struct http_call *call = slot->exchange->call;
 
+    if (slot->egress_refusal && (result == CURLE_COULDNT_CONNECT || result == CURLE_ABORTED_BY_CALLBACK)) {
+        failure_egress(err, call->place, slot->egress_refusal);
+        return;
+    }
     if (explain_refusal(slot, err) || explain_tls(slot, result, err))
         return;
     switch (result) {

@@ -99,6 +99,9 @@ void http_client_tell_failing(struct http_client *client);
 void http_client_free_cancelled(struct http_client *client);
 /* The same for an answer without end. From inside the library's callbacks. */
 void http_exchange_begins(struct exchange *exchange);
+/* May it connect there? And be sent over a connection that leads there? */
+bool http_egress_allows(const struct exchange *exchange, const struct sockaddr *address, const char **why);
+bool http_egress_allows_again(const struct exchange *exchange, const char *address, int port, const char **why);
 bool http_exchange_hears(struct exchange *exchange, const char *bytes, size_t length);
 
 /* http_error.c */

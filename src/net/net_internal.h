@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include "net/egress.h"
 #include "net/implement.h"
 #include "net/loop.h"
 #include "net/transport.h"
@@ -39,7 +40,7 @@ struct http_client_options {
     struct tls_pool *tls;
     struct transport_stats *stats;
     const char *user_agent;
-    bool refuse_loopback, refuse_link_local;
+    const struct egress *egress; /* NULL: none */
 };
 bool http_client_new(const struct http_client_options *options, struct http_client **out, struct error *err);
 void http_client_free(struct http_client *client); /* cancels all */
@@ -47,20 +48,13 @@ struct exchange *http_client_ask(struct http_client *client, const struct http_r
                                  void *arg);
 void http_client_cancel(struct exchange *exchange);
 
-/* What egress rules say of an address; *why is static text. */
-struct sockaddr;
-bool egress_refuses(const struct sockaddr *address, bool loopback, bool link_local, const char **why);
-
-bool egress_refuses_host(const char *host, bool loopback, bool link_local,
-                         const char **why); /* only if it is an address */
-
 /* ---- streams ---- */
 struct stream_client;
 struct stream_client_options {
     struct loop *loop;
     struct tls_pool *tls;
     struct transport_stats *stats;
-    bool refuse_loopback, refuse_link_local;
+    const struct egress *egress; /* NULL: none */
 };
 struct stream_client *stream_client_new(const struct stream_client_options *options); /* NULL: no file descriptor */
 void stream_client_free(struct stream_client *client);                                /* closes all */

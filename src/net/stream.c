@@ -34,7 +34,8 @@ enum { BYTES_PER_CALL_MAX = 64 * 1024 };
 struct stream {
     struct stream_client *client;
     struct stream *previous, *next;
-    struct stream_request request; /* host is a copy, identity is not kept */
+    struct stream_request request; /* host is a copy, identity and ns are not kept */
+    char *ns;
     struct tls_profile *profile;
     char place[300];
     enum failure_phase phase;
@@ -104,6 +105,7 @@ static void free_stream(struct stream *stream)
         evbuffer_free(stream->early);
     tls_profile_unref(stream->profile);
     free((char *)stream->request.host);
+    free(stream->ns);
     free(stream);
 }
 
@@ -327,20 +329,27 @@ static bool start_connect(struct stream *stream, const struct sockaddr *address,
     return false;
 }
 
+static bool may_connect(struct stream *stream, const struct sockaddr *address)
+{
+    struct egress_caller caller = {.ns = stream->ns, .host = stream->request.host, .port = stream->request.port};
+    const char *why;
+
+    if (stream->request.trusted || egress_allows(stream->client->options.egress, &caller, address, &why))
+        return true;
+    failure_egress(&stream->failure, stream->place, why);
+    return false;
+}
+
 /* The last address's failure is the stream's. */
 static void connect_next(struct stream *stream)
 {
-    const struct stream_client_options *options = &stream->client->options;
-    const char *why;
 
     stream->phase = PHASE_CONNECTING;
     while (stream->next_address) {
         struct addrinfo *address = stream->next_address;
 
         stream->next_address = address->ai_next;
-        if (egress_refuses(address->ai_addr, options->refuse_loopback, options->refuse_link_local, &why))
-            failure_egress(&stream->failure, stream->place, why);
-        else if (start_connect(stream, address->ai_addr, address->ai_addrlen))
+        if (may_connect(stream, address->ai_addr) && start_connect(stream, address->ai_addr, address->ai_addrlen))
             return;
     }
     end_failed(stream);
@@ -356,7 +365,8 @@ static void connect_unix(struct stream *stream)
                   stream->place, sizeof address.sun_path - 1);
     else {
         memcpy(address.sun_path, stream->request.host, strlen(stream->request.host) + 1);
-        if (start_connect(stream, (const struct sockaddr *)(const void *)&address, sizeof address))
+        if (may_connect(stream, (const struct sockaddr *)(const void *)&address) &&
+            start_connect(stream, (const struct sockaddr *)(const void *)&address, sizeof address))
             return;
     }
     end_failed(stream);
@@ -454,6 +464,8 @@ struct stream *stream_client_open(struct stream_client *client, const struct str
     stream->request = *request;
     stream->request.host = mem_copy(request->host);
     stream->request.identity = NULL;
+    stream->request.ns = NULL;
+    stream->ns = mem_copy(request->ns);
     stream->fd = -1;
     if (request->connect_timeout_ms <= 0)
         stream->request.connect_timeout_ms = HTTP_TIMEOUT_MS;

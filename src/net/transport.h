@@ -21,6 +21,7 @@
 
 #include "base/error.h"
 
+struct egress;
 struct loop;
 struct secret;
 struct text;
@@ -63,7 +64,8 @@ struct http_request {   /* everything is copied or referenced by transport_http 
        done. May cancel the exchange. timeout_ms counts until the head of the answer is there (0: HTTP_TIMEOUT_MS). */
     bool (*on_body)(void *arg, const char *bytes, size_t length);
     int64_t idle_timeout_ms; /* with on_body: so long without a byte ends it as failed; 0: none */
-    int64_t connect_timeout_ms; /* name, connection and TLS handshake; 0: no more than timeout_ms says. For heads that may come late */
+    int64_t
+        connect_timeout_ms; /* name, connection and TLS handshake; 0: no more than timeout_ms says. For heads that may come late */
     /* Not one of the polls that the bounds count and make wait: the caller bounds itself (the Kubernetes API). */
     bool uncounted;
     /* Whose manifest names the destination: its egress rules apply (egress.h). NULL: those that are for all. */
@@ -100,6 +102,8 @@ struct stream_request {
     void (*on_end)(void *arg, struct stream *stream, enum stream_end why,
                    const struct error *error); /* once; then it is gone */
     void *arg;
+    const char *ns; /* as of http_request; read before stream_open returns */
+    bool trusted;
 };
 
 /* ---- blocking jobs ---- */
@@ -122,7 +126,8 @@ struct transport_ops {
     struct job *(*work)(struct transport *, const char *destination, int64_t timeout_ms, job_work *work, job_done *done,
                         void (*release)(void *arg), void *arg);
     void (*work_cancel)(struct job *);
-    void (*free)(struct transport *); /* cancels all */
+    const struct egress *(*egress)(struct transport *); /* its rules, for work that connects by itself; NULL: none */
+    void (*free)(struct transport *);                   /* cancels all */
 };
 struct transport { /* first member of every implementation */
     const struct transport_ops *ops;
@@ -159,6 +164,11 @@ static inline void transport_work_cancel(struct transport *t, struct job *j)
     t->ops->work_cancel(j);
 }
 
+static inline const struct egress *transport_egress(struct transport *t)
+{
+    return t->ops->egress ? t->ops->egress(t) : NULL;
+}
+
 struct transport_stats {                                      /* for /metrics and leak tests */
     uint64_t exchanges, failures, connections_opened, queued; /* since the start */
     uint64_t stuck_jobs;                                      /* now: timed out, and their work has not returned */
@@ -166,9 +176,9 @@ struct transport_stats {                                      /* for /metrics an
 };
 
 struct transport_options {
-    const char *user_agent;                  /* NULL: "weir/<version>" */
-    const char *const *ca_directories;       /* every file in them is added to the pool (KEDA's --ca-dir); NULL */
-    bool refuse_loopback, refuse_link_local; /* egress rules; checked at connect time, after name resolution */
+    const char *user_agent;            /* NULL: "weir/<version>" */
+    const char *const *ca_directories; /* every file in them is added to the pool (KEDA's --ca-dir); NULL */
+    struct egress *egress;             /* the transport takes a reference; NULL: everything is allowed */
 };
 bool transport_new_real(struct loop *loop, const struct transport_options *options, struct transport **out,
                         struct error *err);

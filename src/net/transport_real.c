@@ -15,6 +15,7 @@ struct real_transport {
     struct http_client *http;
     struct stream_client *streams;
     struct workers *workers;
+    struct egress *egress; /* NULL: none */
     struct transport_stats stats;
 };
 
@@ -39,6 +40,11 @@ static struct job *start_work(struct transport *transport, const char *destinati
     return workers_start(real(transport)->workers, destination, timeout_ms, work, done, release, arg);
 }
 
+static const struct egress *rules_of(struct transport *transport)
+{
+    return real(transport)->egress;
+}
+
 static void free_transport(struct transport *transport)
 {
     struct real_transport *r = real(transport);
@@ -47,6 +53,8 @@ static void free_transport(struct transport *transport)
     stream_client_free(r->streams);
     workers_free(r->workers);
     tls_pool_free(r->tls);
+    egress_drop_default(r->egress);
+    egress_unref(r->egress);
     free(r);
 }
 
@@ -58,6 +66,7 @@ static const struct transport_ops real_ops = {
     .stream_close = stream_client_close,
     .work = start_work,
     .work_cancel = workers_cancel,
+    .egress = rules_of,
     .free = free_transport,
 };
 
@@ -80,13 +89,14 @@ bool transport_new_real(struct loop *loop, const struct transport_options *optio
         options = &defaults;
     ignore_broken_pipes();
     r->transport.ops = &real_ops;
+    r->egress = options->egress ? egress_ref(options->egress) : NULL;
+    egress_set_default(r->egress);
     r->tls = tls_pool_new(options->ca_directories);
     r->workers = workers_new(loop, &r->stats, WORKER_THREADS_MAX, WORKERS_PER_DESTINATION_MAX);
     r->streams = stream_client_new(&(struct stream_client_options){.loop = loop,
                                                                    .tls = r->tls,
                                                                    .stats = &r->stats,
-                                                                   .refuse_loopback = options->refuse_loopback,
-                                                                   .refuse_link_local = options->refuse_link_local});
+                                                                   .egress = r->egress});
     if (!r->workers || !r->streams) {
         error_set(err, ERROR_INTERNAL,
                   "no file descriptors left for workers; raise the limit of open files (ulimit -n)");
@@ -97,8 +107,7 @@ bool transport_new_real(struct loop *loop, const struct transport_options *optio
                                                        .tls = r->tls,
                                                        .stats = &r->stats,
                                                        .user_agent = options->user_agent,
-                                                       .refuse_loopback = options->refuse_loopback,
-                                                       .refuse_link_local = options->refuse_link_local},
+                                                       .egress = r->egress},
                          &r->http, err)) {
         free_transport(&r->transport);
         return false;

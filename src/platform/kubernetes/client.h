@@ -43,6 +43,7 @@ bool kube_config_load(const struct kube_config_options *options, struct kube_con
 void kube_config_free(struct kube_config *config);
 const char *kube_config_namespace(const struct kube_config *config); /* of the context or the pod; "default" */
 const char *kube_config_server(const struct kube_config *config);    /* for messages */
+bool kube_config_is_in_cluster(const struct kube_config *config);    /* a pod's service account */
 
 /* ---- asking ---- */
 struct kube;

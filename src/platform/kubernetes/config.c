@@ -40,7 +40,7 @@ struct source {
 struct kube_config {
     struct arena *arena;
     const char *server, *ns;
-    bool insecure, plain_http;
+    bool insecure, plain_http, in_cluster;
     const char *server_name;
     struct source ca, certificate, key, token;
     struct kube_exec *exec;
@@ -497,6 +497,7 @@ static bool load_pod(struct kube_config *config, struct error *err)
     config->server = arena_printf(config->arena, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
     config->ca.path = SERVICE_ACCOUNT_FOLDER "/ca.crt";
     config->token.path = SERVICE_ACCOUNT_FOLDER "/token";
+    config->in_cluster = true;
     *err = (struct error){0};
     read_source(&config->token, err);
     if (!config->token.bytes)
@@ -556,6 +557,11 @@ const char *kube_config_namespace(const struct kube_config *config)
 const char *kube_config_server(const struct kube_config *config)
 {
     return config->server;
+}
+
+bool kube_config_is_in_cluster(const struct kube_config *config)
+{
+    return config->in_cluster;
 }
 
 const char *kube_config_url(const struct kube_config *config)

@@ -156,7 +156,8 @@ static void ask_http(struct one_probe *p, int port)
                                    .header_count = count,
                                    .tls = tls ? &trusting : NULL,
                                    .timeout_ms = p->spec->timeout_s * INT64_C(1000),
-                                   .no_redirects = true};
+                                   .no_redirects = true,
+                                   .trusted = true};
     p->exchange = p->owner->transport->ops->http(p->owner->transport, &request, on_reply, p);
     free(url);
 }
@@ -197,7 +198,8 @@ static void ask_tcp(struct one_probe *p, int port)
                                      .on_open = on_connected,
                                      .on_bytes = on_bytes,
                                      .on_end = on_not_connected,
-                                     .arg = p};
+                                     .arg = p,
+                                     .trusted = true};
 
     p->stream = p->owner->transport->ops->stream_open(p->owner->transport, &request);
 }

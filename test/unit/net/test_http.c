@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "net/egress.h"
 #include "net/server.h"
 
 static struct server *server;
@@ -698,13 +699,16 @@ static void redirects_that_lead_nowhere(void **state)
 /* ---- egress, sockets, HTTP/2 ---- */
 static void egress_rules(void **state)
 {
-    const struct transport_options options = {.refuse_loopback = true, .refuse_link_local = true};
+    struct egress *rules = egress_new();
+    const struct transport_options options = {.egress = rules};
     char by_name[64];
     struct result result;
 
     (void)state;
     transport_free(transport);
+    egress_protect_loopback(rules);
     assert_true(transport_new_real(loop, &options, &transport, NULL));
+    egress_unref(rules);
     result = get(at("/hello"));
     assert_true(result.failed);
     assert_int_equal(result.error.kind, ERROR_INVALID);

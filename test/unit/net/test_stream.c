@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "net/egress.h"
 
 static struct raw_server raw;
 static struct text heard;
@@ -197,10 +198,13 @@ static void connections_that_fail(void **state)
 static void egress_rules(void **state)
 {
     struct client client = {0};
+    struct egress *rules = egress_new();
 
     (void)state;
     transport_free(transport);
-    assert_true(transport_new_real(loop, &(struct transport_options){.refuse_loopback = true}, &transport, NULL));
+    egress_protect_loopback(rules);
+    assert_true(transport_new_real(loop, &(struct transport_options){.egress = rules}, &transport, NULL));
+    egress_unref(rules);
     open_stream(&client, "localhost", 1, 0);
     run_loop();
     assert_non_null(strstr(client.error.text, "a loopback address, and the egress rules let nothing go there"));

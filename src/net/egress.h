@@ -1,0 +1,76 @@
+/*
+ * egress: where manifests may make Weir connect to. A tenant who writes an address into a trigger speaks with Weir's place in the network,
+ * so what only Weir can reach must be refused: the metadata services of clouds, which hand out the node's credentials, the cluster's own
+ * API, and in a pod what listens on the pod's loopback.
+ *
+ *     struct egress *rules = egress_new();
+ *     egress_protect_loopback(rules);                                     -- in a cluster
+ *     egress_protect_server(rules, "https://10.96.0.1:443")               -- its API
+ *     egress_allow(rules, "loopback,shop=10.1.0.0/16", &err)
+ *     egress_deny(rules, "10.0.0.0/8,shop=*.internal", &err)
+ *
+ * Two questions, and both must be answered well. Is it protected (what stands above)? Then only a rule that allows that very address or
+ * net, no larger one and no name, opens it. And what do the rules say? The most specific of those that match decides: one of the
+ * namespace before one for all, then a name before an address, a smaller net before a larger one; of two equal ones the one that refuses.
+ * Where none matches, it is allowed.
+ *
+ * What counts is the address that a name was resolved to, at the moment of connecting: no name, and no name that changes its address
+ * meanwhile, gets around that. Written as IPv6 (mapped, NAT64), an IPv4 address is still that address.
+ *
+ * Rules are filled before anybody connects, and only read then, by any thread.
+ */
+#ifndef WEIR_NET_EGRESS_H
+#define WEIR_NET_EGRESS_H
+
+#include <stdbool.h>
+
+struct egress;
+struct error;
+struct sockaddr;
+
+struct egress *egress_new(void); /* protects link-local addresses and metadata services, allows all else */
+struct egress *egress_ref(struct egress *rules);
+void egress_unref(struct egress *rules); /* NULL is fine */
+
+void egress_protect_loopback(struct egress *rules); /* and Unix sockets */
+/* A server that Weir signs in at by itself, by its URL: the cluster's API. Its port only. Names are protected as names. */
+void egress_protect_server(struct egress *rules, const char *url);
+/*
+ * Rules, separated by commas: [NAMESPACE=]WHAT[:PORT]. WHAT is an address, a net (10.0.0.0/8; with a port in brackets: [fd00::/8]:443), a
+ * name (db.internal, *.internal), or a word: loopback, link-local, metadata, private, unix, all. false: err says which one is wrong.
+ */
+bool egress_allow(struct egress *rules, const char *list, struct error *err);
+bool egress_deny(struct egress *rules, const char *list, struct error *err);
+
+/* Who connects, and what it was told to connect to. */
+struct egress_caller {
+    const char *ns;   /* NULL: nobody's namespace in particular */
+    const char *host; /* the name before it was resolved; NULL: not known */
+    int port;         /* with host */
+};
+/* *why: what refuses it, to follow "its address is" ("a loopback address"); lives as long as the rules. rules NULL: allowed. */
+bool egress_allows(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address,
+                   const char **why);
+/* The same of an address in words ("10.0.0.1", "::1"), as libraries give it. */
+bool egress_allows_text(const struct egress *rules, const struct egress_caller *caller, const char *address, int port,
+                        const char **why);
+/* Before the name is resolved: what can be said already. A literal address is judged as such. */
+bool egress_allows_host(const struct egress *rules, const struct egress_caller *caller, const char **why);
+/* Whether namespaces have the same rules, and may use one connection: NULL where ns has none of its own, else ns. */
+const char *egress_scope(const struct egress *rules, const char *ns);
+
+/* ---- libraries that connect by themselves (egress_connect.c) ----
+
+   connect() of this program is our own: what a library calls on a thread that has entered is judged as the caller's, and fails
+   with EACCES where it is refused. A thread that has not entered, as libraries start them for themselves, is judged by the rules for all of
+   the transport that was made last; the thread that made it is trusted, for there every address was looked at before. */
+void egress_enter(const struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
+/* true: something was refused since; *why as above. */
+bool egress_leave(const char **why);
+/* For a library that lets us connect for it, on whatever thread (librdkafka's connect_cb): as connect(), judged as the caller's. */
+int egress_connect(const struct egress *rules, const struct egress_caller *caller, int fd,
+                   const struct sockaddr *address, unsigned length);
+void egress_set_default(struct egress *rules); /* transport_real.c; this thread is trusted from then on; NULL: none */
+void egress_drop_default(const struct egress *rules); /* if it is still that */
+
+#endif

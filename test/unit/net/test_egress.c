@@ -1,0 +1,402 @@
+/* Where manifests may have us connect to: rules, addresses in all their spellings, names, libraries that connect by themselves. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "net/egress.h"
+
+static struct egress *make(const char *allow, const char *deny, bool in_cluster)
+{
+    struct egress *rules = egress_new();
+    struct error err;
+
+    if (in_cluster)
+        egress_protect_loopback(rules);
+    assert_true(egress_allow(rules, allow, &err));
+    assert_true(egress_deny(rules, deny, &err));
+    return rules;
+}
+
+static struct sockaddr_storage address_of(const char *string, int port)
+{
+    struct sockaddr_storage storage = {0};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+
+    if (inet_pton(AF_INET, string, &v4.sin_addr) == 1)
+        memcpy(&storage, &v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, string, &v6.sin6_addr) == 1)
+        memcpy(&storage, &v6, sizeof(v6));
+    else
+        fail_msg("%s is no address", string);
+    return storage;
+}
+
+/* NULL: allowed. */
+static const char *refusal(const struct egress *rules, const char *ns, const char *host, const char *address, int port)
+{
+    struct sockaddr_storage storage = address_of(address, port);
+    struct egress_caller caller = {.ns = ns, .host = host, .port = port};
+    const char *why = NULL;
+
+    if (egress_allows(rules, &caller, (const struct sockaddr *)(const void *)&storage, &why))
+        return NULL;
+    assert_non_null(why);
+    return why;
+}
+
+static void protects_by_default(void **state)
+{
+    static const struct {
+        const char *address;
+        bool outside, inside; /* allowed: on this machine, in a cluster */
+    } rows[] = {
+        {"10.0.0.1", true, true},
+        {"8.8.8.8", true, true},
+        {"2001:db8::1", true, true},
+        {"127.0.0.1", true, false},
+        {"127.8.9.10", true, false},
+        {"0.0.0.0", true, false},
+        {"::1", true, false},
+        {"::", true, false},
+        {"::ffff:127.0.0.1", true, false},
+        {"::127.0.0.1", true, false},
+        {"169.254.169.254", false, false},
+        {"169.254.0.1", false, false},
+        {"::ffff:169.254.169.254", false, false},
+        {"::169.254.169.254", false, false},
+        {"64:ff9b::a9fe:a9fe", false, false},
+        {"fe80::1", false, false},
+        {"febf::1", false, false},
+        {"fec0::1", true, true},
+        {"100.100.100.200", false, false},
+        {"100.100.100.201", true, true},
+        {"168.63.129.16", false, false},
+        {"192.0.0.192", false, false},
+        {"fd00:ec2::254", false, false},
+        {"fd20:ce::254", false, false},
+        {"fd00:ec2::253", true, true},
+    };
+    struct egress *outside = make(NULL, NULL, false), *inside = make(NULL, NULL, true);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if ((refusal(outside, "shop", NULL, rows[i].address, 80) == NULL) != rows[i].outside)
+            fail_msg("%s, on this machine", rows[i].address);
+        if ((refusal(inside, "shop", NULL, rows[i].address, 80) == NULL) != rows[i].inside)
+            fail_msg("%s, in a cluster", rows[i].address);
+    }
+    assert_string_equal(refusal(inside, NULL, NULL, "127.0.0.1", 1), "a loopback address");
+    assert_string_equal(refusal(inside, NULL, NULL, "fe80::2", 1), "a link-local address");
+    assert_null(refusal(NULL, "shop", NULL, "169.254.169.254", 80));
+    egress_unref(outside);
+    egress_unref(inside);
+}
+
+struct row { /* what rules make of a place */
+    const char *allow, *deny, *ns, *host, *address;
+    int port;
+    bool allowed;
+};
+
+static void check(const struct row *row)
+{
+    struct egress *rules = make(row->allow, row->deny, true);
+    const char *why = refusal(rules, row->ns, row->host, row->address, row->port);
+
+    if ((why == NULL) != row->allowed)
+        fail_msg("allow %s, deny %s: %s/%s %s:%d is %s", row->allow ? row->allow : "-", row->deny ? row->deny : "-",
+                 row->ns ? row->ns : "-", row->host ? row->host : "-", row->address, row->port, why ? why : "allowed");
+    egress_unref(rules);
+}
+
+static void opens_only_what_is_named(void **state)
+{
+    static const struct row rows[] = {
+        {"loopback", NULL, "a", NULL, "127.0.0.1", 80, true},
+        {"loopback", NULL, "a", NULL, "::ffff:127.0.0.1", 80, true},
+        {"loopback", NULL, "a", NULL, "::1", 80, true},
+        {"loopback", NULL, "a", NULL, "169.254.169.254", 80, false},
+        {"127.0.0.1", NULL, "a", NULL, "127.0.0.1", 80, true},
+        {"127.0.0.1", NULL, "a", NULL, "127.0.0.2", 80, false},
+        {"127.0.0.1:9090", NULL, "a", NULL, "127.0.0.1", 9090, true},
+        {"127.0.0.1:9090", NULL, "a", NULL, "127.0.0.1", 9091, false},
+        {"[::1]:9090", NULL, "a", NULL, "::1", 9090, true},
+        {"[::1]:9090", NULL, "a", NULL, "::1", 9091, false},
+        {"a=127.0.0.1", NULL, "a", NULL, "127.0.0.1", 80, true},
+        {"a=127.0.0.1", NULL, "b", NULL, "127.0.0.1", 80, false},
+        {"a=127.0.0.1", NULL, NULL, NULL, "127.0.0.1", 80, false},
+        {"all", NULL, "a", NULL, "127.0.0.1", 80, false},
+        {"all", NULL, "a", NULL, "169.254.169.254", 80, false},
+        {"0.0.0.0/0", NULL, "a", NULL, "169.254.169.254", 80, false},
+        {"128.0.0.0/1", NULL, "a", NULL, "169.254.169.254", 80, false},
+        {"::/0", NULL, "a", NULL, "fe80::1", 80, false},
+        {"link-local", NULL, "a", NULL, "169.254.169.254", 80, false}, /* it is a metadata service, too */
+        {"link-local", NULL, "a", NULL, "169.254.1.1", 80, true},
+        {"link-local,metadata", NULL, "a", NULL, "169.254.169.254", 80, true},
+        {"metadata", NULL, "a", NULL, "169.254.169.254", 80, true},
+        {"169.254.169.254", NULL, "a", NULL, "169.254.169.254", 80, true},
+        {"metadata.internal", NULL, "a", "metadata.internal", "169.254.169.254", 80, false}, /* names are chosen */
+        {"localhost", NULL, "a", "localhost", "127.0.0.1", 80, false},
+        {"loopback", "127.0.0.1:22", "a", NULL, "127.0.0.1", 22, false},
+        {"loopback", "127.0.0.1:22", "a", NULL, "127.0.0.1", 80, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        check(&rows[i]);
+}
+
+static void most_specific_rule_decides(void **state)
+{
+    static const struct row rows[] = {
+        {NULL, "10.0.0.0/8", "a", NULL, "10.1.2.3", 80, false},
+        {NULL, "10.0.0.0/8", "a", NULL, "11.1.2.3", 80, true},
+        {NULL, "10.0.0.0/8", "a", NULL, "::ffff:10.1.2.3", 80, false},
+        {NULL, "10.128.0.0/9", "a", NULL, "10.127.255.255", 80, true},
+        {NULL, "10.128.0.0/9", "a", NULL, "10.128.0.0", 80, false},
+        {NULL, "fd00::/8", "a", NULL, "fd12::1", 80, false},
+        {NULL, "all", "a", NULL, "8.8.8.8", 80, false},
+        {NULL, "all", "a", NULL, "2001:db8::1", 80, false},
+        {"10.0.0.0/8", "all", "a", NULL, "10.1.2.3", 80, true},
+        {"10.0.0.0/8", "all", "a", NULL, "8.8.8.8", 80, false},
+        {"10.1.0.0/16", "10.0.0.0/8", "a", NULL, "10.1.2.3", 80, true},
+        {"10.0.0.0/8", "10.1.0.0/16", "a", NULL, "10.1.2.3", 80, false},
+        {"10.0.0.0/8", "10.0.0.0/8", "a", NULL, "10.1.2.3", 80, false},
+        {"10.0.0.0/8:5432", "10.0.0.0/8", "a", NULL, "10.1.2.3", 5432, true},
+        {"10.0.0.0/8:5432", "10.0.0.0/8", "a", NULL, "10.1.2.3", 5433, false},
+        {"10.1.2.3", "a=10.0.0.0/8", "a", NULL, "10.1.2.3", 80, false},
+        {"10.1.2.3", "a=10.0.0.0/8", "b", NULL, "10.1.2.3", 80, true},
+        {"a=10.20.0.0/24", "a=all", "a", NULL, "10.20.0.9", 80, true},
+        {"a=10.20.0.0/24", "a=all", "a", NULL, "10.20.1.9", 80, false},
+        {"a=10.20.0.0/24", "a=all", "b", NULL, "10.20.1.9", 80, true},
+        {NULL, "private", "a", NULL, "192.168.7.7", 80, false},
+        {NULL, "private", "a", NULL, "fc00::1", 80, false},
+        {NULL, "*.internal", "a", "db.internal", "8.8.8.8", 80, false},
+        {NULL, "*.internal", "a", "DB.Internal.", "8.8.8.8", 80, false},
+        {NULL, "*.internal", "a", "internal", "8.8.8.8", 80, true},
+        {NULL, "*.internal", "a", "notinternal", "8.8.8.8", 80, true},
+        {NULL, "db.internal", "a", "db.internal", "8.8.8.8", 80, false},
+        {NULL, "db.internal", "a", "x.db.internal", "8.8.8.8", 80, true},
+        {"db.internal", "*.internal", "a", "db.internal", "8.8.8.8", 80, true},
+        {"*.internal", "db.internal", "a", "db.internal", "8.8.8.8", 80, false},
+        {"api.example.com:443", "all", "a", "api.example.com", "8.8.8.8", 443, true},
+        {"api.example.com:443", "all", "a", "api.example.com", "8.8.8.8", 80, false},
+        {"api.example.com:443", "all", "a", "api.example.org", "8.8.8.8", 443, false},
+        {"api.example.com", "8.8.8.8", "a", "api.example.com", "8.8.8.8", 443, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        check(&rows[i]);
+}
+
+static void judges_unix_sockets(void **state)
+{
+    static const struct {
+        const char *allow, *deny, *ns;
+        bool in_cluster, allowed;
+    } rows[] = {
+        {NULL, NULL, "a", false, true},     {NULL, NULL, "a", true, false},   {"unix", NULL, "a", true, true},
+        {"b=unix", NULL, "a", true, false}, {"all", NULL, "a", true, false},  {NULL, "unix", "a", false, false},
+        {NULL, "all", "a", false, false},   {"unix", "all", "a", true, true},
+    };
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/docker.sock"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct egress *rules = make(rows[i].allow, rows[i].deny, rows[i].in_cluster);
+        const struct egress_caller caller = {.ns = rows[i].ns, .host = "/run/docker.sock"};
+        const char *why;
+
+        if (egress_allows(rules, &caller, (const struct sockaddr *)(const void *)&address, &why) != rows[i].allowed)
+            fail_msg("row %zu", i);
+        egress_unref(rules);
+    }
+}
+
+static void protects_the_api_server(void **state)
+{
+    struct egress *rules = make(NULL, NULL, false);
+    const struct egress_caller by_name = {.host = "API.example.com", .port = 6443};
+    const char *why;
+
+    (void)state;
+    egress_protect_server(rules, "https://127.0.0.1:6443");
+    egress_protect_server(rules, "https://10.96.0.1");
+    egress_protect_server(rules, "https://[fd00::1]:6443/prefix");
+    egress_protect_server(rules, "https://api.example.com:6443");
+    assert_string_equal(refusal(rules, "a", NULL, "127.0.0.1", 6443), "that of the cluster's own API");
+    assert_null(refusal(rules, "a", NULL, "127.0.0.1", 6444));
+    assert_non_null(refusal(rules, "a", NULL, "10.96.0.1", 443));
+    assert_null(refusal(rules, "a", NULL, "10.96.0.1", 80));
+    assert_non_null(refusal(rules, "a", NULL, "fd00::1", 6443));
+    assert_non_null(refusal(rules, "a", "api.example.com", "8.8.8.8", 6443));
+    assert_null(refusal(rules, "a", "api.example.com", "8.8.8.8", 443));
+    assert_false(egress_allows_host(rules, &by_name, &why));
+    assert_true(egress_allow(rules, "a=127.0.0.1:6443", NULL));
+    assert_null(refusal(rules, "a", NULL, "127.0.0.1", 6443));
+    assert_non_null(refusal(rules, "b", NULL, "127.0.0.1", 6443));
+    egress_unref(rules);
+}
+
+static void judges_names_early(void **state)
+{
+    struct egress *rules = make("a=10.0.0.0/8", "*.internal,169.254.169.254", true);
+    const struct {
+        struct egress_caller caller;
+        bool allowed;
+    } rows[] = {
+        {{"b", "db.internal", 80}, false},
+        {{"b", "db.example", 80}, true},
+        {{"b", "169.254.169.254", 80}, false},
+        {{"b", "::1", 80}, false},
+        {{"b", NULL, 0}, true},
+        {{"a", "db.internal", 80}, true}, /* its address counts */
+    };
+    const char *why;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (egress_allows_host(rules, &rows[i].caller, &why) != rows[i].allowed)
+            fail_msg("row %zu", i);
+    assert_true(egress_allows_host(NULL, &rows[0].caller, &why));
+    assert_ptr_equal(egress_scope(rules, "b"), NULL);
+    assert_string_equal(egress_scope(rules, "a"), "a");
+    assert_null(egress_scope(NULL, "a"));
+    egress_unref(rules);
+}
+
+static void refuses_what_is_no_rule(void **state)
+{
+    static const char *const bad[] = {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/x",    "300.1.1.1",  "=10.0.0.1",
+                                      "a=",          "10.0.0.1:0",  "10.0.0.1:http", "fd00::/129", "a b",
+                                      "*",           "*.",          "10.0.0.0/+8",   ",10.0.0.1",  "x_y=*.*.z",
+                                      "db/8",        "1.2.3",       "[::1",          "[::1]:99999"};
+    struct egress *rules = egress_new();
+    struct error err;
+    char longest[700];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (egress_allow(rules, bad[i], &err))
+            fail_msg("%s was taken", bad[i]);
+        assert_int_equal(err.kind, ERROR_INVALID);
+        assert_non_null(strstr(err.text, "--allow-egress"));
+    }
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    assert_false(egress_deny(rules, longest, &err));
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    for (int i = 0; i < 1000; i++)
+        assert_true(egress_deny(rules, "10.0.0.1", &err));
+    assert_false(egress_deny(rules, "10.0.0.1", &err));
+    assert_non_null(strstr(err.text, "EGRESS_RULES_MAX"));
+    egress_unref(rules);
+}
+
+/* ------------------------------------------------------------------ libraries that connect by themselves */
+
+struct trying {
+    const struct egress *rules;
+    const struct egress_caller *caller; /* NULL: a thread of the library's own */
+    struct sockaddr_in address;
+    int type, number; /* errno, or 0 */
+    bool refused;
+    const char *why;
+};
+
+static void *try_to_connect(void *arg)
+{
+    struct trying *t = arg;
+    int fd = socket(AF_INET, t->type, 0);
+
+    if (t->caller)
+        egress_enter(t->rules, t->caller);
+    t->number = connect(fd, (const struct sockaddr *)(const void *)&t->address, sizeof(t->address)) == 0 ? 0 : errno;
+    if (t->caller)
+        t->refused = egress_leave(&t->why);
+    close(fd);
+    return NULL;
+}
+
+static void run(struct trying *t)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, try_to_connect, t), 0);
+    pthread_join(thread, NULL);
+}
+
+static int listen_here(struct sockaddr_in *address)
+{
+    socklen_t size = sizeof(*address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(bind(fd, (const struct sockaddr *)(const void *)address, size), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)(void *)address, &size), 0);
+    return fd;
+}
+
+static void holds_libraries(void **state)
+{
+    struct egress *rules = make("a=loopback", NULL, true);
+    const struct egress_caller a = {.ns = "a"}, b = {.ns = "b"};
+    struct trying t = {.rules = rules, .caller = &a, .type = SOCK_STREAM};
+    int listener = listen_here(&t.address), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    egress_set_default(rules);
+    run(&t);
+    assert_int_equal(t.number, 0);
+    assert_false(t.refused);
+    t.caller = &b;
+    run(&t);
+    assert_int_equal(t.number, EACCES);
+    assert_true(t.refused);
+    assert_string_equal(t.why, "a loopback address");
+    t.caller = NULL; /* of a thread that nobody told anything */
+    run(&t);
+    assert_int_equal(t.number, EACCES);
+    t.type = SOCK_DGRAM;
+    run(&t);
+    assert_int_equal(t.number, 0);
+    assert_int_equal(
+        egress_connect(rules, &b, fd, (const struct sockaddr *)(const void *)&t.address, sizeof(t.address)), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(
+        egress_connect(rules, &a, fd, (const struct sockaddr *)(const void *)&t.address, sizeof(t.address)), 0);
+    egress_drop_default(rules);
+    t.type = SOCK_STREAM;
+    run(&t);
+    assert_int_equal(t.number, 0);
+    close(fd);
+    close(listener);
+    egress_unref(rules);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(protects_by_default),        cmocka_unit_test(opens_only_what_is_named),
+        cmocka_unit_test(most_specific_rule_decides), cmocka_unit_test(judges_unix_sockets),
+        cmocka_unit_test(protects_the_api_server),    cmocka_unit_test(judges_names_early),
+        cmocka_unit_test(refuses_what_is_no_rule),    cmocka_unit_test(holds_libraries),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
