@@ -22,6 +22,8 @@
 #include "net/loop.h"
 #include "platform/platform.h"
 #include "sim/virtual.h"
+#include "trigger/temporal.h"
+#include "deviation_http.h"
 #include "trigger_case.h"
 
 enum { STEPS_MAX = 10000, START_S = 1767225600 }; /* 2026-01-01, in seconds */
@@ -257,7 +259,49 @@ static size_t kube_pods(struct platform *platform, const char *ns, const struct 
     return count;
 }
 
-static const struct platform_ops kube_ops = {.name = "vectors", .pods = kube_pods};
+/* A value of the data of a ConfigMap, or, out of base64, of a Secret. */
+static enum lookup kube_data(struct platform *platform, const char *kind, const char *ns, const char *name,
+                             const char *key, struct secret **out)
+{
+    const struct tree *objects = ((struct kube *)platform)->objects;
+
+    for (const struct tree *o = objects ? objects->first : NULL; o; o = o->next) {
+        const char *own = tree_string(tree_at(o, "metadata.namespace")), *text;
+        struct virtual_reply plain = {.length = 0};
+        struct arena *arena;
+
+        if (!string_equal(tree_string(tree_get(o, "kind")), kind) || !string_equal(own ? own : "", ns) ||
+            !string_equal(tree_string(tree_at(o, "metadata.name")), name) ||
+            !(text = tree_string(tree_get(tree_get(o, "data"), key))))
+            continue;
+        arena = arena_new(ARENA_USUAL);
+        plain.body = text;
+        plain.length = strlen(text);
+        if (strcmp(kind, "Secret") == 0) {
+            plain.length = 0;
+            decode_base64(text, arena, &plain);
+        }
+        *out = secret_new(plain.body, plain.length);
+        arena_free(arena);
+        return LOOKUP_FOUND;
+    }
+    return LOOKUP_ABSENT;
+}
+
+static enum lookup kube_secret(struct platform *platform, const char *ns, const char *name, const char *key,
+                               struct secret **out)
+{
+    return kube_data(platform, "Secret", ns, name, key, out);
+}
+
+static enum lookup kube_config(struct platform *platform, const char *ns, const char *name, const char *key,
+                               struct secret **out)
+{
+    return kube_data(platform, "ConfigMap", ns, name, key, out);
+}
+
+static const struct platform_ops kube_ops = {
+    .name = "vectors", .pods = kube_pods, .secret_get = kube_secret, .config_get = kube_config};
 
 /* ------------------------------------------------------------------ a real redis-server */
 
@@ -398,11 +442,12 @@ static const char *deviation(const struct trigger_case *c, const struct tree *ve
 static enum vector_outcome compare(const struct trigger_case *c, const struct polled *polled, const struct tree *vector,
                                    struct vector_result *result)
 {
-    const struct tree *expected = tree_index(tree_at(vector, "expect.results"), 0);
+    const struct tree *expected = tree_index(tree_at(vector, "expect.results"), c->input.metric);
     const char *value = tree_string(tree_get(expected, "value"));
     double number = 0, published;
     char shown[64];
-    bool error = case_bool(expected, "error"), active = polled->sample.value > c->metric.activation, failed;
+    bool error = case_bool(expected, "error"), failed, agrees;
+    bool active = sample_is_active(&polled->sample, polled->sample.value, c->metric.activation);
 
     failed = !polled->done || polled->sample.state == SAMPLE_FAILED;
     quantity_format_double(polled->sample.value, shown, sizeof(shown));
@@ -417,23 +462,43 @@ static enum vector_outcome compare(const struct trigger_case *c, const struct po
                 : polled->sample.state == SAMPLE_OK ? "ok"
                                                     : "missing",
                 shown, active ? "active" : "inactive", polled->why.text);
-    result->rule = error != failed ? deviation(c, vector, failed) : NULL;
-    if (result->rule)
-        return VECTOR_DEVIATING;
-    if (error != failed)
-        return VECTOR_FAILED;
-    if (error)
+    agrees = error == failed &&
+             (error || (quantity_parse_double(shown, &published) && value && quantity_parse_double(value, &number) &&
+                        same_number(published, number) && active == case_bool(expected, "active")));
+    if (agrees)
         return VECTOR_PASSED;
-    if (!quantity_parse_double(shown, &published) || !value || !quantity_parse_double(value, &number))
-        return VECTOR_FAILED;
-    return same_number(published, number) && active == case_bool(expected, "active") ? VECTOR_PASSED : VECTOR_FAILED;
+    result->rule = error != failed ? deviation(c, vector, failed) : NULL;
+    if (!result->rule)
+        result->rule = deviation_http(c, vector, &polled->sample);
+    return result->rule ? VECTOR_DEVIATING : VECTOR_FAILED;
+}
+
+/* ------------------------------------------------------------------ a talk played back: a reply to each line, the last one again and again */
+
+struct lines {
+    const struct tree *reply;
+};
+
+static void reply_to_lines(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
+{
+    struct lines *lines = arg;
+
+    (void)opened;
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] != '\n' || !lines->reply)
+            continue;
+        virtual_stream_say(stream, lines->reply->text, lines->reply->length, 0);
+        if (lines->reply->next)
+            lines->reply = lines->reply->next;
+    }
 }
 
 /* ------------------------------------------------------------------ running one */
 
 static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigger_case *c, struct polled *polled,
-                        struct arena *arena)
+                        struct arena *arena, size_t metric)
 {
+    struct lines lines = {tree_index(tree_get(vector, "replies"), 0)};
     struct virtual_world *world = virtual_world_new(1, now_ms);
     struct kube kube = {{&kube_ops}, tree_get(vector, "objects")};
     struct playback playback = {.exchanges = tree_get(vector, "exchanges"), .arena = arena};
@@ -441,7 +506,9 @@ static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigge
 
     virtual_answer(world, "http://source:8080", answer, &playback);
     virtual_answer(world, "https://source:8080", answer, &playback);
-    case_build(c, tree_get(vector, "in"), tree_string(tree_get(vector, "type")), true, engine);
+    virtual_answer(world, "http://127.0.0.1:8080", answer, &playback); /* where an answer names it with {{serverPort}} */
+    virtual_talk(world, "source:8080", reply_to_lines, &lines);
+    case_build_metric(c, tree_get(vector, "in"), tree_string(tree_get(vector, "type")), true, engine, metric);
     if (c->built) {
         trigger_poll_start(engine, c->trigger, on_sample, polled);
         for (int i = 0; i < STEPS_MAX && !polled->done && virtual_step(world); i++)
@@ -480,7 +547,7 @@ static bool run_redis(const struct tree *vector, struct trigger_case *c, struct 
     return true;
 }
 
-static enum vector_outcome run_trigger(const struct tree *vector, struct vector_result *result)
+static enum vector_outcome run_metric(const struct tree *vector, struct vector_result *result, size_t metric)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
     const char *kind = tree_string(tree_get(vector, "kind")), *now = tree_string(tree_get(vector, "now"));
@@ -498,18 +565,33 @@ static enum vector_outcome run_trigger(const struct tree *vector, struct vector_
         instant_parse(now, &now_ms);
     vector = place_server(vector, url, host_port, arena);
     if (!redis)
-        run_virtual(vector, now_ms, &c, &polled, arena);
+        run_virtual(vector, now_ms, &c, &polled, arena, metric);
     if (!redis || run_redis(vector, &c, &polled, result)) {
         if (c.built)
             outcome = compare(&c, &polled, vector, result);
         else if (case_bool(tree_get(vector, "expect"), "buildError") ||
-                 case_bool(tree_index(tree_at(vector, "expect.results"), 0), "error"))
+                 case_bool(tree_index(tree_at(vector, "expect.results"), metric), "error"))
             outcome = VECTOR_PASSED;
         else
             text_printf(&result->got, "refused: %s", case_error(&c));
         case_done(&c);
     }
     arena_free(arena);
+    return outcome;
+}
+
+/* Each metric of a trigger with several is a trigger of its own. */
+static enum vector_outcome run_trigger(const struct tree *vector, struct vector_result *result)
+{
+    size_t count =
+        trigger_metrics(tree_string(tree_get(vector, "type")), tree_at(vector, "in.triggerMetadata"));
+    enum vector_outcome outcome = VECTOR_PASSED;
+
+    for (size_t i = 0; i < count && outcome == VECTOR_PASSED; i++) {
+        text_clear(&result->expected);
+        text_clear(&result->got);
+        outcome = run_metric(vector, result, i);
+    }
     return outcome;
 }
 
@@ -551,6 +633,47 @@ static enum vector_outcome run_quantity(const struct tree *vector, struct vector
                : VECTOR_FAILED;
 }
 
+/* ------------------------------------------------------------------ calculations of single types */
+
+static struct tree *with_member(struct arena *arena, const struct tree *map, const char *key, const char *value)
+{
+    struct tree *copy = arena_alloc(arena, sizeof(*copy)), *node = arena_alloc(arena, sizeof(*node));
+
+    *copy = *map;
+    *node = (struct tree){.type = TREE_STRING, .key = key, .text = value, .length = strlen(value), .next = map->first};
+    copy->first = node;
+    copy->count++;
+    return copy;
+}
+
+/* The query for running workflows; a case names only the parameters that are in it. */
+static enum vector_outcome run_temporal_query(const struct tree *vector, struct vector_result *result)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    const struct tree *expect = tree_get(vector, "expect");
+    const char *expected = tree_string(tree_get(expect, "countQuery"));
+    struct tree in = {.type = TREE_MAP}, *metadata;
+    struct trigger_case c;
+    bool good;
+
+    metadata = with_member(arena, tree_at(vector, "in.triggerMetadata"), "includeRunningWorkflowCount", "true");
+    metadata = with_member(arena, metadata, "endpoint", "temporal:7233");
+    metadata->key = "triggerMetadata";
+    metadata->next = NULL;
+    in.first = metadata;
+    in.count = 1;
+    case_build(&c, &in, "temporal", false, NULL);
+    if (c.built)
+        temporal_count_query(trigger_config_of(c.trigger), &result->got);
+    else
+        text_add(&result->got, case_error(&c));
+    text_add(&result->expected, expected ? expected : "an error");
+    good = case_bool(expect, "error") ? !c.built : c.built && string_equal(result->got.bytes, expected);
+    case_done(&c);
+    arena_free(arena);
+    return good ? VECTOR_PASSED : VECTOR_FAILED;
+}
+
 enum vector_outcome vector_responses(const struct tree *vector, const char *path, struct vector_result *result)
 {
     const char *kind = tree_string(tree_get(vector, "kind")), *type = tree_string(tree_get(vector, "type"));
@@ -560,6 +683,8 @@ enum vector_outcome vector_responses(const struct tree *vector, const char *path
         return run_metric_name(vector, result);
     if (kind && strcmp(kind, "quantity") == 0)
         return run_quantity(vector, result);
+    if (kind && strcmp(kind, "calc") == 0 && string_equal(type, "temporal"))
+        return run_temporal_query(vector, result);
     if (kind && strcmp(kind, "calc") == 0 && string_equal(type, "kafka"))
         return vector_kafka_calc(vector, result);
     if (kind && strcmp(kind, "kafka") == 0 && trigger_driver_find(type))

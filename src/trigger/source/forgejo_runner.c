@@ -75,13 +75,12 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
 
 static const char *path_of(const struct runner *c, struct arena *arena)
 {
-    static const char end[] = "/actions/runners/jobs";
-
     if (c->owner && c->repo)
-        return arena_printf(arena, "/api/v1/repos/%s/%s%s", path_part(arena, c->owner), path_part(arena, c->repo), end);
+        return arena_printf(arena, "/api/v1/repos/%s/%s/actions/runners/jobs", path_part(arena, c->owner),
+                            path_part(arena, c->repo));
     if (c->org)
-        return arena_printf(arena, "/api/v1/orgs/%s%s", path_part(arena, c->org), end);
-    return arena_printf(arena, "/api/v1/%s%s", c->global ? "admin" : "user", end);
+        return arena_printf(arena, "/api/v1/orgs/%s/actions/runners/jobs", path_part(arena, c->org));
+    return c->global ? "/api/v1/admin/runners/jobs" : "/api/v1/user/actions/runners/jobs";
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)

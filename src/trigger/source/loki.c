@@ -33,6 +33,16 @@ static const struct param params[] = {
 };
 #undef PARAM_STRUCT
 
+/* Of a trigger that feeds a formula the threshold is not used, but has to be there. */
+static bool prepare(void *config, struct trigger_check *check)
+{
+    struct loki *c = config;
+
+    if (check_input(check)->as_metric_source)
+        c->common.target = 0;
+    return true;
+}
+
 enum { MODES = HTTP_AUTH_BEARER | HTTP_AUTH_BASIC | HTTP_AUTH_CUSTOM | HTTP_AUTH_TLS };
 
 static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
@@ -93,5 +103,6 @@ TRIGGER(loki) = {
     .metric = "loki",
     .params = params,
     .config_size = sizeof(struct loki),
+    .prepare = prepare,
     .poll = ask,
 };

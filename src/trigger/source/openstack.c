@@ -39,7 +39,7 @@ static const struct param metric_params[] = {
     {"activationThreshold", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION,
      .help = "above it the object is active; 0 unless given"},
     {"timeout", PARAM_INTEGER(account.timeout_s), .fallback = "30", .help = "of each request, seconds"},
-    {"authURL", PARAM_TEXT(account.url), .from = "A", .required = true, .help = "of Keystone: http://keystone:5000/v3"},
+    {"authURL", PARAM_TEXT(account.url), .from = "A", .help = "of Keystone: http://keystone:5000/v3"},
     {"userID", PARAM_TEXT(account.user), .from = "A", .help = "with password"},
     {"password", PARAM_SECRET(account.password), .from = "A", .help = "with userID"},
     {"projectID", PARAM_TEXT(account.project), .from = "A", .help = "with userID: whose metrics are seen"},
@@ -49,21 +49,29 @@ static const struct param metric_params[] = {
 };
 #undef PARAM_STRUCT
 
+/* What is missing for signing in; the original finds it out when it first asks. NULL: nothing. */
+static const char *metric_lacks(const struct metric *c)
+{
+    const struct keystone *a = &c->account;
+
+    if (!a->url)
+        return "authURL is not there";
+    if (a->user)
+        return a->password ? NULL : "userID needs a password";
+    if (!a->app && !a->app_secret)
+        return "there is neither userID and password nor appCredentialID and appCredentialSecret";
+    return a->app && a->app_secret ? NULL : "appCredentialID and appCredentialSecret go together";
+}
+
 static bool prepare_metric(void *config, struct trigger_check *check)
 {
     struct metric *c = config;
     bool good = keystone_check_url(&c->account, check);
 
     c->account.by_password = c->account.user != NULL;
-    if (c->account.user && !c->account.password && !check_unknown(check, "password"))
-        good = check_error(check, "password", "put it into the Secret that the TriggerAuthentication names",
-                           "userID needs a password");
-    if (!c->account.user && !c->account.app_secret && !check_unknown(check, "appCredentialSecret"))
-        good = check_error(check, "userID", "put them into the Secret that the TriggerAuthentication names",
-                           "there is neither userID and password nor appCredentialID and appCredentialSecret");
-    if (!c->account.user && c->account.app_secret && !c->account.app)
-        check_warning(check, "appCredentialID", "put it into the Secret, too",
-                      "an application credential has an ID besides its secret: signing in will fail");
+    if (metric_lacks(c) && !check_unknown(check, "authURL"))
+        check_warning(check, "authURL", "put it into the Secret that the TriggerAuthentication names",
+                      "%s: every poll fails", metric_lacks(c));
     if (c->granularity_s < 1)
         check_warning(check, "granularity", "write the seconds of the metric's archive policy",
                       "granularity has to be at least 1: every poll fails");
@@ -134,6 +142,8 @@ static enum poll_next ask_metric(const void *config, struct poll *poll, const st
     (void)none;
     if (c->granularity_s < 1)
         return poll_fail(poll, ERROR_INVALID, "granularity has to be at least 1 second");
+    if (metric_lacks(c))
+        return poll_fail(poll, ERROR_INVALID, "%s: put it into the TriggerAuthentication's Secret", metric_lacks(c));
     return keystone_send(config, poll, &c->account, make_metric, on_measures);
 }
 
