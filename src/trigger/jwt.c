@@ -68,24 +68,40 @@ static bool sign(EVP_PKEY *key, struct arena *arena, const char *text, unsigned 
     return good;
 }
 
-bool jwt_sign_rs256(struct arena *arena, const struct secret *pem, const char *claims, const char **token,
-                    struct error *err)
+/* The key is freed. */
+static bool make(struct arena *arena, EVP_PKEY *key, const char *header, const char *claims, const char **token,
+                 struct error *err)
 {
-    static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
-    EVP_PKEY *key = read_key(pem);
+    const char *text = arena_printf(arena, "%s.%s", for_url(arena, header, strlen(header)),
+                                    for_url(arena, claims, strlen(claims)));
     unsigned char *signature;
-    const char *text;
     size_t length;
-    bool good;
+    bool good = sign(key, arena, text, &signature, &length);
 
-    if (!key)
-        return error_set(err, ERROR_INVALID, "the key is no RSA key in PEM form without a pass phrase");
-    text = arena_printf(arena, "%s.%s", for_url(arena, header, strlen(header)),
-                        for_url(arena, claims, strlen(claims)));
-    good = sign(key, arena, text, &signature, &length);
     EVP_PKEY_free(key);
     if (!good)
         return error_set(err, ERROR_INVALID, "nothing can be signed with this key");
     *token = arena_printf(arena, "%s.%s", text, for_url(arena, signature, length));
     return true;
+}
+
+bool jwt_sign_rs256(struct arena *arena, const struct secret *pem, const char *claims, const char **token,
+                    struct error *err)
+{
+    EVP_PKEY *key = read_key(pem);
+
+    if (!key)
+        return error_set(err, ERROR_INVALID, "the key is no RSA key in PEM form without a pass phrase");
+    return make(arena, key, "{\"alg\":\"RS256\",\"typ\":\"JWT\"}", claims, token, err);
+}
+
+bool jwt_sign_hs256(struct arena *arena, const struct secret *shared, const char *claims, const char **token,
+                    struct error *err)
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_HMAC, NULL, (const unsigned char *)secret_reveal(shared),
+                                                 secret_length(shared));
+
+    if (!key)
+        return error_set(err, ERROR_INVALID, "nothing can be signed with this secret");
+    return make(arena, key, "{\"alg\":\"HS256\",\"typ\":\"JWT\"}", claims, token, err);
 }
