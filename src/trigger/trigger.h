@@ -39,6 +39,7 @@ struct trigger_poll;
 struct trigger_input {
     const char *type, *name;             /* name: NULL if it has none */
     int index;                           /* position in spec.triggers */
+    size_t metric;                       /* which of trigger_metrics() */
     const struct tree *metadata;         /* map of strings */
     const struct credential *credential; /* what the TriggerAuthentication gave; NULL: none */
     bool credential_unknown;             /* lint: named but not at hand, so what it would supply is not missed */
@@ -66,6 +67,9 @@ struct trigger_metric {
 bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
                    struct trigger **out, struct trigger_metric *metric);
 void trigger_metric_done(struct trigger_metric *metric);
+/* How many metrics a trigger of this type with these parameters has: as many as it names targets above 0 (solace); else 1. Each is
+   built as a trigger of its own. */
+size_t trigger_metrics(const char *type, const struct tree *metadata);
 /* Takes the "s<index>-" off a metric's name, as the external metrics API must; false: it has another prefix, or none. */
 bool trigger_metric_strip(int index, const char *metric_name, const char **name);
 struct trigger *trigger_ref(struct trigger *trigger);
