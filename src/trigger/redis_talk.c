@@ -423,8 +423,6 @@ bool redis_prepare_stream(void *config, struct trigger_check *check)
         c->length_target = 0;
     if (c->mode != MODE_PENDING)
         c->pending_target = 0;
-    if (c->mode != MODE_LAG)
-        c->lag_target = 0;
     return prepare_server(&c->server, check);
 }
 

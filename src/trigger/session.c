@@ -91,7 +91,7 @@ static void session_free(struct session *session, const struct trigger_driver *d
     free(session);
 }
 
-/* On a worker thread where a library may block. */
+/* On a worker thread where a library may block; at the very end there are none any more. */
 static void part(struct trigger_engine *engine, const struct trigger_driver *driver, const char *place,
                  struct session *session)
 {
@@ -100,7 +100,7 @@ static void part(struct trigger_engine *engine, const struct trigger_driver *dri
     if (session->stream)
         engine->transport->ops->stream_close(session->stream);
     session->stream = NULL;
-    if (!driver->query || !driver->hang_up || driver->session_size == 0) {
+    if (!driver->query || !driver->hang_up || driver->session_size == 0 || engine->sessions_ending) {
         session_free(session, driver);
         return;
     }
@@ -564,6 +564,7 @@ void sessions_start(struct trigger_engine *engine)
 
 void sessions_stop(struct trigger_engine *engine)
 {
+    engine->sessions_ending = true;
     for (size_t i = 0; i < PARTY_BUCKETS; i++)
         while (engine->parties[i])
             party_leave(engine->parties[i]->members);

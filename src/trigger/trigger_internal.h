@@ -209,6 +209,7 @@ struct trigger_engine {
     struct session_server *serving;              /* NULL again when it was freed meanwhile */
     struct session *oldest_idle, *newest_idle;
     size_t idle_sessions;
+    bool sessions_ending;
     struct timer *sessions_soon, *sessions_idle;
     struct trigger_poll *free_polls;
     struct trigger_stats *stats; /* one per built-in driver, in the order of trigger_drivers */

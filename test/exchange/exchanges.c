@@ -38,7 +38,7 @@
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 
-enum { LINES_MAX = 2000, ASKS_MAX = 64, PODS_MAX = 16, SCRIPT_MAX = 32, STEPS_MAX = 100000 };
+enum { LINES_MAX = 2000, ASKS_MAX = 64, PODS_MAX = 16, SCRIPT_MAX = 32, STEPS_MAX = 100000, GOODBYE_STEPS = 8 };
 
 struct ask {
     const char *method, *url, *headers[8], *answer_headers[8];
@@ -535,6 +535,8 @@ static int play(const char *file, char *bytes)
         trigger_unref(s->trigger);
     }
     trigger_engine_free(s->engine);
+    for (int i = 0; i < GOODBYE_STEPS && s->world && virtual_pending(s->world) > 0; i++)
+        virtual_step(s->world); /* a library's connections are closed on a thread */
     if (s->world && virtual_pending(s->world) > 0)
         complain(s, "something is still under way");
     virtual_world_free(s->world);

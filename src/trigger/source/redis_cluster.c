@@ -30,7 +30,7 @@ struct memory { /* the node that has the key; host: an atom, or NULL */
 static const struct param list_params[] = {
     REDIS_ADDRESS_PARAMS("host:port of some nodes; asked one after the other until one answers"),
     REDIS_ACCESS_PARAMS,
-    {"databaseIndex", PARAM_IGNORED("a cluster has database 0 only")},
+    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "without effect: a cluster has database 0"},
     REDIS_LIST_PARAMS,
     {0},
 };
@@ -39,7 +39,7 @@ static const struct param list_params[] = {
 static const struct param stream_params[] = {
     REDIS_ADDRESS_PARAMS("host:port of some nodes; asked one after the other until one answers"),
     REDIS_ACCESS_PARAMS,
-    {"databaseIndex", PARAM_IGNORED("a cluster has database 0 only")},
+    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "without effect: a cluster has database 0"},
     REDIS_STREAM_PARAMS,
     {0},
 };
