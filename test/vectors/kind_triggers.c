@@ -118,13 +118,18 @@ static bool same_param(const struct param *param, const void *config, const stru
 }
 
 /* What the original rewrites: redis joins hosts and ports into addresses, postgresql composes a connection from its parts,
-   apache-kafka counts out ranges of partitions. */
+   apache-kafka counts out ranges of partitions, cassandra puts host and port together, mysql takes the database out of its connection
+   string. */
 static bool rewritten(const struct trigger_case *c, const char *name)
 {
     const struct tree *m = c->input.metadata;
 
     if (strcmp(c->input.type, "apache-kafka") == 0 && strcmp(name, "partitionLimitation") == 0)
         return true;
+    if (strcmp(c->input.type, "cassandra") == 0 && strcmp(name, "clusterIPAddress") == 0)
+        return true;
+    if (strcmp(c->input.type, "mysql") == 0 && strcmp(name, "dbName") == 0)
+        return credential_get(c->credential, "connectionString") || tree_get(m, "connectionStringFromEnv");
     if (strncmp(c->input.type, "redis", 5) == 0 && strcmp(name, "address") == 0)
         return tree_get(m, "host") || tree_get(m, "hosts") || tree_get(m, "hostFromEnv") ||
                credential_get(c->credential, "host") || credential_get(c->credential, "hosts") ||
