@@ -63,6 +63,7 @@ struct trigger_spec {
     bool unclear; /* type or parameters are lost to an error already reported: nothing more to say about it */
     struct place place;
     int index;
+    size_t metric; /* of a trigger with several, see policy/metrics.c; 0 as written */
 };
 
 struct scaled_object {

@@ -299,8 +299,7 @@ struct policy *build_object(const struct scaled_object *o, const struct policy_c
     struct building b;
 
     begin(&b, &o->meta, o->trigger_count, context, report);
-    b.specs = o->triggers;
-    b.spec_count = o->trigger_count > TRIGGERS_MAX ? TRIGGERS_MAX : o->trigger_count;
+    spread_metrics(&b, o->triggers, o->trigger_count, o->has_modifiers);
     b.container = o->target.env_container;
     rules = &b.policy->rules;
     read_annotations(&b, &said);
@@ -404,8 +403,7 @@ struct policy *build_job(const struct scaled_job *job, const struct policy_conte
     struct building b;
 
     begin(&b, &job->meta, job->trigger_count, context, report);
-    b.specs = job->triggers;
-    b.spec_count = job->trigger_count > TRIGGERS_MAX ? TRIGGERS_MAX : job->trigger_count;
+    spread_metrics(&b, job->triggers, job->trigger_count, false);
     b.container = job->env_container;
     b.policy->is_job = true;
     read_annotations(&b, &said);

@@ -53,6 +53,8 @@ void annotation_find(struct building *b, const struct tree *annotation, enum fin
 void read_annotations(struct building *b, struct annotation_values *out);
 
 /* triggers.c: policy->triggers and b->rules. An error of one is its own. */
+/* metrics.c: sets b->specs. */
+void spread_metrics(struct building *b, const struct trigger_spec *specs, size_t count, bool has_formula);
 void build_triggers(struct building *b, bool as_metric_source, bool job);
 bool is_resource_type(const char *type);
 

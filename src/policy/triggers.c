@@ -235,6 +235,7 @@ static struct trigger_input input_of(struct building *b, const struct trigger_sp
         .type = spec->type,
         .name = spec->name,
         .index = spec->index,
+        .metric = spec->metric,
         .metadata = spec->metadata,
         .credential_unknown = spec->auth_name && !b->context->platform,
         .env = b->context->platform ? environment_get : NULL,
