@@ -56,6 +56,8 @@ bool egress_allows_text(const struct egress *rules, const struct egress_caller *
                         const char **why);
 /* Before the name is resolved: what can be said already. A literal address is judged as such. */
 bool egress_allows_host(const struct egress *rules, const struct egress_caller *caller, const char **why);
+/* What a refusal is as an error; place: "db:5432". */
+void failure_egress(struct error *err, const char *place, const char *why);
 /* Whether namespaces have the same rules, and may use one connection: NULL where ns has none of its own, else ns. */
 const char *egress_scope(const struct egress *rules, const char *ns);
 

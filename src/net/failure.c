@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "net/egress.h"
 #include "net/implement.h"
 
 static const char *const phase_words[] = {

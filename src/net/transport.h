@@ -126,8 +126,8 @@ struct transport_ops {
     struct job *(*work)(struct transport *, const char *destination, int64_t timeout_ms, job_work *work, job_done *done,
                         void (*release)(void *arg), void *arg);
     void (*work_cancel)(struct job *);
-    const struct egress *(*egress)(struct transport *); /* its rules, for work that connects by itself; NULL: none */
-    void (*free)(struct transport *);                   /* cancels all */
+    struct egress *(*egress)(struct transport *); /* its rules, for work that connects by itself; NULL: none */
+    void (*free)(struct transport *);             /* cancels all */
 };
 struct transport { /* first member of every implementation */
     const struct transport_ops *ops;
@@ -164,7 +164,7 @@ static inline void transport_work_cancel(struct transport *t, struct job *j)
     t->ops->work_cancel(j);
 }
 
-static inline const struct egress *transport_egress(struct transport *t)
+static inline struct egress *transport_egress(struct transport *t)
 {
     return t->ops->egress ? t->ops->egress(t) : NULL;
 }

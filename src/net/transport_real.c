@@ -40,7 +40,7 @@ static struct job *start_work(struct transport *transport, const char *destinati
     return workers_start(real(transport)->workers, destination, timeout_ms, work, done, release, arg);
 }
 
-static const struct egress *rules_of(struct transport *transport)
+static struct egress *rules_of(struct transport *transport)
 {
     return real(transport)->egress;
 }

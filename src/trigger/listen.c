@@ -167,6 +167,7 @@ static void open_stream(void *arg)
         http.uncounted = true; /* it has no end, so it must not take the place of polls */
         http.timeout_ms = HTTP_TIMEOUT_MAX_MS;
         http.connect_timeout_ms = HTTP_TIMEOUT_MS;
+        http.ns = ear->listening->trigger->ns;
         ear->exchange = transport_http(transport, &http, on_end, ear);
     } else {
         ear->why = why;

@@ -7,9 +7,12 @@
  * memory, and the place of the result. When the job does not come back in time, the poll fails and goes on without it: session
  * and memory stay with the stuck job until it does, and are ended then; the next poll begins with new ones.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
+#include "net/egress.h"
 #include "trigger/trigger_internal.h"
 
 /* The library's own time-outs shall strike first: they know better what was slow. */
@@ -20,13 +23,37 @@ struct query_job {
     struct flight *flight;   /* NULL: nobody waits any more */
     struct session *session; /* NULL: it went back */
     struct query query;
+    struct egress *egress; /* a reference; NULL: no rules */
+    struct egress_caller caller;
+    char host[300];
 };
 
 static void on_worker(void *arg)
 {
     struct query_job *job = arg;
 
+    const char *why;
+
+    egress_enter(job->egress, &job->caller);
     job->trigger->driver->query(trigger_config(job->trigger), &job->query);
+    if (egress_leave(&why) && job->query.state == SAMPLE_FAILED) /* the library only knows that it was not allowed to */
+        failure_egress(&job->query.error, trigger_destination(job->trigger), why);
+}
+
+/* "db:5432", "[::1]:5432" */
+static void set_caller(struct query_job *job, struct transport *transport)
+{
+    const char *place = trigger_destination(job->trigger), *colon = strrchr(place, ':');
+    bool brackets = place[0] == '[' && colon && colon > place + 1 && colon[-1] == ']';
+
+    snprintf(job->host, sizeof(job->host), "%.*s",
+             (int)((colon ? (size_t)(colon - place) : strlen(place)) - (brackets ? 2 : 0)), place + brackets);
+    job->egress = transport_egress(transport);
+    if (job->egress)
+        egress_ref(job->egress);
+    job->caller = (struct egress_caller){.ns = job->trigger->ns, .host = *job->host ? job->host : NULL};
+    if (colon)
+        job->caller.port = (int)strtol(colon + 1, NULL, 10);
 }
 
 static void take_result(struct poll *poll, const struct query *query)
@@ -101,6 +128,7 @@ static void on_release(void *arg)
     else
         trigger->memory = job->query.own;
     trigger_unref(trigger);
+    egress_unref(job->egress);
     free(job);
 }
 
@@ -127,6 +155,7 @@ void query_begin(struct flight *flight)
     trigger->memory = NULL;
     if (!job->query.own && driver->memory_size > 0)
         job->query.own = mem_alloc(driver->memory_size);
+    set_caller(job, transport);
     flight->query = job;
     flight_stats(flight)->requests++;
     flight->job = transport->ops->work(transport, trigger_destination(trigger), job->query.timeout_ms + QUERY_GRACE_MS,

@@ -142,6 +142,7 @@ static void open_stream(struct flight *flight)
         .on_bytes = on_bytes,
         .on_end = on_end,
         .arg = flight->session,
+        .ns = flight->trigger->ns,
     };
 
     poll->talk_attempts++;

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/quantity.h"
 #include "base/tree.h"
+#include "net/egress.h"
 #include "trigger/trigger_internal.h"
 
 /* ------------------------------------------------------------------ names and numbers */
@@ -314,14 +315,20 @@ static struct trigger *share_or_seal(struct trigger_engine *engine, struct trigg
     return trigger;
 }
 
-static void fill_head(struct trigger *head, const struct trigger_driver *driver, const struct trigger_input *input,
-                      void *config)
+/* Then what it asks is its namespace's own question: another may not be allowed to ask it. */
+static bool has_own_egress(const struct trigger_engine *engine, const char *ns)
+{
+    return engine && egress_scope(transport_egress(engine->transport), ns);
+}
+
+static void fill_head(struct trigger *head, const struct trigger_engine *engine, const struct trigger_driver *driver,
+                      const struct trigger_input *input, void *config)
 {
     char destination[300] = "";
 
     head->driver = driver;
     head->direct = input->direct;
-    if (driver->scope & SCOPE_NAMESPACE)
+    if ((driver->scope & SCOPE_NAMESPACE) || has_own_egress(engine, input->ns))
         head->ns = atom_ref(input->ns ? input->ns : "");
     if ((driver->scope & SCOPE_TARGET) && input->target)
         head->target = target_copy(input->target);
@@ -378,7 +385,7 @@ bool trigger_build(struct trigger_engine *engine, const struct trigger_input *in
         release_parts(&head, config, false);
     } else {
         fill_metric(check.driver, config, input, type, metric);
-        fill_head(&head, check.driver, input, config);
+        fill_head(&head, engine, check.driver, input, config);
         *out = share_or_seal(engine, &head, config);
     }
     arena_free(check.scratch);
