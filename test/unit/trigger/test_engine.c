@@ -344,12 +344,14 @@ static void test_stuck_query(void **state)
               "{\"query\":\"SELECT "
               "1\",\"host\":\"h\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\",\"sslmode\":\"disable\"}");
     trigger_poll_start(engine, a, on_sample, &seen);
+    turn(); /* a session is handed out in a later turn */
     stuck = job.arg;
     job.done(job.arg, true);
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.sample.state, SAMPLE_FAILED);
     assert_int_equal(seen.why.kind, ERROR_UNREACHABLE);
     trigger_poll_start(engine, a, on_sample, &seen);
+    turn();
     assert_ptr_not_equal(job.arg, stuck);
     trigger_engine_free(engine);
     assert_true(job.cancelled);
