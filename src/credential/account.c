@@ -30,8 +30,7 @@ static void begin(struct fetched *f)
     struct platform *platform = f->store->parts.platform;
     struct account *spec = f->spec;
 
-    spec->asked =
-        platform->ops->account_token(platform, spec->ns, spec->name, spec->life_ms / 1000, on_token, f);
+    spec->asked = platform->ops->account_token(platform, spec->ns, spec->name, spec->life_ms / 1000, on_token, f);
 }
 
 static void stop(struct fetched *f)
@@ -67,8 +66,8 @@ struct fetched *account_token(struct credential_store *store, const char *ns, co
     if (f && is_new) {
         struct account *spec = f->spec = arena_alloc(f->arena, sizeof(*spec));
 
-        *spec = (struct account){
-            .ns = arena_copy(f->arena, ns), .name = arena_copy(f->arena, account), .life_ms = life_ms};
+        *spec =
+            (struct account){.ns = arena_copy(f->arena, ns), .name = arena_copy(f->arena, account), .life_ms = life_ms};
         fetched_start(f);
     }
     return f;

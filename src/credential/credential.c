@@ -277,8 +277,7 @@ static enum lookup take_fetched(const struct walk *w, struct fetched *f, const c
     return LOOKUP_FOUND;
 }
 
-static enum lookup resolve_vault_secret(const struct walk *w, const char *source, size_t index,
-                                        const struct tree *item)
+static enum lookup resolve_vault_secret(const struct walk *w, const char *source, size_t index, const struct tree *item)
 {
     const char *parameter = member(item, "parameter"), *key = member(item, "key"), *path = member(item, "path");
     enum lookup found = LOOKUP_ABSENT;
@@ -310,8 +309,8 @@ static enum lookup resolve_account(const struct walk *w, const char *source, siz
     if (!parameter || !account)
         error_set(w->err, ERROR_INVALID, "parameter and serviceAccountName are required");
     else
-        found = take_fetched(w, account_token(w->place.store, w->place.request->ns, account, w->err), "value", parameter,
-                             "ServiceAccount", account);
+        found = take_fetched(w, account_token(w->place.store, w->place.request->ns, account, w->err), "value",
+                             parameter, "ServiceAccount", account);
     if (found != LOOKUP_FOUND && found != LOOKUP_PENDING)
         error_add_place(w->err, "spec.%s[%zu]", source, index);
     return found;
@@ -427,10 +426,11 @@ static bool refuse_unknown(const struct tree *spec, struct error *err)
         return error_add_place(err, "spec.%s", sources[i].name);
     }
     if (provider && strcmp(provider, "none") != 0) {
-        error_set(err, ERROR_INVALID,
-                  "pod identity of %s is not built in: use secretTargetRef, hashiCorpVault or another of the sources in "
-                  "docs/credentials.md",
-                  provider);
+        error_set(
+            err, ERROR_INVALID,
+            "pod identity of %s is not built in: use secretTargetRef, hashiCorpVault or another of the sources in "
+            "docs/credentials.md",
+            provider);
         return error_add_place(err, "spec.podIdentity.provider");
     }
     return true;

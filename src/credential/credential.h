@@ -43,7 +43,7 @@ struct credential {
     struct credential_param *params;
     size_t param_count;
     const char *pod_identity; /* provider, or NULL */
-    struct fetched **held; /* what of it was fetched: kept and renewed as long as somebody has this credential */
+    struct fetched **held;    /* what of it was fetched: kept and renewed as long as somebody has this credential */
     size_t held_count;
     int references;
 };
@@ -76,10 +76,10 @@ void credential_store_free(struct credential_store *store);
 /* ---- resolving ---- */
 struct credential_request {
     const struct tree *spec; /* the `spec` of the TriggerAuthentication */
-    bool cluster_kind;       /* it is a ClusterTriggerAuthentication: made by who looks after the cluster, not by a tenant */
-    const char *key;         /* who is told: "TriggerAuthentication/shop/vault"; NULL: nobody */
-    const char *ns;          /* where its Secrets, ConfigMaps and service accounts are looked up */
-    const char *object_ns;   /* of the scaled object; NULL: ns */
+    bool cluster_kind; /* it is a ClusterTriggerAuthentication: made by who looks after the cluster, not by a tenant */
+    const char *key;   /* who is told: "TriggerAuthentication/shop/vault"; NULL: nobody */
+    const char *ns;    /* where its Secrets, ConfigMaps and service accounts are looked up */
+    const char *object_ns;           /* of the scaled object; NULL: ns */
     const struct target_key *target; /* for `env` */
     const char *container;           /* NULL: the first */
 };
@@ -116,7 +116,8 @@ struct credential_waiter { /* storage of the caller; told once, in a later turn,
 enum lookup credential_store_token(struct credential_store *store, const struct credential_client *client,
                                    const struct secret *refused, struct secret **token, struct error *err,
                                    struct credential_waiter *waiter);
-void credential_wait_end(struct credential_waiter *waiter); /* it is not told any more; one that does not wait is fine */
+void credential_wait_end(
+    struct credential_waiter *waiter); /* it is not told any more; one that does not wait is fine */
 
 struct credential_stats { /* for /metrics and leak tests */
     uint64_t fetches, failures;

@@ -4,7 +4,7 @@
  *     credential.c   a credential, and the sources of a TriggerAuthentication walked in KEDA's order
  *     fetch.c        the store: what was fetched, kept, renewed, told of and given back
  *     account.c      tokens of service accounts
- *     vault.c        HashiCorp Vault and OpenBao: logins and reads
+ *     vault.c        HashiCorp Vault and OpenBao: asking; vault_login.c: signing in; vault_secret.c: reading
  *     file.c         filePath
  *     oauth.c        tokens by client credentials
  *
@@ -29,7 +29,7 @@ struct secret;
 struct timer;
 
 struct fetch_kind {
-    const char *what; /* "a Vault login": part of the key */
+    const char *what;  /* "a Vault login": part of the key */
     int64_t unused_ms; /* kept so long while nobody holds or asks for it */
     void (*begin)(struct fetched *f);
     void (*stop)(struct fetched *f);      /* beside its exchange, which the store cancels; NULL: nothing */
@@ -54,11 +54,11 @@ struct fetched {
     const char *ns;
     bool trusted; /* the destination is one that whoever runs Weir named (http_request.trusted) */
 
-    enum lookup state; /* PENDING until it is known the first time */
+    enum lookup state;  /* PENDING until it is known the first time */
     struct map *values; /* name -> struct secret; while FOUND */
     struct error why;   /* while neither FOUND nor PENDING */
     int64_t fetched_ticks_ms, ends_ticks_ms, asked_ticks_ms;
-    int failures; /* in a row */
+    int failures;        /* in a row */
     struct timer *timer; /* begins it anew */
 
     bool busy; /* under way */
@@ -69,7 +69,8 @@ struct fetched {
     struct credential_waiter need;
 
     uint32_t holders;
-    struct map *keys; /* who is told: "TriggerAuthentication/shop/vault" -> the telling by which it asked last, plus 1 */
+    struct map
+        *keys; /* who is told: "TriggerAuthentication/shop/vault" -> the telling by which it asked last, plus 1 */
     uintptr_t tellings;
     int64_t told_ticks_ms;
     struct credential_waiter *waiters, *telling;

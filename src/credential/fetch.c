@@ -25,12 +25,12 @@
 #include "net/transport.h"
 
 enum {
-    LOOK_MS = 15 * 1000,             /* between two looks for what nobody needs any more */
-    ASK_AGAIN_MS = 10 * 60 * 1000,   /* who was told and did not ask again within that is forgotten */
-    RETRY_MS = 1000,                 /* after the first failure; then twice as long, up to: */
+    LOOK_MS = 15 * 1000,           /* between two looks for what nobody needs any more */
+    ASK_AGAIN_MS = 10 * 60 * 1000, /* who was told and did not ask again within that is forgotten */
+    RETRY_MS = 1000,               /* after the first failure; then twice as long, up to: */
     RETRY_MAX_MS = 60 * 1000,
-    REFUSED_AGAIN_MS = 30 * 1000,    /* after a refusal, or where there is nothing: somebody has to do something first */
-    DENIED_AGAIN_MS = 15 * 1000,     /* what is younger was fetched because of a refusal already */
+    REFUSED_AGAIN_MS = 30 * 1000, /* after a refusal, or where there is nothing: somebody has to do something first */
+    DENIED_AGAIN_MS = 15 * 1000,  /* what is younger was fetched because of a refusal already */
     HEADERS_MAX = 6,
 };
 
@@ -109,6 +109,8 @@ static void tell_keys(struct fetched *f)
 
     f->tellings++;
     f->told_ticks_ms = loop_ticks_ms(store->parts.loop);
+    if (map_count(f->keys) > 0)
+        f->asked_ticks_ms = f->told_ticks_ms; /* they will ask soon */
     for (size_t at = 0; store->listener && map_next(f->keys, &at, &key, &asked);)
         store->listener(store->listener_arg, key);
 }

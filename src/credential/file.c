@@ -41,7 +41,8 @@ static bool explain_open(const char *path, int number, struct error *err)
         return error_set(err, ERROR_INVALID, "the file %s leads out of --filepath-auth-root-path", path);
     if (number == ENOSYS)
         return error_set(err, ERROR_INTERNAL,
-                         "the file %s is not read: this kernel cannot keep a path below a folder (Linux 5.6 can)", path);
+                         "the file %s is not read: this kernel cannot keep a path below a folder (Linux 5.6 can)",
+                         path);
     return error_set(err, number == EACCES ? ERROR_DENIED : ERROR_MISSING, "the file %s cannot be opened: %s", path,
                      strerror(number));
 }
@@ -90,8 +91,8 @@ bool file_read_below(const char *root, const char *path, struct text *out, struc
 
     text_init(out, 0);
     if (path[0] == '/' || path[0] == '\0' || has_dots(path))
-        return error_set(err, ERROR_INVALID,
-                         "the path %s has to be relative to --filepath-auth-root-path, without ..", path);
+        return error_set(err, ERROR_INVALID, "the path %s has to be relative to --filepath-auth-root-path, without ..",
+                         path);
     fd = open_below(root, path, err);
     if (fd < 0)
         return false;

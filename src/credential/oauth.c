@@ -74,8 +74,8 @@ static struct secret *make_basic(const struct client *c)
     if (c->secret)
         text_add_escaped(&plain, secret_reveal(c->secret), secret_bytes, "-_.~", "+");
     secret_text_init(&encoded, plain.length / 3 * 4 + 8);
-    encoded.length = (size_t)EVP_EncodeBlock((unsigned char *)encoded.bytes, (const unsigned char *)plain.bytes,
-                                             (int)plain.length);
+    encoded.length =
+        (size_t)EVP_EncodeBlock((unsigned char *)encoded.bytes, (const unsigned char *)plain.bytes, (int)plain.length);
     basic = secret_new(encoded.bytes, encoded.length);
     secret_text_done(&encoded);
     secret_text_done(&plain);
@@ -159,8 +159,8 @@ static void keep(struct fetched *f, const char *token, const struct tree *json)
 
     if (tree_number(tree_get(json, "expires_in"), &seconds) && seconds >= 1)
         life_ms = (int64_t)(seconds < CREDENTIAL_LIFE_MAX_S ? seconds : CREDENTIAL_LIFE_MAX_S) * 1000;
-    fetched_found_one(f, secret_new(token, strlen(token)),
-                      life_ms > 2 * MARGIN_MS ? life_ms - MARGIN_MS : life_ms, life_ms / 5 * 4);
+    fetched_found_one(f, secret_new(token, strlen(token)), life_ms > 2 * MARGIN_MS ? life_ms - MARGIN_MS : life_ms,
+                      life_ms / 5 * 4);
 }
 
 static void on_token(struct fetched *f, const struct fetch_answer *answer)

@@ -97,10 +97,24 @@ static const struct {
      "spec.secretTargetRef[0]"},
     {"{secretTargetRef: [{parameter: p, name: s, key: pending}]}", LOOKUP_PENDING},
     {"{secretTargetRef: [{parameter: p, name: s}]}", LOOKUP_ABSENT, NULL, "key", "spec.secretTargetRef[0]"},
-    {"{hashiCorpVault: {address: a}}", LOOKUP_DENIED, NULL, "hashiCorpVault is not built in", "spec.hashiCorpVault"},
-    {"{oauth2: {clientId: a}, secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_DENIED, NULL,
-     "oauth2 is not built in", "spec.oauth2"},
-    {"{filePath: a}", LOOKUP_DENIED, NULL, "filePath", "spec.filePath"},
+    {"{azureKeyVault: {vaultUri: a}}", LOOKUP_DENIED, NULL, "azureKeyVault is not built in", "spec.azureKeyVault"},
+    {"{gcpSecretManager: {secrets: []}}", LOOKUP_DENIED, NULL, "gcpSecretManager", "spec.gcpSecretManager"},
+    {"{awsSecretManager: {secrets: []}, secretTargetRef: [{parameter: p, name: s, key: k}]}", LOOKUP_DENIED, NULL,
+     "awsSecretManager", "spec.awsSecretManager"},
+    {"{boundServiceAccountToken: [{parameter: p, serviceAccountName: a}]}", LOOKUP_ABSENT, NULL,
+     "there are no service accounts here", "spec.boundServiceAccountToken[0]"},
+    {"{hashiCorpVault: {address: 'http://v', authentication: token, credential: {token: t}, secrets: [{parameter: p, "
+     "path: s, "
+     "key: k}]}}",
+     LOOKUP_ABSENT, NULL, "Vault is asked where Weir runs", "spec.hashiCorpVault.secrets[0]"},
+    {"{filePath: a}", LOOKUP_ABSENT, NULL, "only for a ClusterTriggerAuthentication", "spec.filePath"},
+    {"{oauth2: {clientId: a}}", LOOKUP_ABSENT, NULL, "clientId and tokenUrl", "spec.oauth2"},
+    {"{oauth2: {clientId: p, tokenUrl: 'https://t', scopes: [a, b], tokenUrlParams: {x: 'a b', z: '&'}, clientSecret: "
+     "{valueFrom: "
+     "{secretKeyRef: {name: s, key: k}}}}, secretTargetRef: [{parameter: p, name: s, key: k}]}",
+     LOOKUP_FOUND, "shop/s/k"},
+    {"{oauth2: {clientId: p, tokenUrl: 'https://t', clientSecret: {valueFrom: {secretKeyRef: {name: s, key: gone}}}}}",
+     LOOKUP_ABSENT, NULL, "the key gone of Secret shop/s", "spec.oauth2.clientSecret.valueFrom.secretKeyRef"},
     {"{podIdentity: {provider: aws}}", LOOKUP_DENIED, NULL, "pod identity of aws", "spec.podIdentity.provider"},
 };
 
@@ -129,6 +143,36 @@ static void test_sources(void **state)
         credential_unref(credential);
         arena_free(arena);
     }
+}
+
+/* What a trigger with authModes: oauth asks for a token with. */
+static void test_oauth2(void **state)
+{
+    static const char spec[] =
+        "{oauth2: {type: clientCredentials, clientId: me, tokenUrl: 'https://t', scopes: [a, b], "
+        "tokenUrlParams: {x: 'a b', z: '&'}, clientSecret: {valueFrom: {secretKeyRef: {name: s, key: k}}}}}";
+    static const struct {
+        const char *name, *value;
+    } wanted[] = {{"oauthTokenURI", "https://t"},
+                  {"clientID", "me"},
+                  {"clientSecret", "shop/s/k"},
+                  {"scopes", "a,b"},
+                  {"endpointParams", "x=a+b&z=%26"}};
+    struct platform platform = {.ops = &ops};
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct credential *credential = NULL;
+    struct tree *docs;
+    struct error err;
+
+    (void)state;
+    assert_true(tree_read_yaml("t", spec, strlen(spec), arena, &docs, &err));
+    assert_int_equal(credential_resolve(&platform, "shop", tree_index(docs, 0), NULL, NULL, &credential, &err),
+                     LOOKUP_FOUND);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        assert_string_equal(secret_reveal(credential_get(credential, wanted[i].name)), wanted[i].value);
+    assert_int_equal(credential->param_count, 5);
+    credential_unref(credential);
+    arena_free(arena);
 }
 
 static void test_set(void **state)
@@ -176,8 +220,8 @@ static void test_bound(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sources), cmocka_unit_test(test_set),
-                                       cmocka_unit_test(test_bound)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sources), cmocka_unit_test(test_oauth2),
+                                       cmocka_unit_test(test_set), cmocka_unit_test(test_bound)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

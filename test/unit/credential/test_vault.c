@@ -1,0 +1,397 @@
+/* Secrets of Vault, read from a small stand-in for it: logins, both versions of the key-value engine, leases, certificates. */
+#include "store.h"
+
+#define VAULT(auth, secrets) "{hashiCorpVault: {address: 'http://vault:8200', " auth ", secrets: [" secrets "]}}"
+#define BY_TOKEN             "authentication: token, credential: {token: t0}"
+#define BY_ACCOUNT           "authentication: kubernetes, mount: kubernetes, role: weir, credential: {serviceAccountName: reader}"
+#define ONE                  "{parameter: p, path: secret/data/a, key: k}"
+
+static void test_read(void **state)
+{
+    static const struct {
+        const char *secrets, *body, *wanted;
+    } rows[] = {
+        {ONE, "{\"data\":{\"data\":{\"k\":\"v2\"},\"metadata\":{}}}", "v2"},
+        {ONE, "{\"data\":{\"k\":\"v1\"}}", "v1"},
+        {"{parameter: p, path: a/b, key: k, type: secret}", "{\"data\":{\"k\":\"v1\",\"data\":{\"k\":\"no\"}}}", "v1"},
+        {"{parameter: p, path: a/b, key: k, type: secretV2}", "{\"data\":{\"data\":{\"k\":\"v2\"}}}", "v2"},
+        {ONE, "{\"data\":{\"k\":15}}", "15"},
+        {ONE, "{\"data\":{\"k\":true}}", "true"},
+        {"{parameter: p, path: pki/issue/r, key: k, type: pki}", "{\"data\":{\"k\":[\"one\",\"two\"]}}", "one\ntwo"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct scene s;
+        char spec[400];
+
+        scene_begin(&s);
+        s.secret_body = rows[i].body;
+        snprintf(spec, sizeof(spec), VAULT(BY_TOKEN, "%s"), rows[i].secrets);
+        assert_int_equal(scene_resolve(&s, spec), LOOKUP_PENDING);
+        scene_pass(&s, 100);
+        assert_true(s.told > 0);
+        assert_string_equal(s.told_key, "TriggerAuthentication/shop/a");
+        assert_int_equal(scene_resolve(&s, spec), LOOKUP_FOUND);
+        assert_string_equal(scene_value(&s, "p"), rows[i].wanted);
+        scene_end(&s);
+    }
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *spec, *body, *says, *where;
+        int status;
+        enum lookup found;
+    } rows[] = {
+        {VAULT(BY_TOKEN, ONE), NULL, "has nothing at secret/data/a", "spec.hashiCorpVault.secrets[0]", 0,
+         LOOKUP_ABSENT},
+        {VAULT(BY_TOKEN, ONE), "{\"data\":{\"data\":{\"other\":\"x\"}}}",
+         "Vault secret/data/a, which is to supply p, has no k", "spec.hashiCorpVault.secrets[0]", 0, LOOKUP_ABSENT},
+        {VAULT(BY_TOKEN, ONE), "<html>", "cannot be understood", "spec.hashiCorpVault.secrets[0]", 0, LOOKUP_DENIED},
+        {VAULT(BY_TOKEN, ONE), "{\"errors\":[\"sealed t0t0\"]}", "answered 503 to secret/data/a: sealed t0t0", "", 503,
+         LOOKUP_DENIED},
+        {VAULT("authentication: token, credential: {token: secret-token}", ONE), NULL,
+         "answered 403 to the look at the token: permission denied for ***", "", 0, LOOKUP_DENIED},
+        {VAULT("authentication: token", ONE), NULL, "credential.token is missing", "", 0, LOOKUP_ABSENT},
+        {VAULT("authentication: kubernetes", ONE), NULL, "needs mount and role", "", 0, LOOKUP_ABSENT},
+        {VAULT("authentication: kubernetes, mount: ../../sys, role: r", ONE), NULL, "needs mount and role", "", 0,
+         LOOKUP_ABSENT},
+        {VAULT(BY_TOKEN, "{parameter: p, path: secret/../sys/seal, key: k}"), NULL, "path has to be", "", 0,
+         LOOKUP_ABSENT},
+        {VAULT(BY_TOKEN, "{parameter: p, key: k}"), NULL, "parameter, path and key are required", "", 0, LOOKUP_ABSENT},
+        {VAULT(BY_TOKEN, "{parameter: p, path: a, key: k, type: x}"), NULL, "type has to be", "", 0, LOOKUP_ABSENT},
+        {"{hashiCorpVault: {address: 'vault:8200', authentication: token, credential: {token: a}, secrets: [" ONE "]}}",
+         NULL, "address has to be", "", 0, LOOKUP_ABSENT},
+        {"{hashiCorpVault: {address: 'http://u:p@vault', authentication: token, credential: {token: a}, secrets: [" ONE
+         "]}}",
+         NULL, "address has to be", "", 0, LOOKUP_ABSENT},
+        {"{hashiCorpVault: {address: 'http://vault:8200', authentication: token, secrets: []}}", NULL,
+         "secrets is missing", "spec.hashiCorpVault", 0, LOOKUP_ABSENT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct scene s;
+
+        scene_begin(&s);
+        s.secret_body = rows[i].body;
+        s.secret_status = rows[i].status;
+        enum lookup found = scene_settle(&s, rows[i].spec);
+        if (found != rows[i].found || !strstr(s.err.text, rows[i].says) || !strstr(s.err.where, rows[i].where))
+            fail_msg("row %zu: %d, says \"%s\" at \"%s\"", i, found, s.err.text, s.err.where);
+        assert_null(s.credential);
+        scene_end(&s);
+    }
+}
+
+/* What is refused or gone takes the value away; what does not answer does not. Each time who uses it is told. */
+static void test_changes(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    s.told = 0;
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"two\"}}}";
+    scene_pass(&s, 61 * 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "two");
+    s.down = true;
+    scene_pass(&s, 300 * 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    s.down = false;
+    s.secret_body = NULL;
+    scene_pass(&s, 70 * 1000);
+    assert_int_equal(s.told, 2);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_ABSENT);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"three\"}}}";
+    scene_pass(&s, 70 * 1000);
+    assert_int_equal(s.told, 3);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "three");
+    scene_end(&s);
+}
+
+/* A source refused what it was given: it is read again at once, and who uses it is told only if it is another. */
+static void test_denied(void **state)
+{
+    struct scene s;
+    int said;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    scene_pass(&s, 20 * 1000);
+    s.told = 0;
+    said = s.said_count;
+    credential_store_denied(s.store, "TriggerAuthentication/shop/other");
+    scene_pass(&s, 1000);
+    assert_int_equal(s.said_count, said);
+    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    scene_pass(&s, 1000);
+    assert_int_equal(s.said_count, said + 1);
+    assert_int_equal(s.told, 0);
+    credential_store_denied(s.store, "TriggerAuthentication/shop/a"); /* it was read just now */
+    scene_pass(&s, 1000);
+    assert_int_equal(s.said_count, said + 1);
+    scene_pass(&s, 20 * 1000);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"two\"}}}";
+    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    scene_pass(&s, 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "two");
+    scene_end(&s);
+}
+
+/* One login for all who sign in alike, one read for all keys of a path. */
+static void test_shared(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\",\"l\":\"two\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE ", {parameter: q, path: /secret/data/a, key: l}, "
+                                                          "{parameter: r, path: secret/data/b, key: k}")),
+                     LOOKUP_FOUND);
+    assert_int_equal(s.said_count, 3); /* the token, and two paths */
+    assert_string_equal(scene_value(&s, "q"), "two");
+    assert_int_equal(scene_kept(&s), 3);
+    credential_unref(s.credential);
+    s.credential = NULL;
+    scene_pass(&s, 200 * 1000);
+    assert_int_equal(scene_kept(&s), 0);
+    scene_end(&s);
+}
+
+static void test_account(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    assert_int_equal(s.tokens_made, 1);
+    assert_string_equal(s.said[0],
+                        "POST /v1/auth/kubernetes/login - {\"jwt\":\"" ACCOUNT_TOKEN "1\",\"role\":\"weir\"}");
+    assert_string_equal(s.said[1], "GET /v1/secret/data/a login-1 ");
+    scene_pass(&s, 3000 * 1000); /* its life is 600 s: it was renewed, and the account's token was, too */
+    assert_int_equal(s.logins, 1);
+    assert_int_equal(s.tokens_made, 2);
+    /* revoked: the next read is refused, logs in anew and reads once more */
+    strcpy(s.token, "revoked");
+    s.told = 0;
+    scene_pass(&s, 62 * 1000);
+    assert_int_equal(s.logins, 2);
+    assert_string_equal(scene_last(&s), "GET /v1/secret/data/a login-2 ");
+    assert_int_equal(s.told, 0);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    credential_unref(s.credential);
+    s.credential = NULL;
+    scene_pass(&s, 300 * 1000);
+    assert_int_equal(scene_kept(&s), 0);
+    assert_string_equal(scene_last(&s), "POST /v1/auth/token/revoke-self login-2 {}"); /* and given back */
+    scene_end(&s);
+}
+
+#define CREDS VAULT(BY_TOKEN, "{parameter: p, path: database/creds/r, key: password}")
+
+static void test_leases(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.lease_s = s.renew_s = 300;
+    assert_int_equal(scene_settle(&s, CREDS), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "p1");
+    scene_pass(&s, 3000 * 1000);
+    assert_int_equal(s.leases, 1); /* renewed all the time */
+    assert_string_equal(scene_last(&s),
+                        "POST /v1/sys/leases/renew t0 {\"lease_id\":\"lease-1\",\"increment\":\"300\"}");
+    s.renew_s = 60; /* its longest life comes near */
+    s.told = 0;
+    scene_pass(&s, 250 * 1000);
+    assert_int_equal(s.leases, 2);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "p2");
+    s.renew_s = 300;
+    /* refused by whom it is for: another one, and this one goes back */
+    scene_pass(&s, 20 * 1000);
+    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    scene_pass(&s, 1000);
+    assert_int_equal(s.leases, 3);
+    assert_string_equal(scene_last(&s), "POST /v1/sys/leases/revoke t0 {\"lease_id\":\"lease-2\"}");
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    credential_unref(s.credential);
+    s.credential = NULL;
+    scene_pass(&s, 100 * 1000);
+    assert_string_equal(scene_last(&s), "POST /v1/sys/leases/revoke t0 {\"lease_id\":\"lease-3\"}");
+    scene_end(&s);
+}
+
+/* A lease that Vault does not answer for is good until it ends, and no longer. */
+static void test_lease_ends(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.lease_s = s.renew_s = 300;
+    assert_int_equal(scene_settle(&s, CREDS), LOOKUP_FOUND);
+    s.down = true;
+    s.told = 0;
+    scene_pass(&s, 290 * 1000);
+    assert_int_equal(s.told, 0);
+    scene_pass(&s, 30 * 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_DENIED);
+    assert_int_equal(s.err.kind, ERROR_UNREACHABLE);
+    s.down = false;
+    scene_pass(&s, 70 * 1000);
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    scene_end(&s);
+}
+
+static void test_certificate(void **state)
+{
+    struct scene s;
+    char body[200];
+
+    (void)state;
+    scene_begin(&s);
+    snprintf(body, sizeof(body), "{\"data\":{\"certificate\":\"c\",\"private_key\":\"k\",\"expiration\":%lld}}",
+             (long long)(START_MS / 1000 + 3600));
+    s.secret_body = body;
+    assert_int_equal(
+        scene_settle(&s, VAULT(BY_TOKEN, "{parameter: cert, path: pki/issue/r, key: certificate, type: pki, pkiData: "
+                                         "{commonName: weir, ttl: 1h}}, {parameter: key, path: pki/issue/r, key: "
+                                         "private_key, type: pki, pkiData: {commonName: weir, ttl: 1h}}")),
+        LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "cert"), "c");
+    assert_string_equal(scene_value(&s, "key"), "k");
+    assert_string_equal(scene_last(&s), "POST /v1/pki/issue/r t0 {\"common_name\":\"weir\",\"ttl\":\"1h\"}");
+    assert_int_equal(s.said_count, 2);
+    scene_pass(&s, 2000 * 1000);
+    assert_int_equal(s.said_count, 2);
+    scene_pass(&s, 500 * 1000);
+    assert_int_equal(s.said_count, 3); /* two thirds of its life are over */
+    scene_end(&s);
+}
+
+/* What is Weir's own is not for whoever writes a TriggerAuthentication (failure-modes A3). */
+static void test_own(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    setenv("VAULT_TOKEN", "t0", 1);
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
+    assert_non_null(strstr(s.err.text, "$VAULT_TOKEN is sent only to the Vault that $VAULT_ADDR names"));
+    assert_int_equal(scene_settle(&s, VAULT("authentication: kubernetes, mount: kubernetes, role: r", ONE)),
+                     LOOKUP_ABSENT);
+    assert_non_null(strstr(s.err.text, "is sent only to the Vault that $VAULT_ADDR names"));
+    assert_int_equal(s.said_count, 0);
+    setenv("VAULT_ADDR", "http://vault:8201", 1);
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
+    setenv("VAULT_ADDR", "http://vault:8200.evil", 1);
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
+    assert_int_equal(s.said_count, 0);
+    setenv("VAULT_ADDR", "http://VAULT:8200/", 1);
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_FOUND);
+    unsetenv("VAULT_ADDR");
+    s.cluster_kind = true;
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_FOUND);
+    /* a file of the machine is nobody's to name, whoever writes it */
+    assert_int_equal(scene_settle(&s, VAULT("authentication: kubernetes, mount: k, role: r, credential: "
+                                            "{serviceAccount: /etc/passwd}",
+                                            ONE)),
+                     LOOKUP_DENIED);
+    assert_non_null(strstr(s.err.text, "/etc/passwd is neither"));
+    scene_end(&s);
+    unsetenv("VAULT_TOKEN");
+}
+
+/* No credential follows to another host. */
+static void test_redirect(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.forwards = true;
+    assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_DENIED);
+    assert_non_null(strstr(s.err.text, "name the active node"));
+    assert_int_equal(s.said_count, 1);
+    scene_end(&s);
+}
+
+/* Who waits for what cannot be had is told when it can, however late; who does not ask any more is forgotten. */
+static void test_patience(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.down = true;
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_DENIED);
+    assert_int_equal(s.err.kind, ERROR_UNREACHABLE);
+    for (int i = 0; i < 5; i++) {
+        s.told = 0;
+        scene_pass(&s, 700 * 1000);
+        assert_true(s.told > 0); /* asked whether it is still wanted */
+        assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_DENIED);
+    }
+    s.down = false;
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    s.told = 0;
+    scene_pass(&s, 70 * 1000);
+    assert_true(s.told > 0);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    credential_unref(s.credential);
+    s.credential = NULL;
+    s.down = true;
+    scene_pass(&s, 3600 * 1000);
+    assert_int_equal(scene_kept(&s), 0);
+    scene_end(&s);
+}
+
+/* Credentials may be there longer than the store they come from. */
+static void test_outlives(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    credential_store_free(s.store);
+    s.store = NULL;
+    assert_string_equal(scene_value(&s, "p"), "one");
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_read),     cmocka_unit_test(test_refused),    cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_denied),   cmocka_unit_test(test_shared),     cmocka_unit_test(test_account),
+        cmocka_unit_test(test_leases),   cmocka_unit_test(test_lease_ends), cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_own),      cmocka_unit_test(test_redirect),   cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_outlives),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
