@@ -343,17 +343,36 @@ bool request_finish(struct request *request, struct http_request *out, struct er
     return can_be_sent(request, err);
 }
 
-static void start_exchange(struct asked *asked)
+static void on_token(void *arg);
+
+/* With its token, if it needs one. false: there is none, *err says why. true: it is out, or waits for it. */
+static bool start_exchange(struct asked *asked, struct error *err)
 {
     struct flight *flight = flight_of(asked->poll);
     int64_t left = asked->deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
     struct http_request http = as_http(asked->request);
+    struct http_header headers[REQUEST_HEADERS_MAX + 1];
 
+    if (asked->request->oauth) {
+        enum lookup found;
+
+        asked->token_waiter.told = on_token;
+        asked->token_waiter.arg = asked;
+        found = asked_token(asked, err);
+        if (found != LOOKUP_FOUND)
+            return found == LOOKUP_PENDING;
+        memcpy(headers, http.headers, http.header_count * sizeof(*headers));
+        headers[http.header_count++] =
+            (struct http_header){.name = "Authorization", .value = "Bearer ", .secret = asked->token};
+        http.headers = headers;
+    }
     http.timeout_ms = left > 0 ? left : 1;
+    http.ns = flight->trigger->ns;
     asked->attempts++;
     asked->started_ticks_ms = loop_ticks_ms(flight->engine->loop);
     flight_stats(flight)->requests++;
     asked->exchange = flight->engine->transport->ops->http(flight->engine->transport, &http, on_http, asked);
+    return true;
 }
 
 /* What can be said without asking. */
@@ -383,9 +402,8 @@ static void start_more(struct poll *poll)
         int64_t timeout = asked->request->timeout_ms > 0 ? asked->request->timeout_ms : HTTP_TIMEOUT_MS;
 
         asked->deadline_ticks_ms = loop_ticks_ms(flight_of(poll)->engine->loop) + timeout;
-        if (may_ask(asked, &reply.error)) {
+        if (may_ask(asked, &reply.error) && start_exchange(asked, &reply.error)) {
             poll->asked_open++;
-            start_exchange(asked);
         } else {
             reply.failed = true;
             after_one(asked, &reply);
@@ -404,11 +422,18 @@ static void after_one(struct asked *asked, struct reply *reply)
         poll_fail_with(poll, &reply->error);
 }
 
+static void forget_tokens(struct poll *poll)
+{
+    for (size_t i = 0; i < poll->asked_next && poll->asked; i++)
+        asked_forget_token(&poll->asked[i]);
+}
+
 /* A step is given and takes the poll itself as its place: what was asked before is forgotten. */
 static void run_step(struct poll *poll, const struct reply *reply)
 {
     poll_step *then = poll->then;
 
+    forget_tokens(poll);
     poll->asked = NULL;
     poll->asked_count = poll->asked_next = 0;
     then(poll->config, poll, reply);
@@ -431,31 +456,59 @@ static bool worth_retrying(const struct asked *asked, const struct http_reply *r
            !http_reply_header(reply, "retry-after");
 }
 
-static void on_http(void *arg, const struct http_reply *from)
+/* A request has its answer, or will have none. */
+static void end_exchange(struct asked *asked, struct reply *reply)
 {
-    struct asked *asked = arg;
     struct poll *poll = asked->poll;
-    struct flight *flight = flight_of(poll);
-    struct reply reply = {.index = asked->index};
 
-    asked->exchange = NULL;
-    flight_count_request(flight, from->failed ? STATUS_NO_ANSWER : from->status,
-                         loop_ticks_ms(flight->engine->loop) - asked->started_ticks_ms);
-    if (worth_retrying(asked, from)) {
-        start_exchange(asked);
-        return;
-    }
     poll->asked_open--;
-    reply.failed = !judge(asked, from, &reply, &reply.error);
-    after_one(asked, &reply);
+    after_one(asked, reply);
     if (poll->end == END_NONE && !poll->each) {
-        run_step(poll, &reply);
+        run_step(poll, reply);
     } else if (poll->end == END_NONE) {
         start_more(poll);
         if (poll->end == END_NONE && poll->asked_open == 0)
             run_step(poll, NULL);
     }
-    flight_after_step(flight);
+    flight_after_step(flight_of(poll));
+}
+
+/* It may have been revoked, or the server's clock is ahead: another one, once. */
+static bool token_is_refused(struct asked *asked, const struct http_reply *reply)
+{
+    if (!asked->token || asked->token_refused || reply->failed || reply->status != 401)
+        return false;
+    asked->token_refused = asked->wants_other = true;
+    return true;
+}
+
+static void on_http(void *arg, const struct http_reply *from)
+{
+    struct asked *asked = arg;
+    struct flight *flight = flight_of(asked->poll);
+    struct reply reply = {.index = asked->index};
+
+    asked->exchange = NULL;
+    flight_count_request(flight, from->failed ? STATUS_NO_ANSWER : from->status,
+                         loop_ticks_ms(flight->engine->loop) - asked->started_ticks_ms);
+    if ((worth_retrying(asked, from) || token_is_refused(asked, from)) && start_exchange(asked, &reply.error))
+        return;
+    reply.failed = !judge(asked, from, &reply, &reply.error);
+    end_exchange(asked, &reply);
+}
+
+/* The token is there, or cannot be had. It did not take of the time that the server has for its answer. */
+static void on_token(void *arg)
+{
+    struct asked *asked = arg;
+    struct reply reply = {.index = asked->index};
+    int64_t timeout = asked->request->timeout_ms > 0 ? asked->request->timeout_ms : HTTP_TIMEOUT_MS;
+
+    asked->deadline_ticks_ms = loop_ticks_ms(flight_of(asked->poll)->engine->loop) + timeout;
+    if (start_exchange(asked, &reply.error))
+        return;
+    reply.failed = true;
+    end_exchange(asked, &reply);
 }
 
 static enum poll_next send(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then)
@@ -489,6 +542,15 @@ enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_
     return send(poll, requests, count, each, then);
 }
 
+enum poll_next poll_query(struct poll *poll)
+{
+    struct flight *flight = flight_of(poll);
+
+    assert(flight->trigger->driver->query);
+    query_start(flight);
+    return POLL_WAITING;
+}
+
 void http_start(struct flight *flight)
 {
     flight->trigger->driver->poll(flight->poll.config, &flight->poll, NULL);
@@ -498,6 +560,7 @@ void http_stop(struct flight *flight)
 {
     struct poll *poll = &flight->poll;
 
+    forget_tokens(poll);
     for (size_t i = 0; i < poll->asked_next && poll->asked; i++) {
         if (poll->asked[i].exchange)
             flight->engine->transport->ops->http_cancel(poll->asked[i].exchange);
