@@ -60,12 +60,13 @@ static enum poll_next ask_sentinel(const struct redis *c, struct poll *poll)
     return redis_open(c, poll, &c->nodes[next], &greeting, redis_patience_ms(c->node_count), ask_master);
 }
 
-/* Others may know better. The first one's words are kept, unless all are only out of reach and a later one says more. */
+/* Others may know better. The first one's words are kept, unless it was only out of reach and another one says more. */
 static enum poll_next try_another(const struct redis *c, struct poll *poll, const struct error *why)
 {
     struct search *place = poll_scratch(poll);
 
-    if (place->first.kind == ERROR_NONE || place->first.kind == ERROR_UNREACHABLE)
+    if (place->first.kind == ERROR_NONE ||
+        (place->first.kind == ERROR_UNREACHABLE && why->kind != ERROR_UNREACHABLE))
         place->first = *why;
     return ask_sentinel(c, poll);
 }
