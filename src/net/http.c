@@ -336,6 +336,14 @@ void http_client_free_cancelled(struct http_client *client)
     }
 }
 
+static void begin_anew(struct exchange *exchange)
+{
+    http_curl_stop(exchange);
+    http_slot_free(exchange->slot);
+    exchange->slot = NULL;
+    go(exchange);
+}
+
 void http_exchange_ended(struct exchange *exchange, CURLcode result)
 {
     struct http_slot *slot = exchange->slot;
@@ -343,6 +351,10 @@ void http_exchange_ended(struct exchange *exchange, CURLcode result)
     const char *location;
     long status = 0;
 
+    if (result != CURLE_OK && http_curl_begins_anew(exchange)) {
+        begin_anew(exchange);
+        return;
+    }
     if (result != CURLE_OK) {
         http_explain(slot, result, &exchange->error);
         finish_failed(exchange);

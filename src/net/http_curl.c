@@ -18,6 +18,11 @@
  * request whose time is over had sent must not arrive later, when the way is free again: a connection on which bytes are sent
  * again and again then is reset, which also throws them away.
  *
+ * HTTP/2 without TLS (gRPC) has to be known beforehand, and libcurl 7.88 that is told so (PRIOR_KNOWLEDGE) greets the server anew on a connection
+ * it has already, which breaks that connection for all. So only who opens a connection says so, and takes no other (FRESH_CONNECT). All begin
+ * without: there is a connection, or one that is being opened (PIPEWAIT), or libcurl wants a socket, does not get it, and the exchange
+ * begins anew as one that opens. Nothing was sent by then.
+ *
  * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
  * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
  * OpenSSL finds nothing there. Giving one at all also keeps libcurl from putting its own cached store in place of ours.
@@ -47,6 +52,7 @@
 enum {
     SLOTS_KEPT = 24,                         /* easy handles that wait for work; each about 10 KB */
     BODY_KEPT_BYTES = 16 * 1024,             /* a larger answer's buffer is given back */
+    WAITS_FOR_ANOTHER_MAX = 3, /* for a connection that another exchange opens, which may fail each time */
     STUCK_LOOK_MS = 500,                     /* the kernel sends again after 200 ms at the latest, on most networks */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
@@ -284,6 +290,11 @@ static bool is_shared(const struct http_request *request)
     return request->uncounted || request->http2;
 }
 
+static bool is_plain_http2(const struct http_call *call)
+{
+    return call->request.http2 && strcmp(call->scheme, "https") != 0;
+}
+
 /* Best effort: a socket that cannot do this is used all the same. */
 static void watch_over_peer(int fd)
 {
@@ -304,6 +315,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     int fd;
 
     (void)purpose;
+    if (is_plain_http2(slot->exchange->call) && !slot->exchange->opens) {
+        slot->lacks_connection = true;
+        return CURL_SOCKET_BAD;
+    }
     if (!http_egress_allows(slot->exchange, &address->addr, &slot->egress_refusal))
         return CURL_SOCKET_BAD;
     fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -615,12 +630,16 @@ static void tell_profile(struct http_slot *slot, const struct tls_profile *profi
 
 static void tell_proxy(struct http_slot *slot, const struct http_call *call)
 {
+    bool tunnel = is_plain_http2(call); /* no proxy reads it */
     const char *proxy = "";
 
     if (strcmp(call->scheme, "https") == 0)
         proxy = slot->client->https_proxy;
     else if (strcmp(call->scheme, "http") == 0)
-        proxy = slot->client->http_proxy;
+        proxy = tunnel ? slot->client->https_proxy : slot->client->http_proxy;
+    if (slot->tunnel != tunnel)
+        curl_easy_setopt(slot->easy, CURLOPT_HTTPPROXYTUNNEL, tunnel ? 1L : 0L);
+    slot->tunnel = tunnel;
     if (slot->proxy == proxy)
         return;
     slot->proxy = proxy;
@@ -662,15 +681,18 @@ static bool tell_url(struct http_slot *slot, const struct http_call *call)
 
 static void tell_version_and_time(struct http_slot *slot, const struct http_call *call, int64_t timeout_ms)
 {
-    bool tls = strcmp(call->scheme, "https") == 0;
+    bool tls = strcmp(call->scheme, "https") == 0, opens = is_plain_http2(call) && slot->exchange->opens;
     int64_t whole_ms = call->request.on_body ? 0 : timeout_ms; /* an answer without end is timed by http.c */
     int64_t connect_ms = call->request.connect_timeout_ms > 0 ? call->request.connect_timeout_ms : timeout_ms;
     long version = CURL_HTTP_VERSION_1_1;
 
-    if (tls && (call->request.http2 || call->request.uncounted))
-        version = CURL_HTTP_VERSION_2TLS;
-    else if (call->request.http2)
+    if (opens)
         version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    else if (call->request.http2 || (tls && call->request.uncounted))
+        version = CURL_HTTP_VERSION_2TLS;
+    if (slot->fresh != opens)
+        curl_easy_setopt(slot->easy, CURLOPT_FRESH_CONNECT, opens ? 1L : 0L);
+    slot->fresh = opens;
     if (slot->http_version != version)
         curl_easy_setopt(slot->easy, CURLOPT_HTTP_VERSION, version);
     slot->http_version = version;
@@ -720,7 +742,7 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
 
     exchange->slot = slot;
     slot->exchange = exchange;
-    slot->head_overflows = slot->body_overflows = slot->not_taken = slot->tls_began = false;
+    slot->head_overflows = slot->body_overflows = slot->not_taken = slot->tls_began = slot->lacks_connection = false;
     slot->status = 0;
     exchange->flows = false;
     slot->egress_refusal = NULL;
@@ -747,6 +769,29 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
         start_later(exchange);
     else
         add_to_wire(exchange);
+}
+
+/* Somebody is connecting to the same place, and what waits for that can have the same connection. */
+static bool another_opens(const struct exchange *exchange)
+{
+    for (const struct exchange *e = exchange->client->exchanges; e; e = e->next) {
+        curl_off_t sent_us = 0;
+
+        if (e == exchange || !e->slot || !e->opens || strcmp(e->call->origin, exchange->call->origin) != 0)
+            continue;
+        curl_easy_getinfo(e->slot->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+        if (sent_us == 0)
+            return true;
+    }
+    return false;
+}
+
+bool http_curl_begins_anew(struct exchange *exchange)
+{
+    if (!exchange->slot->lacks_connection || exchange->opens)
+        return false;
+    exchange->opens = exchange->tries_opening++ == WAITS_FOR_ANOTHER_MAX || !another_opens(exchange);
+    return true;
 }
 
 bool http_curl_is_busy(const struct exchange *exchange)

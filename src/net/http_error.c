@@ -83,6 +83,35 @@ static bool explain_tls(const struct http_slot *slot, CURLcode result, struct er
     return true;
 }
 
+static bool is_broken(CURLcode result)
+{
+    return result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING ||
+           result == CURLE_PARTIAL_FILE || result == CURLE_HTTP2 || result == CURLE_HTTP2_STREAM;
+}
+
+/* The connection was new and good, and the first thing that was asked broke it. */
+static bool explain_first_words(const struct http_slot *slot, CURLcode result, struct error *err)
+{
+    const struct http_call *call = slot->exchange->call;
+    bool tls = strcmp(call->scheme, "https") == 0;
+
+    if (slot->status != 0 || !is_broken(result))
+        return false;
+    if (tls && slot->tls_began)
+        error_set(err, ERROR_UNREACHABLE,
+                         "%.200s: closed the connection after the TLS handshake, without an answer; it may %s", call->place,
+                         call->request.tls && call->request.tls->certificate_pem
+                             ? "not accept our client certificate: check cert and key, and who signed them"
+                             : "want a client certificate");
+    else if (!tls && call->request.http2)
+        error_set(err, ERROR_UNREACHABLE,
+                         "%.200s: closed the connection without an answer; it may want TLS, or speak no HTTP/2 (gRPC) there",
+                         call->place);
+    else
+        return false;
+    return true;
+}
+
 void http_explain(const struct http_slot *slot, CURLcode result, struct error *err)
 {
     const struct http_call *call = slot->exchange->call;
@@ -91,7 +120,7 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
         failure_egress(err, call->place, slot->egress_refusal);
         return;
     }
-    if (explain_refusal(slot, err) || explain_tls(slot, result, err))
+    if (explain_refusal(slot, err) || explain_tls(slot, result, err) || explain_first_words(slot, result, err))
         return;
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -119,6 +148,8 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
         failure_broken(err, call->place);
         break;
     case CURLE_URL_MALFORMAT:

@@ -24,6 +24,8 @@ struct exchange {
     http_done *done;                 /* NULL: cancelled */
     void *arg;
     bool failing; /* known to fail, and told in a later turn */
+    bool opens;   /* HTTP/2 without TLS: it may open a connection (http_curl.c) */
+    int tries_opening;
     struct error error;
     /* answers without end */
     int64_t heard_ms; /* ticks of the last bytes */
@@ -44,7 +46,7 @@ struct http_slot {
     int64_t timeout_ms;
     long http_version;
     const char *proxy;
-    bool plain_get, has_headers, has_connect_to, has_socket_path, has_connect_timeout;
+    bool fresh, tunnel, plain_get, has_headers, has_connect_to, has_socket_path, has_connect_timeout;
     /* what stands behind pointers the library keeps */
     struct curl_slist *header_nodes;
     size_t header_room;
@@ -57,6 +59,7 @@ struct http_slot {
     size_t headers_room;
     int status; /* of the head that is read */
     bool head_overflows, body_overflows, not_taken, tls_began;
+    bool lacks_connection; /* it may not open one, and there was none */
     const char *egress_refusal; /* static text */
     int no_socket;              /* why the last attempt could not even make one; 0: it could */
     char why[CURL_ERROR_SIZE];
@@ -89,6 +92,8 @@ void http_curl_close(struct http_client *client);
 void http_curl_start(struct exchange *exchange, int64_t timeout_ms); /* takes a slot */
 void http_curl_stop(struct exchange *exchange);                      /* off the wire; the slot and its answer stay */
 bool http_curl_is_busy(const struct exchange *exchange); /* cannot be stopped before the library is through */
+/* It ended only because it may not open a connection: to be started again, when this has said who opens one. */
+bool http_curl_begins_anew(struct exchange *exchange);
 void http_slot_free(struct http_slot *slot);             /* back into the pool */
 void http_client_kick(struct http_client *client);
 
