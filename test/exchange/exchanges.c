@@ -5,7 +5,8 @@
  *     trigger TYPE              with NAME VALUE            auth NAME VALUE           env NAME VALUE
  *     metric-type TYPE          mode hpa                   formula                   now 2026-01-01T00:00:00Z
  *     pod NAME LABELS PHASE ready|unready HOST:PORT NODE   (labels: a=b,c=d; "-" for none)
- *     ask METHOD URL            then  header NAME: VALUE   that the request must have
+ *     data KIND NAME KEY VALUE  of a Secret or ConfigMap (without KEY and VALUE: there is none such any more)
+ *     ask METHOD URL            then  header NAME: VALUE   and  body TEXT  that the request must have
  *     answer STATUS BODY        answer STATUS <<           then the body's lines up to one with a single '.'
  *     answer refused            answer never               answer-header NAME: VALUE
  *     stream HOST:PORT          hear TEXT                  reply TEXT                hang-up        (\r \n in TEXT)
@@ -38,14 +39,17 @@
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 
-enum { LINES_MAX = 2000, ASKS_MAX = 64, PODS_MAX = 16, SCRIPT_MAX = 32, STEPS_MAX = 100000, GOODBYE_STEPS = 8 };
+enum { LINES_MAX = 2000, ASKS_MAX = 64, PODS_MAX = 16, DATA_MAX = 16, SCRIPT_MAX = 32, STEPS_MAX = 100000, GOODBYE_STEPS = 8 };
 
 struct ask {
     const char *method, *url, *headers[8], *answer_headers[8];
     size_t header_count, answer_header_count;
     bool has_answer, refused, never, used;
     int status;
-    const char *body;
+    const char *body, *sent; /* the answer's; the request's, or NULL: any */
+};
+struct data {
+    const char *kind, *name, *key, *value;
 };
 struct line_said {
     const char *text;
@@ -69,6 +73,8 @@ struct scene {
     size_t ask_count;
     struct pod_view pods[PODS_MAX];
     size_t pod_count;
+    struct data data[DATA_MAX];
+    size_t data_count;
     struct line_said script[SCRIPT_MAX];
     size_t script_count, script_at;
     struct text heard;
@@ -133,11 +139,41 @@ static size_t pods(struct platform *platform, const char *ns, const struct selec
     return count;
 }
 
+static enum lookup find_data(struct platform *platform, const char *kind, const char *name, const char *key,
+                             struct secret **out)
+{
+    const struct scene *s = (struct scene *)platform;
+
+    for (size_t i = 0; i < s->data_count; i++)
+        if (strcmp(s->data[i].kind, kind) == 0 && strcmp(s->data[i].name, name) == 0 &&
+            strcmp(s->data[i].key, key) == 0) {
+            *out = secret_new(s->data[i].value, strlen(s->data[i].value));
+            return LOOKUP_FOUND;
+        }
+    return LOOKUP_ABSENT;
+}
+
+static enum lookup secret_get(struct platform *platform, const char *ns, const char *name, const char *key,
+                              struct secret **out)
+{
+    (void)ns;
+    return find_data(platform, "Secret", name, key, out);
+}
+
+static enum lookup config_get(struct platform *platform, const char *ns, const char *name, const char *key,
+                              struct secret **out)
+{
+    (void)ns;
+    return find_data(platform, "ConfigMap", name, key, out);
+}
+
 static const struct platform_ops scene_ops = {.name = "exchange",
                                               .target_watch = target_watch,
                                               .target_unwatch = target_unwatch,
                                               .target_pods = target_pods,
-                                              .pods = pods};
+                                              .pods = pods,
+                                              .secret_get = secret_get,
+                                              .config_get = config_get};
 
 static const char *word(struct scene *s, char **rest)
 {
@@ -212,6 +248,10 @@ static void answer(void *arg, const struct http_request *request, struct virtual
     for (size_t i = 0; i < ask->header_count; i++)
         if (!has_header(request, ask->headers[i]))
             complain(s, "the request lacks the header %s", ask->headers[i]);
+    if (ask->sent && (request->body_length != strlen(ask->sent) ||
+                      memcmp(request->body ? request->body : "", ask->sent, request->body_length) != 0))
+        complain(s, "the request's body is %.*s", (int)request->body_length,
+                 request->body ? (const char *)request->body : "");
     reply->refused = ask->refused;
     reply->never = ask->never;
     reply->status = ask->status;
@@ -440,6 +480,21 @@ static void add_said(struct scene *s, int what, const char *text)
     s->script[s->script_count++] = (struct line_said){text ? unescaped(s, text) : NULL, (unsigned)what};
 }
 
+static void add_data(struct scene *s, char *rest)
+{
+    struct data data = {.kind = word(s, &rest)};
+
+    data.name = word(s, &rest);
+    data.key = word(s, &rest);
+    data.value = unescaped(s, rest + (*rest == ' '));
+    for (size_t i = 0; i < s->data_count; i++)
+        if (strcmp(s->data[i].name, data.name) == 0 && strcmp(s->data[i].kind, data.kind) == 0 &&
+            (*data.key == '\0' || strcmp(s->data[i].key, data.key) == 0))
+            s->data[i--] = s->data[--s->data_count];
+    if (*data.key)
+        s->data[s->data_count++] = data;
+}
+
 static void read_line(struct scene *s, char **lines, size_t count, size_t *at)
 {
     char *rest = lines[*at];
@@ -472,6 +527,10 @@ static void read_line(struct scene *s, char **lines, size_t count, size_t *at)
         ask->url = rest + strspn(rest, " ");
     } else if (strcmp(verb, "header") == 0 && ask && ask->header_count < 8)
         ask->headers[ask->header_count++] = rest;
+    else if (strcmp(verb, "body") == 0 && ask)
+        ask->sent = rest;
+    else if (strcmp(verb, "data") == 0 && s->data_count < DATA_MAX)
+        add_data(s, rest);
     else if (strcmp(verb, "answer") == 0 && ask)
         read_answer(s, rest, lines, count, at);
     else if (strcmp(verb, "answer-header") == 0 && ask && ask->answer_header_count < 8)
