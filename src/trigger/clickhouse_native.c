@@ -4,6 +4,7 @@
  */
 #include "trigger/clickhouse_native.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,13 +252,15 @@ static double float_value(const unsigned char *bytes, const struct column *colum
 
 static void set_value(const unsigned char *bytes, const struct column *column, struct clickhouse_packet *out)
 {
+    double value;
+
     if (column->shape == SHAPE_BYTES) {
         out->text = (const char *)bytes;
         out->text_length = strnlen(out->text, column->size);
         return;
     }
-    snprintf(out->number, sizeof(out->number), "%.17g",
-             column->shape == SHAPE_FLOAT ? float_value(bytes, column) : integer_value(bytes, column));
+    value = column->shape == SHAPE_FLOAT ? float_value(bytes, column) : integer_value(bytes, column);
+    snprintf(out->number, sizeof(out->number), "%.17g", isnan(value) ? NAN : value); /* "-nan" is nobody's number */
     out->text = out->number;
     out->text_length = strlen(out->number);
 }

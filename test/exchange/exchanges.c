@@ -9,7 +9,7 @@
  *     ask METHOD URL            then  header NAME: VALUE   and  body TEXT  that the request must have
  *     answer STATUS BODY        answer STATUS <<           then the body's lines up to one with a single '.'
  *     answer refused            answer never               answer-header NAME: VALUE
- *     stream HOST:PORT          hear TEXT                  reply TEXT                hang-up        (\r \n in TEXT)
+ *     stream HOST:PORT          hear TEXT                  reply TEXT                hang-up        (\r \n \x00 in TEXT)
  *     wait 15s                  time passes before the next poll
  *     expect ok VALUE           expect stand-in VALUE      expect missing "TEXT"     expect fail "TEXT"    (part of the reason)
  *     expect denied "TEXT"      expect note "TEXT"         expect metric NAME TARGET expect refused "TEXT"
@@ -53,6 +53,8 @@ struct data {
 };
 struct line_said {
     const char *text;
+    size_t length;
+    const char *shown; /* as the file has it */
     enum { HEAR, REPLY, HANG_UP } what;
 };
 struct scene {
@@ -274,12 +276,12 @@ static void talk(void *arg, struct virtual_stream *stream, const char *bytes, si
     text_append(&s->heard, bytes, length);
     while (s->script_at < s->script_count) {
         const struct line_said *next = &s->script[s->script_at];
-        size_t due = next->what == HEAR ? strlen(next->text) : 0;
+        size_t due = next->what == HEAR ? next->length : 0;
 
         if (next->what == HEAR && s->heard.length < due)
             return;
         if (next->what == HEAR && memcmp(s->heard.bytes, next->text, due) != 0) {
-            complain(s, "heard something else than: %s", next->text);
+            complain(s, "heard something else than: %s", next->shown);
             s->script_at = s->script_count;
             return;
         }
@@ -287,7 +289,7 @@ static void talk(void *arg, struct virtual_stream *stream, const char *bytes, si
         memmove(s->heard.bytes, s->heard.bytes + due, s->heard.length - due + 1);
         s->heard.length -= due;
         if (next->what == REPLY)
-            virtual_stream_say(stream, next->text, strlen(next->text), 0);
+            virtual_stream_say(stream, next->text, next->length, 0);
         else if (next->what == HANG_UP)
             virtual_stream_hang_up(stream, 0);
     }
@@ -368,7 +370,7 @@ static bool poll_once(struct scene *s)
             complain(s, "was not asked: %s %s", s->asks[i].method, s->asks[i].url);
     if (s->script_at < s->script_count)
         complain(s, "the stream did not come to: %s",
-                 s->script[s->script_at].text ? s->script[s->script_at].text : "hang-up");
+                 s->script[s->script_at].shown ? s->script[s->script_at].shown : "hang-up");
     if (!s->done)
         complain(s, "the poll does not end");
     s->ask_count = s->script_count = s->script_at = 0;
@@ -426,20 +428,32 @@ static void expect(struct scene *s, char *rest)
 
 /* ------------------------------------------------------------------ the words of a file */
 
-static const char *unescaped(struct scene *s, const char *text)
+/* \r, \n, \x1f for a byte, and a backslash before anything else. */
+static const char *unescaped_bytes(struct scene *s, const char *text, size_t *length)
 {
     char *out = arena_alloc(s->arena, strlen(text) + 1);
     size_t n = 0;
 
     for (; *text; text++) {
-        if (*text == '\\' && text[1]) {
+        if (text[0] == '\\' && text[1] == 'x' && hex_digit(text[2]) >= 0 && hex_digit(text[3]) >= 0) {
+            out[n++] = (char)(hex_digit(text[2]) * 16 + hex_digit(text[3]));
+            text += 3;
+        } else if (*text == '\\' && text[1]) {
             text++;
             out[n++] = *text == 'r' ? '\r' : *text == 'n' ? '\n' : *text;
         } else {
             out[n++] = *text;
         }
     }
+    *length = n;
     return out;
+}
+
+static const char *unescaped(struct scene *s, const char *text)
+{
+    size_t length;
+
+    return unescaped_bytes(s, text, &length);
 }
 
 static void read_answer(struct scene *s, char *rest, char **lines, size_t count, size_t *at)
@@ -477,7 +491,11 @@ static void wait_for(struct scene *s, const char *span)
 
 static void add_said(struct scene *s, int what, const char *text)
 {
-    s->script[s->script_count++] = (struct line_said){text ? unescaped(s, text) : NULL, (unsigned)what};
+    struct line_said *said = &s->script[s->script_count++];
+
+    *said = (struct line_said){.shown = text, .what = (unsigned)what};
+    if (text)
+        said->text = unescaped_bytes(s, text, &said->length);
 }
 
 static void add_data(struct scene *s, char *rest)
