@@ -9,6 +9,7 @@
  *     ask METHOD URL            then  header NAME: VALUE   and  body TEXT  that the request must have
  *     answer STATUS BODY        answer STATUS <<           then the body's lines up to one with a single '.'
  *     answer refused            answer never               answer-header NAME: VALUE
+ *     answer-bytes STATUS TEXT  a body with any bytes
  *     stream HOST:PORT          hear TEXT                  reply TEXT                hang-up        (\r \n \x00 in TEXT)
  *     wait 15s                  time passes before the next poll
  *     expect ok VALUE           expect stand-in VALUE      expect missing "TEXT"     expect fail "TEXT"    (part of the reason)
@@ -46,6 +47,7 @@ struct ask {
     size_t header_count, answer_header_count;
     bool has_answer, refused, never, used;
     int status;
+    size_t body_length; /* 0: up to its end */
     const char *body, *sent; /* the answer's; the request's, or NULL: any */
 };
 struct data {
@@ -258,6 +260,7 @@ static void answer(void *arg, const struct http_request *request, struct virtual
     reply->never = ask->never;
     reply->status = ask->status;
     reply->body = ask->body;
+    reply->length = ask->body_length;
     for (size_t i = 0; i < ask->answer_header_count; i++) {
         char *name = arena_copy(s->arena, ask->answer_headers[i]), *colon = strchr(name, ':');
 
@@ -551,7 +554,11 @@ static void read_line(struct scene *s, char **lines, size_t count, size_t *at)
         add_data(s, rest);
     else if (strcmp(verb, "answer") == 0 && ask)
         read_answer(s, rest, lines, count, at);
-    else if (strcmp(verb, "answer-header") == 0 && ask && ask->answer_header_count < 8)
+    else if (strcmp(verb, "answer-bytes") == 0 && ask) {
+        ask->has_answer = true;
+        ask->status = atoi(word(s, &rest));
+        ask->body = unescaped_bytes(s, rest + (*rest == ' '), &ask->body_length);
+    } else if (strcmp(verb, "answer-header") == 0 && ask && ask->answer_header_count < 8)
         ask->answer_headers[ask->answer_header_count++] = rest;
     else if (strcmp(verb, "stream") == 0) {
         build(s);
