@@ -85,6 +85,8 @@ static struct answer answer_of(const struct probe_output *o, const struct object
     const struct decide_trigger *rules = policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
     struct answer a = {.target = rules[i].target, .proposal = -1};
 
+    if (policy->triggers[i].trigger && trigger_told_target(policy->triggers[i].trigger) > 0)
+        a.target = trigger_told_target(policy->triggers[i].trigger);
     if (t->sample.state == SAMPLE_NONE)
         explain_silence(o, status, t, &a);
     else
