@@ -744,7 +744,8 @@ void files_referred_changed(struct files *files, const char *name)
 
     for (size_t at = 0; map_next(files->a->objects, &at, &key, &value);) {
         struct object *object = value;
-        struct file *file = object->standing || !refers_to(object->policy, name) ? NULL : file_find(files, object->file);
+        struct file *file =
+            object->standing || !refers_to(object->policy, name) ? NULL : file_find(files, object->file);
 
         if (file)
             file->again = files->some = true;

@@ -29,7 +29,7 @@
 #include "net/transport.h"
 #include "trigger/trigger.h"
 
-static const char *output = "text", *mode = "direct", *only, *kubeconfig, *context;
+static const char *output = "text", *mode = "direct", *only, *kubeconfig, *context, *file_root;
 static int64_t timeout_ms = 30 * SECOND_MS, replicas = -1;
 static bool in_kubernetes;
 static struct egress_options egress;
@@ -42,6 +42,8 @@ static const struct option_row options[] = {
      "decide as if so many ran (those of the workload in the files, else 0)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe", "the mode of objects that name none (direct)"},
     EGRESS_OPTIONS(egress),
+    {"filepath-auth-root-path", 0, OPTION_TEXT, &file_root, "DIR",
+     "below it, and nowhere else, a ClusterTriggerAuthentication may name files by filePath (none)"},
     {"kubernetes", 0, OPTION_FLAG, &in_kubernetes, NULL,
      "look up Secrets, ConfigMaps, pods and the scale in the cluster; nothing is written there"},
     {"kubeconfig", 0, OPTION_TEXT, &kubeconfig, "FILE",
@@ -179,6 +181,7 @@ static bool make_platform(struct probing *p, struct error *err)
     if (!run_cluster_platform(p->cluster, p->loop, p->transport, &p->platform, err))
         return false;
     p->settings.cluster_namespace = run_cluster_namespace(p->cluster);
+    p->settings.account_token_ms = run_cluster_account_token_ms(p->cluster);
     p->platform->ops->on_data_change(p->platform, on_data, p);
     return true;
 }
@@ -295,6 +298,7 @@ static int probe(const struct command *self, char **paths, int count)
     p.settings.mode = strcmp(mode, "hpa") == 0       ? DECIDE_HPA
                       : strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE
                                                      : DECIDE_DIRECT;
+    p.settings.file_root = file_root;
     p.egress = egress_options_rules(&egress, &err);
     fine = p.egress != NULL;
     for (int i = 0; fine && i < count; i++)

@@ -34,7 +34,7 @@
 static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt", *log_level = "info";
 static const char *metrics_listen_at, *api_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
-static const char *journal_max;
+static const char *journal_max, *file_root;
 static int64_t journal_max_bytes = JOURNAL_MAX_BYTES;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
 static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
@@ -112,6 +112,8 @@ static const struct option_row options[] = {
      "send metrics, decisions and traces there by OpenTelemetry's OTLP over HTTP ($OTEL_EXPORTER_OTLP_ENDPOINT)"},
     {"otlp", 0, OPTION_TEXT, &otlp_signals, "metrics,logs,traces", "which of them are sent (all)"},
     EGRESS_OPTIONS(egress),
+    {"filepath-auth-root-path", 0, OPTION_TEXT, &file_root, "DIR",
+     "below it, and nowhere else, a ClusterTriggerAuthentication may name files by filePath (none)"},
     {"k8s-cluster-name", 0, OPTION_TEXT, &exported.cluster_name, "NAME",
      "what the cluster is called in CloudEvents (kubernetes-default)"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
@@ -159,6 +161,7 @@ static bool make_settings(const struct command *self, struct policy_settings *se
                                                   : DECIDE_DIRECT;
     settings->strict_activation = strict_activation;
     settings->downscale_stabilization_ms = downscale_stabilization_ms;
+    settings->file_root = file_root;
     if (missing_hold && strcmp(missing_hold, "forever") == 0)
         settings->missing_hold_ms = INT64_MAX;
     else if (missing_hold &&
@@ -337,8 +340,10 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
         !transport_new_real(r->loop, &(struct transport_options){.egress = in_cluster.egress}, &r->transport, err) ||
         !make_platform(r, err))
         return false;
-    if (r->cluster)
+    if (r->cluster) {
         settings->cluster_namespace = run_cluster_namespace(r->cluster);
+        settings->account_token_ms = run_cluster_account_token_ms(r->cluster);
+    }
     snprintf(journal, sizeof(journal), "%s/journal.db", data_dir);
     if (!journal_open(journal, &r->journal, err))
         return false;

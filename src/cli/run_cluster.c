@@ -29,6 +29,7 @@ struct run_cluster {
     const char *namespaces[NAMESPACES_MAX];
     size_t namespace_count;
     char *own_namespace;
+    int64_t account_token_ms;
     struct platform *platform;
     struct certificates *certificates;
     struct serve_access *access;
@@ -106,6 +107,19 @@ static bool lease_times(struct kubernetes_options *k, struct error *err)
            duration_variable("KEDA_OPERATOR_LEADER_ELECTION_RETRY_PERIOD", &k->lease_retry_ms, err);
 }
 
+/* The bounds are KEDA's. */
+static bool account_token_time(struct run_cluster *cluster, struct error *err)
+{
+    static const char name[] = "KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY";
+
+    if (!duration_variable(name, &cluster->account_token_ms, err))
+        return false;
+    if (cluster->account_token_ms != 0 &&
+        (cluster->account_token_ms < HOUR_MS || cluster->account_token_ms > 6 * HOUR_MS))
+        return error_set(err, ERROR_INVALID, "$%s has to be from 1h to 6h", name);
+    return true;
+}
+
 bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct transport *transport,
                           struct platform **out, struct error *err)
 {
@@ -123,7 +137,7 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
         .say = on_said,
     };
 
-    if (!split_namespaces(cluster, err) || !lease_times(&k, err) ||
+    if (!split_namespaces(cluster, err) || !lease_times(&k, err) || !account_token_time(cluster, err) ||
         !kube_config_load(&(struct kube_config_options){.path = o->kubeconfig, .context = o->context}, &config, err))
         return false;
     protect(o->egress, config);
@@ -142,6 +156,11 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
 const char *run_cluster_namespace(const struct run_cluster *cluster)
 {
     return cluster->own_namespace;
+}
+
+int64_t run_cluster_account_token_ms(const struct run_cluster *cluster)
+{
+    return cluster->account_token_ms;
 }
 
 struct kube *run_cluster_kube(const struct run_cluster *cluster)

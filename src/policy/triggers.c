@@ -116,8 +116,8 @@ static const char *secrets_namespace(const struct building *b, bool cluster)
 }
 
 /* What has to be fetched is so by the engine's store, which tells by the name that the policy refers to. */
-static enum lookup resolve(struct building *b, const struct trigger_spec *spec, const struct credential_request *request,
-                           struct credential **out, struct error *err)
+static enum lookup resolve(struct building *b, const struct trigger_spec *spec,
+                           const struct credential_request *request, struct credential **out, struct error *err)
 {
     struct credential_request asked = *request;
 
@@ -148,12 +148,11 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
         refer_to_data(b, ns, auth->spec, &e->key);
     if (!auth)
         return refuse_missing(b, spec, cluster, err);
-    found = resolve(b, spec, &(struct credential_request){.spec = auth->spec,
-                                                          .cluster_kind = cluster,
-                                                          .ns = ns,
-                                                          .object_ns = b->meta->ns,
-                                                          .target = &e->key},
-                    out, err);
+    found =
+        resolve(b, spec,
+                &(struct credential_request){
+                    .spec = auth->spec, .cluster_kind = cluster, .ns = ns, .object_ns = b->meta->ns, .target = &e->key},
+                out, err);
     if (found == LOOKUP_FOUND)
         return true;
     *waits = found == LOOKUP_PENDING;
