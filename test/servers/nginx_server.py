@@ -18,7 +18,7 @@ import pytest
 from install import apt
 from server import Server, free_ports
 
-CONFIG = """{user}worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{ worker_connections 4096; }}
+CONFIG = """{user}worker_processes 1; pid {folder}/master.pid; error_log {folder}/error.log; events {{ worker_connections 4096; }}
 http {{
  log_format short '$status $request'; access_log {folder}/access.log short;
  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
