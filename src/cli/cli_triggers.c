@@ -9,7 +9,7 @@
 static bool markdown, built_in;
 
 static const struct option_row options[] = {
-    {"markdown", 0, OPTION_FLAG, &markdown, NULL, "print the reference page as Markdown"},
+    {"markdown", 0, OPTION_FLAG, &markdown, NULL, "print the reference page, or the list of those built in, as Markdown"},
     {"built-in", 0, OPTION_FLAG, &built_in, NULL, "list only the types that are built in"},
     {0},
 };
@@ -30,6 +30,17 @@ static int list_types(void)
     return EXIT_FINE;
 }
 
+static int print_index(void)
+{
+    struct text text;
+
+    text_init(&text, 1024 * 1024);
+    trigger_describe_all(&text);
+    fwrite(text.bytes, 1, text.length, stdout);
+    text_done(&text);
+    return EXIT_FINE;
+}
+
 static int run_triggers(const struct command *self, int argc, char **argv)
 {
     int first, status;
@@ -37,6 +48,8 @@ static int run_triggers(const struct command *self, int argc, char **argv)
 
     if (!options_parse(self, argc, argv, &first, &status))
         return status;
+    if (first == argc && markdown)
+        return print_index();
     if (first == argc)
         return list_types();
     if (first + 1 < argc)

@@ -1,9 +1,13 @@
 /*
- * describe: a driver's parameter table in words, for `weir triggers TYPE` and docs/triggers/TYPE.md.
+ * describe: a driver in words, for `weir triggers TYPE` and docs/triggers/TYPE.md: what its value means, an example, its parameter table, how to
+ * try it on one machine, and what it was tested against.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "trigger/trigger_internal.h"
+
+enum { EXAMPLE_MAX_BYTES = 4096 };
 
 static const char *kind_words(const struct param *param)
 {
@@ -98,15 +102,168 @@ static void write_without_effect(const struct param *params, bool markdown, stru
                         p->kind == PARAM_KIND_REMOVED ? "was removed" : "has no effect", p->help);
 }
 
+/* ------------------------------------------------------------------ the example */
+
+static void add_lines(const char *lines, const char *before, struct text *out)
+{
+    while (*lines) {
+        size_t length = strcspn(lines, "\n");
+
+        if (length > 0)
+            text_add(out, before);
+        text_append(out, lines, length);
+        text_add_char(out, '\n');
+        lines += length + (lines[length] == '\n');
+    }
+}
+
+/* A line of the block's first level: "  password: secret". */
+static bool is_member(const char *line)
+{
+    return string_starts(line, "  ") && line[2] != ' ' && line[2] != '#' && line[2] != '-' && strchr(line, ':');
+}
+
+/* The lines under "authentication:" as a TriggerAuthentication and the Secret it names. */
+static void write_authentication(const char *type, const char *lines, struct text *out)
+{
+    text_printf(out,
+                "---\napiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata:\n  name: %s\nspec:\n"
+                "  secretTargetRef:\n",
+                type);
+    for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        int length = is_member(line) ? (int)strcspn(line + 2, ":") : 0;
+
+        if (length > 0)
+            text_printf(out, "  - {parameter: %.*s, name: %s, key: %.*s}\n", length, line + 2, type, length, line + 2);
+    }
+    text_printf(out, "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\nstringData:\n", type);
+    add_lines(lines, "", out);
+}
+
+/* "metadata:" with what belongs to the trigger, and perhaps "authentication:" with what it is given from elsewhere; or all of it, from "triggers:" on. */
 static void write_example(const struct trigger_driver *driver, struct text *out)
 {
+    const char *example = driver->example, *authentication = strstr(example, "\nauthentication:");
+    const char *lines = authentication ? strchr(authentication + 1, '\n') : NULL;
+    char own[EXAMPLE_MAX_BYTES];
+
+    if (string_starts(example, "triggers:")) {
+        add_lines(example, "", out);
+        return;
+    }
+    snprintf(own, sizeof(own), "%.*s", authentication ? (int)(authentication + 1 - example) : (int)strlen(example),
+             example);
     text_printf(out, "triggers:\n- type: %s\n", driver->type);
-    if (driver->resource)
-        text_add(out, "  metricType: Utilization\n");
-    text_add(out, "  metadata:\n");
-    for (const struct param *p = driver->params; p->name; p++)
-        if (p->required || (p->role == ROLE_TARGET && p == driver->params))
-            text_printf(out, "    %s: \"...\"\n", p->name);
+    add_lines(own, "  ", out);
+    if (!lines)
+        return;
+    text_printf(out, "  authenticationRef:\n    name: %s\n", driver->type);
+    write_authentication(driver->type, lines + 1, out);
+}
+
+/* ------------------------------------------------------------------ how it is tested */
+
+/* Not in the table: against recorded conversations alone, made from what its vendor documents. */
+static const struct {
+    const char *type;
+    bool emulator; /* a stand-in that speaks the protocol, not the source itself */
+} tested_with[] = {
+    {"cpu", false},
+    {"cron", false},
+    {"inference", true}, /* examples/tools/inference-sim */
+    {"kubernetes-workload", false},
+    {"memory", false},
+    {"metrics-api", false},
+    {"postgresql", false},
+    {"prometheus", false},
+    {"redis", false},
+    {"redis-streams", false},
+};
+
+enum trigger_tested trigger_tested(const char *type)
+{
+    for (size_t i = 0; i < sizeof(tested_with) / sizeof(tested_with[0]); i++)
+        if (strcmp(tested_with[i].type, type) == 0)
+            return tested_with[i].emulator ? TESTED_EMULATOR : TESTED_REAL;
+    return TESTED_RECORDED;
+}
+
+const char *trigger_tested_word(enum trigger_tested tested)
+{
+    static const char *const words[] = {"recorded", "emulator", "real"};
+
+    return words[tested];
+}
+
+static const char *tested_sentence(const struct trigger_driver *driver)
+{
+    switch (trigger_tested(driver->type)) {
+    case TESTED_REAL:
+        return "Tested against the real thing.";
+    case TESTED_EMULATOR:
+        return "Tested against a stand-in that speaks its protocol.";
+    case TESTED_RECORDED:
+        break;
+    }
+    return "Tested against recorded conversations made from its documented interface: tell us where it differs.";
+}
+
+/* ------------------------------------------------------------------ the page */
+
+static void write_places_note(bool markdown, struct text *out)
+{
+    text_add(out, markdown ? "*metadata* is `metadata.<parameter>` of the trigger; *environment* is "
+                             "`metadata.<parameter>FromEnv`, which names a variable "
+                             "of the scale target's\ncontainer; *authentication* is the TriggerAuthentication. They "
+                             "are looked at in the order given.\n"
+                           : "  environment: metadata.<parameter>FromEnv names a variable of the target's container; "
+                             "authentication: the\n"
+                             "  TriggerAuthentication. They are looked at in the order given.\n");
+}
+
+static void write_page(const struct trigger_driver *driver, struct text *out)
+{
+    text_printf(out,
+                "# %s\n\n<!-- made from the driver in src/trigger/source/ by tools/make-docs -->\n\nScales on %s.\n",
+                driver->type, driver->summary);
+    if (driver->about)
+        text_printf(out, "\n%s\n", driver->about);
+    if (driver->example) {
+        text_add(out, "\n```yaml\n");
+        write_example(driver, out);
+        text_add(out, "```\n");
+    }
+    text_add(out, "\n| parameter | type | from | default | meaning |\n| --- | --- | --- | --- | --- |\n");
+    write_table(driver->params, true, out);
+    write_without_effect(driver->params, true, out);
+    text_add_char(out, '\n');
+    write_places_note(true, out);
+    if (driver->locally) {
+        text_add(out, "\n## On one machine\n\n```sh\n");
+        add_lines(driver->locally, "", out);
+        text_add(out, "```\n");
+    }
+    text_printf(out, "\n%s\n", tested_sentence(driver));
+}
+
+static void write_plain(const struct trigger_driver *driver, struct text *out)
+{
+    text_printf(out, "%s: %s\n\n", driver->type, driver->summary);
+    if (driver->about)
+        text_printf(out, "%s\n\n", driver->about);
+    write_table(driver->params, false, out);
+    write_without_effect(driver->params, false, out);
+    text_add_char(out, '\n');
+    write_places_note(false, out);
+    if (driver->example) {
+        text_add(out, "\nexample:\n\n");
+        write_example(driver, out);
+    }
+    if (driver->locally) {
+        text_add(out, "\non one machine:\n\n");
+        add_lines(driver->locally, "  ", out);
+    }
+    text_printf(out, "\n%s\n", tested_sentence(driver));
 }
 
 bool trigger_describe(const char *type, bool markdown, struct text *out)
@@ -115,26 +272,26 @@ bool trigger_describe(const char *type, bool markdown, struct text *out)
 
     if (!driver)
         return false;
-    if (markdown) {
-        text_printf(out,
-                    "# %s\n\n<!-- made from the table of its parameters in src/trigger/source/, see "
-                    "test/unit/trigger/test_params.c -->\n\n",
-                    type);
-        text_printf(out, "Scales on %s.\n\n```yaml\n", driver->summary);
-        write_example(driver, out);
-        text_add(out, "```\n\n| parameter | type | from | default | meaning |\n| --- | --- | --- | --- | --- |\n");
-    } else {
-        text_printf(out, "%s: %s\n\n", type, driver->summary);
-    }
-    write_table(driver->params, markdown, out);
-    write_without_effect(driver->params, markdown, out);
-    text_add(out, "\n");
-    text_add(out, markdown ? "*metadata* is `metadata.<parameter>` of the trigger; *environment* is "
-                             "`metadata.<parameter>FromEnv`, which names a variable "
-                             "of the scale target's\ncontainer; *authentication* is the TriggerAuthentication. They "
-                             "are looked at in the order given.\n"
-                           : "  environment: metadata.<parameter>FromEnv names a variable of the target's container; "
-                             "authentication: the\n"
-                             "  TriggerAuthentication. They are looked at in the order given.\n");
+    if (markdown)
+        write_page(driver, out);
+    else
+        write_plain(driver, out);
     return true;
+}
+
+void trigger_describe_all(struct text *out)
+{
+    size_t count;
+    const char *const *types = trigger_types(&count);
+
+    text_add(out, "| type | scales on | tested |\n| --- | --- | --- |\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct trigger_driver *driver = trigger_driver_find(types[i]);
+
+        if (!driver)
+            continue;
+        text_printf(out, "| [`%s`](triggers/%s.md) | ", driver->type, driver->type);
+        write_cell(driver->summary, true, out);
+        text_printf(out, " | %s |\n", trigger_tested_word(trigger_tested(driver->type)));
+    }
 }

@@ -93,8 +93,13 @@ const char *const *trigger_types(size_t *count); /* all known names, sorted */
 const char *trigger_nearest_type(const char *type);
 /* What KEDA calls the scaler of that type where a trigger has no name ("prometheusScaler"); a type it does not know is its own. */
 const char *trigger_scaler_name(const char *type);
-/* For `weir triggers TYPE` and docs/triggers/TYPE.md: the parameter table in words (markdown or plain text). */
+/* For `weir triggers TYPE` and docs/triggers/TYPE.md: all that its driver says of itself, in words (markdown or plain text). */
 bool trigger_describe(const char *type, bool markdown, struct text *out);
+void trigger_describe_all(struct text *out); /* a table of those built in, for docs/triggers.md */
+/* What our tests ask: recorded conversations, a stand-in that speaks the protocol, or the source itself. */
+enum trigger_tested { TESTED_RECORDED, TESTED_EMULATOR, TESTED_REAL };
+enum trigger_tested trigger_tested(const char *type);
+const char *trigger_tested_word(enum trigger_tested tested);
 /* What a parameter may hold, by the table of its type: a credential, or what can be none (numbers, words of a list); else a text. */
 enum trigger_secrecy { TRIGGER_PERHAPS, TRIGGER_PLAIN, TRIGGER_SECRET };
 enum trigger_secrecy trigger_secrecy(const char *type, const char *parameter);

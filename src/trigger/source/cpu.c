@@ -88,6 +88,16 @@ static void memory_target(const void *config, struct trigger_metric *metric)
 TRIGGER(cpu) = {
     .type = "cpu",
     .summary = "CPU usage of the replicas, measured by the platform",
+    .about = "The mean CPU usage of the replicas: with metricType Utilization in percent of what they request, with "
+             "AverageValue in cores. It is "
+             "not asked but measured, in a cluster by metrics.k8s.io. There is no value where that is not known for "
+             "any replica. An object with "
+             "no other triggers cannot go to zero: nothing would wake it.",
+    .example = "metricType: Utilization\n"
+               "metadata:\n"
+               "  value: \"60\"\n",
+    .locally = "weir run worker.yaml      # a Deployment with a command, resources.requests.cpu, and the ScaledObject\n"
+               "weir explain worker\n",
     .metric = "cpu",
     .params = params,
     .config_size = sizeof(struct resource),
@@ -99,6 +109,16 @@ TRIGGER(cpu) = {
 TRIGGER(memory) = {
     .type = "memory",
     .summary = "memory usage of the replicas, measured by the platform",
+    .about = "The mean memory usage of the replicas: with metricType Utilization in percent of what they request, with "
+             "AverageValue in bytes. It "
+             "is not asked but measured, in a cluster by metrics.k8s.io. There is no value where that is not known for "
+             "any replica. An object "
+             "with no other triggers cannot go to zero.",
+    .example = "metricType: AverageValue\n"
+               "metadata:\n"
+               "  value: 500Mi\n",
+    .locally = "weir run worker.yaml      # a Deployment with a command and the ScaledObject\n"
+               "weir explain worker\n",
     .metric = "memory",
     .params = params,
     .config_size = sizeof(struct resource),

@@ -415,6 +415,16 @@ static enum poll_next look(const void *config, struct poll *poll)
 TRIGGER(cron) = {
     .type = "cron",
     .summary = "a number of replicas inside a recurring window of time",
+    .about = "desiredReplicas from each start until the next end, nothing outside: then the other triggers and the "
+             "minimum decide. It needs no "
+             "source, and always has a value; a time zone that this machine does not know is an error.",
+    .example = "metadata:\n"
+               "  timezone: Europe/Paris\n"
+               "  start: 0 8 * * 1-5\n"
+               "  end: 0 20 * * 1-5\n"
+               "  desiredReplicas: \"10\"\n",
+    .locally = "weir probe shop.yaml                       # what it says now\n"
+               "weir simulate shop.yaml --duration 24h     # and over a day\n",
     .params = params,
     .config_size = sizeof(struct cron),
     .memory_size = sizeof(struct cron_memory),

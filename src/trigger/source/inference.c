@@ -485,6 +485,18 @@ TRIGGER(inference) = {
     .type = "inference",
     .summary = "signals of model servers (vLLM, SGLang, TGI, Triton, TensorRT-LLM, Dynamo, llama.cpp), read from their "
                "/metrics",
+    .about = "One signal of the replicas' own metrics pages, whatever the engine calls it: how many requests wait or "
+             "run, how full the key-value "
+             "cache is, latencies to the first token or between tokens, goodput. Rates and quantiles need two looks, "
+             "so at first there is no "
+             "value. Replicas that do not answer are left out, with a note; where none answers it is a failure.",
+    .example = "metadata:\n"
+               "  signal: waiting\n"
+               "  target: \"4\"\n"
+               "  selector: app=llm\n"
+               "  port: \"8000\"\n",
+    .locally = "inference-sim --port 8000 &        # examples/tools: speaks like vLLM and its like\n"
+               "weir probe llm.yaml                # url: http://localhost:8000/metrics instead of selector and port\n",
     .params = params,
     .config_size = sizeof(struct inference),
     .memory_size = sizeof(struct inference_memory),

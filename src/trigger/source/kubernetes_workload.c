@@ -77,6 +77,14 @@ static enum poll_next look(const void *config, struct poll *poll)
 TRIGGER(kubernetes_workload) = {
     .type = "kubernetes-workload",
     .summary = "the number of pods that a selector matches",
+    .about = "The pods of the object's namespace that match and have not ended; with groupByNode the nodes they are "
+             "on. No pod is 0. Where pods "
+             "may not be listed it is a failure.",
+    .example = "metadata:\n"
+               "  podSelector: app=backend\n"
+               "  value: \"0.5\"       # one replica for two of them\n",
+    .locally = "weir run shop.yaml       # the Deployments of both, with commands, and the ScaledObject\n"
+               "weir probe shop.yaml --kubeconfig ~/.kube/config\n",
     .params = params,
     .config_size = sizeof(struct workload),
     .scope = SCOPE_NAMESPACE,

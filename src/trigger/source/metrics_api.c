@@ -349,6 +349,20 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(metrics_api) = {
     .type = "metrics-api",
     .summary = "a number out of any HTTP answer: JSON, YAML, XML or a metrics page",
+    .about = "The number at valueLocation in the answer: a path in JSON or YAML (GJSON), in XML (XPath), or the name "
+             "of a metric with its labels. A "
+             "text that reads as a number or a quantity (10k) counts as one. Nothing at that place, or something else, "
+             "is a failure.",
+    .example = "metadata:\n"
+               "  url: http://api.shop.svc:8080/stats\n"
+               "  valueLocation: queues.orders.waiting\n"
+               "  targetValue: \"10\"\n"
+               "  authMode: bearer\n"
+               "authentication:\n"
+               "  token: s3cret\n",
+    .locally = "mkdir -p /tmp/api && echo '{\"queues\":{\"orders\":{\"waiting\":42}}}' > /tmp/api/stats\n"
+               "python3 -m http.server 8080 --bind 127.0.0.1 --directory /tmp/api &\n"
+               "weir probe orders.yaml    # url: http://localhost:8080/stats\n",
     .params = params,
     .config_size = sizeof(struct metrics_api),
     .prepare = prepare,

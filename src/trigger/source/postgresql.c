@@ -301,6 +301,24 @@ static void hang_up(void *session)
 TRIGGER(postgresql) = {
     .type = "postgresql",
     .summary = "a number read from PostgreSQL by a query",
+    .about = "The first column of the first row of the query. No row, NULL and what is no number are failures, never "
+             "0: write count(*) or "
+             "coalesce(..., 0), which always give a number. All objects with the same server and user share a few "
+             "connections.",
+    .example = "metadata:\n"
+               "  host: postgres.shop.svc\n"
+               "  port: \"5432\"\n"
+               "  userName: weir\n"
+               "  dbName: shop\n"
+               "  sslmode: require\n"
+               "  query: SELECT count(*) FROM jobs WHERE state = 'waiting'\n"
+               "  targetQueryValue: \"10\"\n"
+               "authentication:\n"
+               "  password: s3cret\n",
+    .locally =
+        "docker run -p 127.0.0.1:5432:5432 -e POSTGRES_PASSWORD=s3cret postgres:17\n"
+        "psql -h localhost -U postgres -c \"CREATE TABLE jobs (state text); INSERT INTO jobs VALUES ('waiting')\"\n"
+        "weir probe jobs.yaml      # host: localhost, userName: postgres, dbName: postgres, sslmode: disable\n",
     .metric = "postgresql",
     .params = params,
     .config_size = sizeof(struct postgresql),

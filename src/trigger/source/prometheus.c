@@ -96,6 +96,17 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(prometheus) = {
     .type = "prometheus",
     .summary = "a number read from Prometheus by a PromQL query",
+    .about = "The single value of an instant query; Thanos, Mimir and VictoriaMetrics answer alike. No series, NaN and "
+             "infinities are no value: it is "
+             "missing, counts as 0 with ignoreNullValues: \"true\", and is a failure with \"false\". Several series "
+             "are a failure: write "
+             "sum(...).",
+    .example = "metadata:\n"
+               "  serverAddress: http://prometheus.monitoring.svc:9090\n"
+               "  query: sum(rate(http_requests_total{app=\"shop\"}[2m]))\n"
+               "  threshold: \"100\"\n",
+    .locally = "prometheus --web.listen-address=127.0.0.1:9090 --config.file=/etc/prometheus/prometheus.yml &\n"
+               "weir probe shop.yaml      # serverAddress: http://localhost:9090, query: count(up)\n",
     .metric = "prometheus",
     .params = params,
     .config_size = sizeof(struct prometheus),

@@ -184,7 +184,7 @@ static void test_types(void **state)
         text_done(&page);
     }
     assert_int_equal(trigger_support("cron"), TRIGGER_BUILT_IN);
-    assert_int_equal(trigger_support("kafka"), TRIGGER_KNOWN);
+    assert_int_equal(trigger_support("aws-sqs-queue"), TRIGGER_KNOWN);
     assert_int_equal(trigger_support("nope"), TRIGGER_UNKNOWN);
     assert_string_equal(trigger_nearest_type("promethues"), "prometheus");
 }
