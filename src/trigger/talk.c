@@ -16,7 +16,7 @@
 
 #include "trigger/trigger_internal.h"
 
-enum { PLACE_BYTES = 320 }; /* a name has 255 at most */
+enum { PLACE_BYTES = 320 /* a name has 255 at most */, BELL_LATER_MS = 50 };
 
 static int64_t time_left(const struct flight *flight)
 {
@@ -128,16 +128,24 @@ static void on_end(void *arg, struct stream *stream, enum stream_end why, const 
     talk_lose(flight, &reason);
 }
 
+/* A little less than our own bell: the stream knows better what was slow. */
+static int64_t connect_timeout(const struct flight *flight)
+{
+    int64_t left = time_left(flight), patience = flight->poll.address.patience_ms;
+
+    left = patience > 0 && patience < left ? patience : left;
+    return left > 2 * BELL_LATER_MS ? left - BELL_LATER_MS : left > 0 ? left : 1;
+}
+
 static void open_stream(struct flight *flight)
 {
     struct poll *poll = &flight->poll;
-    int64_t left = time_left(flight);
     struct stream_request request = {
         .host = poll->address.host,
         .port = poll->address.port,
         .tls = poll->address.tls,
         .identity = poll->address.identity,
-        .connect_timeout_ms = left > 0 ? left : 1,
+        .connect_timeout_ms = connect_timeout(flight),
         .on_open = on_open,
         .on_bytes = on_bytes,
         .on_end = on_end,
