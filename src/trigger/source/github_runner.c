@@ -31,6 +31,7 @@ enum {
     JWT_BACK_S = 30,            /* their clock may be behind ours */
     JWT_FOR_S = 120,            /* it is used at once */
     TOKEN_EARLY_MS = 60 * 1000, /* a token is renewed so long before its end */
+    AT_A_TIME = 8,              /* GitHub asks not to be asked many things at once */
 };
 
 struct runner {
@@ -63,7 +64,10 @@ struct runner_scratch {
     const char **repos;
     struct run *runs;
     size_t repo_count, repo_capacity, run_count, run_capacity;
-    const char **asked; /* path and query of each request of this step */
+    const char **asked; /* path and query of each request of this step, which goes out in portions */
+    size_t asked_count, asked_from, asked_to;
+    poll_each *each;
+    poll_step *then;
     int page;
     double jobs;
 };
@@ -337,7 +341,8 @@ static const char *made(const struct runner *c, struct poll *poll, const struct 
 static const char *digest_of(const struct runner *c, struct poll *poll, const struct reply *reply, write_digest *write)
 {
     struct runner_memory *memory = poll_memory(poll);
-    const char *asked = ((struct runner_scratch *)poll_scratch(poll))->asked[reply->index], *text;
+    const struct runner_scratch *scratch = poll_scratch(poll);
+    const char *asked = scratch->asked[scratch->asked_from + reply->index], *text;
     struct digest *kept = memory->digests ? map_get(memory->digests, asked) : NULL;
 
     note_limit(memory, reply, poll_now_ms(poll));
@@ -377,17 +382,31 @@ static struct request *get(const struct runner *c, struct poll *poll, const char
     return r;
 }
 
-/* asked: as many as there are requests; kept in the scratch for those who read the answers. */
+static enum poll_next get_some(const void *config, struct poll *poll, const struct reply *none)
+{
+    struct runner_scratch *scratch = poll_scratch(poll);
+    struct request *requests[AT_A_TIME];
+    size_t count = 0;
+
+    if (scratch->asked_to == scratch->asked_count)
+        return scratch->then(config, poll, none);
+    scratch->asked_from = scratch->asked_to;
+    while (count < AT_A_TIME && scratch->asked_to < scratch->asked_count)
+        requests[count++] = get(config, poll, scratch->asked[scratch->asked_to++]);
+    return poll_send_all(poll, requests, count, scratch->each, get_some);
+}
+
 static enum poll_next get_all(const struct runner *c, struct poll *poll, const char **asked, size_t count,
                               poll_each *each, poll_step *then)
 {
     struct runner_scratch *scratch = poll_scratch(poll);
-    struct request **requests = arena_array(poll_arena(poll), count, sizeof(struct request *));
 
     scratch->asked = asked;
-    for (size_t i = 0; i < count; i++)
-        requests[i] = get(c, poll, asked[i]);
-    return poll_send_all(poll, requests, count, each, then);
+    scratch->asked_count = count;
+    scratch->asked_from = scratch->asked_to = 0;
+    scratch->each = each;
+    scratch->then = then;
+    return get_some(c, poll, NULL);
 }
 
 /* Room for one more in an array of the poll. */
