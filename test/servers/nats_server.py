@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from install import apt
-from server import Server, free_port, free_ports, wait_for
+from server import Server, answers, free_port, free_ports, wait_for
 
 CONFIG = """server_name: {name}
 listen: "{host}:{port}"
@@ -103,15 +103,11 @@ class NatsCluster:
 
     def start(self):
         for node in self.nodes:
-            node.check = node.port if node.host == "127.0.0.1" else (lambda: True)  # well only together
+            node.check = lambda: True  # they are well together, or not at all
             node.start()
-        wait_for(lambda: all(node.get("/healthz").get("status") == "ok" for node in self.nodes) and
-                 any(self.alive_meta_leader(node) for node in self.nodes), 60)
+        wait_for(lambda: all(answers(f"http://{node.monitor}/healthz") and node.get("/jsz").get("meta_cluster", {}).get("leader")
+                             for node in self.nodes), 60)
         return self
-
-    @staticmethod
-    def alive_meta_leader(node):
-        return node.get("/jsz").get("meta_cluster", {}).get("leader")
 
     def leader(self, stream, consumer):
         for node in self.nodes:
