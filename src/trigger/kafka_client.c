@@ -27,9 +27,11 @@
 #include "trigger/kafka_client.h"
 
 enum {
-    SLICE_MS = 200,      /* of waiting for a broker: so soon is a refused login seen */
-    SURE_MS = 2 * SLICE_MS, /* one of several brokers may refuse what the next one takes */
-    ALL_DOWN_MS = 1500,  /* each address of each broker was tried by then: a name often has an IPv6 address that nobody serves */
+    SCRAM_MENDED = 0x02060100, /* before, the last message of SCRAM repeated a part, which Kafka takes up to 3.9 only */
+    SLICE_MS = 200,            /* of waiting for a broker: so soon is a refused login seen */
+    SURE_MS = 2 * SLICE_MS,    /* one of several brokers may refuse what the next one takes */
+    ALL_DOWN_MS =
+        1500, /* each address of each broker was tried by then: a name often has an IPv6 address that nobody serves */
 };
 
 /* ------------------------------------------------------------------ what the library says */
@@ -126,21 +128,28 @@ static bool fail(struct error *err, rd_kafka_resp_err_t code, const char *what)
 {
     const char *why = rd_kafka_err2str(code);
 
-    return error_set(err, kind_of(code), "%s: %s", what, string_starts(why, "Broker: ") ? why + 8 : why);
+    why = string_starts(why, "Broker: ") ? why + 8 : string_starts(why, "Local: ") ? why + 7 : why;
+    return error_set(err, kind_of(code), "%s: %s", what, why);
 }
 
 /* The connections do not work: what is known of the reason, and an end to them. */
-static bool fail_connection(struct kafka_client *client, rd_kafka_resp_err_t code, struct error *err)
+static bool fail_connection(struct kafka_client *client, struct error *err)
 {
+    const struct kafka_told *told = client->told;
+    bool refused = is_refusal(told->code);
+
     rd_kafka_poll(client->handle, 0);
-    if (rank(client->told->code) > 0)
-        error_set(err, is_refusal(client->told->code) ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s",
-                  is_refusal(client->told->code)                      ? "Kafka refuses the login"
-                  : client->told->code == RD_KAFKA_RESP_ERR__SSL ? "no TLS connection to Kafka"
-                                                                      : "Kafka cannot be reached",
-                  client->told->text);
+    if (rank(told->code) > 0)
+        error_set(err, refused ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s%s",
+                  refused                                ? "Kafka refuses the login"
+                  : told->code == RD_KAFKA_RESP_ERR__SSL ? "no TLS connection to Kafka"
+                                                         : "Kafka cannot be reached",
+                  told->text,
+                  refused && client->scram && rd_kafka_version() < SCRAM_MENDED
+                      ? " (by SCRAM, librdkafka before 2.6.1 is refused by Kafka 4 whatever the password)"
+                      : "");
     else
-        error_set(err, ERROR_UNREACHABLE, "Kafka did not answer in time: %s", rd_kafka_err2str(code));
+        error_set(err, ERROR_UNREACHABLE, "Kafka did not answer within %d s", KAFKA_TIMEOUT_MS / 1000);
     kafka_client_close(client);
     return false;
 }
@@ -218,7 +227,9 @@ static bool set_access(rd_kafka_conf_t *conf, const struct kafka_access *a, stru
 {
     struct text brokers;
     const struct setting login[] = {
-        {"security.protocol", a->mechanism ? (a->tls ? "sasl_ssl" : "sasl_plaintext") : a->tls ? "ssl" : "plaintext"},
+        {"security.protocol", a->mechanism ? (a->tls ? "sasl_ssl" : "sasl_plaintext")
+                              : a->tls     ? "ssl"
+                                           : "plaintext"},
         {"sasl.mechanisms", a->mechanism},
         {"sasl.username", a->username},
         {"sasl.password", a->password ? secret_reveal(a->password) : NULL},
@@ -258,6 +269,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
         kafka_client_close(client);
         return error_set(err, ERROR_INVALID, "the Kafka client cannot be set up: %.240s", why);
     }
+    client->scram = access->mechanism && string_starts(access->mechanism, "SCRAM");
     client->answers = rd_kafka_queue_new(client->handle);
     client->topics = map_new();
     return true;
@@ -365,7 +377,7 @@ bool kafka_partitions(struct kafka_client *client, const char *name, int64_t dea
     code = ask_patiently(client, topic, &answer, deadline_ms);
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return is_silence(code) ? fail_connection(client, code, err) : fail(err, code, "the list of partitions");
+        return is_silence(code) ? fail_connection(client, err) : fail(err, code, "the list of partitions");
     good = read_topic(client, name, answer, count, err);
     rd_kafka_metadata_destroy(answer);
     return good;
@@ -424,7 +436,7 @@ static rd_kafka_topic_partition_list_t *take_group(struct kafka_client *client, 
         return copy;
     snprintf(what, sizeof(what), "the offsets of group %.250s", group);
     if (is_silence(code))
-        fail_connection(client, code, err);
+        fail_connection(client, err);
     else
         fail(err, code, what);
     return NULL;
@@ -495,7 +507,7 @@ bool kafka_offsets(struct kafka_client *client, const char *group, struct kafka_
     commits = take_group(client, group, deadline_ms, err); /* always: the answer would be taken for the next poll's */
     good = commits && apply(client, commits, partitions, count, false, err);
     if (good && code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        good = is_silence(code) ? fail_connection(client, code, err) : fail(err, code, "the ends of the partitions");
+        good = is_silence(code) ? fail_connection(client, err) : fail(err, code, "the ends of the partitions");
     good = good && apply(client, ends, partitions, count, true, err);
     if (commits)
         rd_kafka_topic_partition_list_destroy(commits);

@@ -47,6 +47,7 @@ struct kafka_client { /* zeroed: not open */
     struct rd_kafka_queue_s *answers;
     struct map *topics; /* known for a while: name -> struct known_topic */
     struct kafka_told *told;
+    bool scram;
 };
 
 int64_t kafka_now_ms(void);

@@ -57,7 +57,8 @@ static double lag_of_newcomer(const struct kafka_rules *rules, const struct kafk
 {
     if (rules->zero_on_never)
         return 0;
-    return rules->earliest ? (double)partition->end : 1; /* one message is enough to start a consumer, which then commits */
+    return rules->earliest ? (double)partition->end
+                           : 1; /* one message is enough to start a consumer, which then commits */
 }
 
 static double lag_of(const struct kafka_rules *rules, const struct kafka_partition *partition)

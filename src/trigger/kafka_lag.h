@@ -45,7 +45,7 @@ struct kafka_memory { /* commits of the call before, for skip_stuck */
     struct kafka_seen {
         uint64_t key; /* of topic and partition */
         int64_t committed;
-    } *seen;
+    } * seen;
     size_t count;
 };
 void kafka_memory_done(struct kafka_memory *memory);

@@ -110,14 +110,16 @@ def ask(type_, metadata, auth=None, options=(), **fields):
 def value(type_, metadata, auth=None, **more):
     """The value, where the trigger has one; else the test fails with all that was said."""
     seen = ask(type_, metadata, auth, **more)
-    assert seen["state"] == "ok", seen
+    if seen["state"] != "ok":
+        raise AssertionError(f"no value: {json.dumps(seen)}")
     return seen["value"]
 
 
 def failed(type_, metadata, auth=None, **more):
     """The error; the test fails where there is none: no trouble may look like a value."""
     seen = ask(type_, metadata, auth, **more)
-    assert seen["state"] == "failed" and seen["error"], seen
+    if seen["state"] != "failed" or not seen.get("error"):
+        raise AssertionError(f"not a failure: {json.dumps(seen)}")
     return seen["error"]
 
 

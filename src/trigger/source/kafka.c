@@ -32,7 +32,7 @@ struct kafka {
     const char *ca, *certificate, *username, *realm, *service, *scopes, *token_url, *extensions;
     const struct secret *key, *key_password, *password, *keytab, *kerberos_config;
 
-    bool apache;                       /* which of the two */
+    bool apache; /* which of the two */
     enum sasl sasl;
     const struct kafka_limits *limits; /* NULL: all partitions */
 };
@@ -40,8 +40,8 @@ struct kafka {
 #define PARAM_STRUCT struct kafka
 /* What both have, in two groups: the question, and who asks. */
 #define QUESTION                                                                                                       \
-    {"consumerGroup", PARAM_TEXT(group), .from = "ME", .required = true, .question = true,                             \
-     .help = "the group whose lag counts"},                                                                            \
+    {"consumerGroup",  PARAM_TEXT(group), .from = "ME",                                                                \
+     .required = true, .question = true,  .help = "the group whose lag counts"},                                       \
         {"partitionLimitation", PARAM_TEXT(limitation), .question = true,                                              \
          .help = "partitions that count: 1-4,8; without a topic it has no effect"},                                    \
         {"lagThreshold", PARAM_INTEGER(target), .fallback = "10", .question = true,                                    \
@@ -59,16 +59,22 @@ struct kafka {
          .help = "a partition without a commit has no lag"},                                                           \
         {"limitToPartitionsWithLag", PARAM_BOOL(lagging_only), .fallback = "false", .question = true,                  \
          .help = "no more replicas than partitions that have lag"},                                                    \
-        {"ensureEvenDistributionOfPartitions", PARAM_BOOL(even), .fallback = "false", .question = true,                \
-         .help = "only numbers of replicas that divide the number of partitions"}
+    {                                                                                                                  \
+        "ensureEvenDistributionOfPartitions", PARAM_BOOL(even),                                                        \
+            .fallback = "false", .question = true,                                                                     \
+            .help = "only numbers of replicas that divide the number of partitions"                                    \
+    }
 #define ACCESS                                                                                                         \
     {"tls", PARAM_CHOICE(tls, "enable,disable"), .from = "MA", .fallback = "disable", .help = "TLS to the brokers"},   \
         {"ca", PARAM_TEXT(ca), .from = "A", .help = "PEM of an authority to trust beside the system's"},               \
-        {"cert", PARAM_TEXT(certificate), .from = "A", .help = "PEM of our certificate, for brokers that ask for one"}, \
+        {"cert", PARAM_TEXT(certificate), .from = "A",                                                                 \
+         .help = "PEM of our certificate, for brokers that ask for one"},                                              \
         {"key", PARAM_SECRET(key), .from = "A", .help = "PEM of its key"},                                             \
         {"keyPassword", PARAM_SECRET(key_password), .from = "A", .help = "password of an encrypted key"},              \
         {"username", PARAM_TEXT(username), .from = "A", .help = "user, for oauthbearer the client id"},                \
-        {"password", PARAM_SECRET(password), .from = "A", .help = "its password, for oauthbearer the client secret"}
+    {                                                                                                                  \
+        "password", PARAM_SECRET(password), .from = "A", .help = "its password, for oauthbearer the client secret"     \
+    }
 
 static const struct param kafka_params[] = {
     {"bootstrapServers", PARAM_LIST(brokers), .from = "ME", .required = true,
@@ -82,7 +88,8 @@ static const struct param kafka_params[] = {
     {"sasl", PARAM_CHOICE(sasl_word, "none,plaintext,scram_sha256,scram_sha512,oauthbearer,gssapi"), .from = "MA",
      .fallback = "none", .help = "how to log in"},
     ACCESS,
-    {"unsafeSsl", PARAM_BOOL(unsafe_ssl), .fallback = "false", .help = "true: the brokers' certificates are not checked"},
+    {"unsafeSsl", PARAM_BOOL(unsafe_ssl), .fallback = "false",
+     .help = "true: the brokers' certificates are not checked"},
     {"saslTokenProvider", PARAM_CHOICE(provider, "bearer,aws_msk_iam"), .from = "MA", .fallback = "bearer",
      .help = "where oauthbearer gets its token"},
     {"scopes", PARAM_TEXT(scopes), .from = "A", .help = "of the token, by commas"},
@@ -123,7 +130,8 @@ static bool check_numbers(const struct kafka *c, struct trigger_check *check)
     bool good = true;
 
     if (c->target <= 0)
-        good = check_error(check, "lagThreshold", "write the lag one replica should carry", "lagThreshold has to be above 0");
+        good = check_error(check, "lagThreshold", "write the lag one replica should carry",
+                           "lagThreshold has to be above 0");
     if (c->activation < 0)
         good = check_error(check, "activationLagThreshold", "write 0 or more", "activationLagThreshold is negative");
     return good;
@@ -161,8 +169,8 @@ static bool check_version(const struct kafka *c, struct trigger_check *check)
     }
     if (!c->version || (good && digits > 0 && dots == (string_starts(c->version, "0.") ? 3 : 2)))
         return true;
-    return check_error(check, "version", "write a.b.c, or 0.a.b.c for the oldest", "version %.40s is not one of Kafka's",
-                       c->version);
+    return check_error(check, "version", "write a.b.c, or 0.a.b.c for the oldest",
+                       "version %.40s is not one of Kafka's", c->version);
 }
 
 static bool read_limits(struct kafka *c, struct trigger_check *check)
@@ -243,7 +251,8 @@ static bool check_msk(const struct kafka *c, struct trigger_check *check)
 
         if (!check_unknown(check, "awsAccessKeyID") &&
             (!given || (!credential_get(given, "awsAccessKeyID") && !credential_get(given, "awsRoleArn"))))
-            good = check_error(check, NULL, "put it into the TriggerAuthentication", "aws_msk_iam needs awsAccessKeyID");
+            good =
+                check_error(check, NULL, "put it into the TriggerAuthentication", "aws_msk_iam needs awsAccessKeyID");
     }
     return good;
 }
@@ -277,10 +286,8 @@ static bool check_login(const struct kafka *c, struct trigger_check *check)
 
 static enum sasl sasl_of(const struct kafka *c)
 {
-    static const enum sasl kafka[] = {SASL_NONE,      SASL_PLAIN, SASL_SCRAM_256,
-                                      SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS};
-    static const enum sasl apache[] = {SASL_NONE,      SASL_PLAIN,    SASL_SCRAM_256,
-                                       SASL_SCRAM_512, SASL_KERBEROS, SASL_MSK};
+    static const enum sasl kafka[] = {SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS};
+    static const enum sasl apache[] = {SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_KERBEROS, SASL_MSK};
     enum sasl sasl = c->sasl_word < 0 ? SASL_UNKNOWN : c->apache ? apache[c->sasl_word] : kafka[c->sasl_word];
 
     return sasl == SASL_OAUTH && c->provider == 1 ? SASL_MSK : sasl;
@@ -405,8 +412,8 @@ static bool add_topic(const struct kafka *c, const char *topic, int32_t partitio
         if (kafka_limits_allow(c->limits, id))
             grown[asked->count++] = (struct kafka_partition){.topic = topic, .id = id};
     return asked->count > before ||
-           error_set(err, ERROR_INVALID, "partitionLimitation leaves out all %d partitions of topic %s", (int)partitions,
-                     topic);
+           error_set(err, ERROR_INVALID, "partitionLimitation leaves out all %d partitions of topic %s",
+                     (int)partitions, topic);
 }
 
 static bool find_topics(const struct kafka *c, struct kafka_client *client, struct arena *arena, int64_t deadline_ms,
@@ -424,7 +431,8 @@ static bool find_topics(const struct kafka *c, struct kafka_client *client, stru
         return error_set(err, ERROR_MISSING, "group %s has committed nothing: name the topic it is to read", c->group);
     }
     return *count <= KAFKA_TOPICS_MAX ||
-           error_set(err, ERROR_LIMIT, "more than KAFKA_TOPICS_MAX (%d) topics: name those that count", KAFKA_TOPICS_MAX);
+           error_set(err, ERROR_LIMIT, "more than KAFKA_TOPICS_MAX (%d) topics: name those that count",
+                     KAFKA_TOPICS_MAX);
 }
 
 static bool gather(const struct kafka *c, struct kafka_client *client, struct arena *arena, int64_t deadline_ms,
@@ -492,17 +500,21 @@ static void forget(void *memory)
 }
 
 #define ABOUT                                                                                                          \
-    "The messages that the group has not read yet: the end of each partition less what the group committed there. The sum is bounded "   \
-    "by lagThreshold times the number of partitions, unless allowIdleConsumers is true, because more consumers than partitions would "   \
-    "wait. A partition without a commit counts as one message (offsetResetPolicy: latest) or as all of them (earliest). A topic, a "     \
+    "The messages that the group has not read yet: the end of each partition less what the group committed there. "    \
+    "The sum is bounded "                                                                                              \
+    "by lagThreshold times the number of partitions, unless allowIdleConsumers is true, because more consumers than "  \
+    "partitions would "                                                                                                \
+    "wait. A partition without a commit counts as one message (offsetResetPolicy: latest) or as all of them "          \
+    "(earliest). A topic, a "                                                                                          \
     "partition or a broker that is not there is a failure, never a lag of 0."
 #define LOCALLY                                                                                                        \
     "With the scripts of a Kafka archive:\n\n"                                                                         \
     "    kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"        \
-    "    kafka-server-start.sh config/server.properties &\n"                                                          \
+    "    kafka-server-start.sh config/server.properties &\n"                                                           \
     "    kafka-topics.sh --bootstrap-server localhost:9092 --create --topic orders --partitions 3\n"                   \
     "    seq 100 | kafka-console-producer.sh --bootstrap-server localhost:9092 --topic orders\n"                       \
-    "    kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic orders --group billing --max-messages 1\n"  \
+    "    kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic orders --group billing --max-messages "   \
+    "1\n"                                                                                                              \
     "    weir probe app.yaml"
 /* One connection for each set of brokers and credential. A poll takes one round trip, every fourth two, so a thousand objects fit on
    one at 20 ms; each further one would cost a thread and a socket for every broker. */
