@@ -185,6 +185,14 @@ static bool same_fetched(const struct policy_trigger *a, const struct policy_tri
     return true;
 }
 
+/* What there is instead of a trigger says why. */
+static bool same_error(const struct policy_trigger *a, const struct policy_trigger *b)
+{
+    if (!a->error || !b->error)
+        return a->error == b->error;
+    return a->waits == b->waits && a->error->kind == b->error->kind && strcmp(a->error->text, b->error->text) == 0;
+}
+
 /* Built again only because something it refers to may have changed, and did not. */
 static bool same_questions(const struct policy *a, const struct policy *b)
 {
@@ -192,7 +200,8 @@ static bool same_questions(const struct policy *a, const struct policy *b)
         a->job_generation != b->job_generation)
         return false;
     for (size_t i = 0; i < a->trigger_count; i++)
-        if (a->triggers[i].trigger != b->triggers[i].trigger || !same_fetched(&a->triggers[i], &b->triggers[i]))
+        if (a->triggers[i].trigger != b->triggers[i].trigger || !same_error(&a->triggers[i], &b->triggers[i]) ||
+            !same_fetched(&a->triggers[i], &b->triggers[i]))
             return false;
     return true;
 }
