@@ -145,6 +145,7 @@ struct object {
     int64_t due_since_ticks_ms, answered_ticks_ms; /* of what is decided next; 0: not due, no answer */
     uint32_t heap_index;                           /* in the schedule; UINT32_MAX: not in it */
     uint16_t waiting;                              /* answers this poll still waits for */
+    bool poll_now; /* its source spoke up: the next poll stays where it is, whatever is decided meanwhile */
     bool due, decided_once, counted_first, removed, mark;
     bool said_paused;       /* by its manifest, whatever was asked for by hand */
     enum override override; /* which counts instead (action.c) */

@@ -130,6 +130,8 @@ void schedule_next(struct object *object)
     int64_t ticks = loop_ticks_ms(object->a->parts.loop), interval;
     int64_t in_ms = hooks && hooks->next_poll_ms ? hooks->next_poll_ms(hooks->arg, object->key, object->policy) : -1;
 
+    if (object->poll_now)
+        return;
     if (in_ms >= 0) {
         heap_add(object, ticks + in_ms);
         return;
@@ -157,6 +159,7 @@ void schedule_now(struct object *object)
 
     if (object->polled_ticks_ms > 0 && due < object->polled_ticks_ms + PUSH_LOOK_MS)
         due = object->polled_ticks_ms + PUSH_LOOK_MS;
+    object->poll_now = true;
     if (object->heap_index == UINT32_MAX || object->due_ticks_ms > due)
         heap_add(object, due);
 }
@@ -186,6 +189,11 @@ static void start_poll(struct object *object, int64_t ticks)
     int64_t interval = object_interval_ms(object);
     int64_t late = ticks - object->due_ticks_ms;
 
+    if (object->waiting > 0 && object->poll_now) { /* what is asked now was asked before the source spoke up */
+        heap_add(object, ticks + PUSH_LOOK_MS);
+        return;
+    }
+    object->poll_now = false;
     if (object->waiting > 0) { /* the last poll still waits: a hanging source costs its own object's polls only */
         a->stats.polls_skipped++;
         schedule_next(object);
