@@ -186,6 +186,10 @@ enum poll_next redis_say(struct poll *poll, redis_step *next, const char *comman
     struct text text;
 
     text_init(&text, STREAM_REPLY_MAX_BYTES);
+    if (place->asking) { /* holds for the very next command */
+        resp_command(&text, "ASKING", NULL);
+        place->greetings++;
+    }
     resp_command(&text, command, first, first ? second : NULL, NULL);
     talk_write(poll, text.bytes, text.length);
     text_done(&text);
@@ -212,10 +216,6 @@ static void greet(struct redis_place *place, struct poll *poll, bool is_new)
     if (is_new && g->database > 0) {
         snprintf(number, sizeof(number), "%lld", (long long)g->database);
         resp_command(&text, "SELECT", number, NULL);
-        place->greetings++;
-    }
-    if (place->asking) {
-        resp_command(&text, "ASKING", NULL);
         place->greetings++;
     }
     talk_write(poll, text.bytes, text.length);

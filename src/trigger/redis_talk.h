@@ -133,9 +133,9 @@ struct redis_place { /* scratch of a poll */
     redis_step *on_error; /* sees an error before the step does, and may go elsewhere; NULL: nobody does */
     struct redis_greeting greeting;
     struct redis_node node; /* that is talked to */
-    int greetings;          /* answers to AUTH, SELECT and the like still due */
+    int greetings;          /* answers to AUTH, SELECT and ASKING still due, before that of the question */
     bool asked_again;
-    bool asking; /* cluster: say ASKING first */
+    bool asking; /* cluster: say ASKING before each command */
     bool left;   /* another connection was asked for: what else came on this one is not read */
     size_t tried, redirects;
     struct tls_identity identity;
