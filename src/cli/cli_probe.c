@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "cli/egress_options.h"
 #include "cli/files_platform.h"
+#include "cli/probe_cluster.h"
 #include "cli/probe_output.h"
 #include "cli/run_cluster.h"
 #include "cli/sources.h"
@@ -64,6 +65,7 @@ struct probing {
     struct platform *platform;
     struct run_cluster_options cluster_options;
     struct run_cluster *cluster; /* NULL: the files are all there is */
+    struct probe_cluster *looked_up;
     struct trigger_engine *engine;
     struct policy_settings settings;
     struct autoscaler_hooks hooks;
@@ -133,8 +135,17 @@ static void on_deadline(void *arg)
     loop_stop(p->loop);
 }
 
-static void begin(struct probing *p)
+static void apply(void *arg, const char *name, const char *bytes, size_t length)
 {
+    struct probing *p = arg;
+
+    autoscaler_apply(p->autoscaler, name, bytes, length);
+}
+
+static void begin(void *arg)
+{
+    struct probing *p = arg;
+
     autoscaler_free(p->autoscaler);
     p->autoscaler = autoscaler_new(&(struct autoscaler_parts){.loop = p->loop,
                                                               .transport = p->transport,
@@ -142,11 +153,9 @@ static void begin(struct probing *p)
                                                               .engine = p->engine,
                                                               .hooks = &p->hooks},
                                    &p->settings);
-    for (size_t i = 0; i < p->sources.count; i++) {
-        const struct source_file *file = &p->sources.files[i];
-
-        autoscaler_apply(p->autoscaler, file->name, file->bytes.bytes, file->bytes.length);
-    }
+    probe_cluster_each(p->looked_up, apply, p);
+    for (size_t i = 0; i < p->sources.count; i++)
+        apply(p, p->sources.files[i].name, p->sources.files[i].bytes.bytes, p->sources.files[i].bytes.length);
     loop_timer_set(p->look, 0); /* perhaps there is nothing to ask */
 }
 
@@ -154,7 +163,7 @@ static void on_again(void *arg)
 {
     struct probing *p = arg;
 
-    if (!all_settled(p))
+    if (p->autoscaler && !all_settled(p))
         begin(p);
 }
 
@@ -200,13 +209,17 @@ static bool start(struct probing *p, struct error *err)
     p->engine = trigger_engine_new(p->loop, p->transport, p->platform);
     p->hooks = (struct autoscaler_hooks){.arg = p, .untraced = true, .sample = leave_out, .decided = on_decided};
     loop_timer_set(p->deadline, timeout_ms);
-    begin(p);
+    if (p->cluster)
+        p->looked_up = probe_cluster_new(run_cluster_kube(p->cluster), p->manifests, p->sources.count, begin, p);
+    else
+        begin(p);
     return true;
 }
 
 static void finish(struct probing *p)
 {
     autoscaler_free(p->autoscaler);
+    probe_cluster_free(p->looked_up);
     if (p->engine)
         trigger_engine_free(p->engine);
     if (p->platform)
@@ -287,6 +300,20 @@ static int print(const struct command *self, struct probing *p)
     return o.bad > 0 || report_count_of(autoscaler_report(p->autoscaler), FINDING_ERROR) > 0 ? EXIT_FOUND : EXIT_FINE;
 }
 
+static void print_troubles(const struct command *self, const struct probing *p)
+{
+    struct text text;
+
+    text_init(&text, PROBE_OUTPUT_MAX_BYTES);
+    probe_cluster_write_troubles(p->looked_up, &text);
+    if (!p->autoscaler)
+        text_printf(&text, "the cluster did not answer in time (--timeout)\n");
+    text_tame(&text, true);
+    if (text.length > 0)
+        fprintf(stderr, "weir %s: %s", self->name, text.bytes);
+    text_done(&text);
+}
+
 static int probe(const struct command *self, char **paths, int count)
 {
     struct probing p = {.report = report_new()};
@@ -309,7 +336,8 @@ static int probe(const struct command *self, char **paths, int count)
     }
     if (fine) {
         loop_run(p.loop);
-        status = print(self, &p);
+        print_troubles(self, &p);
+        status = p.autoscaler ? print(self, &p) : EXIT_FOUND;
     } else {
         fprintf(stderr, "weir %s: %s%s%s\n", self->name, err.where, *err.where ? ": " : "", err.text);
     }
@@ -344,7 +372,8 @@ const struct command command_probe = {
         "PATH is a file, a folder of *.yaml, *.yml and *.json files, - for standard input, or such of a revision\n"
         "of git. Secrets, ConfigMaps and TriggerAuthentications are looked up there; with --kubernetes or "
         "--kubeconfig\n"
-        "Secrets, ConfigMaps, pods and the scale are those of the cluster. Nothing is scaled, started or written.\n\n"
+        "Secrets, ConfigMaps, pods and the scale are those of the cluster, and so are TriggerAuthentications that the\n"
+        "files do not have. Nothing is scaled, started or written.\n\n"
         "Of each trigger: its value, or why there is none, its target, and the time it took; of each object the\n"
         "replicas it would have, and why. A value is ok, missing (the source answered, without one) or failed.\n\n"
         "Exit status: 0 every trigger has a value; 1 one is missing or failed, or a manifest has errors; 2 for bad\n"
