@@ -4,6 +4,7 @@
  *
  *     trigger TYPE              with NAME VALUE            auth NAME VALUE           env NAME VALUE
  *     metric-type TYPE          mode hpa                   formula                   now 2026-01-01T00:00:00Z
+ *     which N                   of a trigger with several metrics, from 0
  *     pod NAME LABELS PHASE ready|unready HOST:PORT NODE   (labels: a=b,c=d; "-" for none)
  *     data KIND NAME KEY VALUE  of a Secret or ConfigMap (without KEY and VALUE: there is none such any more)
  *     ask METHOD URL            then  header NAME: VALUE   and  body TEXT  that the request must have
@@ -14,6 +15,7 @@
  *     wait 15s                  time passes before the next poll
  *     expect ok VALUE           expect stand-in VALUE      expect missing "TEXT"     expect fail "TEXT"    (part of the reason)
  *     expect denied "TEXT"      expect note "TEXT"         expect metric NAME TARGET expect refused "TEXT"
+ *     expect active             expect inactive            what the last poll means for the object
  *
  * Each `expect ok|stand-in|missing|fail|denied` is one poll; what was asked since the last one must have been asked, and
  * nothing else. No network, no waiting: the virtual world.
@@ -421,6 +423,9 @@ static void expect(struct scene *s, char *rest)
         if (!s->built || strcmp(s->metric.name, name) != 0 || fabs(s->metric.target - strtod(rest, NULL)) > 1e-9)
             complain(s, "expected metric %s%s, got %s %g", name, rest, s->built ? s->metric.name : first_error(s),
                      s->metric.target);
+    } else if (strcmp(what, "active") == 0 || strcmp(what, "inactive") == 0) {
+        if (sample_is_active(&s->sample, s->sample.value, s->metric.activation) != (*what == 'a'))
+            complain(s, "expected to be %s with %g", what, s->sample.value);
     } else if (strcmp(what, "note") == 0) {
         if (!strstr(s->why.text, quoted(s, rest)))
             complain(s, "expected a note with %s, got: %s", rest, s->why.text);
@@ -536,6 +541,8 @@ static void read_line(struct scene *s, char **lines, size_t count, size_t *at)
         s->input.direct = strcmp(rest, "hpa") != 0;
     else if (strcmp(verb, "formula") == 0)
         s->input.as_metric_source = true;
+    else if (strcmp(verb, "which") == 0)
+        s->input.metric = strtoul(rest, NULL, 10);
     else if (strcmp(verb, "now") == 0)
         instant_parse(rest, &s->now_ms);
     else if (strcmp(verb, "pod") == 0 && s->pod_count < PODS_MAX)
