@@ -218,6 +218,25 @@ def kubernetes_workload(row):
 
 
 @rows(*BOTH)
+def kubernetes_resource(row):
+    """A number in a ConfigMap, then one in a Secret; neither is 0 while it is not there."""
+    def numbered(kind, location):
+        return {"type": "kubernetes-resource", "metadata": {"resourceKind": kind, "resourceName": "plan", "key": "plan.json", "format": "json",
+                                                            "valueLocation": location, "targetValue": "1"}}
+
+    row.start(numbered("ConfigMap", "workers.0.n"), replicas=2, maxReplicaCount=10)
+    row.wait_condition("Active", "Unknown", "TriggerError")
+    row.hold(2)
+    row.create("configmaps", {"metadata": {"name": "plan"}, "data": {"plan.json": '{"workers":[{"n":5}]}'}})
+    row.wait_replicas(5)
+    row.patch("configmaps", "plan", {"data": {"plan.json": '{"workers":[{"n":0}]}'}})
+    row.wait_replicas(0)
+    row.create("secrets", {"metadata": {"name": "plan"}, "data": {"plan.json": base64.b64encode(b'{"n":"4"}').decode()}})
+    row.patch("scaledobjects", "web", {"spec": {"triggers": [numbered("Secret", "n")]}})
+    row.wait_replicas(4)
+
+
+@rows(*BOTH)
 def cron_window(row):
     """Four in the window, back to the least after its end."""
     now = time.gmtime(time.time() + 60)

@@ -2,7 +2,8 @@
  * fuzz_answers: whatever a source answers, a poll ends with one sample. The first byte picks the reader:
  *
  *     0 metrics page   1 GJSON: path, 0 byte, JSON   2 RESP   3 XML: path, 0 byte, document
- *     4.. the answer to a whole poll: prometheus, metrics-api in four formats, three signals of inference; redis, redis-streams
+ *     4..13 the answer to a whole poll: prometheus, metrics-api in four formats, three signals of inference; redis, redis-streams
+ *     16.. the answer to all requests of one, by its place in `polls`
  *
  * Whole polls run on the production engine in the virtual world, so status rules, limits and the drivers are under test too.
  */
@@ -16,6 +17,8 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "credential/credential.h"
+#include "net/transport.h"
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 #include "trigger/gjson.h"
@@ -24,7 +27,7 @@
 #include "trigger/xmlpath.h"
 
 static const struct {
-    const char *type, *metadata;
+    const char *type, *metadata, *auth;
 } polls[] = {
     {"prometheus", "{\"serverAddress\":\"http://s:1\",\"query\":\"up\",\"threshold\":\"1\"}"},
     {"metrics-api", "{\"url\":\"http://s:1\",\"valueLocation\":\"a.#(b>1)#.c|@reverse|0\",\"targetValue\":\"1\"}"},
@@ -37,6 +40,46 @@ static const struct {
     {"inference", "{\"url\":\"http://s:1\",\"signal\":\"goodput\",\"ttft\":\"1s\",\"itl\":\"50ms\",\"target\":\"1\"}"},
     {"redis", "{\"address\":\"s:1\",\"listName\":\"l\"}"},
     {"redis-streams", "{\"address\":\"s:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"lagCount\":\"1\"}"},
+    {"elasticsearch",
+     "{\"addresses\":\"http://s:1,http://s:1\",\"username\":\"u\",\"password\":\"p\",\"index\":\"i\",\"query\":\"{}\","
+     "\"valueLocation\":\"hits.total.value\",\"targetValue\":\"1\"}"},
+    {"elastic-forecast",
+     "{\"addresses\":\"http://s:1\",\"username\":\"u\",\"password\":\"p\",\"jobID\":\"j\",\"targetValue\":\"1\"}"},
+    {"graphite", "{\"serverAddress\":\"http://s:1\",\"query\":\"a\",\"queryTime\":\"-1m\"}"},
+    {"influxdb",
+     "{\"serverURL\":\"http://s:1\",\"organizationName\":\"o\",\"query\":\"q\",\"thresholdValue\":\"1\"}"},
+    {"influxdb", "{\"serverURL\":\"http://s:1\",\"influxVersion\":\"3\",\"database\":\"d\",\"metricKey\":\"k\","
+                 "\"query\":\"q\",\"thresholdValue\":\"1\"}"},
+    {"selenium-grid", "{\"url\":\"http://s:1\",\"browserName\":\"chrome\",\"capabilities\":\"{\\\"a\\\":[1]}\"}"},
+    {"solr", "{\"host\":\"http://s:1\",\"collection\":\"c\",\"targetQueryValue\":\"1\",\"username\":\"u\",\"password\":\"p\"}"},
+    {"splunk",
+     "{\"host\":\"http://s:1\",\"savedSearchName\":\"s\",\"valueField\":\"n\",\"targetValue\":\"1\","
+     "\"activationValue\":\"0\"}",
+     "{\"username\":\"u\"}"},
+    {"github-runner", "{\"githubApiURL\":\"http://s:1\",\"owner\":\"o\",\"runnerScope\":\"org\",\"enableEtags\":\"true\"}",
+     "{\"personalAccessToken\":\"t\"}"},
+    {"forgejo-runner", "{\"address\":\"http://s:1\",\"labels\":\"l\"}", "{\"token\":\"t\"}"},
+    {"openstack-metric",
+     "{\"metricsURL\":\"http://s:1\",\"metricID\":\"m\",\"aggregationMethod\":\"mean\",\"granularity\":\"60\"}",
+     "{\"authURL\":\"http://s:1\",\"userID\":\"u\",\"password\":\"p\"}"},
+    {"openstack-swift", "{\"swiftURL\":\"http://s:1\",\"containerName\":\"c\",\"onlyFiles\":\"true\"}",
+     "{\"authURL\":\"http://s:1\",\"userID\":\"u\",\"password\":\"p\",\"projectID\":\"r\"}"},
+    {"rabbitmq", "{\"host\":\"http://s:1/v\",\"queueName\":\"q\",\"mode\":\"ExpectedQueueConsumptionTime\",\"value\":\"1\"}"},
+    {"rabbitmq", "{\"host\":\"http://s:1/v\",\"queueName\":\"q\",\"useRegex\":\"true\",\"operation\":\"avg\"}"},
+    {"activemq", "{\"managementEndpoint\":\"s:1\",\"brokerName\":\"b\",\"destinationName\":\"q\"}",
+     "{\"username\":\"u\",\"password\":\"p\"}"},
+    {"beanstalkd", "{\"server\":\"s:1\",\"tube\":\"t\",\"value\":\"1\"}"},
+    {"ibmmq", "{\"host\":\"http://s:1\",\"queueName\":\"a,b\"}", "{\"username\":\"u\",\"password\":\"p\"}"},
+    {"nats-jetstream", "{\"natsServerMonitoringEndpoint\":\"s:1\",\"account\":\"a\",\"stream\":\"s\",\"consumer\":\"c\"}"},
+    {"nsq", "{\"nsqLookupdHTTPAddresses\":\"s:1,s:1\",\"topic\":\"t\",\"channel\":\"c\"}"},
+    {"pulsar", "{\"adminURL\":\"http://s:1\",\"topic\":\"persistent://a/b/c\",\"subscription\":\"s\"}"},
+    {"solace-event-queue",
+     "{\"solaceSempBaseURL\":\"http://s:1,http://s:1\",\"messageVpn\":\"v\",\"queueName\":\"q\",\"messageCountTarget\":\"1\"}",
+     "{\"username\":\"u\",\"password\":\"p\"}"},
+    {"solace-direct-messaging",
+     "{\"solaceSempBaseURL\":\"http://s:1\",\"messageVpn\":\"v\",\"clientNamePattern\":\"c\","
+     "\"aggregatedClientTxMsgRateTarget\":\"1\"}",
+     "{\"username\":\"u\",\"password\":\"p\"}"},
 };
 enum { POLL_COUNT = sizeof(polls) / sizeof(polls[0]), STEPS_MAX = 10000 };
 
@@ -51,9 +94,14 @@ static void answer(void *arg, const struct http_request *request, struct virtual
 {
     (void)arg;
     (void)request;
+    static const struct http_header headers[] = {
+        {.name = "x-subject-token", .value = "t"}, {.name = "etag", .value = "\"e\""}};
+
     reply->status = 200;
     reply->body = body;
     reply->length = body_length;
+    reply->headers = headers;
+    reply->header_count = sizeof(headers) / sizeof(headers[0]);
 }
 
 static void talk(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
@@ -88,15 +136,19 @@ static void set_up(void)
     virtual_talk(world, "s:1", talk, NULL);
     for (size_t i = 0; i < POLL_COUNT; i++) {
         struct trigger_metric metric;
-        struct tree *metadata;
+        struct tree *metadata, *auth;
         struct trigger_input input = {.type = polls[i].type, .direct = true, .ns = "n"};
 
         if (!tree_read_json(polls[i].metadata, strlen(polls[i].metadata), false, arena, &metadata, NULL))
             abort();
         input.metadata = metadata;
+        if (polls[i].auth && !tree_read_json(polls[i].auth, strlen(polls[i].auth), false, arena, &auth, NULL))
+            abort();
+        input.credential = polls[i].auth ? credential_from_tree(auth) : NULL;
         if (!trigger_build(engine, &input, report, &triggers[i], &metric))
             abort();
         trigger_metric_done(&metric);
+        credential_unref((struct credential *)(uintptr_t)input.credential);
     }
     report_free(report);
     arena_free(arena);
@@ -140,19 +192,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena = arena_new(ARENA_USUAL);
     bytes = arena_copy_bytes(arena, data + 1, size - 1);
     size--;
-    if (data[0] % 16 == 0) {
+    if (data[0] == 0) {
         (void)promtext_read(bytes, size, count, NULL, NULL);
-    } else if (data[0] % 16 == 1) {
+    } else if (data[0] == 1) {
         read_json_path(bytes, size, arena);
-    } else if (data[0] % 16 == 2) {
+    } else if (data[0] == 2) {
         (void)resp_read(bytes, size, arena, &reply, &used, NULL);
-    } else if (data[0] % 16 == 3) {
+    } else if (data[0] == 3) {
         read_xml_path(bytes, size, arena);
     } else {
         body = bytes;
         body_length = size;
         samples = 0;
-        trigger_poll_start(engine, triggers[(data[0] % 16 - 4) % POLL_COUNT], on_sample, NULL);
+        trigger_poll_start(engine, triggers[(size_t)(data[0] < 16 ? data[0] - 4 : data[0] - 16) % POLL_COUNT], on_sample, NULL);
         for (int i = 0; i < STEPS_MAX && samples == 0; i++)
             virtual_step(world);
         assert(samples == 1);

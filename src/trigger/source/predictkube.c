@@ -319,7 +319,13 @@ TRIGGER(predictkube) = {
                "  name: predictkube\n"
                "spec:\n"
                "  secretTargetRef:\n"
-               "    - {parameter: apiKey, name: predictkube, key: api-key}\n",
+               "    - {parameter: apiKey, name: predictkube, key: api-key}\n"
+               "---\n"
+               "kind: Secret\n"
+               "metadata:\n"
+               "  name: predictkube\n"
+               "stringData:\n"
+               "  api-key: aaaa.bbbb.cccc # as they sent it\n",
     .locally = "# the service's address is fixed: a key of theirs is needed\n"
                "docker run -p 127.0.0.1:9090:9090 prom/prometheus\n"
                "weir probe scaledobject.yaml\n",
