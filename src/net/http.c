@@ -351,6 +351,7 @@ void http_exchange_ended(struct exchange *exchange, CURLcode result)
     const char *location;
     long status = 0;
 
+    exchange->ended = true;
     if (result != CURLE_OK && http_curl_begins_anew(exchange)) {
         begin_anew(exchange);
         return;

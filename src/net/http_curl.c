@@ -833,6 +833,8 @@ static bool may_be_stuck(const struct exchange *exchange)
             loop_ticks_ms(exchange->client->options.loop) >= exchange->deadline_ms);
 }
 
+/* libcurl tells the server of a stream that is given up only with the next thing it sends on the connection. Where nothing else goes on
+   there is none, so the connection ends with its last stream (FORBID_REUSE), and the server learns of it by that. */
 void http_curl_stop(struct exchange *exchange)
 {
     CURLMcode removed;
@@ -846,8 +848,13 @@ void http_curl_stop(struct exchange *exchange)
         reset_stuck(exchange->client);
         loop_timer_set(exchange->client->stuck, STUCK_LOOK_MS);
     }
+    if (exchange->call->request.http2 && !exchange->ended)
+        curl_easy_setopt(exchange->slot->easy, CURLOPT_FORBID_REUSE, 1L);
     removed = curl_multi_remove_handle(exchange->client->multi, exchange->slot->easy);
     assert(removed == CURLM_OK);
+    if (exchange->call->request.http2 && !exchange->ended)
+        curl_easy_setopt(exchange->slot->easy, CURLOPT_FORBID_REUSE, exchange->client->keep_alive ? 0L : 1L);
+    exchange->ended = false;
 }
 
 /* ---- the client ---- */

@@ -26,6 +26,7 @@ struct exchange {
     bool failing; /* known to fail, and told in a later turn */
     bool opens;   /* HTTP/2 without TLS: it may open a connection (http_curl.c) */
     int tries_opening;
+    bool ended; /* the library is through with it */
     struct error error;
     /* answers without end */
     int64_t heard_ms; /* ticks of the last bytes */
