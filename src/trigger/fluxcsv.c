@@ -126,8 +126,8 @@ static bool is_error_table(const struct row *names)
     return strcmp(cell(names, 0), "error") == 0 || strcmp(cell(names, 1), "error") == 0;
 }
 
-bool fluxcsv_first(const char *bytes, size_t length, const char *column, struct arena *arena,
-                   struct fluxcsv_value *out, struct error *err)
+bool fluxcsv_first(const char *bytes, size_t length, const char *column, struct arena *arena, struct fluxcsv_value *out,
+                   struct error *err)
 {
     const char *at = bytes, *end = bytes + length;
     struct row *rows = arena_array(arena, 4, sizeof(*rows));
@@ -147,7 +147,8 @@ bool fluxcsv_first(const char *bytes, size_t length, const char *column, struct 
                 keep(&t.defaults, &t.has_defaults, &t);
         } else if (!t.has_names) {
             if (!t.has_types && !is_error_table(t.row))
-                return error_set(err, ERROR_NONSENSE, "the answer is not CSV of a Flux query: is this InfluxDB's address?");
+                return error_set(err, ERROR_NONSENSE,
+                                 "the answer is not CSV of a Flux query: is this InfluxDB's address?");
             keep(&t.names, &t.has_names, &t);
         } else {
             return is_error_table(t.names) ? report(&t, err) : take(&t, column, arena, out, err);

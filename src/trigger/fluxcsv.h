@@ -23,7 +23,7 @@ struct fluxcsv_value {
 
 /* The cell of a column in the first row of the first table that has one. false: it is no such CSV, has no such column, or tells of an
    error of the query. */
-bool fluxcsv_first(const char *bytes, size_t length, const char *column, struct arena *arena,
-                   struct fluxcsv_value *out, struct error *err);
+bool fluxcsv_first(const char *bytes, size_t length, const char *column, struct arena *arena, struct fluxcsv_value *out,
+                   struct error *err);
 
 #endif

@@ -34,7 +34,8 @@ void keystone_forget(void *of)
 bool keystone_check_url(const struct keystone *account, struct trigger_check *check)
 {
     if (account->url && (string_ends(account->url, "/v2.0") || string_ends(account->url, "/v2.0/")))
-        return check_error(check, "authURL", "write the address of version 3", "version 2 of Keystone is not supported");
+        return check_error(check, "authURL", "write the address of version 3",
+                           "version 2 of Keystone is not supported");
     return true;
 }
 
@@ -63,8 +64,8 @@ static const char *log_in_body(const struct keystone *a, struct arena *arena)
                         "{\"auth\":{\"identity\":{\"methods\":[\"password\"],"
                         "\"password\":{\"user\":{\"id\":%s,\"password\":%s}}}%s%s%s}}",
                         string(arena, a->user), string(arena, a->password ? secret_reveal(a->password) : ""),
-                        a->project ? ",\"scope\":{\"project\":{\"id\":" : "", a->project ? string(arena, a->project) : "",
-                        a->project ? "}}" : "");
+                        a->project ? ",\"scope\":{\"project\":{\"id\":" : "",
+                        a->project ? string(arena, a->project) : "", a->project ? "}}" : "");
 }
 
 static bool region_fits(const struct keystone *a, const struct tree *endpoint)

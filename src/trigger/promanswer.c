@@ -55,7 +55,8 @@ enum poll_next promanswer_value(struct poll *poll, const struct tree *json, enum
     if (json->type != TREE_MAP || !fits(data, TREE_MAP))
         return poll_fail(poll, ERROR_NONSENSE, "the answer is not one of %s' query API", source);
     if (string_equal(tree_string(tree_get_fold(json, "status")), "error"))
-        return poll_fail(poll, ERROR_NONSENSE, "%s reports an error: %.150s", source, why ? why : "without saying which");
+        return poll_fail(poll, ERROR_NONSENSE, "%s reports an error: %.150s", source,
+                         why ? why : "without saying which");
     if (string_equal(tree_string(tree_get_fold(data, "resultType")), "scalar"))
         return poll_fail(poll, ERROR_NONSENSE, "the query gives a scalar; write vector(...) around it");
     if (!fits(result, TREE_LIST))

@@ -57,16 +57,18 @@ static const struct {
 static const struct {
     const char *version, *name;
 } macs[] = {
-    {"10.6", "snow leopard"}, {"10.8", "mountain lion"}, {"10.9", "mavericks"}, {"10.10", "yosemite"},
+    {"10.6", "snow leopard"}, {"10.8", "mountain lion"}, {"10.9", "mavericks"},    {"10.10", "yosemite"},
     {"10.11", "el capitan"},  {"10.12", "sierra"},       {"10.13", "high sierra"}, {"10.14", "mojave"},
-    {"10.15", "catalina"},    {"11.0", "big sur"},       {"12.0", "monterey"},  {"13.0", "ventura"},
+    {"10.15", "catalina"},    {"11.0", "big sur"},       {"12.0", "monterey"},     {"13.0", "ventura"},
     {"14.0", "sonoma"},       {"15.0", "sequoia"},
 };
 
 /* The version alone is what such a name stands for: "OS X 10.11" and "macos 10.11" are one. */
 static const char *mac_version(const char *name)
 {
-    const char *number = strncasecmp(name, "os x ", 5) == 0 ? name + 5 : strncasecmp(name, "macos ", 6) == 0 ? name + 6 : "";
+    const char *number = strncasecmp(name, "os x ", 5) == 0    ? name + 5
+                         : strncasecmp(name, "macos ", 6) == 0 ? name + 6
+                                                               : "";
 
     for (size_t i = 0; i < sizeof(macs) / sizeof(macs[0]); i++)
         if (strcasecmp(macs[i].name, name) == 0 || strcmp(macs[i].version, number) == 0)

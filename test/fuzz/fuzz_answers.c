@@ -46,17 +46,18 @@ static const struct {
     {"elastic-forecast",
      "{\"addresses\":\"http://s:1\",\"username\":\"u\",\"password\":\"p\",\"jobID\":\"j\",\"targetValue\":\"1\"}"},
     {"graphite", "{\"serverAddress\":\"http://s:1\",\"query\":\"a\",\"queryTime\":\"-1m\"}"},
-    {"influxdb",
-     "{\"serverURL\":\"http://s:1\",\"organizationName\":\"o\",\"query\":\"q\",\"thresholdValue\":\"1\"}"},
+    {"influxdb", "{\"serverURL\":\"http://s:1\",\"organizationName\":\"o\",\"query\":\"q\",\"thresholdValue\":\"1\"}"},
     {"influxdb", "{\"serverURL\":\"http://s:1\",\"influxVersion\":\"3\",\"database\":\"d\",\"metricKey\":\"k\","
                  "\"query\":\"q\",\"thresholdValue\":\"1\"}"},
     {"selenium-grid", "{\"url\":\"http://s:1\",\"browserName\":\"chrome\",\"capabilities\":\"{\\\"a\\\":[1]}\"}"},
-    {"solr", "{\"host\":\"http://s:1\",\"collection\":\"c\",\"targetQueryValue\":\"1\",\"username\":\"u\",\"password\":\"p\"}"},
+    {"solr",
+     "{\"host\":\"http://s:1\",\"collection\":\"c\",\"targetQueryValue\":\"1\",\"username\":\"u\",\"password\":\"p\"}"},
     {"splunk",
      "{\"host\":\"http://s:1\",\"savedSearchName\":\"s\",\"valueField\":\"n\",\"targetValue\":\"1\","
      "\"activationValue\":\"0\"}",
      "{\"username\":\"u\"}"},
-    {"github-runner", "{\"githubApiURL\":\"http://s:1\",\"owner\":\"o\",\"runnerScope\":\"org\",\"enableEtags\":\"true\"}",
+    {"github-runner",
+     "{\"githubApiURL\":\"http://s:1\",\"owner\":\"o\",\"runnerScope\":\"org\",\"enableEtags\":\"true\"}",
      "{\"personalAccessToken\":\"t\"}"},
     {"forgejo-runner", "{\"address\":\"http://s:1\",\"labels\":\"l\"}", "{\"token\":\"t\"}"},
     {"openstack-metric",
@@ -64,17 +65,20 @@ static const struct {
      "{\"authURL\":\"http://s:1\",\"userID\":\"u\",\"password\":\"p\"}"},
     {"openstack-swift", "{\"swiftURL\":\"http://s:1\",\"containerName\":\"c\",\"onlyFiles\":\"true\"}",
      "{\"authURL\":\"http://s:1\",\"userID\":\"u\",\"password\":\"p\",\"projectID\":\"r\"}"},
-    {"rabbitmq", "{\"host\":\"http://s:1/v\",\"queueName\":\"q\",\"mode\":\"ExpectedQueueConsumptionTime\",\"value\":\"1\"}"},
+    {"rabbitmq",
+     "{\"host\":\"http://s:1/v\",\"queueName\":\"q\",\"mode\":\"ExpectedQueueConsumptionTime\",\"value\":\"1\"}"},
     {"rabbitmq", "{\"host\":\"http://s:1/v\",\"queueName\":\"q\",\"useRegex\":\"true\",\"operation\":\"avg\"}"},
     {"activemq", "{\"managementEndpoint\":\"s:1\",\"brokerName\":\"b\",\"destinationName\":\"q\"}",
      "{\"username\":\"u\",\"password\":\"p\"}"},
     {"beanstalkd", "{\"server\":\"s:1\",\"tube\":\"t\",\"value\":\"1\"}"},
     {"ibmmq", "{\"host\":\"http://s:1\",\"queueName\":\"a,b\"}", "{\"username\":\"u\",\"password\":\"p\"}"},
-    {"nats-jetstream", "{\"natsServerMonitoringEndpoint\":\"s:1\",\"account\":\"a\",\"stream\":\"s\",\"consumer\":\"c\"}"},
+    {"nats-jetstream",
+     "{\"natsServerMonitoringEndpoint\":\"s:1\",\"account\":\"a\",\"stream\":\"s\",\"consumer\":\"c\"}"},
     {"nsq", "{\"nsqLookupdHTTPAddresses\":\"s:1,s:1\",\"topic\":\"t\",\"channel\":\"c\"}"},
     {"pulsar", "{\"adminURL\":\"http://s:1\",\"topic\":\"persistent://a/b/c\",\"subscription\":\"s\"}"},
     {"solace-event-queue",
-     "{\"solaceSempBaseURL\":\"http://s:1,http://s:1\",\"messageVpn\":\"v\",\"queueName\":\"q\",\"messageCountTarget\":\"1\"}",
+     "{\"solaceSempBaseURL\":\"http://s:1,http://"
+     "s:1\",\"messageVpn\":\"v\",\"queueName\":\"q\",\"messageCountTarget\":\"1\"}",
      "{\"username\":\"u\",\"password\":\"p\"}"},
     {"solace-direct-messaging",
      "{\"solaceSempBaseURL\":\"http://s:1\",\"messageVpn\":\"v\",\"clientNamePattern\":\"c\","
@@ -94,8 +98,8 @@ static void answer(void *arg, const struct http_request *request, struct virtual
 {
     (void)arg;
     (void)request;
-    static const struct http_header headers[] = {
-        {.name = "x-subject-token", .value = "t"}, {.name = "etag", .value = "\"e\""}};
+    static const struct http_header headers[] = {{.name = "x-subject-token", .value = "t"},
+                                                 {.name = "etag", .value = "\"e\""}};
 
     reply->status = 200;
     reply->body = body;
@@ -204,7 +208,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         body = bytes;
         body_length = size;
         samples = 0;
-        trigger_poll_start(engine, triggers[(size_t)(data[0] < 16 ? data[0] - 4 : data[0] - 16) % POLL_COUNT], on_sample, NULL);
+        trigger_poll_start(engine, triggers[(size_t)(data[0] < 16 ? data[0] - 4 : data[0] - 16) % POLL_COUNT],
+                           on_sample, NULL);
         for (int i = 0; i < STEPS_MAX && samples == 0; i++)
             virtual_step(world);
         assert(samples == 1);

@@ -40,19 +40,22 @@ const char *deviation_http(const struct trigger_case *c, const struct tree *vect
 
     if (failed && any_status_outside_2xx(vector) &&
         (type_is(c, "elasticsearch") || type_is(c, "graphite") || type_is(c, "splunk") || type_is(c, "nats-jetstream")))
-        return "elasticsearch, graphite, nats-jetstream, splunk: an answer outside 2xx is a failure, whatever its body says";
+        return "elasticsearch, graphite, nats-jetstream, splunk: an answer outside 2xx is a failure, whatever its body "
+               "says";
     if (failed && type_is(c, "solr"))
         return "solr: an answer without numFound is a failure, not 0";
     if (failed && type_is(c, "selenium-grid") && !strstr(body(vector), "\"data\""))
         return "selenium-grid: an answer without data is a failure, not an empty grid";
     if (failed && type_is(c, "loki") &&
         (string_equal(metadata(c, "ignoreNullValues"), "false") || strstr(body(vector), "\"status\":\"error\"")))
-        return "loki: an answer that calls itself an error is a failure; with ignoreNullValues false every way of having no "
+        return "loki: an answer that calls itself an error is a failure; with ignoreNullValues false every way of "
+               "having no "
                "value is one, a null included";
     if (sample->state == SAMPLE_MISSING && (type_is(c, "loki") || type_is(c, "kubernetes-resource")))
         return "loki, kubernetes-resource: an infinite value is missing, and nobody is active for it";
     if (type_is(c, "openstack-swift") && (metadata(c, "objectPrefix") || metadata(c, "objectDelimiter") ||
                                           metadata(c, "objectLimit") || metadata(c, "onlyFiles")))
-        return "openstack-swift: with a filter the names that fit are counted, as its documentation says, not all objects";
+        return "openstack-swift: with a filter the names that fit are counted, as its documentation says, not all "
+               "objects";
     return NULL;
 }

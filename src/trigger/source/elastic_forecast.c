@@ -28,9 +28,9 @@ struct forecast {
 };
 
 struct forecast_memory {
-    struct elastic_memory cluster; /* first: elastic.c finds its own there */
+    struct elastic_memory cluster;                                   /* first: elastic.c finds its own there */
     char id[FORECAST_ID_MAX_BYTES], previous[FORECAST_ID_MAX_BYTES]; /* "": none yet */
-    int64_t until_ms; /* the end of the current one, wall clock */
+    int64_t until_ms;                                                /* the end of the current one, wall clock */
 };
 struct forecast_scratch {
     struct elastic_walk walk; /* first, likewise */
@@ -66,7 +66,8 @@ static bool prepare(void *config, struct trigger_check *check)
     bool good = elastic_check(&c->cluster, check);
 
     if (c->common.target <= 0)
-        good = check_error(check, "targetValue", "write a number greater than 0", "targetValue has to be greater than 0");
+        good =
+            check_error(check, "targetValue", "write a number greater than 0", "targetValue has to be greater than 0");
     if (c->look_ahead_ms <= 0)
         good = check_error(check, "lookAhead", "write it like 10m", "lookAhead has to be longer than nothing");
     return good;
@@ -140,8 +141,8 @@ static enum poll_next on_found(const void *config, struct poll *poll, const stru
 static enum poll_next search(const struct forecast *c, struct poll *poll, const char *id)
 {
     struct forecast_scratch *scratch = poll_scratch(poll);
-    const char *path = arena_printf(poll_arena(poll), "/.ml-anomalies-%s/_search",
-                                    path_tidy(poll_arena(poll), c->index)),
+    const char *path =
+                   arena_printf(poll_arena(poll), "/.ml-anomalies-%s/_search", path_tidy(poll_arena(poll), c->index)),
                *body = search_body(c, poll, id);
 
     if (!body)
@@ -202,9 +203,12 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(elastic_forecast) = {
     .type = "elastic-forecast",
     .summary = "what an Elasticsearch machine learning job forecasts for the near future",
-    .about = "The value is the forecast of an anomaly detection job for the time `lookAhead` from now. The forecast is made by the "
-             "first poll and renewed when less than `lookAhead` of it is left. It is missing until the job has written it; a job "
-             "that does not exist, or is closed, is a failure. The user needs `manage_ml` and may read `.ml-anomalies-*`.",
+    .about =
+        "The value is the forecast of an anomaly detection job for the time `lookAhead` from now. The forecast is made "
+        "by the "
+        "first poll and renewed when less than `lookAhead` of it is left. It is missing until the job has written it; "
+        "a job "
+        "that does not exist, or is closed, is a failure. The user needs `manage_ml` and may read `.ml-anomalies-*`.",
     .example = "triggers:\n"
                "  - type: elastic-forecast\n"
                "    metadata:\n"

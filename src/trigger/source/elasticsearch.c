@@ -25,22 +25,29 @@ struct search {
 
 #define PARAM_STRUCT struct search
 #define QUESTION_PARAMS                                                                                                \
-    {"index", PARAM_LIST(index), .from = "AM", .separator = ';', .required = true, .question = true,                   \
+    {"index",                                                                                                          \
+     PARAM_LIST(index),                                                                                                \
+     .from = "AM",                                                                                                     \
+     .separator = ';',                                                                                                 \
+     .required = true,                                                                                                 \
+     .question = true,                                                                                                 \
      .help = "what is searched; several with ';'"},                                                                    \
         {"searchTemplateName", PARAM_TEXT(template_name), .from = "AM", .question = true,                              \
          .help = "id of a stored search template; else give query"},                                                   \
         {"query", PARAM_TEXT(query), .from = "AM", .question = true, .help = "body of the search, JSON"},              \
         {"parameters", PARAM_LIST(parameters), .separator = ';', .question = true,                                     \
          .help = "of the template: name:value;name:value"},                                                            \
-        {"valueLocation", PARAM_TEXT(location), .from = "AM", .required = true, .question = true,                      \
-         .help = "GJSON path to the number in the answer, such as hits.total.value"},                                  \
-        {"targetValue", PARAM_NUMBER(common.target), .from = "AM", .role = ROLE_TARGET, .required = true,              \
-         .help = "value one replica should carry"},                                                                    \
+        {"valueLocation",  PARAM_TEXT(location),                                                                       \
+         .from = "AM",     .required = true,                                                                           \
+         .question = true, .help = "GJSON path to the number in the answer, such as hits.total.value"},                \
+        {"targetValue",    PARAM_NUMBER(common.target),                                                                \
+         .from = "AM",     .role = ROLE_TARGET,                                                                        \
+         .required = true, .help = "value one replica should carry"},                                                  \
         {"activationTargetValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",           \
          .help = "above it the object is active"},                                                                     \
     {                                                                                                                  \
-        "ignoreNullValues", PARAM_SWITCH(nulls), .fallback = "false",                                                  \
-            .help = "true: null, or nothing at valueLocation, counts as 0; else it is a failure"                       \
+        "ignoreNullValues", PARAM_SWITCH(nulls),                                                                       \
+            .fallback = "false", .help = "true: null, or nothing at valueLocation, counts as 0; else it is a failure"  \
     }
 
 static const struct param elasticsearch_params[] = {
@@ -77,7 +84,8 @@ static bool prepare_question(struct search *c, struct trigger_check *check)
     if (!c->template_name && !c->query && !check_unknown(check, "searchTemplateName") && !check_unknown(check, "query"))
         return check_error(check, "query", "give one of the two", "there is neither a query nor a searchTemplateName");
     if (c->template_name && c->query)
-        return check_error(check, "query", "leave out one of the two", "query and searchTemplateName exclude each other");
+        return check_error(check, "query", "leave out one of the two",
+                           "query and searchTemplateName exclude each other");
     if (c->location && strchr(c->location, '['))
         check_warning(check, "valueLocation", "write the index as a part of its own: hits.hits.0._source.value",
                       "a GJSON path has no [...]: nothing will be found there");
@@ -217,8 +225,9 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
         text_done(&text);
     }
     if (!good)
-        return poll_fail(poll, ERROR_INVALID, "parameters have to be written name:value;name:value, and together with "
-                                              "less than REQUEST_BODY_MAX_BYTES");
+        return poll_fail(poll, ERROR_INVALID,
+                         "parameters have to be written name:value;name:value, and together with "
+                         "less than REQUEST_BODY_MAX_BYTES");
     return elastic_send(poll, &c->cluster, search_path(c, poll), body, on_answer);
 }
 
@@ -237,9 +246,12 @@ static enum poll_next ask_opensearch(const void *config, struct poll *poll, cons
 TRIGGER(elasticsearch) = {
     .type = "elasticsearch",
     .summary = "a number in the answer of an Elasticsearch search or search template",
-    .about = "The value is the number, or the text of one, at `valueLocation` in the answer: the count of hits, an aggregation, a "
-             "field of the first hit. With `ignoreNullValues` a null there, or nothing at all, counts as 0; without it that is a "
-             "failure, as is every answer outside 2xx: a missing index never counts as 0. Where several addresses are given, the "
+    .about = "The value is the number, or the text of one, at `valueLocation` in the answer: the count of hits, an "
+             "aggregation, a "
+             "field of the first hit. With `ignoreNullValues` a null there, or nothing at all, counts as 0; without it "
+             "that is a "
+             "failure, as is every answer outside 2xx: a missing index never counts as 0. Where several addresses are "
+             "given, the "
              "next one is asked when one cannot be reached.",
     .example = "triggers:\n"
                "  - type: elasticsearch\n"
@@ -269,10 +281,13 @@ TRIGGER(elasticsearch) = {
 TRIGGER(opensearch) = {
     .type = "opensearch",
     .summary = "a number in the answer of an OpenSearch search or search template",
-    .about = "The value is the number, or the text of one, at `valueLocation` in the answer: the count of hits, an aggregation, a "
-             "field of the first hit. With `ignoreNullValues` a null there, or nothing at all, counts as 0; without it that is a "
-             "failure, as is every answer outside 2xx. `enableTLS` is about signing in with a client certificate; an https "
-             "address alone does not need it.",
+    .about =
+        "The value is the number, or the text of one, at `valueLocation` in the answer: the count of hits, an "
+        "aggregation, a "
+        "field of the first hit. With `ignoreNullValues` a null there, or nothing at all, counts as 0; without it that "
+        "is a "
+        "failure, as is every answer outside 2xx. `enableTLS` is about signing in with a client certificate; an https "
+        "address alone does not need it.",
     .example = "triggers:\n"
                "  - type: opensearch\n"
                "    metadata:\n"

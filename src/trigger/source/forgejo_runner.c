@@ -92,8 +92,9 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
     if (strpbrk(c->labels, " \t"))
         return poll_fail(poll, ERROR_INVALID, "labels have no blanks: write a,b");
     /* Not escaped: a label may be written with %XX. */
-    r = request_get(poll, c->address, arena_printf(poll_arena(poll), "%s?labels=%s", path_of(c, poll_arena(poll)),
-                                                   path_tidy(poll_arena(poll), c->labels)));
+    r = request_get(poll, c->address,
+                    arena_printf(poll_arena(poll), "%s?labels=%s", path_of(c, poll_arena(poll)),
+                                 path_tidy(poll_arena(poll), c->labels)));
     request_header_secret(r, "Authorization", "token ", c->token);
     request_status(r, 200, 200);
     return poll_send(poll, r, on_answer);
@@ -102,8 +103,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(forgejo_runner) = {
     .type = "forgejo-runner",
     .summary = "jobs of Forgejo Actions that wait for a runner with certain labels",
-    .about = "The value is the number of jobs the server has for a runner with these labels: of a repository (`owner` and `repo`), an "
-             "organisation (`org`), the instance (`global: \"true\"`), or else of the token's own user. The target is always 1.",
+    .about = "The value is the number of jobs the server has for a runner with these labels: of a repository (`owner` "
+             "and `repo`), an "
+             "organisation (`org`), the instance (`global: \"true\"`), or else of the token's own user. The target is "
+             "always 1.",
     .example = "triggers:\n"
                "  - type: forgejo-runner\n"
                "    metadata:\n"

@@ -118,8 +118,10 @@ static bool prepare(void *config, struct trigger_check *check)
     else if (!c->key && !check_unknown(check, "appKey"))
         missing = "appKey";
     if (missing)
-        return check_error(check, missing, "give all three", "applicationID, installationID and appKey go together: %s "
-                           "is not there", missing);
+        return check_error(check, missing, "give all three",
+                           "applicationID, installationID and appKey go together: %s "
+                           "is not there",
+                           missing);
     if (c->key && !jwt_key_is_good(c->key))
         check_warning(check, "appKey", "put the file there that GitHub gave, PEM text with its lines",
                       "appKey is no RSA key in PEM form: every poll fails");
@@ -197,7 +199,8 @@ static void forget(void *of)
 
 static void note_limit(struct runner_memory *memory, const struct reply *reply, int64_t now_ms)
 {
-    const char *remaining = reply_header(reply, "x-ratelimit-remaining"), *reset = reply_header(reply, "x-ratelimit-reset");
+    const char *remaining = reply_header(reply, "x-ratelimit-remaining"),
+               *reset = reply_header(reply, "x-ratelimit-reset");
     const char *after = reply_header(reply, "retry-after");
 
     if (!remaining)
@@ -214,8 +217,10 @@ static enum poll_next stand_by(struct poll *poll)
     long long left_s = (memory->limited_until_ms - poll_now_ms(poll) + 999) / 1000;
 
     if (!memory->has_count)
-        return poll_fail(poll, ERROR_UNREACHABLE, "GitHub's rate limit is used up for %lld s more; name the repos, or "
-                         "use enableEtags", left_s);
+        return poll_fail(poll, ERROR_UNREACHABLE,
+                         "GitHub's rate limit is used up for %lld s more; name the repos, or "
+                         "use enableEtags",
+                         left_s);
     poll_note(poll, "GitHub's rate limit is used up for %lld s more: this is the last count", left_s);
     return poll_value(poll, memory->count);
 }
@@ -495,8 +500,10 @@ static enum poll_next ask_runs(const struct runner *c, struct poll *poll)
     if (scratch->repo_count == 0)
         return finish(c, poll, NULL);
     if (2 * scratch->repo_count > POLL_FANOUT_MAX)
-        return poll_fail(poll, ERROR_LIMIT, "%s has %zu repositories, more than one poll may ask (POLL_FANOUT_MAX); name "
-                         "those that matter with repos", c->owner, scratch->repo_count);
+        return poll_fail(poll, ERROR_LIMIT,
+                         "%s has %zu repositories, more than one poll may ask (POLL_FANOUT_MAX); name "
+                         "those that matter with repos",
+                         c->owner, scratch->repo_count);
     for (size_t i = 0; i < 2 * scratch->repo_count; i++)
         asked[i] = arena_printf(arena, "/repos/%s/%s/actions/runs?status=%s&per_page=100", path_part(arena, c->owner),
                                 path_part(arena, scratch->repos[i / 2]), states[i % 2]);
@@ -613,10 +620,12 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(github_runner) = {
     .type = "github-runner",
     .summary = "jobs of GitHub Actions that wait for a self-hosted runner with certain labels, or run on one",
-    .about = "The value is the number of queued and running jobs whose labels the runner all has. Without `repos` every repository of "
-             "the owner is looked at, which costs three and more requests each: name them, and use `enableEtags`. While "
-             "GitHub's rate limit is used up, the last count stands. The object is active from the target on. A "
-             "repository that answers 404 is passed over; an owner that does is a failure.",
+    .about =
+        "The value is the number of queued and running jobs whose labels the runner all has. Without `repos` every "
+        "repository of "
+        "the owner is looked at, which costs three and more requests each: name them, and use `enableEtags`. While "
+        "GitHub's rate limit is used up, the last count stands. The object is active from the target on. A "
+        "repository that answers 404 is passed over; an owner that does is a failure.",
     .example = "triggers:\n"
                "  - type: github-runner\n"
                "    metadata:\n"
@@ -636,7 +645,8 @@ TRIGGER(github_runner) = {
                "    - parameter: personalAccessToken\n"
                "      name: github\n"
                "      key: token\n",
-    .locally = "# a token that may read Actions of one repository will do; start a workflow with runs-on: [self-hosted, large]\n"
+    .locally = "# a token that may read Actions of one repository will do; start a workflow with runs-on: "
+               "[self-hosted, large]\n"
                "weir probe scaledobject.yaml\n",
     .params = params,
     .config_size = sizeof(struct runner),

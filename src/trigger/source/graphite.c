@@ -102,7 +102,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(graphite) = {
     .type = "graphite",
     .summary = "the last value of a series read from Graphite",
-    .about = "The value is the last point within `queryTime` that is not null. No series, and a series without points, are missing; a "
+    .about = "The value is the last point within `queryTime` that is not null. No series, and a series without points, "
+             "are missing; a "
              "series of nulls alone, or more than one series, is a failure.",
     .example = "triggers:\n"
                "  - type: graphite\n"

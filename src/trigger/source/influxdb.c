@@ -36,7 +36,8 @@ static const struct param params[] = {
     {"influxVersion", PARAM_CHOICE(version, "2,3"), .fallback = "2", .help = "2 or 3"},
     {"organizationName", PARAM_TEXT(organization), .from = "MEA", .help = "version 2: required"},
     {"authToken", PARAM_SECRET(token), .from = "EA", .help = "of the API"},
-    {"queryType", PARAM_TEXT(query_type), .fallback = "InfluxQL", .help = "version 3: InfluxQL or FlightSQL (that is SQL)"},
+    {"queryType", PARAM_TEXT(query_type), .fallback = "InfluxQL",
+     .help = "version 3: InfluxQL or FlightSQL (that is SQL)"},
     {"database", PARAM_TEXT(database), .from = "MA", .help = "version 3: required"},
     {"metricKey", PARAM_TEXT(key), .help = "version 3: the column that holds the number; required"},
     {"unsafeSsl", PARAM_BOOL(unsafe), .help = "do not verify the server's certificate"},
@@ -61,8 +62,10 @@ static bool prepare(void *config, struct trigger_check *check)
     if (c->version == VERSION_3 && !c->key)
         good = check_error(check, "metricKey", "write the name of the column", "version 3 needs a metricKey");
     if (c->version == VERSION_3 && !c->sql && strcasecmp(c->query_type, "InfluxQL") != 0)
-        good = check_error(check, "queryType", "write InfluxQL or FlightSQL", "queryType %.40s is neither InfluxQL nor "
-                           "FlightSQL", c->query_type);
+        good = check_error(check, "queryType", "write InfluxQL or FlightSQL",
+                           "queryType %.40s is neither InfluxQL nor "
+                           "FlightSQL",
+                           c->query_type);
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
         good = check_error(check, "thresholdValue", "write the value one replica should carry",
                            "thresholdValue has to be given, and not 0");
@@ -91,7 +94,8 @@ static enum poll_next on_csv(const void *config, struct poll *poll, const struct
     if (!value.found)
         return poll_missing(poll, SWITCH_UNSET, "the query gave no rows");
     if (strcmp(value.type, "double") != 0 && strcmp(value.type, "long") != 0)
-        return poll_fail(poll, ERROR_NONSENSE, "_value is a %.40s, neither double nor long: add |> toFloat()", value.type);
+        return poll_fail(poll, ERROR_NONSENSE, "_value is a %.40s, neither double nor long: add |> toFloat()",
+                         value.type);
     return poll_value(poll, value.number);
 }
 
@@ -154,7 +158,8 @@ static enum poll_next on_series(const void *config, struct poll *poll, const str
     if (!result || why)
         return poll_fail(poll, ERROR_NONSENSE, "the server reports an error: %.200s", why ? why : "no result");
     for (const struct tree *s = tree_get(result, "series") ? tree_get(result, "series")->first : NULL; s; s = s->next)
-        for (const struct tree *row = tree_get(s, "values") ? tree_get(s, "values")->first : NULL; row; row = row->next) {
+        for (const struct tree *row = tree_get(s, "values") ? tree_get(s, "values")->first : NULL; row;
+             row = row->next) {
             last = row;
             columns = tree_get(s, "columns");
         }
@@ -219,8 +224,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(influxdb) = {
     .type = "influxdb",
     .summary = "a number read from InfluxDB by Flux, InfluxQL or SQL",
-    .about = "Version 2: the column `_value` of the first row of a Flux query, a double or a long. Version 3: the column `metricKey` of "
-             "the last row, asked over HTTP (`/api/v3/query_sql`, `/api/v3/query_influxql`; InfluxQL also by `/query`). A query "
+    .about = "Version 2: the column `_value` of the first row of a Flux query, a double or a long. Version 3: the "
+             "column `metricKey` of "
+             "the last row, asked over HTTP (`/api/v3/query_sql`, `/api/v3/query_influxql`; InfluxQL also by "
+             "`/query`). A query "
              "without rows is missing.",
     .example = "triggers:\n"
                "  - type: influxdb\n"
@@ -232,11 +239,13 @@ TRIGGER(influxdb) = {
                "          |> last() |> toFloat()\n"
                "      thresholdValue: \"10\"\n"
                "      authTokenFromEnv: INFLUX_TOKEN\n",
-    .locally = "docker run -p 127.0.0.1:8086:8086 -e DOCKER_INFLUXDB_INIT_MODE=setup -e DOCKER_INFLUXDB_INIT_USERNAME=me "
-               "-e DOCKER_INFLUXDB_INIT_PASSWORD=changeme1 -e DOCKER_INFLUXDB_INIT_ORG=example "
-               "-e DOCKER_INFLUXDB_INIT_BUCKET=shop -e DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=t influxdb:2\n"
-               "curl -H 'Authorization: Token t' 'http://127.0.0.1:8086/api/v2/write?org=example&bucket=shop' -d 'queue length=12'\n"
-               "weir probe scaledobject.yaml\n",
+    .locally =
+        "docker run -p 127.0.0.1:8086:8086 -e DOCKER_INFLUXDB_INIT_MODE=setup -e DOCKER_INFLUXDB_INIT_USERNAME=me "
+        "-e DOCKER_INFLUXDB_INIT_PASSWORD=changeme1 -e DOCKER_INFLUXDB_INIT_ORG=example "
+        "-e DOCKER_INFLUXDB_INIT_BUCKET=shop -e DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=t influxdb:2\n"
+        "curl -H 'Authorization: Token t' 'http://127.0.0.1:8086/api/v2/write?org=example&bucket=shop' -d 'queue "
+        "length=12'\n"
+        "weir probe scaledobject.yaml\n",
     .params = params,
     .config_size = sizeof(struct influx),
     .scratch_size = sizeof(struct influx_scratch),

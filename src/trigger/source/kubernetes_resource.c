@@ -33,7 +33,8 @@ static const struct param params[] = {
     {"resourceKind", PARAM_CHOICE(kind, "ConfigMap,Secret"), .required = true, .help = "ConfigMap or Secret"},
     {"resourceName", PARAM_TEXT(name), .required = true, .help = "in the object's own namespace"},
     {"key", PARAM_TEXT(key), .required = true, .help = "of its data"},
-    {"format", PARAM_CHOICE(format, "number,json,yaml"), .fallback = "number", .help = "of the text: number, json, yaml"},
+    {"format", PARAM_CHOICE(format, "number,json,yaml"), .fallback = "number",
+     .help = "of the text: number, json, yaml"},
     {"valueLocation", PARAM_TEXT(location), .help = "json: GJSON path, yaml: dotted path to the number"},
     {"valueType", PARAM_CHOICE(type, "float64,int64,quantity"), .fallback = "float64",
      .help = "float64, int64 (the fraction is cut), quantity (500m, 2Ki)"},
@@ -51,12 +52,14 @@ static bool prepare(void *config, struct trigger_check *check)
     bool good = true;
 
     if (c->common.target <= 0 && !check_input(check)->as_metric_source)
-        good = check_error(check, "targetValue", "write a number greater than 0", "targetValue has to be greater than 0");
+        good =
+            check_error(check, "targetValue", "write a number greater than 0", "targetValue has to be greater than 0");
     if (c->format == FORMAT_NUMBER && c->location)
         good = check_error(check, "valueLocation", "leave it out, or write format: json or format: yaml",
                            "valueLocation is for json and yaml");
     if (c->format != FORMAT_NUMBER && !c->location)
-        good = check_error(check, "valueLocation", "write the path to the number", "json and yaml need a valueLocation");
+        good =
+            check_error(check, "valueLocation", "write the path to the number", "json and yaml need a valueLocation");
     return good;
 }
 
@@ -136,8 +139,8 @@ static bool scan(const struct resource *c, const char *text, struct arena *arena
 
 static enum poll_next unfit(const struct resource *c, struct poll *poll, const char *what)
 {
-    return poll_fail(poll, ERROR_NONSENSE, "key %s of %s %s %s", c->key, c->kind == KIND_SECRET ? "Secret" : "ConfigMap",
-                     c->name, what);
+    return poll_fail(poll, ERROR_NONSENSE, "key %s of %s %s %s", c->key,
+                     c->kind == KIND_SECRET ? "Secret" : "ConfigMap", c->name, what);
 }
 
 static enum poll_next read_number(const struct resource *c, struct poll *poll, const char *text)
@@ -217,8 +220,10 @@ static enum poll_next look(const void *config, struct poll *poll)
 TRIGGER(kubernetes_resource) = {
     .type = "kubernetes-resource",
     .summary = "a number in a ConfigMap or Secret",
-    .about = "The value is the number under a key of a ConfigMap or Secret of the object's own namespace, as it was at the time of the "
-             "poll. A resource, key or path that is not there is a failure, never 0. A text in place of a number is read as far "
+    .about = "The value is the number under a key of a ConfigMap or Secret of the object's own namespace, as it was at "
+             "the time of the "
+             "poll. A resource, key or path that is not there is a failure, never 0. A text in place of a number is "
+             "read as far "
              "as it is one: `12abc` is 12, but for `quantity`.",
     .example = "triggers:\n"
                "  - type: kubernetes-resource\n"

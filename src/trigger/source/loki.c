@@ -87,9 +87,11 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(loki) = {
     .type = "loki",
     .summary = "a number read from Grafana Loki by a LogQL query",
-    .about = "The value is that of the one series an instant query gives. No series, NaN and infinities are missing: they take nothing "
-             "away until the hold is over, count as 0 at once with `ignoreNullValues: \"true\"`, and are a failure with "
-             "`\"false\"`. More than one series is a failure: make it one with sum(...).",
+    .about =
+        "The value is that of the one series an instant query gives. No series, NaN and infinities are missing: they "
+        "take nothing "
+        "away until the hold is over, count as 0 at once with `ignoreNullValues: \"true\"`, and are a failure with "
+        "`\"false\"`. More than one series is a failure: make it one with sum(...).",
     .example = "triggers:\n"
                "  - type: loki\n"
                "    metadata:\n"

@@ -167,7 +167,8 @@ struct swift_scratch {
 static const struct param swift_params[] = {
     {"containerName", PARAM_TEXT(container), .required = true, .help = "whose objects are counted"},
     {"swiftURL", PARAM_URL(url), .help = "of the account; from Keystone's catalogue unless given"},
-    {"objectCount", PARAM_WHOLE(common.target), .role = ROLE_TARGET, .fallback = "2", .help = "objects for one replica"},
+    {"objectCount", PARAM_WHOLE(common.target), .role = ROLE_TARGET, .fallback = "2",
+     .help = "objects for one replica"},
     {"activationObjectCount", PARAM_WHOLE(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
     {"objectPrefix", PARAM_TEXT(prefix), .help = "only names that begin so"},
@@ -205,7 +206,8 @@ static bool prepare_swift(void *config, struct trigger_check *check)
     if (c->limit < 0)
         good = check_error(check, "objectLimit", "write a number greater than 0", "objectLimit is below 0");
     if (a->user)
-        return needs(check, "userID", "password", a->password) && needs(check, "userID", "projectID", a->project) && good;
+        return needs(check, "userID", "password", a->password) && needs(check, "userID", "projectID", a->project) &&
+               good;
     if (a->app)
         return needs(check, "appCredentialID", "appCredentialSecret", a->app_secret) && good;
     if (check_unknown(check, "userID"))
@@ -336,7 +338,8 @@ static enum poll_next ask_swift(const void *config, struct poll *poll, const str
 TRIGGER(openstack_metric) = {
     .type = "openstack-metric",
     .summary = "the newest measure of a Gnocchi metric",
-    .about = "The value is the last measure of the metric, aggregated as `aggregationMethod` says over `granularity` seconds. No "
+    .about = "The value is the last measure of the metric, aggregated as `aggregationMethod` says over `granularity` "
+             "seconds. No "
              "measures in that time are missing. Signing in is Keystone's: by user and password, or by an application "
              "credential.",
     .example = "triggers:\n"
@@ -363,7 +366,8 @@ TRIGGER(openstack_metric) = {
 TRIGGER(openstack_swift) = {
     .type = "openstack-swift",
     .summary = "the number of objects in a Swift container",
-    .about = "The value is the number of objects in the container; with `objectPrefix`, `objectDelimiter`, `objectLimit` or `onlyFiles` "
+    .about = "The value is the number of objects in the container; with `objectPrefix`, `objectDelimiter`, "
+             "`objectLimit` or `onlyFiles` "
              "that of the names which fit, listed page by page. A container that does not exist is a failure.",
     .example = "triggers:\n"
                "  - type: openstack-swift\n"

@@ -21,8 +21,8 @@
 #include "trigger/grpc.h"
 
 enum {
-    PROMETHEUS_TIMEOUT_MS = 15 * 1000,       /* of the original: a range over weeks takes its time */
-    HISTORY_MAX_BYTES = 4 * 1024 * 1024,     /* some 60,000 samples; Prometheus gives 11,000 of a series at most */
+    PROMETHEUS_TIMEOUT_MS = 15 * 1000,   /* of the original: a range over weeks takes its time */
+    HISTORY_MAX_BYTES = 4 * 1024 * 1024, /* some 60,000 samples; Prometheus gives 11,000 of a series at most */
     STEP_UNLESS_GIVEN_MS = 5 * 60 * 1000,
 };
 static const char service[] = "api.predictkube.com:443";
@@ -298,10 +298,13 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(predictkube) = {
     .type = "predictkube",
     .summary = "the larger one of a Prometheus query's value and PredictKube's forecast of it",
-    .about = "The value is the larger one of the last sample of the query's history and what the PredictKube service expects at "
-             "`predictHorizon`. The object is active by the last sample alone. A history without samples is missing; a forecast that "
-             "fails is a failure. The service gets the history: every sample of it, and the trigger's metric name. For a "
-             "forecast that stays in the house use forecast() in a formula.",
+    .about =
+        "The value is the larger one of the last sample of the query's history and what the PredictKube service "
+        "expects at "
+        "`predictHorizon`. The object is active by the last sample alone. A history without samples is missing; a "
+        "forecast that "
+        "fails is a failure. The service gets the history: every sample of it, and the trigger's metric name. For a "
+        "forecast that stays in the house use forecast() in a formula.",
     .example = "triggers:\n"
                "  - type: predictkube\n"
                "    metadata:\n"

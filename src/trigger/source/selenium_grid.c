@@ -30,7 +30,8 @@ struct grid {
 static const struct param params[] = {
     {"url", PARAM_URL(url), .from = "AM", .required = true,
      .help = "GraphQL address of the grid, such as http://selenium-hub:4444/graphql"},
-    {"authType", PARAM_TEXT(auth_type), .from = "AE", .help = "Basic, or what goes before accessToken (Bearer, OAuth2)"},
+    {"authType", PARAM_TEXT(auth_type), .from = "AE",
+     .help = "Basic, or what goes before accessToken (Bearer, OAuth2)"},
     {"username", PARAM_TEXT(username), .from = "AE", .help = "for Basic"},
     {"password", PARAM_SECRET(password), .from = "AE", .help = "for Basic"},
     {"accessToken", PARAM_SECRET(access_token), .from = "AE", .help = "for any other authType"},
@@ -281,7 +282,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 {
     static const char question[] =
         "{\"query\":\"{ grid { sessionCount, maxSession, totalSlots }, nodesInfo { nodes { id, status, sessionCount, "
-        "maxSession, slotCount, stereotypes, sessions { id, capabilities, slot { id, stereotype } } } }, sessionsInfo { "
+        "maxSession, slotCount, stereotypes, sessions { id, capabilities, slot { id, stereotype } } } }, sessionsInfo "
+        "{ "
         "sessionQueueRequests } }\"}";
     const struct grid *c = config;
     struct request *r = request_post(poll, c->url, "");
@@ -296,8 +298,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(selenium_grid) = {
     .type = "selenium-grid",
     .summary = "nodes that a Selenium Grid needs for one kind of browser",
-    .about = "The value is a number of nodes: those that waiting requests need beyond what idle nodes can take, and one for each "
-             "session that runs. A request counts when its browser, version, platform and capabilities are those given here; a "
+    .about = "The value is a number of nodes: those that waiting requests need beyond what idle nodes can take, and "
+             "one for each "
+             "session that runs. A request counts when its browser, version, platform and capabilities are those given "
+             "here; a "
              "version that is given never fits a request without one. The target is always 1.",
     .example = "triggers:\n"
                "  - type: selenium-grid\n"

@@ -55,8 +55,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 {
     const struct solr *c = config;
     struct http_auth auth = {.username = c->username, .password = c->password, .modes = HTTP_AUTH_BASIC};
-    struct request *r =
-        request_get(poll, c->host, arena_printf(poll_arena(poll), "/solr/%s/select", path_tidy(poll_arena(poll), c->collection)));
+    struct request *r = request_get(
+        poll, c->host, arena_printf(poll_arena(poll), "/solr/%s/select", path_tidy(poll_arena(poll), c->collection)));
 
     (void)none;
     request_query(r, "q", c->query);
@@ -70,7 +70,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(solr) = {
     .type = "solr",
     .summary = "the number of documents a Solr query finds",
-    .about = "The value is `numFound` of the query. A collection that does not exist, a query that cannot be read and wrong credentials "
+    .about = "The value is `numFound` of the query. A collection that does not exist, a query that cannot be read and "
+             "wrong credentials "
              "are failures.",
     .example = "triggers:\n"
                "  - type: solr\n"

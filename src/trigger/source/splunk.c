@@ -73,12 +73,14 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
     double value;
 
     if (!tree_read_json(reply->body, reply->length, true, poll_arena(poll), &first, &err))
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is not JSON: %s", reply->length > 0 ? err.text : "it is empty");
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is not JSON: %s",
+                         reply->length > 0 ? err.text : "it is empty");
     field = tree_get(tree_get_fold(first, "result"), c->field);
     if (!field)
         return poll_fail(poll, ERROR_NONSENSE, "the search gave no result with a field %.100s", c->field);
     if (field->type != TREE_STRING || !tree_number(field, &value))
-        return poll_fail(poll, ERROR_NONSENSE, "field %.100s of the first result is not the text of a number", c->field);
+        return poll_fail(poll, ERROR_NONSENSE, "field %.100s of the first result is not the text of a number",
+                         c->field);
     return poll_value(poll, value);
 }
 
@@ -120,7 +122,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(splunk) = {
     .type = "splunk",
     .summary = "a field of the first result of a Splunk saved search",
-    .about = "The value is the field `valueField` of the first result. A search without results, a field that is not there, or is not a "
+    .about = "The value is the field `valueField` of the first result. A search without results, a field that is not "
+             "there, or is not a "
              "number, is a failure. For activation the fraction is cut: 10.9 is not above 10.",
     .example = "triggers:\n"
                "  - type: splunk\n"
@@ -140,10 +143,12 @@ TRIGGER(splunk) = {
                "  secretTargetRef:\n"
                "    - {parameter: username, name: splunk, key: username}\n"
                "    - {parameter: apiToken, name: splunk, key: token}\n",
-    .locally = "docker run -p 127.0.0.1:8089:8089 -e SPLUNK_START_ARGS=--accept-license -e SPLUNK_PASSWORD=changeme1 splunk/splunk\n"
-               "curl -k -u admin:changeme1 https://127.0.0.1:8089/servicesNS/admin/search/saved/searches -d name=waiting_jobs "
-               "--data-urlencode 'search=| makeresults count=3 | stats count'\n"
-               "weir probe scaledobject.yaml   # with unsafeSsl: \"true\"\n",
+    .locally =
+        "docker run -p 127.0.0.1:8089:8089 -e SPLUNK_START_ARGS=--accept-license -e SPLUNK_PASSWORD=changeme1 "
+        "splunk/splunk\n"
+        "curl -k -u admin:changeme1 https://127.0.0.1:8089/servicesNS/admin/search/saved/searches -d name=waiting_jobs "
+        "--data-urlencode 'search=| makeresults count=3 | stats count'\n"
+        "weir probe scaledobject.yaml   # with unsafeSsl: \"true\"\n",
     .params = params,
     .config_size = sizeof(struct splunk),
     .prepare = prepare,
