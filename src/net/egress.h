@@ -69,9 +69,13 @@ const char *egress_scope(const struct egress *rules, const char *ns);
 void egress_enter(const struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
 /* true: something was refused since; *why as above. */
 bool egress_leave(const char **why);
-/* For a library that lets us connect for it, on whatever thread (librdkafka's connect_cb): as connect(), judged as the caller's. */
-int egress_connect(const struct egress *rules, const struct egress_caller *caller, int fd,
-                   const struct sockaddr *address, unsigned length);
+/* For a library that connects on threads of its own, but lets us do it (librdkafka's connect_cb): what this thread has entered with, kept for
+   whatever thread it will be; NULL where there are no rules. It must be freed before the transport is. */
+struct egress_guard;
+struct egress_guard *egress_guard_new(void);
+void egress_guard_free(struct egress_guard *guard); /* NULL is fine */
+/* As connect(), judged as the guard's caller; NULL: not judged. 0, or an errno. */
+int egress_guard_connect(const struct egress_guard *guard, int fd, const struct sockaddr *address, unsigned length);
 void egress_set_default(struct egress *rules); /* transport_real.c; this thread is trusted from then on; NULL: none */
 void egress_drop_default(const struct egress *rules); /* if it is still that */
 

@@ -7,11 +7,13 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "net/egress.h"
 
 /* What a thread has said of itself. */
@@ -81,18 +83,6 @@ int egress_connect_for_all(int fd, const struct sockaddr *address, unsigned leng
     return -1;
 }
 
-int egress_connect(const struct egress *rules, const struct egress_caller *caller, int fd,
-                   const struct sockaddr *address, unsigned length)
-{
-    struct sockaddr_storage storage = whole(address, length);
-    const char *why;
-
-    if (egress_allows(rules, caller, (const struct sockaddr *)(const void *)&storage, &why))
-        return connect_now(fd, address, length);
-    errno = EACCES;
-    return -1;
-}
-
 void egress_enter(const struct egress *rules, const struct egress_caller *caller)
 {
     here.rules = rules;
@@ -126,4 +116,46 @@ void egress_drop_default(const struct egress *rules)
 {
     if (rules == default_rules)
         egress_set_default(NULL);
+}
+
+/* ------------------------------------------------------------------ on a library's own threads */
+
+struct egress_guard {
+    const struct egress *rules;
+    struct egress_caller caller;
+    char *ns, *host;
+};
+
+struct egress_guard *egress_guard_new(void)
+{
+    struct egress_guard *guard;
+
+    if (!here.entered || !here.rules)
+        return NULL;
+    guard = mem_alloc(sizeof(*guard));
+    guard->rules = here.rules;
+    guard->ns = mem_copy(here.caller->ns);
+    guard->host = mem_copy(here.caller->host);
+    guard->caller = (struct egress_caller){.ns = guard->ns, .host = guard->host, .port = here.caller->port};
+    return guard;
+}
+
+void egress_guard_free(struct egress_guard *guard)
+{
+    if (!guard)
+        return;
+    free(guard->ns);
+    free(guard->host);
+    free(guard);
+}
+
+int egress_guard_connect(const struct egress_guard *guard, int fd, const struct sockaddr *given, unsigned length)
+{
+    struct sockaddr_storage storage = whole(given, length);
+    const struct sockaddr *address = (const struct sockaddr *)(const void *)&storage;
+    const char *why;
+
+    if (guard && !egress_allows(guard->rules, &guard->caller, address, &why))
+        return EACCES;
+    return connect_now(fd, given, length) == 0 ? 0 : errno;
 }

@@ -9,6 +9,7 @@
  * The group's commits and the ends of the partitions are under way at the same time. The library has no "list offsets" in this version,
  * but looks up offsets by time in one request a broker, and -1 is the time of the end.
  */
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "base/map.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "net/egress.h"
 #include "trigger/driver.h"
 #include "trigger/kafka_client.h"
 
@@ -41,7 +43,17 @@ struct kafka_told {
     int64_t at_ms;            /* when it came first; 0: nothing was said */
     bool all_down;
     char text[200];
+    struct egress_guard *guard; /* its threads connect for whom the client was opened */
 };
+
+/* The guard stays: the library's threads look at it. */
+static void forget_told(struct kafka_told *told)
+{
+    told->code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    told->at_ms = 0;
+    told->all_down = false;
+    told->text[0] = '\0';
+}
 
 int64_t kafka_now_ms(void)
 {
@@ -245,6 +257,16 @@ static bool set_access(rd_kafka_conf_t *conf, const struct kafka_access *a, stru
     return good;
 }
 
+/* On one of the library's threads. */
+static int on_connect(int fd, const struct sockaddr *address, int length, const char *id, void *opaque)
+{
+    const struct kafka_told *told = opaque;
+    int number = egress_guard_connect(told->guard, fd, address, (unsigned)length);
+
+    (void)id;
+    return number == EINPROGRESS ? 0 : number;
+}
+
 bool kafka_client_open(struct kafka_client *client, const struct kafka_access *access, struct error *err)
 {
     rd_kafka_conf_t *conf;
@@ -254,9 +276,11 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
         return true;
     conf = rd_kafka_conf_new();
     client->told = mem_alloc(sizeof(*client->told));
+    client->told->guard = egress_guard_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_opaque(conf, client->told);
+    rd_kafka_conf_set_connect_cb(conf, on_connect);
     if (!set_usual(conf, err) || !set_access(conf, access, err)) {
         rd_kafka_conf_destroy(conf);
         kafka_client_close(client);
@@ -293,6 +317,8 @@ void kafka_client_close(struct kafka_client *client)
         rd_kafka_queue_destroy(client->answers);
     if (client->handle)
         rd_kafka_destroy(client->handle);
+    if (client->told)
+        egress_guard_free(client->told->guard);
     free(client->told);
     memset(client, 0, sizeof(*client));
 }
@@ -335,7 +361,7 @@ static rd_kafka_resp_err_t ask_patiently(struct kafka_client *client, rd_kafka_t
         rd_kafka_poll(client->handle, 0);
         slow = code == RD_KAFKA_RESP_ERR__TIMED_OUT;
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            memset(client->told, 0, sizeof(*client->told)); /* it was overcome */
+            forget_told(client->told); /* it was overcome */
         if ((!slow && code != RD_KAFKA_RESP_ERR__TRANSPORT) || left <= slice || is_hopeless(client, since_ms))
             return code;
     }

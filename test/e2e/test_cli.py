@@ -31,7 +31,7 @@ def test_every_command_has_help(command):
     (["eval", "1/(tokens_per_min / pod_count)", "tokens_per_min=0", "pod_count=1"], 1, "division by 0"),
     (["eval", "a", "a=x"], 2, "no number"),
     (["triggers", "promethues"], 1, "did you mean 'prometheus'"),
-    (["triggers", "kafka"], 1, "not built in yet"),
+    (["triggers", "aws-sqs-queue"], 1, "not built in yet"),
     (["completion", "tcsh"], 2, "bash, zsh or fish"),
     (["explain"], 2, "name one object"),
     (["explain", "x", "--at", "yesterday"], 2, "--at"),

@@ -280,7 +280,8 @@ def test_egress_rules_follow_names_and_redirects(api):
     ("mongodb", 'connectionStringFromEnv: MONGO, dbName: d, collection: c, query: "{{}}", queryValue: "1"'),
     ("rabbitmq", 'hostFromEnv: AMQP, queueName: q, mode: QueueLength, value: "1", protocol: amqp'),
 ])
-def test_egress_rules_hold_libraries(kind, metadata):
+@pytest.mark.parametrize("rule", ["loopback", "default=loopback"])
+def test_egress_rules_hold_libraries(kind, metadata, rule):
     """Those that connect by themselves as well: nobody comes to the server."""
     if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
         pytest.skip(f"{kind} is not built in")
@@ -288,7 +289,7 @@ def test_egress_rules_hold_libraries(kind, metadata):
         port = server.getsockname()[1]
         text = manifest(f"  - type: {kind}\n    metadata: {{{metadata.format(port=port)}}}\n")
         env = {"TOKEN": "x", "MONGO": f"mongodb://localhost:{port}", "AMQP": f"amqp://u:p@localhost:{port}"}
-        [found] = told(text, "--deny-egress", "loopback", "--timeout", "10s", status=1, env=env)
+        [found] = told(text, "--deny-egress", rule, "--timeout", "10s", status=1, env=env)
         assert found["triggers"][0]["state"] == "failed"
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):

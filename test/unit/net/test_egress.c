@@ -358,6 +358,9 @@ static void holds_libraries(void **state)
     const struct egress_caller a = {.ns = "a"}, b = {.ns = "b"};
     struct trying t = {.rules = rules, .caller = &a, .type = SOCK_STREAM};
     int listener = listen_here(&t.address), fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr *at = (const struct sockaddr *)(const void *)&t.address;
+    struct egress_guard *guards[2];
+    const char *why;
 
     (void)state;
     egress_set_default(rules);
@@ -375,11 +378,17 @@ static void holds_libraries(void **state)
     t.type = SOCK_DGRAM;
     run(&t);
     assert_int_equal(t.number, 0);
-    assert_int_equal(
-        egress_connect(rules, &b, fd, (const struct sockaddr *)(const void *)&t.address, sizeof(t.address)), -1);
-    assert_int_equal(errno, EACCES);
-    assert_int_equal(
-        egress_connect(rules, &a, fd, (const struct sockaddr *)(const void *)&t.address, sizeof(t.address)), 0);
+    egress_enter(rules, &b);
+    guards[0] = egress_guard_new();
+    egress_leave(&why);
+    egress_enter(rules, &a);
+    guards[1] = egress_guard_new();
+    egress_leave(&why);
+    assert_null(egress_guard_new());
+    assert_int_equal(egress_guard_connect(guards[0], fd, at, sizeof(t.address)), EACCES);
+    assert_int_equal(egress_guard_connect(guards[1], fd, at, sizeof(t.address)), 0);
+    egress_guard_free(guards[0]);
+    egress_guard_free(guards[1]);
     egress_drop_default(rules);
     t.type = SOCK_STREAM;
     run(&t);
