@@ -5,6 +5,7 @@
 #include <amqp_framing.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -95,15 +96,17 @@ static bool open_socket(amqp_connection_state_t connection, const struct amqp_se
     struct timeval timeout = timeval_of(timeout_ms);
     amqp_socket_t *socket =
         server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
-    int status;
+    int status, number;
 
     if (!socket)
         return server->tls ? false : error_set(err, ERROR_INTERNAL, "no memory for a socket");
+    errno = 0;
     status = amqp_socket_open_noblock(socket, server->host, server->port, &timeout);
+    number = errno;
     if (status == AMQP_STATUS_OK)
         return true;
     return error_set(err, ERROR_UNREACHABLE, "%s:%d cannot be reached: %s%s", server->host, server->port,
-                     amqp_error_string2(status),
+                     status == AMQP_STATUS_SOCKET_ERROR && number ? strerror(number) : amqp_error_string2(status),
                      status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED || status == AMQP_STATUS_SSL_CONNECTION_FAILED
                          ? "; its certificate has to be of a known authority (ca) and bear its name"
                          : "");
@@ -116,9 +119,9 @@ static bool sign_in(amqp_connection_state_t connection, const struct amqp_server
     amqp_table_t properties = {.num_entries = 1, .entries = &name};
     amqp_rpc_reply_t reply;
 
-    if (server->external)
+    if (server->external) /* the broker takes the name out of the certificate; the library wants some name all the same */
         reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
-                                           &properties, AMQP_SASL_METHOD_EXTERNAL, "");
+                                           &properties, AMQP_SASL_METHOD_EXTERNAL, server->user);
     else
         reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
                                            &properties, AMQP_SASL_METHOD_PLAIN, server->user, server->password);

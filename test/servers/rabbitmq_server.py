@@ -87,7 +87,7 @@ class RabbitMQ(Server):
             text = answer.read()
         return json.loads(text) if text else None
 
-    def user(self, name, password, vhosts=("/", "a/b")):
+    def account(self, name, password, vhosts=("/", "a/b")):
         self.api("PUT", f"/api/users/{name}", {"password": password, "tags": "monitoring"} if password else
                  {"password_hash": "", "tags": "monitoring"})
         for vhost in vhosts:
@@ -95,8 +95,8 @@ class RabbitMQ(Server):
 
     def furnish(self):
         self.api("PUT", "/api/vhosts/a%2Fb")
-        self.user("me", "pw")
-        self.user("client", None)
+        self.account("me", "pw")
+        self.account("client", None)
 
     def queue(self, name, vhost="/"):
         self.api("PUT", f"/api/queues/{quote(vhost, safe='')}/{quote(name, safe='')}", {"durable": True})

@@ -164,10 +164,10 @@ def test_rotated_password(orders, weir, host):
         return scaled_object(trigger("rabbitmq", {"queueName": "orders"}, {"host": host(orders, user=f"turning:{password}@")}),
                              pollingInterval=1, minReplicaCount=0)
 
-    orders.user("turning", "one")
+    orders.account("turning", "one")
     running = weir(manifest("one"))
     wait_for(lambda: watched(running).get("value") == 3)
-    orders.user("turning", "two")
+    orders.account("turning", "two")
     (running.folder / "manifests" / "app.yaml").write_text(manifest("three"))
     wait_for(lambda: watched(running).get("state") == "failed")
     (running.folder / "manifests" / "app.yaml").write_text(manifest("two"))
