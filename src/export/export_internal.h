@@ -130,6 +130,7 @@ struct sink_options { /* copied, but for the parts */
     struct loop *loop;
     struct transport *transport;
     const char *url, *cluster, *own_ns;
+    const char *ns; /* of the source, for egress rules; NULL: of the cluster. Not copied */
     /* It works, or it does not and why: at the first try and at each change. */
     void (*told)(void *arg, bool works, const char *why);
     /* May it try now? false: `sink_go` is called when its turn has come. left: its turn is over. */

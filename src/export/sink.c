@@ -158,7 +158,8 @@ static void post(struct sink *s)
                                                         .timeout_ms = EVENT_TIMEOUT_MS,
                                                         .body_max_bytes = EXPORT_ANSWER_MAX_BYTES,
                                                         .no_redirects = true,
-                                                        .uncounted = true},
+                                                        .uncounted = true,
+                                                        .ns = s->o.ns},
                                  on_reply, s);
     text_done(&source);
     text_done(&subject);

@@ -247,6 +247,7 @@ static void give_sink(struct source *source, const char *url, const char *cluste
                                                        .url = url,
                                                        .cluster = cluster,
                                                        .own_ns = s->own_ns ? s->own_ns : default_ns,
+                                                       .ns = *source->ns ? source->ns : NULL,
                                                        .told = on_told,
                                                        .enter = on_enter,
                                                        .left = on_left,

@@ -726,6 +726,41 @@ static void egress_rules(void **state)
     assert_int_equal(stats().connections_opened, 0);
 }
 
+/* A connection that is kept was opened for somebody with other rules. */
+static void egress_of_kept_connections(void **state)
+{
+    struct egress *rules = egress_new();
+    const struct transport_options options = {.egress = rules};
+    struct http_request request = {.method = "GET", .timeout_ms = 5000};
+    struct result result;
+
+    (void)state;
+    transport_free(transport);
+    assert_true(egress_deny(rules, "shop=loopback", NULL));
+    assert_true(transport_new_real(loop, &options, &transport, NULL));
+    egress_unref(rules);
+    request.url = at("/hello");
+    assert_int_equal(ask_for(&request).status, 200);
+    snprintf(url, sizeof url, "http://localhost:%s/hello", strrchr(base, ':') + 1);
+    assert_int_equal(ask_for(&request).status, 200); /* by name: nothing can be said before it is resolved */
+    assert_int_equal(stats().connections_opened, 2);
+    for (int i = 0; i < 2; i++) {
+        request.ns = "shop";
+        request.url = i == 0 ? url : at("/hello");
+        result = ask_for(&request);
+        assert_true(result.failed);
+        assert_int_equal(result.error.kind, ERROR_INVALID);
+        assert_non_null(strstr(result.error.text, "named by shop=loopback of --deny-egress"));
+        request.ns = "other";
+        assert_int_equal(ask_for(&request).status, 200);
+        request.ns = "shop";
+        request.trusted = true;
+        assert_int_equal(ask_for(&request).status, 200);
+        request.trusted = false;
+    }
+    assert_int_equal(served, 6);
+}
+
 static void unix_sockets(void **state)
 {
     char path[64], where[256];
@@ -814,6 +849,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(redirects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(redirects_that_lead_nowhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(egress_rules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(egress_of_kept_connections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(proxies_from_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(http2_is_spoken_when_asked, set_up, tear_down),
