@@ -10,6 +10,8 @@
  *     ask METHOD URL            then  header NAME: VALUE   and  body TEXT  that the request must have
  *     answer STATUS BODY        answer STATUS <<           then the body's lines up to one with a single '.'
  *     answer refused            answer never               answer-header NAME: VALUE
+ *     answer grpc MESSAGE       answer grpc-status NUMBER TEXT        message MESSAGE, that a request of gRPC must have: 1="text" 2=17
+ *                               3=0.5 (a double) 4={1="inner"}, by field numbers; without "=": bytes in hex that are no message
  *     answer-bytes STATUS TEXT  a body with any bytes
  *     stream HOST:PORT          hear TEXT                  reply TEXT                hang-up        (\r \n \x00 in TEXT)
  *     wait 15s                  time passes before the next poll
@@ -36,6 +38,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "base/wire.h"
 #include "credential/credential.h"
 #include "net/loop.h"
 #include "platform/platform.h"
@@ -49,7 +52,7 @@ struct ask {
     size_t header_count, answer_header_count;
     bool has_answer, refused, never, used;
     int status;
-    size_t body_length; /* 0: up to its end */
+    size_t body_length, sent_length; /* 0: up to its end */
     const char *body, *sent; /* the answer's; the request's, or NULL: any */
 };
 struct data {
@@ -254,7 +257,7 @@ static void answer(void *arg, const struct http_request *request, struct virtual
     for (size_t i = 0; i < ask->header_count; i++)
         if (!has_header(request, ask->headers[i]))
             complain(s, "the request lacks the header %s", ask->headers[i]);
-    if (ask->sent && (request->body_length != strlen(ask->sent) ||
+    if (ask->sent && (request->body_length != (ask->sent_length > 0 ? ask->sent_length : strlen(ask->sent)) ||
                       memcmp(request->body ? request->body : "", ask->sent, request->body_length) != 0))
         complain(s, "the request's body is %.*s", (int)request->body_length,
                  request->body ? (const char *)request->body : "");
@@ -464,6 +467,76 @@ static const char *unescaped(struct scene *s, const char *text)
     return unescaped_bytes(s, text, &length);
 }
 
+/* 1="text" 2=17 3=0.5 4={...}; '}' or the end ends it. */
+static void write_fields(struct scene *s, const char **at, struct text *out)
+{
+    for (; **at && **at != '}'; *at += strspn(*at, " ")) {
+        char *end;
+        unsigned field = (unsigned)strtoul(*at, &end, 10);
+        size_t mark, length;
+
+        *at = end + (*end == '=');
+        if (*end != '=' || field == 0) {
+            complain(s, "a message is written as 1=\"text\" 2=17 3=0.5 4={1=1}, not: %s", end);
+            *at += strlen(*at);
+        } else if (**at == '{') {
+            ++*at;
+            mark = wire_begin(out, field);
+            write_fields(s, at, out);
+            wire_end(out, mark);
+            *at += **at == '}';
+        } else if (**at == '"') {
+            length = strcspn(*at + 1, "\"");
+            wire_bytes(out, field, *at + 1, length);
+            *at += length + 2;
+        } else {
+            length = strcspn(*at, " }");
+            if (memchr(*at, '.', length))
+                wire_double(out, field, strtod(*at, NULL));
+            else
+                wire_varint(out, field, (uint64_t)strtoll(*at, NULL, 10));
+            *at += length;
+        }
+    }
+}
+
+/* With its frame; what has no "=" are bytes in hex instead. */
+static const char *framed(struct scene *s, const char *rest, size_t *length)
+{
+    struct text message, out;
+    const char *bytes;
+
+    text_init(&message, 1024 * 1024);
+    text_init(&out, 1024 * 1024);
+    if (strchr(rest, '=') || !*rest)
+        write_fields(s, &rest, &message);
+    for (; !strchr(rest, '=') && rest[0] && rest[1]; rest += 2)
+        text_add_char(&message, (char)(hex_digit(rest[0]) << 4 | hex_digit(rest[1])));
+    text_append(&out, "\0\0", 2);
+    text_append(&out, (const char[]){(char)(message.length >> 16), (char)(message.length >> 8), (char)message.length}, 3);
+    text_append(&out, message.bytes, message.length);
+    *length = out.length;
+    bytes = arena_copy_bytes(s->arena, out.bytes, out.length);
+    text_done(&message);
+    text_done(&out);
+    return bytes;
+}
+
+static void answer_by_grpc(struct scene *s, struct ask *ask, const char *word_said, char *rest)
+{
+    bool message = strcmp(word_said, "grpc") == 0;
+    const char *status = message ? "0" : word(s, &rest);
+
+    rest += strspn(rest, " ");
+    ask->has_answer = true;
+    ask->status = 200;
+    ask->body = message ? framed(s, rest, &ask->body_length) : "";
+    ask->answer_headers[ask->answer_header_count++] = "content-type: application/grpc";
+    ask->answer_headers[ask->answer_header_count++] = arena_printf(s->arena, "grpc-status: %s", status);
+    if (!message)
+        ask->answer_headers[ask->answer_header_count++] = arena_printf(s->arena, "grpc-message: %s", rest);
+}
+
 static void read_answer(struct scene *s, char *rest, char **lines, size_t count, size_t *at)
 {
     struct ask *ask = &s->asks[s->ask_count - 1];
@@ -476,6 +549,10 @@ static void read_answer(struct scene *s, char *rest, char **lines, size_t count,
     ask->status = atoi(status);
     rest += *rest == ' ';
     ask->body = rest;
+    if (string_starts(status, "grpc")) {
+        answer_by_grpc(s, ask, status, rest);
+        return;
+    }
     if (strcmp(rest, "<<") != 0)
         return;
     text_init(&body, 1024 * 1024);
@@ -561,6 +638,8 @@ static void read_line(struct scene *s, char **lines, size_t count, size_t *at)
         add_data(s, rest);
     else if (strcmp(verb, "answer") == 0 && ask)
         read_answer(s, rest, lines, count, at);
+    else if (strcmp(verb, "message") == 0 && ask)
+        ask->sent = framed(s, rest, &ask->sent_length);
     else if (strcmp(verb, "answer-bytes") == 0 && ask) {
         ask->has_answer = true;
         ask->status = atoi(word(s, &rest));
