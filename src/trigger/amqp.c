@@ -94,8 +94,7 @@ static bool open_socket(amqp_connection_state_t connection, const struct amqp_se
                         struct error *err)
 {
     struct timeval timeout = timeval_of(timeout_ms);
-    amqp_socket_t *socket =
-        server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
+    amqp_socket_t *socket = server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
     int status, number;
 
     if (!socket)
@@ -119,7 +118,8 @@ static bool sign_in(amqp_connection_state_t connection, const struct amqp_server
     amqp_table_t properties = {.num_entries = 1, .entries = &name};
     amqp_rpc_reply_t reply;
 
-    if (server->external) /* the broker takes the name out of the certificate; the library wants some name all the same */
+    if (server
+            ->external) /* the broker takes the name out of the certificate; the library wants some name all the same */
         reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
                                            &properties, AMQP_SASL_METHOD_EXTERNAL, server->user);
     else

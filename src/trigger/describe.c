@@ -168,14 +168,21 @@ static const struct {
     const char *type;
     bool emulator; /* a stand-in that speaks the protocol, not the source itself */
 } tested_with[] = {
+    {"activemq", false},
+    {"artemis-queue", false},
+    {"beanstalkd", false},
     {"cpu", false},
     {"cron", false},
     {"inference", true}, /* examples/tools/inference-sim */
     {"kubernetes-workload", false},
     {"memory", false},
     {"metrics-api", false},
+    {"nats-jetstream", false},
+    {"nsq", false},
     {"postgresql", false},
     {"prometheus", false},
+    {"pulsar", false},
+    {"rabbitmq", false},
     {"redis", false},
     {"redis-streams", false},
 };

@@ -37,8 +37,8 @@ bool solace_prepare(struct solace *solace, struct trigger_check *check)
                                SOLACE_HOSTS_MAX);
         solace->hosts[solace->host_count] = arena_copy_bytes(check_arena(check), at, left);
         if (!has_scheme(solace->hosts[solace->host_count]))
-            return check_error(check, "solaceSempBaseURL", "write it like https://broker:943", "\"%.80s\" is no address",
-                               solace->hosts[solace->host_count]);
+            return check_error(check, "solaceSempBaseURL", "write it like https://broker:943",
+                               "\"%.80s\" is no address", solace->hosts[solace->host_count]);
         solace->host_count++;
         at = next;
     }

@@ -197,12 +197,14 @@ static bool prepare_address(const struct grammar *g, struct jolokia *c, struct t
 static bool prepare_classic(void *config, struct trigger_check *check)
 {
     struct jolokia *c = config;
-    const struct grammar g = {
-        "{{", "}}", "restAPITemplate", classic_template,
-        {{".ManagementEndpoint", "", "managementEndpoint", &c->endpoint},
-         {".DestinationName", "destinationName", "destinationName", &c->queue},
-         {".BrokerName", "brokerName", "brokerName", &c->broker}},
-        3};
+    const struct grammar g = {"{{",
+                              "}}",
+                              "restAPITemplate",
+                              classic_template,
+                              {{".ManagementEndpoint", "", "managementEndpoint", &c->endpoint},
+                               {".DestinationName", "destinationName", "destinationName", &c->queue},
+                               {".BrokerName", "brokerName", "brokerName", &c->broker}},
+                              3};
 
     return prepare_address(&g, c, check);
 }
@@ -210,13 +212,15 @@ static bool prepare_classic(void *config, struct trigger_check *check)
 static bool prepare_artemis(void *config, struct trigger_check *check)
 {
     struct jolokia *c = config;
-    const struct grammar g = {
-        "<<", ">>", "restApiTemplate", artemis_template,
-        {{"managementEndpoint", "", "managementEndpoint", &c->endpoint},
-         {"queueName", "queue", "queueName", &c->queue},
-         {"brokerName", "broker", "brokerName", &c->broker},
-         {"brokerAddress", "address", "brokerAddress", &c->address}},
-        4};
+    const struct grammar g = {"<<",
+                              ">>",
+                              "restApiTemplate",
+                              artemis_template,
+                              {{"managementEndpoint", "", "managementEndpoint", &c->endpoint},
+                               {"queueName", "queue", "queueName", &c->queue},
+                               {"brokerName", "broker", "brokerName", &c->broker},
+                               {"brokerAddress", "address", "brokerAddress", &c->address}},
+                              4};
     bool good = prepare_address(&g, c, check);
 
     if ((c->auth.certificate != NULL) != (c->auth.key != NULL))
@@ -313,7 +317,8 @@ static void artemis_name(const void *config, const struct trigger_input *input, 
 TRIGGER(activemq) = {
     .type = "activemq",
     .summary = "messages in an ActiveMQ Classic queue",
-    .about = "The queue's size as the broker's management (Jolokia, part of its web console) reports it. A queue that does not exist "
+    .about = "The queue's size as the broker's management (Jolokia, part of its web console) reports it. A queue that "
+             "does not exist "
              "is a failure.",
     .example = "metadata:\n"
                "  managementEndpoint: activemq.mq.svc:8161\n"
@@ -337,7 +342,8 @@ TRIGGER(activemq) = {
 TRIGGER(artemis_queue) = {
     .type = "artemis-queue",
     .summary = "messages in an ActiveMQ Artemis queue",
-    .about = "The queue's message count as the broker's management (Jolokia, part of its web console) reports it. A queue that does "
+    .about = "The queue's message count as the broker's management (Jolokia, part of its web console) reports it. A "
+             "queue that does "
              "not exist is a failure, and so is an Origin the console does not allow: set corsHeader.",
     .example = "metadata:\n"
                "  managementEndpoint: artemis.mq.svc:8161\n"
@@ -349,7 +355,8 @@ TRIGGER(artemis_queue) = {
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  username: admin\n"
                "  password: secret\n",
-    .locally = "bin/artemis create b --user admin --password secret --require-login --queues orders:anycast --silent && b/bin/artemis run &\n"
+    .locally = "bin/artemis create b --user admin --password secret --require-login --queues orders:anycast --silent "
+               "&& b/bin/artemis run &\n"
                "b/bin/artemis producer --destination queue://orders --message-count 3 --user admin --password secret\n"
                "weir probe orders.yaml    # managementEndpoint: localhost:8161, brokerName: 0.0.0.0\n",
     .params = artemis_params,

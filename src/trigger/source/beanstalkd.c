@@ -20,7 +20,13 @@
 #include "trigger/form.h"
 
 /* The protocol's port; its bound on a tube's name; an answer has some 350 bytes, a first line some 40. */
-enum { BEANSTALKD_PORT = 11300, TUBE_MAX_BYTES = 200, STATS_MAX_BYTES = 16 * 1024, FIRST_LINE_MAX_BYTES = 256, TIMEOUT_LEAST_MS = 1000 };
+enum {
+    BEANSTALKD_PORT = 11300,
+    TUBE_MAX_BYTES = 200,
+    STATS_MAX_BYTES = 16 * 1024,
+    FIRST_LINE_MAX_BYTES = 256,
+    TIMEOUT_LEAST_MS = 1000
+};
 
 struct beanstalkd {
     struct trigger_config common;
@@ -188,8 +194,8 @@ static enum poll_next talk(const void *config, struct poll *poll, const char *by
 
     if (!bytes) {
         if (!c->host || !is_tube(c->tube))
-            return poll_fail(poll, ERROR_INVALID, c->host ? "there can be no tube of this name"
-                                                          : "there is no host:port to ask");
+            return poll_fail(poll, ERROR_INVALID,
+                             c->host ? "there can be no tube of this name" : "there is no host:port to ask");
         if (address.timeout_ms < TIMEOUT_LEAST_MS)
             address.timeout_ms = TIMEOUT_LEAST_MS;
         return talk_open(poll, &address);
@@ -204,7 +210,8 @@ static enum poll_next talk(const void *config, struct poll *poll, const char *by
 TRIGGER(beanstalkd) = {
     .type = "beanstalkd",
     .summary = "jobs in a beanstalkd tube",
-    .about = "Jobs that are ready or reserved, with includeDelayed also those that wait for their time; buried ones never count. A "
+    .about = "Jobs that are ready or reserved, with includeDelayed also those that wait for their time; buried ones "
+             "never count. A "
              "tube that beanstalkd does not know holds no jobs: it forgets tubes that nobody uses.",
     .example = "metadata:\n"
                "  server: beanstalkd.jobs.svc:11300\n"

@@ -64,7 +64,8 @@ static bool prepare(void *config, struct trigger_check *check)
         good = check_error(check, "queueName", "name fewer, or use several triggers", "more than %d queues are named",
                            QUEUES_MAX);
     if (strcmp(c->operation, "max") != 0 && strcmp(c->operation, "avg") != 0 && strcmp(c->operation, "sum") != 0)
-        good = check_error(check, "operation", "write max, avg or sum", "there is no operation \"%.40s\"", c->operation);
+        good =
+            check_error(check, "operation", "write max, avg or sum", "there is no operation \"%.40s\"", c->operation);
     c->auth.modes = HTTP_AUTH_BASIC | (c->auth.certificate && c->auth.key ? HTTP_AUTH_TLS : 0u);
     return good;
 }
@@ -182,7 +183,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(ibmmq) = {
     .type = "ibmmq",
     .summary = "messages in IBM MQ queues",
-    .about = "The current depth of a local queue; of several queues the maximum, mean or sum. A queue or queue manager that does not "
+    .about = "The current depth of a local queue; of several queues the maximum, mean or sum. A queue or queue manager "
+             "that does not "
              "exist is a failure, and one bad queue of several makes the whole poll fail.",
     .example = "metadata:\n"
                "  host: https://mq.mq.svc:9443/ibmmq/rest/v2/admin/action/qmgr/QM1/mqsc\n"
@@ -191,8 +193,10 @@ TRIGGER(ibmmq) = {
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  username: admin\n"
                "  password: secret\n",
-    .locally = "docker run -e LICENSE=accept -e MQ_QMGR_NAME=QM1 -e MQ_ADMIN_PASSWORD=secret -p 9443:9443 icr.io/ibm-messaging/mq\n"
-               "weir probe orders.yaml    # host: https://localhost:9443/..., queueName: DEV.QUEUE.1, unsafeSsl: \"true\"\n",
+    .locally =
+        "docker run -e LICENSE=accept -e MQ_QMGR_NAME=QM1 -e MQ_ADMIN_PASSWORD=secret -p 9443:9443 "
+        "icr.io/ibm-messaging/mq\n"
+        "weir probe orders.yaml    # host: https://localhost:9443/..., queueName: DEV.QUEUE.1, unsafeSsl: \"true\"\n",
     .params = params,
     .config_size = sizeof(struct ibmmq),
     .scratch_size = sizeof(struct walk),

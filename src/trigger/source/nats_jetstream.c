@@ -20,7 +20,10 @@
 #include "trigger/driver.h"
 #include "trigger/member.h"
 
-enum { NODES_MAX = 32, NAME_BYTES = 256 }; /* a cluster has 3 or 5 servers, a supercluster some more; a name is a host's */
+enum {
+    NODES_MAX = 32,
+    NAME_BYTES = 256
+}; /* a cluster has 3 or 5 servers, a supercluster some more; a name is a host's */
 
 struct nats {
     struct trigger_config common;
@@ -219,8 +222,7 @@ static void each_name(const void *config, struct poll *poll, const struct reply 
     if (reply->failed)
         walk->error = reply->error;
     else
-        walk->nodes[reply->index].name =
-            arena_copy(poll_arena(poll), member_text(reply->json, "server_name"));
+        walk->nodes[reply->index].name = arena_copy(poll_arena(poll), member_text(reply->json, "server_name"));
 }
 
 static enum poll_next on_names(const void *config, struct poll *poll, const struct reply *none)
@@ -232,7 +234,8 @@ static enum poll_next on_names(const void *config, struct poll *poll, const stru
 /* "10.0.0.1:4222" and "[v6]:4222" give the host; the monitoring port and scheme are the same on every server. */
 static const char *advertised_base(const struct nats *c, struct arena *arena, const char *url)
 {
-    const char *host = strstr(url, "://") ? strstr(url, "://") + 3 : url, *bracket = *host == '[' ? strchr(host, ']') : NULL;
+    const char *host = strstr(url, "://") ? strstr(url, "://") + 3 : url,
+               *bracket = *host == '[' ? strchr(host, ']') : NULL;
     size_t length = bracket ? (size_t)(bracket - host) + 1 : strcspn(host, ":/");
     const char *port = strrchr(c->endpoint, ':');
 
@@ -267,8 +270,8 @@ static enum poll_next on_nodes(const void *config, struct poll *poll, const stru
             return poll_fail(poll, ERROR_NONSENSE, "the server's list of the cluster's nodes is not one of addresses");
         if (walk->count == NODES_MAX)
             return poll_fail(poll, ERROR_LIMIT, "the cluster has more than %d servers (NODES_MAX)", NODES_MAX);
-        walk->nodes[walk->count++] =
-            advertised ? (struct node){NULL, advertised_base(c, arena, text)} : (struct node){name, pod_base(c, arena, name)};
+        walk->nodes[walk->count++] = advertised ? (struct node){NULL, advertised_base(c, arena, text)}
+                                                : (struct node){name, pod_base(c, arena, name)};
     }
     if (walk->count == 0)
         return poll_fail(poll, ERROR_NONSENSE, "the server is one of a cluster and names no other nodes");
@@ -337,8 +340,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(nats_jetstream) = {
     .type = "nats-jetstream",
     .summary = "messages a NATS JetStream consumer has before it",
-    .about = "Messages of the stream that the consumer has not been given yet, and those given and not acknowledged. In a cluster "
-             "they are asked of the server that leads the consumer. A stream or consumer that does not exist is a failure.",
+    .about =
+        "Messages of the stream that the consumer has not been given yet, and those given and not acknowledged. In a "
+        "cluster "
+        "they are asked of the server that leads the consumer. A stream or consumer that does not exist is a failure.",
     .example = "metadata:\n"
                "  natsServerMonitoringEndpoint: nats.nats.svc:8222\n"
                "  account: $G\n"

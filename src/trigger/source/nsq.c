@@ -162,7 +162,8 @@ static enum poll_next on_stats(const void *config, struct poll *poll, const stru
 static void add_nsqd(struct poll *poll, const char *host, int64_t port)
 {
     struct walk *walk = poll_scratch(poll);
-    const char *name = arena_printf(poll_arena(poll), strchr(host, ':') ? "[%s]:%lld" : "%s:%lld", host, (long long)port);
+    const char *name =
+        arena_printf(poll_arena(poll), strchr(host, ':') ? "[%s]:%lld" : "%s:%lld", host, (long long)port);
 
     for (size_t i = 0; i < walk->count; i++)
         if (strcmp(walk->nsqds[i], name) == 0)
@@ -247,17 +248,20 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(nsq) = {
     .type = "nsq",
     .summary = "messages waiting in a channel of an NSQ topic",
-    .about = "The depth of the channel, summed over all nsqd that nsqlookupd names for the topic. A paused channel counts 0; where "
-             "the channel does not exist yet, the topic's own depth counts. Messages in flight and deferred do not count. A host "
+    .about = "The depth of the channel, summed over all nsqd that nsqlookupd names for the topic. A paused channel "
+             "counts 0; where "
+             "the channel does not exist yet, the topic's own depth counts. Messages in flight and deferred do not "
+             "count. A host "
              "that does not answer makes the whole poll fail.",
     .example = "metadata:\n"
                "  nsqLookupdHTTPAddresses: nsqlookupd.nsq.svc:4161\n"
                "  topic: orders\n"
                "  channel: worker\n"
                "  depthThreshold: \"100\"\n",
-    .locally = "nsqlookupd & nsqd -lookupd-tcp-address=127.0.0.1:4160 &     # go install github.com/nsqio/nsq/apps/...\n"
-               "curl -d hello 'localhost:4151/pub?topic=orders'\n"
-               "weir probe orders.yaml   # nsqLookupdHTTPAddresses: localhost:4161\n",
+    .locally =
+        "nsqlookupd & nsqd -lookupd-tcp-address=127.0.0.1:4160 &     # go install github.com/nsqio/nsq/apps/...\n"
+        "curl -d hello 'localhost:4151/pub?topic=orders'\n"
+        "weir probe orders.yaml   # nsqLookupdHTTPAddresses: localhost:4161\n",
     .params = params,
     .config_size = sizeof(struct nsq),
     .scratch_size = sizeof(struct walk),

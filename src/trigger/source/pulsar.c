@@ -55,7 +55,8 @@ static const struct param params[] = {
     {"scopes", PARAM_LIST(auth.scopes), .aliases = "scope", .from = "AM", .help = "for oauth"},
     {"clientID", PARAM_TEXT(auth.client_id), .from = "AM", .help = "for oauth"},
     {"clientSecret", PARAM_SECRET(auth.client_secret), .from = "A", .help = "for oauth"},
-    {"endpointParams", PARAM_TEXT(auth.endpoint_params), .aliases = "EndpointParams", .from = "AM", .help = "for oauth"},
+    {"endpointParams", PARAM_TEXT(auth.endpoint_params), .aliases = "EndpointParams", .from = "AM",
+     .help = "for oauth"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -164,7 +165,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(pulsar) = {
     .type = "pulsar",
     .summary = "messages a Pulsar subscription has not acknowledged",
-    .about = "The subscription's backlog as the admin API reports it; of a topic with partitions the sum. A topic or subscription that "
+    .about = "The subscription's backlog as the admin API reports it; of a topic with partitions the sum. A topic or "
+             "subscription that "
              "does not exist is a failure. metricType has no effect: the threshold is always per replica.",
     .example = "metadata:\n"
                "  adminURL: http://pulsar-proxy.pulsar.svc:8080\n"

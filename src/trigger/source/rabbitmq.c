@@ -50,13 +50,15 @@ struct rabbitmq {
 #define PARAM_STRUCT struct rabbitmq
 static const struct param params[] = {
     {"host", PARAM_SECRET(host), .from = "MAE", .required = true,
-     .help = "amqp://user:password@host:5672/vhost, or http://user:password@host:15672/vhost; amqps and https with TLS"},
+     .help =
+         "amqp://user:password@host:5672/vhost, or http://user:password@host:15672/vhost; amqps and https with TLS"},
     {"protocol", PARAM_CHOICE(protocol, "auto,amqp,http"), .from = "MA", .fallback = "auto",
      .help = "amqp, http, or auto: as host says"},
     {"queueName", PARAM_TEXT(queue), .required = true, .question = true, .help = "a queue, or a pattern with useRegex"},
     {"mode", PARAM_TEXT(mode_name), .question = true,
-     .help = "QueueLength, MessageRate, DeliverGetRate, PublishedToDeliveredRatio, ExpectedQueueConsumptionTime; all but "
-             "the first need http"},
+     .help =
+         "QueueLength, MessageRate, DeliverGetRate, PublishedToDeliveredRatio, ExpectedQueueConsumptionTime; all but "
+         "the first need http"},
     {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .question = true,
      .help = "what one replica should carry, together with mode; 20 messages where nothing is said"},
     {"queueLength", PARAM_NUMBER(queue_length), .question = true,
@@ -188,7 +190,8 @@ static bool check_http_only(struct rabbitmq *c, struct trigger_check *check)
 
     for (size_t i = 0; c->protocol == PROTOCOL_AMQP && i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i].given)
-            good = check_error(check, parts[i].name, "let host begin with http://, and name the port of the management API",
+            good = check_error(check, parts[i].name,
+                               "let host begin with http://, and name the port of the management API",
                                "%s needs the management API (http)", parts[i].name);
     return good;
 }
@@ -367,11 +370,15 @@ static void join(const char *operation, struct figures *sum, const struct figure
 
     sum->uncounted |= one->uncounted;
     sum->unrated |= one->unrated;
-    sum->messages = !max ? sum->messages + one->messages : one->messages > sum->messages ? one->messages : sum->messages;
-    sum->published =
-        !max ? sum->published + one->published : one->published > sum->published ? one->published : sum->published;
-    sum->delivered =
-        !max ? sum->delivered + one->delivered : one->delivered > sum->delivered ? one->delivered : sum->delivered;
+    sum->messages = !max                            ? sum->messages + one->messages
+                    : one->messages > sum->messages ? one->messages
+                                                    : sum->messages;
+    sum->published = !max                              ? sum->published + one->published
+                     : one->published > sum->published ? one->published
+                                                       : sum->published;
+    sum->delivered = !max                              ? sum->delivered + one->delivered
+                     : one->delivered > sum->delivered ? one->delivered
+                                                       : sum->delivered;
 }
 
 static enum poll_next on_queues(const void *config, struct poll *poll, const struct reply *reply)
@@ -439,11 +446,13 @@ static bool check_options(const struct dsn *dsn, struct error *err)
 
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (dsn_option(dsn, refused[i]))
-            return error_set(err, ERROR_INVALID,
-                             "host has the option %s; give certificates as ca, cert and key in the TriggerAuthentication",
-                             refused[i]);
+            return error_set(
+                err, ERROR_INVALID,
+                "host has the option %s; give certificates as ca, cert and key in the TriggerAuthentication",
+                refused[i]);
     if (mechanism && strcasecmp(mechanism, "plain") != 0 && strcasecmp(mechanism, "external") != 0)
-        return error_set(err, ERROR_INVALID, "host has auth_mechanism=%.30s; plain and external are built in", mechanism);
+        return error_set(err, ERROR_INVALID, "host has auth_mechanism=%.30s; plain and external are built in",
+                         mechanism);
     return true;
 }
 
@@ -481,7 +490,8 @@ static void run(const void *config, struct query *query)
     bool good = dsn_read_url(secret_reveal(c->host), &dsn, &query->error) && check_options(&dsn, &query->error);
 
     if (good && strcmp(dsn.scheme, "amqp") != 0 && strcmp(dsn.scheme, "amqps") != 0)
-        good = error_set(&query->error, ERROR_INVALID, "protocol is amqp, and host does not begin with amqp:// or amqps://");
+        good = error_set(&query->error, ERROR_INVALID,
+                         "protocol is amqp, and host does not begin with amqp:// or amqps://");
     if (good) {
         int port = strcmp(dsn.scheme, "amqps") == 0 ? AMQPS_PORT : AMQP_PORT;
 
@@ -507,21 +517,24 @@ static void hang_up(void *session)
 TRIGGER(rabbitmq) = {
     .type = "rabbitmq",
     .summary = "messages in RabbitMQ queues, or how fast they come and go",
-    .about = "The number of messages in a queue: by AMQP those that are ready, by the management API also those delivered and "
-             "not yet acknowledged. By the management API also rates, and the sum, mean or maximum over queues whose names "
-             "match. There is no value while RabbitMQ's statistics do not know the queue (some seconds after its "
-             "declaration), or when no queue matches; a queue that does not exist is a failure.",
+    .about =
+        "The number of messages in a queue: by AMQP those that are ready, by the management API also those delivered "
+        "and "
+        "not yet acknowledged. By the management API also rates, and the sum, mean or maximum over queues whose names "
+        "match. There is no value while RabbitMQ's statistics do not know the queue (some seconds after its "
+        "declaration), or when no queue matches; a queue that does not exist is a failure.",
     .example = "metadata:\n"
                "  queueName: orders\n"
                "  mode: QueueLength\n"
                "  value: \"50\"\n"
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  host: amqp://worker:secret@rabbitmq.shop.svc:5672/shop\n",
-    .locally = "apt-get install rabbitmq-server && rabbitmq-plugins enable rabbitmq_management\n"
-               "curl -u guest:guest -X PUT localhost:15672/api/queues/%2F/orders -d '{}'\n"
-               "curl -u guest:guest -X POST localhost:15672/api/exchanges/%2F/amq.default/publish \\\n"
-               "  -d '{\"properties\":{},\"routing_key\":\"orders\",\"payload\":\"1\",\"payload_encoding\":\"string\"}'\n"
-               "weir probe orders.yaml   # host: amqp://guest:guest@localhost:5672/ or http://guest:guest@localhost:15672/\n",
+    .locally =
+        "apt-get install rabbitmq-server && rabbitmq-plugins enable rabbitmq_management\n"
+        "curl -u guest:guest -X PUT localhost:15672/api/queues/%2F/orders -d '{}'\n"
+        "curl -u guest:guest -X POST localhost:15672/api/exchanges/%2F/amq.default/publish \\\n"
+        "  -d '{\"properties\":{},\"routing_key\":\"orders\",\"payload\":\"1\",\"payload_encoding\":\"string\"}'\n"
+        "weir probe orders.yaml   # host: amqp://guest:guest@localhost:5672/ or http://guest:guest@localhost:15672/\n",
     .params = params,
     .config_size = sizeof(struct rabbitmq),
     .session_size = sizeof(struct amqp_session),

@@ -92,7 +92,8 @@ static bool prepare(void *config, struct trigger_check *check)
     for (size_t i = 0; i < RATES; i++)
         any |= c->targets[i] >= 1;
     if (!any)
-        good = check_error(check, rates[RATE_MESSAGES].suffix, "write one of the four targets", "there is no target of 1 or more");
+        good = check_error(check, rates[RATE_MESSAGES].suffix, "write one of the four targets",
+                           "there is no target of 1 or more");
     if (c->factor < 1 || c->factor > FACTOR_MAX)
         good = check_error(check, "queuedMessagesFactor", "write a number from 1 to 100",
                            "queuedMessagesFactor is not between 1 and %d", FACTOR_MAX);
@@ -277,8 +278,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(solace_direct_messaging) = {
     .type = "solace-direct-messaging",
     .summary = "what consumers of Solace direct messages are given",
-    .about = "Messages or bytes a second that the broker sends to all clients whose names contain the pattern, and for what is queued for "
-             "them queuedMessagesFactor times as much on top. Each target above 0 makes a metric of its own. A poll that succeeds always "
+    .about = "Messages or bytes a second that the broker sends to all clients whose names contain the pattern, and for "
+             "what is queued for "
+             "them queuedMessagesFactor times as much on top. Each target above 0 makes a metric of its own. A poll "
+             "that succeeds always "
              "keeps the object active, for the figures exist only while clients are connected.",
     .example = "metadata:\n"
                "  solaceSempBaseURL: https://broker.solace.svc:943\n"
@@ -289,11 +292,13 @@ TRIGGER(solace_direct_messaging) = {
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  username: admin\n"
                "  password: secret\n",
-    .locally = "docker run -p 8080:8080 --shm-size=1g -e username_admin_globalaccesslevel=admin -e username_admin_password=secret \\\n"
+    .locally = "docker run -p 8080:8080 --shm-size=1g -e username_admin_globalaccesslevel=admin -e "
+               "username_admin_password=secret \\\n"
                "  solace/solace-pubsub-standard\n"
                "weir probe orders.yaml    # solaceSempBaseURL: http://localhost:8080, messageVpn: default\n",
-    .targets = "aggregatedClientTxByteRateTarget,aggregatedClientAverageTxByteRateTarget,aggregatedClientTxMsgRateTarget,"
-               "aggregatedClientAverageTxMsgRateTarget",
+    .targets =
+        "aggregatedClientTxByteRateTarget,aggregatedClientAverageTxByteRateTarget,aggregatedClientTxMsgRateTarget,"
+        "aggregatedClientAverageTxMsgRateTarget",
     .params = params,
     .config_size = sizeof(struct direct),
     .scratch_size = sizeof(struct walk),

@@ -135,8 +135,8 @@ static void each_queue(const void *config, struct poll *poll, const struct reply
     data = tree_get_fold(reply->json, "data");
     messages = tree_get_fold(tree_get_fold(reply->json, "collections"), "msgs");
     walk->hosts.failed = member_integer(messages, "count", &values[FIGURE_COUNT]) == MEMBER_WRONG ||
-                          member_integer(data, "msgSpoolUsage", &values[FIGURE_SPOOL]) == MEMBER_WRONG ||
-                          member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) == MEMBER_WRONG || !data;
+                         member_integer(data, "msgSpoolUsage", &values[FIGURE_SPOOL]) == MEMBER_WRONG ||
+                         member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) == MEMBER_WRONG || !data;
     if (walk->hosts.failed)
         error_set(&walk->hosts.error, ERROR_NONSENSE, "the answer holds no figures of a queue");
     for (size_t i = 0; i < FIGURES && !walk->hosts.failed; i++)
@@ -218,8 +218,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(solace_event_queue) = {
     .type = "solace-event-queue",
     .summary = "messages of a Solace queue, the space they take, how fast they come",
-    .about = "Each target above 0 makes a metric of its own: the number of messages, the bytes they take in the broker's spool, the mean "
-             "number that came a second within the last minute. The object is active when any of the three is above its activation "
+    .about = "Each target above 0 makes a metric of its own: the number of messages, the bytes they take in the "
+             "broker's spool, the mean "
+             "number that came a second within the last minute. The object is active when any of the three is above "
+             "its activation "
              "target, also those without a target. A VPN that is not up and a queue that does not exist are failures.",
     .example = "metadata:\n"
                "  solaceSempBaseURL: https://broker-a.solace.svc:943,https://broker-b.solace.svc:943\n"
@@ -229,7 +231,8 @@ TRIGGER(solace_event_queue) = {
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  username: admin\n"
                "  password: secret\n",
-    .locally = "docker run -p 8080:8080 --shm-size=1g -e username_admin_globalaccesslevel=admin -e username_admin_password=secret \\\n"
+    .locally = "docker run -p 8080:8080 --shm-size=1g -e username_admin_globalaccesslevel=admin -e "
+               "username_admin_password=secret \\\n"
                "  solace/solace-pubsub-standard\n"
                "weir probe orders.yaml    # solaceSempBaseURL: http://localhost:8080, messageVpn: default\n",
     .targets = "messageCountTarget,messageSpoolUsageTarget,messageReceiveRateTarget",
