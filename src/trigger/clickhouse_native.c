@@ -15,7 +15,7 @@
 
 enum {
     REVISION = 54058,
-    NESTED_MAX = 16,          /* exceptions within each other; servers send one or two */
+    NESTED_MAX = 16,           /* exceptions within each other; servers send one or two */
     COLUMNS_MAX = 1000 * 1000, /* what is beyond is no count */
 };
 enum { CLIENT_HELLO = 0, CLIENT_QUERY = 1, CLIENT_DATA = 2 };
@@ -68,7 +68,7 @@ void clickhouse_query(struct text *out, const char *sql)
     static const char empty_block[] = {CLIENT_DATA, 0, 1, 0, 2, '\xff', '\xff', '\xff', '\xff', 0, 0, 0};
 
     put_number(out, CLIENT_QUERY);
-    put_text(out, ""); /* the server names the query */
+    put_text(out, "");  /* the server names the query */
     put_number(out, 1); /* asked by a client, not by another server */
     put_text(out, "");
     put_text(out, "");
@@ -77,7 +77,7 @@ void clickhouse_query(struct text *out, const char *sql)
     put_text(out, "");
     put_text(out, "");
     put_version(out);
-    put_text(out, ""); /* no settings follow */
+    put_text(out, "");  /* no settings follow */
     put_number(out, 2); /* all stages */
     put_number(out, 0); /* no compression */
     put_text(out, sql);
@@ -402,8 +402,7 @@ static enum clickhouse_kind read_packet(struct reader *r, struct clickhouse_pack
     }
 }
 
-enum clickhouse_kind clickhouse_read(const char *bytes, size_t length, struct clickhouse_packet *out,
-                                     struct error *err)
+enum clickhouse_kind clickhouse_read(const char *bytes, size_t length, struct clickhouse_packet *out, struct error *err)
 {
     const unsigned char *begin = (const unsigned char *)bytes;
     struct reader r = {.begin = begin, .at = begin, .end = begin + length, .err = err};

@@ -18,8 +18,8 @@ struct error;
 struct text;
 
 enum clickhouse_kind {
-    CLICKHOUSE_MORE,  /* not all of it is there: see needed */
-    CLICKHOUSE_BAD,   /* *err says what is wrong with it */
+    CLICKHOUSE_MORE, /* not all of it is there: see needed */
+    CLICKHOUSE_BAD,  /* *err says what is wrong with it */
     CLICKHOUSE_HELLO,
     CLICKHOUSE_DATA,
     CLICKHOUSE_EXCEPTION,

@@ -166,12 +166,30 @@ struct type {
 #define NOT_WHOLE ((size_t)-1)
 
 static const struct type types[] = {
-    {0x01, "ascii", NOT_WHOLE},  {0x02, "bigint", 8},        {0x03, "blob", NOT_WHOLE},  {0x04, "boolean", NOT_WHOLE},
-    {0x05, "counter", 8},        {0x06, "decimal", NOT_WHOLE}, {0x07, "double", NOT_WHOLE}, {0x08, "float", NOT_WHOLE},
-    {0x09, "int", 4},            {0x0b, "timestamp", 8},     {0x0c, "uuid", NOT_WHOLE},  {0x0d, "text", NOT_WHOLE},
-    {0x0e, "varint", 0},         {0x0f, "timeuuid", NOT_WHOLE}, {0x10, "inet", NOT_WHOLE}, {0x11, "date", NOT_WHOLE},
-    {0x12, "time", 8},           {0x13, "smallint", 2},      {0x14, "tinyint", 1},       {0x20, "list", NOT_WHOLE},
-    {0x21, "map", NOT_WHOLE},    {0x22, "set", NOT_WHOLE},   {0x30, "user type", NOT_WHOLE}, {0x31, "tuple", NOT_WHOLE},
+    {0x01, "ascii", NOT_WHOLE},
+    {0x02, "bigint", 8},
+    {0x03, "blob", NOT_WHOLE},
+    {0x04, "boolean", NOT_WHOLE},
+    {0x05, "counter", 8},
+    {0x06, "decimal", NOT_WHOLE},
+    {0x07, "double", NOT_WHOLE},
+    {0x08, "float", NOT_WHOLE},
+    {0x09, "int", 4},
+    {0x0b, "timestamp", 8},
+    {0x0c, "uuid", NOT_WHOLE},
+    {0x0d, "text", NOT_WHOLE},
+    {0x0e, "varint", 0},
+    {0x0f, "timeuuid", NOT_WHOLE},
+    {0x10, "inet", NOT_WHOLE},
+    {0x11, "date", NOT_WHOLE},
+    {0x12, "time", 8},
+    {0x13, "smallint", 2},
+    {0x14, "tinyint", 1},
+    {0x20, "list", NOT_WHOLE},
+    {0x21, "map", NOT_WHOLE},
+    {0x22, "set", NOT_WHOLE},
+    {0x30, "user type", NOT_WHOLE},
+    {0x31, "tuple", NOT_WHOLE},
 };
 
 static const struct type *find_type(uint32_t id)
@@ -237,7 +255,8 @@ static bool read_rows(struct reader *r, struct cql_frame *out, struct error *err
     if (r->bad)
         return wrong(err, "a result does not say what it holds");
     if (type->size == NOT_WHOLE)
-        return error_set(err, ERROR_NONSENSE, "the query gives a %s; it has to give a whole number, as count(*) does", type->name);
+        return error_set(err, ERROR_NONSENSE, "the query gives a %s; it has to give a whole number, as count(*) does",
+                         type->name);
     out->rows = take_number(r, 4);
     if (r->bad || out->rows > INT32_MAX)
         return wrong(err, "a result does not say how much it holds");

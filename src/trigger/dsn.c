@@ -45,7 +45,8 @@ void dsn_decode(char *text)
 void dsn_escape(struct text *out, const char *part)
 {
     for (const unsigned char *c = (const unsigned char *)part; *c; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c);
+        bool plain =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c);
 
         text_printf(out, plain ? "%c" : "%%%02X", *c);
     }

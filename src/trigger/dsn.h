@@ -37,7 +37,7 @@ bool dsn_read_pairs(const char *text, char quotes, struct dsn *out, struct error
 /* For other grammars: a copy to cut, and key=value&key=value cut out of it, as it stands or decoded. */
 char *dsn_copy(struct dsn *dsn, const char *text);
 bool dsn_read_options(struct dsn *dsn, char *text, char separator, bool decoded, struct error *err);
-void dsn_decode(char *text); /* %41 -> A, in place; what is no such thing stays */
+void dsn_decode(char *text);                         /* %41 -> A, in place; what is no such thing stays */
 void dsn_escape(struct text *out, const char *part); /* as a part of a URL has to be written */
 void dsn_done(struct dsn *dsn);
 

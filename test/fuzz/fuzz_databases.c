@@ -30,7 +30,8 @@ static const struct {
 } polls[] = {
     {"clickhouse", "{\"host\":\"s\",\"port\":\"1\",\"query\":\"SELECT 1\",\"targetQueryValue\":\"1\"}", "{}"},
     {"cassandra",
-     "{\"clusterIPAddress\":\"s:1\",\"keyspace\":\"k\",\"username\":\"u\",\"query\":\"SELECT 1\",\"targetQueryValue\":\"1\"}",
+     "{\"clusterIPAddress\":\"s:1\",\"keyspace\":\"k\",\"username\":\"u\",\"query\":\"SELECT "
+     "1\",\"targetQueryValue\":\"1\"}",
      "{\"password\":\"p\"}"},
     {"clickhouse", "{\"query\":\"SELECT 1\",\"targetQueryValue\":\"1\"}", "{\"connectionString\":\"http://s:1/d\"}"},
     {"etcd", "{\"endpoints\":\"s:1\",\"watchKey\":\"k\",\"value\":\"1\"}", "{\"username\":\"u\",\"password\":\"p\"}"},

@@ -40,7 +40,8 @@ static const struct param params[] = {
     {"endpoints", PARAM_TEXT(endpoints), .from = "AM", .required = true,
      .help = "URLs of the coordinators, with commas: http://arangodb:8529"},
     {"dbName", PARAM_TEXT(database), .from = "MA", .required = true, .help = "database"},
-    {"collection", PARAM_TEXT(collection), .required = true, .question = true, .help = "has to exist, or the poll fails"},
+    {"collection", PARAM_TEXT(collection), .required = true, .question = true,
+     .help = "has to exist, or the poll fails"},
     {"query", PARAM_TEXT(query), .required = true, .question = true,
      .help = "AQL that returns one document with a number as value: ... RETURN {\"value\": n}"},
     {"queryValue", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .fallback = "0",
@@ -166,7 +167,8 @@ static struct request *ask_collection(const void *config, struct poll *poll, siz
     const struct arangodb *c = config;
     const char *name = path_part(poll_arena(poll), c->collection);
 
-    return sign(c, request_get(poll, c->urls[node], path_of(c, poll, arena_printf(poll_arena(poll), "collection/%s", name))));
+    return sign(
+        c, request_get(poll, c->urls[node], path_of(c, poll, arena_printf(poll_arena(poll), "collection/%s", name))));
 }
 
 static struct request *ask_cursor(const void *config, struct poll *poll, size_t node)
@@ -192,7 +194,8 @@ static enum poll_next read_value(struct poll *poll, const struct tree *document)
     const struct tree *value = tree_get_fold(document, "value");
     double number;
 
-    if (!document || document->type == TREE_NULL || (document->type == TREE_MAP && (!value || value->type == TREE_NULL)))
+    if (!document || document->type == TREE_NULL ||
+        (document->type == TREE_MAP && (!value || value->type == TREE_NULL)))
         return poll_missing(poll, SWITCH_UNSET, "the document has no value; write RETURN {\"value\": ...}");
     if (document->type != TREE_MAP)
         return poll_fail(poll, ERROR_NONSENSE, "the query returns %s, not a document; write RETURN {\"value\": ...}",
@@ -253,18 +256,21 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(arangodb) = {
     .type = "arangodb",
     .summary = "the number in the document that an AQL query returns",
-    .about = "The query has to return one document whose value is a number. A document without a value is missing, and counts as 0 when "
-             "the hold is over; no document, several, or a bare number are failures, as are a database or collection that do not exist.",
-    .example = "metadata:\n"
-               "  endpoints: http://arangodb.shop.svc:8529\n"
-               "  dbName: shop\n"
-               "  collection: jobs\n"
-               "  query: 'FOR j IN jobs FILTER j.state == \"waiting\" COLLECT WITH COUNT INTO n RETURN {\"value\": n}'\n"
-               "  queryValue: \"10\"\n"
-               "  authModes: basic\n"
-               "authentication:\n"
-               "  username: weir\n"
-               "  password: s3cret\n",
+    .about = "The query has to return one document whose value is a number. A document without a value is missing, and "
+             "counts as 0 when "
+             "the hold is over; no document, several, or a bare number are failures, as are a database or collection "
+             "that do not exist.",
+    .example =
+        "metadata:\n"
+        "  endpoints: http://arangodb.shop.svc:8529\n"
+        "  dbName: shop\n"
+        "  collection: jobs\n"
+        "  query: 'FOR j IN jobs FILTER j.state == \"waiting\" COLLECT WITH COUNT INTO n RETURN {\"value\": n}'\n"
+        "  queryValue: \"10\"\n"
+        "  authModes: basic\n"
+        "authentication:\n"
+        "  username: weir\n"
+        "  password: s3cret\n",
     .locally = "docker run -p 127.0.0.1:8529:8529 -e ARANGO_ROOT_PASSWORD=s3cret arangodb:3.12\n"
                "curl -u root:s3cret http://127.0.0.1:8529/_db/_system/_api/collection -d '{\"name\": \"jobs\"}'\n",
     .metric = "arangodb",

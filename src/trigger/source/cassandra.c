@@ -47,11 +47,13 @@ static const struct param params[] = {
     {"password", PARAM_SECRET(password), .from = "A", .required = true, .help = "of the role"},
     {"consistency", PARAM_TEXT(consistency_word), .fallback = "one", .question = true,
      .help = "any, one, two, three, quorum, all, local_quorum, each_quorum or local_one"},
-    {"protocolVersion", PARAM_INTEGER(version), .fallback = "4", .help = "of the native protocol: 3, or 4 for all above"},
+    {"protocolVersion", PARAM_INTEGER(version), .fallback = "4",
+     .help = "of the native protocol: 3, or 4 for all above"},
     {"tls", PARAM_CHOICE(tls, "enable,disable"), .from = "A", .fallback = "disable", .help = "enable or disable"},
     {"cert", PARAM_TEXT(certificate), .from = "A", .help = "client certificate, PEM; needed with tls"},
     {"key", PARAM_SECRET(key), .from = "A", .help = "its key, PEM; needed with tls"},
-    {"ca", PARAM_TEXT(ca), .from = "A", .help = "who may have signed the server's certificate, PEM; without it nobody looks"},
+    {"ca", PARAM_TEXT(ca), .from = "A",
+     .help = "who may have signed the server's certificate, PEM; without it nobody looks"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -63,14 +65,16 @@ static bool check_consistency(struct cassandra *c, struct trigger_check *check)
     static const struct {
         const char *word;
         int number;
-    } levels[] = {{"any", 0}, {"one", 1}, {"two", 2}, {"three", 3}, {"quorum", 4}, {"all", 5}, {"local_quorum", 6}, {"each_quorum", 7}, {"local_one", 10}};
+    } levels[] = {{"any", 0}, {"one", 1},          {"two", 2},         {"three", 3},     {"quorum", 4},
+                  {"all", 5}, {"local_quorum", 6}, {"each_quorum", 7}, {"local_one", 10}};
 
     for (size_t i = 0; c->consistency_word && i < sizeof(levels) / sizeof(levels[0]); i++)
         if (strcasecmp(levels[i].word, c->consistency_word) == 0) {
             c->consistency = levels[i].number;
             return true;
         }
-    return check_error(check, "consistency", "write one of any, one, two, three, quorum, all, local_quorum, each_quorum, local_one",
+    return check_error(check, "consistency",
+                       "write one of any, one, two, three, quorum, all, local_quorum, each_quorum, local_one",
                        "consistency: a query cannot be asked with that");
 }
 
@@ -230,7 +234,10 @@ static enum poll_next refused(struct poll *poll, const struct cql_frame *frame)
 
     if (at->asked)
         talk_keep(poll);
-    return poll_fail(poll, denied ? ERROR_DENIED : passing ? ERROR_UNREACHABLE : ERROR_NONSENSE,
+    return poll_fail(poll,
+                     denied    ? ERROR_DENIED
+                     : passing ? ERROR_UNREACHABLE
+                               : ERROR_NONSENSE,
                      "Cassandra refuses us (0x%04x): %.*s", (unsigned)frame->code,
                      (int)(frame->text_length < 200 ? frame->text_length : 200), frame->text);
 }
@@ -260,9 +267,9 @@ static enum poll_next on_frame(const struct cassandra *c, struct poll *poll, enu
         return sign_in(c, poll, frame);
     if (at->asked && kind == CQL_ROWS)
         return on_rows(poll, frame);
-    return poll_fail(poll, ERROR_NONSENSE, at->asked && kind == CQL_VOID
-                                               ? "the query gives no result; it has to be a SELECT"
-                                               : "Cassandra answers something else than was asked for");
+    return poll_fail(poll, ERROR_NONSENSE,
+                     at->asked && kind == CQL_VOID ? "the query gives no result; it has to be a SELECT"
+                                                   : "Cassandra answers something else than was asked for");
 }
 
 static enum poll_next talk(const void *config, struct poll *poll, const char *bytes, size_t length)
@@ -294,8 +301,10 @@ static enum poll_next talk(const void *config, struct poll *poll, const char *by
 TRIGGER(cassandra) = {
     .type = "cassandra",
     .summary = "a whole number read from Cassandra by a CQL query",
-    .about = "The first row of a query with one column of whole numbers, such as count(*). A query without a row, or a NULL in it, is "
-             "missing, and counts as 0 when the hold is over; several columns and other types are failures. With TLS the server's "
+    .about = "The first row of a query with one column of whole numbers, such as count(*). A query without a row, or a "
+             "NULL in it, is "
+             "missing, and counts as 0 when the hold is over; several columns and other types are failures. With TLS "
+             "the server's "
              "certificate is looked at where ca says who may have signed it.",
     .example = "metadata:\n"
                "  clusterIPAddress: cassandra.shop.svc:9042\n"
@@ -305,9 +314,10 @@ TRIGGER(cassandra) = {
                "  targetQueryValue: \"10\"\n"
                "authentication:\n"
                "  password: s3cret\n",
-    .locally = "docker run -p 127.0.0.1:9042:9042 cassandra:5\n"
-               "cqlsh -e \"CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}; "
-               "CREATE TABLE shop.jobs (id int PRIMARY KEY); INSERT INTO shop.jobs (id) VALUES (1)\"\n",
+    .locally =
+        "docker run -p 127.0.0.1:9042:9042 cassandra:5\n"
+        "cqlsh -e \"CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}; "
+        "CREATE TABLE shop.jobs (id int PRIMARY KEY); INSERT INTO shop.jobs (id) VALUES (1)\"\n",
     .params = params,
     .config_size = sizeof(struct cassandra),
     .scratch_size = sizeof(struct talk_place),

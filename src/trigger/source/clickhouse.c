@@ -24,8 +24,8 @@
 #include "trigger/sql.h"
 
 enum {
-    QUERY_TIMEOUT_MS = 10 * 1000, /* of the whole poll */
-    QUERY_TIMEOUT_S = 8,          /* what the server may take for the query, so that it does not go on alone */
+    QUERY_TIMEOUT_MS = 10 * 1000,   /* of the whole poll */
+    QUERY_TIMEOUT_S = 8,            /* what the server may take for the query, so that it does not go on alone */
     COMMAND_MAX_BYTES = 256 * 1024, /* of a query: the server's own bound (max_query_size) */
     NATIVE_PORT = 9000,
 };
@@ -54,7 +54,8 @@ static const struct param params[] = {
     {"password", PARAM_SECRET(password), .from = "AE", .help = "may be empty"},
     {"database", PARAM_TEXT(database), .from = "MA", .fallback = "default", .help = "database"},
     {"tls", PARAM_BOOL(tls), .from = "A", .fallback = "false", .help = "speak TLS"},
-    {"unsafeSsl", PARAM_BOOL(unsafe), .from = "A", .fallback = "false", .help = "do not verify the server's certificate"},
+    {"unsafeSsl", PARAM_BOOL(unsafe), .from = "A", .fallback = "false",
+     .help = "do not verify the server's certificate"},
     {"cert", PARAM_TEXT(certificate), .from = "A", .help = "client certificate, PEM"},
     {"key", PARAM_SECRET(key), .from = "A", .help = "its key, PEM"},
     {"keyPassword", PARAM_SECRET(key_password), .from = "A", .help = "of an encrypted key"},
@@ -106,7 +107,8 @@ static bool find_server(const struct clickhouse *c, struct server *server, struc
     server->password = first_of(dsn_option(dsn, "password"), first_of(dsn->password, ""));
     server->database = first_of(dsn_option(dsn, "database"), first_of(dsn->path, "default"));
     if (server->http && server->tls != (strcmp(dsn->scheme, "https") == 0))
-        return error_set(err, ERROR_INVALID, "connectionString: https goes with secure=true (or tls: true), http without");
+        return error_set(err, ERROR_INVALID,
+                         "connectionString: https goes with secure=true (or tls: true), http without");
     return true;
 }
 
@@ -153,7 +155,8 @@ static bool prepare(void *config, struct trigger_check *check)
     bool good = true, unknown = check_unknown(check, "connectionString") || check_unknown(check, "host");
 
     if (!c->connection && !c->host && !unknown)
-        good = check_error(check, "host", "give host, or connectionString", "there is neither connectionString nor host");
+        good =
+            check_error(check, "host", "give host, or connectionString", "there is neither connectionString nor host");
     if (c->tls && !c->certificate != !c->key)
         good = check_error(check, "cert", "give both, or none", "of cert and key only one is given");
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
@@ -248,11 +251,28 @@ static enum poll_next say_hello(const struct clickhouse *c, struct poll *poll)
 
 static bool is_own_word(const char *key)
 {
-    static const char *const words[] = {
-        "username", "password",         "database",           "secure",        "skip_verify",       "tls_server_name",
-        "compress", "debug",            "dial_timeout",       "read_timeout",  "write_timeout",     "http_path",
-        "protocol", "max_open_conns",   "max_idle_conns",     "conn_max_lifetime", "connection_open_strategy",
-        "compress_level", "block_buffer_size", "max_compression_buffer", "client_info_product", "http_proxy"};
+    static const char *const words[] = {"username",
+                                        "password",
+                                        "database",
+                                        "secure",
+                                        "skip_verify",
+                                        "tls_server_name",
+                                        "compress",
+                                        "debug",
+                                        "dial_timeout",
+                                        "read_timeout",
+                                        "write_timeout",
+                                        "http_path",
+                                        "protocol",
+                                        "max_open_conns",
+                                        "max_idle_conns",
+                                        "conn_max_lifetime",
+                                        "connection_open_strategy",
+                                        "compress_level",
+                                        "block_buffer_size",
+                                        "max_compression_buffer",
+                                        "client_info_product",
+                                        "http_proxy"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strcmp(words[i], key) == 0)
@@ -282,7 +302,7 @@ static void write_settings(const struct clickhouse *c, struct text *out)
 static enum poll_next refused(struct poll *poll, int32_t code, const char *message, size_t length, bool keep)
 {
     static const int32_t denials[] = {192, 193, 194, 195, 291, 497, 516}; /* ErrorCodes.cpp: users, passwords, rights */
-    static const int32_t passing[] = {159, 202, 209, 210, 241, 394}; /* time, sockets, memory, too many at once */
+    static const int32_t passing[] = {159, 202, 209, 210, 241, 394};      /* time, sockets, memory, too many at once */
     enum error_kind kind = ERROR_NONSENSE;
 
     for (size_t i = 0; i < sizeof(denials) / sizeof(denials[0]); i++)
@@ -291,7 +311,8 @@ static enum poll_next refused(struct poll *poll, int32_t code, const char *messa
         kind = code == passing[i] ? ERROR_UNREACHABLE : kind;
     if (keep)
         talk_keep(poll);
-    return poll_fail(poll, kind, "ClickHouse refuses us (code %d): %.*s", code, (int)(length < 200 ? length : 200), message);
+    return poll_fail(poll, kind, "ClickHouse refuses us (code %d): %.*s", code, (int)(length < 200 ? length : 200),
+                     message);
 }
 
 /* What the first row says is worked out when it comes; the answer still has to be read to its end. */
@@ -371,7 +392,7 @@ static enum poll_next talk(const void *config, struct poll *poll, const char *by
         at->has_row = false;
         at->columns = 0;
         return ((struct session *)talk_session(poll))->greeted ? send_query(poll, STAGE_QUERY, c->query)
-                                                                : say_hello(c, poll);
+                                                               : say_hello(c, poll);
     }
     while (next == POLL_WAITING && length > 0 && length >= at->needed) {
         struct clickhouse_packet packet;
@@ -421,8 +442,8 @@ static enum poll_next ask_http(const struct clickhouse *c, struct poll *poll, co
 
     find_host(c, server, host, &port);
     r = request_post(poll,
-                     arena_printf(poll_arena(poll), strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", server->dsn.scheme,
-                                  host, port),
+                     arena_printf(poll_arena(poll), strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
+                                  server->dsn.scheme, host, port),
                      arena_printf(poll_arena(poll), "%s%s", path && *path == '/' ? "" : "/", path ? path : ""));
     request_query(r, "database", server->database);
     request_query(r, "default_format", "JSONCompact");
@@ -463,8 +484,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(clickhouse) = {
     .type = "clickhouse",
     .summary = "a number read from ClickHouse by a query",
-    .about = "The first column of the first row of the query, over the native protocol or HTTP. A query without a row is missing, "
-             "and counts as 0 when the hold is over; NULL, several columns, dates, booleans and texts that are no number are failures.",
+    .about = "The first column of the first row of the query, over the native protocol or HTTP. A query without a row "
+             "is missing, "
+             "and counts as 0 when the hold is over; NULL, several columns, dates, booleans and texts that are no "
+             "number are failures.",
     .example = "metadata:\n"
                "  host: clickhouse.shop.svc\n"
                "  username: weir\n"

@@ -50,15 +50,19 @@ static bool check_parts(const struct couchdb *c, struct trigger_check *check)
     const struct {
         const char *name;
         bool given;
-    } parts[] = {
-        {"host", c->host}, {"port", c->port}, {"username", c->user}, {"password", c->password}, {"dbName", c->database}};
+    } parts[] = {{"host", c->host},
+                 {"port", c->port},
+                 {"username", c->user},
+                 {"password", c->password},
+                 {"dbName", c->database}};
     bool good = true;
 
     if (c->connection || check_unknown(check, "connectionString"))
         return true;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (!parts[i].given && !check_unknown(check, parts[i].name))
-            good = check_error(check, parts[i].name, "give it here or in the TriggerAuthentication, or give connectionString",
+            good = check_error(check, parts[i].name,
+                               "give it here or in the TriggerAuthentication, or give connectionString",
                                "%s is needed where there is no connectionString", parts[i].name);
     return good;
 }
@@ -96,7 +100,8 @@ static bool find_server(const struct couchdb *c, struct server *server, struct e
     memset(server, 0, sizeof(*server));
     if (!text) {
         server->user = c->user;
-        length = snprintf(server->base, sizeof(server->base), "http://%s:%s", c->host ? c->host : "", c->port ? c->port : "");
+        length = snprintf(server->base, sizeof(server->base), "http://%s:%s", c->host ? c->host : "",
+                          c->port ? c->port : "");
     } else {
         char *with_scheme = mem_alloc(strlen(text) + sizeof("http://"));
         bool good;
@@ -152,8 +157,8 @@ static const char *write_query(struct poll *poll, const char *query, int64_t *li
     struct text out;
     const char *copy;
 
-    if (!query || !tree_read_json(query, strlen(query), false, poll_arena(poll), &tree, NULL) || tree->type != TREE_MAP ||
-        !tree_get(tree, "selector"))
+    if (!query || !tree_read_json(query, strlen(query), false, poll_arena(poll), &tree, NULL) ||
+        tree->type != TREE_MAP || !tree_get(tree, "selector"))
         return NULL;
     *limit = LIMIT_USUAL;
     tree_integer(tree_get(tree, "limit"), limit);
@@ -216,7 +221,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
         dsn_done(&server.dsn);
         return poll_fail_with(poll, &err);
     }
-    request = request_post(poll, server.base, arena_printf(poll_arena(poll), "/%s/_find", path_part(poll_arena(poll), c->database)));
+    request = request_post(poll, server.base,
+                           arena_printf(poll_arena(poll), "/%s/_find", path_part(poll_arena(poll), c->database)));
     request_header(request, "Accept", "application/json");
     request_body(request, "application/json", body, strlen(body));
     sign(c, poll, request, &server);
@@ -227,7 +233,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(couchdb) = {
     .type = "couchdb",
     .summary = "how many documents a CouchDB query finds",
-    .about = "The number of documents that _find gives. CouchDB stops at 25 unless the query has a limit: write one above what you want "
+    .about = "The number of documents that _find gives. CouchDB stops at 25 unless the query has a limit: write one "
+             "above what you want "
              "to see. A database that does not exist is a failure.",
     .example = "metadata:\n"
                "  host: couchdb.shop.svc\n"
@@ -240,7 +247,8 @@ TRIGGER(couchdb) = {
                "  password: s3cret\n",
     .locally = "docker run -p 127.0.0.1:5984:5984 -e COUCHDB_USER=weir -e COUCHDB_PASSWORD=s3cret couchdb:3\n"
                "curl -u weir:s3cret -X PUT http://127.0.0.1:5984/jobs\n"
-               "curl -u weir:s3cret -H 'Content-Type: application/json' http://127.0.0.1:5984/jobs -d '{\"state\": \"waiting\"}'\n",
+               "curl -u weir:s3cret -H 'Content-Type: application/json' http://127.0.0.1:5984/jobs -d '{\"state\": "
+               "\"waiting\"}'\n",
     .params = params,
     .config_size = sizeof(struct couchdb),
     .scratch_size = sizeof(int64_t),

@@ -43,7 +43,8 @@ struct calls {
 static const struct param params[] = {
     {"endpoints", PARAM_LIST(endpoints), .required = true, .help = "members of the cluster: host:port, with commas"},
     {"watchKey", PARAM_TEXT(key), .required = true, .question = true, .help = "the key whose value is a number"},
-    {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .required = true, .help = "value one replica should carry"},
+    {"value", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .required = true,
+     .help = "value one replica should carry"},
     {"activationValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
     {"watchProgressNotifyInterval", PARAM_INTEGER(progress_s), .fallback = "600", .question = true,
@@ -93,7 +94,8 @@ static bool destination(const void *config, char *out, size_t size)
     const struct etcd *c = config;
     bool tls = false;
 
-    return c->endpoints && c->endpoints->count > 0 && grpc_destination(without_scheme(c->endpoints->items[0], &tls), out, size);
+    return c->endpoints && c->endpoints->count > 0 &&
+           grpc_destination(without_scheme(c->endpoints->items[0], &tls), out, size);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -104,17 +106,16 @@ static void metric_name(const void *config, const struct trigger_input *input, s
 
 /* ------------------------------------------------------------------ calls */
 
-static struct request *call(const struct etcd *c, struct poll *poll, size_t node, const char *method, struct text *message)
+static struct request *call(const struct etcd *c, struct poll *poll, size_t node, const char *method,
+                            struct text *message)
 {
     struct grpc_peer peer = {.tls = c->tls == 0};
     struct tls_identity *identity = arena_alloc(poll_arena(poll), sizeof(*identity));
     const char *address = without_scheme(c->endpoints->items[node], &peer.tls);
     struct request *request;
 
-    *identity = (struct tls_identity){.ca_pem = c->ca,
-                                      .certificate_pem = c->certificate,
-                                      .key_pem = c->client_key,
-                                      .key_password = c->key_password};
+    *identity = (struct tls_identity){
+        .ca_pem = c->ca, .certificate_pem = c->certificate, .key_pem = c->client_key, .key_password = c->key_password};
     peer.address = arena_copy_bytes(poll_arena(poll), address, strcspn(address, "/"));
     peer.identity = peer.tls ? identity : NULL;
     request = grpc_request(poll, &peer, method, message);
@@ -277,7 +278,8 @@ static bool heard(const void *config, size_t stream, const char *message, size_t
 TRIGGER(etcd) = {
     .type = "etcd",
     .summary = "the number that a key of etcd holds",
-    .about = "The value of the key, read as a number. A key that is not there, is empty or holds something else is a failure. Where no "
+    .about = "The value of the key, read as a number. A key that is not there, is empty or holds something else is a "
+             "failure. Where no "
              "user is given, the key is watched as well, so that a change counts at once and not with the next poll.",
     .example = "metadata:\n"
                "  endpoints: etcd-0.etcd:2379,etcd-1.etcd:2379\n"

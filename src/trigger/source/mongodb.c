@@ -84,7 +84,8 @@ static bool check_parts(const struct mongodb *c, struct trigger_check *check)
         return true;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (!parts[i].given && !check_unknown(check, parts[i].name))
-            good = check_error(check, parts[i].name, "give it here or in the TriggerAuthentication, or give connectionString",
+            good = check_error(check, parts[i].name,
+                               "give it here or in the TriggerAuthentication, or give connectionString",
                                "%s is needed where there is no connectionString", parts[i].name);
     return good;
 }
@@ -96,7 +97,8 @@ static bool check_tls(const struct mongodb *c, struct trigger_check *check)
     if (!c->certificate && !c->key && !c->ca)
         return check_error(check, "tls", "put ca, or cert and key, into the Secret",
                            "tls: enable needs one of cert, key and ca at least");
-    return !c->certificate == !c->key || check_error(check, "cert", "give both, or none", "of cert and key only one is given");
+    return !c->certificate == !c->key ||
+           check_error(check, "cert", "give both, or none", "of cert and key only one is given");
 }
 
 static bool prepare(void *config, struct trigger_check *check)
@@ -182,7 +184,8 @@ static bool uri_is_allowed(const mongoc_uri_t *uri, struct query *query)
     if (mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE) ||
         mongoc_uri_has_option(uri, MONGOC_URI_SSLCLIENTCERTIFICATEKEYFILE))
         return query_fail(query, ERROR_INVALID,
-                          "a client's certificate is no file here: put cert and key into the TriggerAuthentication", "");
+                          "a client's certificate is no file here: put cert and key into the TriggerAuthentication",
+                          "");
     return true;
 }
 
@@ -234,7 +237,8 @@ static bool set_tls(const struct mongodb *c, struct kept *kept, struct query *qu
         options.ca_dir = X509_get_default_cert_dir();
     }
     if (c->certificate && c->key) {
-        if (!pem_file_open(&kept->identity, (const char *const[]){c->certificate, secret_reveal(c->key), NULL}, &query->error))
+        if (!pem_file_open(&kept->identity, (const char *const[]){c->certificate, secret_reveal(c->key), NULL},
+                           &query->error))
             return false;
         options.pem_file = kept->identity.path;
         options.pem_pwd = c->key_password ? secret_reveal(c->key_password) : NULL;
@@ -275,7 +279,8 @@ static enum error_kind kind_of(const bson_error_t *why)
     if (why->domain == MONGOC_ERROR_SCRAM || why->domain == MONGOC_ERROR_SASL)
         return ERROR_DENIED;
     if (why->domain != MONGOC_ERROR_SERVER)
-        return why->domain == MONGOC_ERROR_BSON || why->domain == MONGOC_ERROR_COMMAND ? ERROR_NONSENSE : ERROR_UNREACHABLE;
+        return why->domain == MONGOC_ERROR_BSON || why->domain == MONGOC_ERROR_COMMAND ? ERROR_NONSENSE
+                                                                                       : ERROR_UNREACHABLE;
     if (why->code == 18 || why->code == 13 || why->code == 8000) /* AuthenticationFailed, Unauthorized, Atlas' own */
         return ERROR_DENIED;
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
@@ -301,7 +306,8 @@ static bson_t *read_filter(const char *text, struct query *query)
     bson_t *filter = NULL;
 
     if (!tree_read_json(text, strlen(text), false, arena, &tree, NULL) || tree->type != TREE_MAP || tree->count == 0)
-        query_fail(query, ERROR_INVALID, "query is not a JSON object with a key at least; {\"_id\": {\"$exists\": true}} counts all", "");
+        query_fail(query, ERROR_INVALID,
+                   "query is not a JSON object with a key at least; {\"_id\": {\"$exists\": true}} counts all", "");
     else if (has_relaxed_date(tree))
         query_fail(query, ERROR_INVALID, "query: write a date as {\"$date\": {\"$numberLong\": \"milliseconds\"}}", "");
     else if (!(filter = bson_new_from_json((const uint8_t *)text, (ssize_t)strlen(text), &why)))
@@ -352,7 +358,8 @@ static void run(const void *config, struct query *query)
 TRIGGER(mongodb) = {
     .type = "mongodb",
     .summary = "how many documents of a MongoDB collection match a filter",
-    .about = "An exact count, as an aggregation gives it. A collection that is not there counts 0: MongoDB makes collections with their "
+    .about = "An exact count, as an aggregation gives it. A collection that is not there counts 0: MongoDB makes "
+             "collections with their "
              "first document. The filter is canonical extended JSON.",
     .example = "metadata:\n"
                "  host: mongodb.shop.svc\n"

@@ -179,7 +179,8 @@ static bool find_server(const struct mssql *c, struct server *server, struct err
         server->password = c->user && c->password ? secret_reveal(c->password) : NULL;
         server->database = c->database;
         server->unchecked = true;
-        return set_server(server, c->host ? c->host : "", c->port > 0 && c->port <= 65535 ? (int)c->port : 0, NULL, err);
+        return set_server(server, c->host ? c->host : "", c->port > 0 && c->port <= 65535 ? (int)c->port : 0, NULL,
+                          err);
     }
     if (strncasecmp(text, "sqlserver://", 12) == 0)
         good = read_url(text, server, err);
@@ -202,9 +203,11 @@ static bool prepare(void *config, struct trigger_check *check)
     if (provider && strcmp(provider, "azure-workload") != 0)
         good = check_error(check, NULL, "use a password", "pod identity %s cannot sign in to SQL Server", provider);
     if (!c->connection && !c->host && !check_unknown(check, "connectionString") && !check_unknown(check, "host"))
-        good = check_error(check, "host", "give host, or connectionString", "there is neither connectionString nor host");
+        good =
+            check_error(check, "host", "give host, or connectionString", "there is neither connectionString nor host");
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
-        good = check_error(check, "targetValue", "write the value one replica should carry", "targetValue may not be 0");
+        good =
+            check_error(check, "targetValue", "write the value one replica should carry", "targetValue may not be 0");
     c->identity = provider != NULL;
     if (c->identity)
         check_warning(check, NULL, "use a password",
@@ -230,7 +233,7 @@ static bool destination(const void *config, char *out, size_t size)
 
 struct heard { /* by this thread, since it last began to ask */
     char text[256];
-    int number;     /* of the server's message; 0: none */
+    int number; /* of the server's message; 0: none */
     bool timed_out, broken;
 };
 static __thread struct heard heard;
@@ -250,8 +253,8 @@ static int on_error(DBPROCESS *process, int severity, int number, int system, ch
 }
 
 /* Severity 10 and below is information: which database is open now. The first one that is worse says what it is about. */
-static int on_message(DBPROCESS *process, DBINT number, int state, int severity, char *text, char *server, char *procedure,
-                      int line)
+static int on_message(DBPROCESS *process, DBINT number, int state, int severity, char *text, char *server,
+                      char *procedure, int line)
 {
     (void)process;
     (void)state;
@@ -276,7 +279,8 @@ static void begin_library(void)
 
 static enum error_kind kind_heard(void)
 {
-    static const int denials[] = {LOGIN_FAILED, 229, 230, 262, 300, 916, 4060, 18450, 18451, 18452, 18470, 18486, 18487, 18488};
+    static const int denials[] = {LOGIN_FAILED, 229,   230,   262,   300,   916,   4060,
+                                  18450,        18451, 18452, 18470, 18486, 18487, 18488};
 
     for (size_t i = 0; i < sizeof(denials) / sizeof(denials[0]); i++)
         if (heard.number == denials[i])
@@ -343,7 +347,8 @@ static bool log_in(const struct mssql *c, const struct server *server, struct ke
     LOGINREC *login = login_of(server);
 
     memset(&heard, 0, sizeof(heard));
-    kept->process = server->unchecked ? dbopen(login, server->address) : open_checked(server, c->ca, login, &query->error);
+    kept->process =
+        server->unchecked ? dbopen(login, server->address) : open_checked(server, c->ca, login, &query->error);
     dbloginfree(login);
     if (!kept->process)
         return query_fail(query, kind_heard(), "SQL Server lets us not in", heard.text);
@@ -450,9 +455,11 @@ static bool ask_once(const struct mssql *c, struct kept *kept, struct query *que
     else if (found && row == NO_MORE_ROWS && heard.number == 0)
         sql_answer(query, &(struct sql_answer){.columns = (size_t)dbnumcols(kept->process)}, SQL_EMPTY_MISSING);
     else if (!found && !broken && heard.number == 0)
-        query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT, or a procedure with one", "");
+        query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT, or a procedure with one",
+                   "");
     else
-        query_fail(query, kind_heard(), heard.timed_out ? "SQL Server takes too long" : "SQL Server refuses the query", heard.text);
+        query_fail(query, kind_heard(), heard.timed_out ? "SQL Server takes too long" : "SQL Server refuses the query",
+                   heard.text);
     broken = heard.broken || dbdead(kept->process);
     if (broken)
         hang_up(kept);
@@ -484,7 +491,8 @@ static void run(const void *config, struct query *query)
 TRIGGER(mssql) = {
     .type = "mssql",
     .summary = "a number read from SQL Server by a query",
-    .about = "The first column of the first row of the query or procedure. A query without a row is missing, and counts as 0 when the "
+    .about = "The first column of the first row of the query or procedure. A query without a row is missing, and "
+             "counts as 0 when the "
              "hold is over; NULL, several columns, bits, dates and texts that are no number are failures.",
     .example = "metadata:\n"
                "  host: mssql.shop.svc\n"
@@ -495,7 +503,8 @@ TRIGGER(mssql) = {
                "  targetValue: \"10\"\n"
                "authentication:\n"
                "  password: s3cret\n",
-    .locally = "docker run -p 127.0.0.1:1433:1433 -e ACCEPT_EULA=Y -e MSSQL_SA_PASSWORD=S3cret-pw mcr.microsoft.com/mssql/server:2022-latest\n"
+    .locally = "docker run -p 127.0.0.1:1433:1433 -e ACCEPT_EULA=Y -e MSSQL_SA_PASSWORD=S3cret-pw "
+               "mcr.microsoft.com/mssql/server:2022-latest\n"
                "tsql -H 127.0.0.1 -p 1433 -U sa -P S3cret-pw\n",
     .metric = "mssql",
     .params = params,

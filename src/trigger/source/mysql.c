@@ -107,7 +107,8 @@ static bool read_string(const char *text, struct server *server, struct error *e
         server->socket = open ? address : "/tmp/mysql.sock";
     else if (*net != '\0' && strcmp(net, "tcp") != 0)
         return error_set(err, ERROR_INVALID, "connectionString: there is no way \"%.20s\" to a server; write tcp", net);
-    else if (!dsn_host(address, 0, MYSQL_PORT_USUAL, server->host, sizeof(server->host), &server->port) || !server->port)
+    else if (!dsn_host(address, 0, MYSQL_PORT_USUAL, server->host, sizeof(server->host), &server->port) ||
+             !server->port)
         return error_set(err, ERROR_INVALID, "connectionString has no host:port; write tcp(host:3306)");
     return dsn_read_options(dsn, options, '&', false, err);
 }
@@ -149,7 +150,7 @@ static bool destination(const void *config, char *out, size_t size)
     struct server server;
     bool good = find_server(config, &server, NULL) &&
                 (size_t)(server.socket ? snprintf(out, size, "%s", server.socket)
-                                      : snprintf(out, size, "%s:%d", server.host, server.port)) < size;
+                                       : snprintf(out, size, "%s:%d", server.host, server.port)) < size;
 
     dsn_done(&server.dsn);
     return good;
@@ -170,10 +171,18 @@ static void metric_name(const void *config, const struct trigger_input *input, s
 static enum error_kind kind_of(unsigned code)
 {
     static const unsigned denials[] = {
-        ER_ACCESS_DENIED_ERROR,      ER_DBACCESS_DENIED_ERROR,          ER_TABLEACCESS_DENIED_ERROR,
-        ER_COLUMNACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_HOST_NOT_PRIVILEGED,
-        ER_MUST_CHANGE_PASSWORD,     ER_MUST_CHANGE_PASSWORD_LOGIN,     ER_ACCESS_DENIED_CHANGE_USER_ERROR,
-        ER_ACCOUNT_HAS_BEEN_LOCKED,  CR_AUTH_PLUGIN_ERR,                CR_PLUGIN_NOT_ALLOWED,
+        ER_ACCESS_DENIED_ERROR,
+        ER_DBACCESS_DENIED_ERROR,
+        ER_TABLEACCESS_DENIED_ERROR,
+        ER_COLUMNACCESS_DENIED_ERROR,
+        ER_ACCESS_DENIED_NO_PASSWORD_ERROR,
+        ER_HOST_NOT_PRIVILEGED,
+        ER_MUST_CHANGE_PASSWORD,
+        ER_MUST_CHANGE_PASSWORD_LOGIN,
+        ER_ACCESS_DENIED_CHANGE_USER_ERROR,
+        ER_ACCOUNT_HAS_BEEN_LOCKED,
+        CR_AUTH_PLUGIN_ERR,
+        CR_PLUGIN_NOT_ALLOWED,
     };
     static const unsigned passing[] = {ER_CON_COUNT_ERROR,           ER_SERVER_SHUTDOWN,    ER_HOST_IS_BLOCKED,
                                        ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED,
@@ -275,12 +284,30 @@ static void set_options(MYSQL *connection, const struct server *server, int64_t 
 /* What the driver of the original keeps to itself; everything else in the string is a variable of the session. */
 static bool is_own_word(const char *key)
 {
-    static const char *const words[] = {
-        "tls",           "timeout",          "readTimeout",          "writeTimeout",      "charset",
-        "collation",     "compress",         "multiStatements",      "serverPubKey",      "allowNativePasswords",
-        "parseTime",     "loc",              "allowOldPasswords",    "interpolateParams", "allowCleartextPasswords",
-        "rejectReadOnly", "clientFoundRows", "connectionAttributes", "columnsWithAlias",  "checkConnLiveness",
-        "allowAllFiles", "maxAllowedPacket", "timeTruncate",         "allowFallbackToPlaintext"};
+    static const char *const words[] = {"tls",
+                                        "timeout",
+                                        "readTimeout",
+                                        "writeTimeout",
+                                        "charset",
+                                        "collation",
+                                        "compress",
+                                        "multiStatements",
+                                        "serverPubKey",
+                                        "allowNativePasswords",
+                                        "parseTime",
+                                        "loc",
+                                        "allowOldPasswords",
+                                        "interpolateParams",
+                                        "allowCleartextPasswords",
+                                        "rejectReadOnly",
+                                        "clientFoundRows",
+                                        "connectionAttributes",
+                                        "columnsWithAlias",
+                                        "checkConnLiveness",
+                                        "allowAllFiles",
+                                        "maxAllowedPacket",
+                                        "timeTruncate",
+                                        "allowFallbackToPlaintext"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strcmp(words[i], key) == 0)
@@ -338,7 +365,8 @@ static bool connect_to(const struct mysql *c, const struct server *server, struc
                               server->socket, flags) != NULL;
     pem_file_close(&ca);
     if (!good)
-        query_fail(query, kind_of(mysql_errno(kept->connection)), "MySQL lets us not in", mysql_error(kept->connection));
+        query_fail(query, kind_of(mysql_errno(kept->connection)), "MySQL lets us not in",
+                   mysql_error(kept->connection));
     else if (!(good = set_variables(kept->connection, &server->dsn, query->timeout_ms)))
         query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString", mysql_error(kept->connection));
     if (!good)
@@ -376,7 +404,8 @@ static void read_row(MYSQL_RES *result, struct query *query)
 
 static void give_up(struct kept *kept, MYSQL_RES *result)
 {
-    shutdown(mysql_get_socket(kept->connection), SHUT_RDWR); /* else freeing the result would read all that is left of it */
+    shutdown(mysql_get_socket(kept->connection),
+             SHUT_RDWR); /* else freeing the result would read all that is left of it */
     mysql_free_result(result);
     hang_up(kept);
 }
@@ -448,7 +477,8 @@ static void run(const void *config, struct query *query)
 TRIGGER(mysql) = {
     .type = "mysql",
     .summary = "a number read from MySQL or MariaDB by a query",
-    .about = "The first column of the first row of the query. No row, NULL, several columns, bits, dates and texts that are no "
+    .about = "The first column of the first row of the query. No row, NULL, several columns, bits, dates and texts "
+             "that are no "
              "number are failures, never 0: write count(*) or coalesce(..., 0), which always give a number.",
     .example = "metadata:\n"
                "  host: mysql.shop.svc\n"
@@ -459,10 +489,12 @@ TRIGGER(mysql) = {
                "  queryValue: \"10\"\n"
                "authentication:\n"
                "  password: s3cret\n",
-    .locally = "mariadb-install-db --no-defaults --datadir=/tmp/my --auth-root-authentication-method=normal\n"
-               "mariadbd --no-defaults --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 --socket=/tmp/my/my.sock &\n"
-               "mariadb --no-defaults --socket=/tmp/my/my.sock -u root -e \"CREATE DATABASE jobs; CREATE TABLE jobs.jobs (state "
-               "text); GRANT SELECT ON jobs.* TO weir@localhost IDENTIFIED BY 's3cret'\"\n",
+    .locally =
+        "mariadb-install-db --no-defaults --datadir=/tmp/my --auth-root-authentication-method=normal\n"
+        "mariadbd --no-defaults --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 --socket=/tmp/my/my.sock &\n"
+        "mariadb --no-defaults --socket=/tmp/my/my.sock -u root -e \"CREATE DATABASE jobs; CREATE TABLE jobs.jobs "
+        "(state "
+        "text); GRANT SELECT ON jobs.* TO weir@localhost IDENTIFIED BY 's3cret'\"\n",
     .params = params,
     .config_size = sizeof(struct mysql),
     .session_size = sizeof(struct kept),
