@@ -321,6 +321,41 @@ static void test_job_generation(void **state)
     done(&c);
 }
 
+#define SOLACE                                                                                                         \
+    "solaceSempBaseURL: \"http://a:1\", messageVpn: v, queueName: q, username: u, password: p, messageCountTarget: "    \
+    "\"10\", messageSpoolUsageTarget: \"2\""
+
+/* Each target of the entry is a trigger of its own, in its place; beside a formula the entry is one value. */
+static void test_several_metrics(void **state)
+{
+    struct built b;
+
+    (void)state;
+    build(&b,
+          HEAD("app") "  triggers:\n  - {type: solace-event-queue, name: mq, metadata: {" SOLACE "}}\n"
+                      "  - {type: prometheus, metadata: {" PROM ", threshold: \"5\"}}\n",
+          false, AS_DIRECT);
+    assert_non_null(b.policy);
+    assert_int_equal(b.policy->rules.trigger_count, 3);
+    assert_int_equal(b.policy->trigger_count, 3);
+    assert_string_equal(b.policy->triggers[0].metric_name, "s0-solace-q-msgcount");
+    assert_string_equal(b.policy->triggers[1].metric_name, "s0-solace-q-msgspoolusage");
+    assert_string_equal(b.policy->triggers[2].metric_name, "s1-prometheus");
+    assert_string_equal(b.policy->names[0], "mq");
+    assert_string_equal(b.policy->names[1], "s0-solace-q-msgspoolusage");
+    assert_true(b.policy->rules.triggers[0].target == 10);
+    assert_true(b.policy->rules.triggers[1].target == 2 * 1024 * 1024);
+    assert_true(b.policy->rules.triggers[2].target == 5);
+    done(&b);
+    build(&b,
+          HEAD("app") "  advanced: {scalingModifiers: {formula: \"mq * 2\", target: \"5\"}}\n"
+                      "  triggers:\n  - {type: solace-event-queue, name: mq, metadata: {" SOLACE "}}\n",
+          false, AS_DIRECT);
+    assert_non_null(b.policy);
+    assert_int_equal(b.policy->rules.trigger_count, 1);
+    done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_useless_objects),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_job_generation),
+        cmocka_unit_test(test_several_metrics),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
