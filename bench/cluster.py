@@ -2,6 +2,7 @@
 an object, a prometheus trigger on loopback with a query of its own, polled every 30 s. CPU is in seconds a minute, above the idle
 cluster: Weir, the controller manager, the API server and etcd together. The peer's figures were measured on a machine of the same kind
 (KEDA of August 2026)."""
+import http.client
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -234,6 +236,50 @@ def react(record, load):
     record("cluster_react_up_s", max(seen.values()), "s", PEER, 14.2)
 
 
+def watch_replicas(plane, seen, wanted, stop):
+    """When the watch of the Deployments tells of as many replicas, by the name of each."""
+    api = plane.api
+    connection = http.client.HTTPSConnection(api.address.hostname, api.address.port, context=api.context)
+    connection.request("GET", path_of("deployments") + "?watch=1")
+    for line in connection.getresponse():
+        told = json.loads(line)["object"]
+        if told["spec"].get("replicas") == wanted:
+            seen.setdefault(told["metadata"]["name"], time.monotonic())
+        if stop.is_set():
+            break
+    connection.close()
+
+
+def push(record, load):
+    """external-push: from telling the server that there is work for one of 200 sleeping objects until the watch of the Deployments tells that
+    its scale was written. Polls cannot be the reason: there is one in ten minutes. The server is Python's grpcio."""
+    sys.path.append(str(ROOT / "test" / "servers"))
+    from grpc_server import EXTERNAL, GrpcPeer, message
+    load.deployments(200, 0)
+    load.start()
+    seen, stop, took = {}, threading.Event(), []
+    with GrpcPeer(load.folder / "grpc") as peer:
+        peer.scaler(0, target=1, active=False)
+        for name in load.names:
+            scaled = scaled_object(name, 0, 0)
+            scaled["spec"].update(pollingInterval=600, cooldownPeriod=600, triggers=[{"type": "external-push", "metadata": {
+                "scalerAddress": peer.address, "object": name}}])
+            load.plane.api.post(path_of("scaledobjects", space(name)), scaled)
+        wait_for(lambda: peer.seen()["open"].get(EXTERNAL + "StreamIsActive") == len(load.names), 120, 0.2)
+        wait_for(load.settled, 300, 0.1)
+        threading.Thread(target=watch_replicas, args=(load.plane, seen, 1, stop), daemon=True).start()
+        time.sleep(2)
+        for name in load.names:
+            began = time.monotonic()
+            peer.push(EXTERNAL + "StreamIsActive", message((1, True)), to=name)
+            wait_for(lambda: name in seen, 30, 0.0005)
+            took.append((seen[name] - began) * 1000)
+            time.sleep(0.1)
+        stop.set()
+        record("cluster_react_push_ms", statistics.quantiles(took, n=100)[98], "ms")
+        print(f"median {statistics.median(took):.1f} ms, of {len(took)}", flush=True)
+
+
 def external_metric(record, load):
     """Through the API server's aggregation, as the HPA controller asks: 1,000 objects in hpa mode."""
     load.deployments(1000, 1)
@@ -266,7 +312,7 @@ def webhook(record, build):
     record("webhook_growth_bytes", row["growth_bytes"], "B")
 
 
-PARTS = {"react": react, "1k": thousand, "idle": thousand_idle, "metric": external_metric, "5k": five_thousand, "10k": ten_thousand}
+PARTS = {"react": react, "push": push, "1k": thousand, "idle": thousand_idle, "metric": external_metric, "5k": five_thousand, "10k": ten_thousand}
 
 
 def cluster(record, build, parts):

@@ -5,7 +5,9 @@ Messages are bytes here; whoever tests writes and reads them. A method whose las
 HTTP, bytes in base64:
 
     POST /answer {"method", "message"}               POST /refuse {"method", "status", "details"}     POST /delay {"method", "seconds"}
-    POST /push {"method", "message"}                 POST /end {"method", "status"?}                  GET /seen
+    POST /push {"method", "message", "to"?}          POST /end {"method", "status"?}                  GET /seen
+
+to: only to streams whose request holds this text.
 """
 import base64
 import json
@@ -48,9 +50,10 @@ def stream(method):
         _, refusal, _ = note(method, request, context)
         if refusal:
             context.abort(getattr(grpc.StatusCode, refusal[0]), refusal[1])
-        mine = queue.Queue()
+        mine = queue.SimpleQueue()
+        mine_and_request = (mine, request)
         with lock:
-            streams.setdefault(method, []).append(mine)
+            streams.setdefault(method, []).append(mine_and_request)
             opened[method] = opened.get(method, 0) + 1
         context.add_callback(lambda: mine.put(None))
         try:
@@ -62,7 +65,7 @@ def stream(method):
                 yield said
         finally:
             with lock:
-                streams[method].remove(mine)
+                streams[method].remove(mine_and_request)
     return answer
 
 
@@ -101,8 +104,9 @@ class Control(BaseHTTPRequestHandler):
             elif self.path == "/delay":
                 delays[method] = said["seconds"]
             else:
-                for one in streams.get(method, []):
-                    one.put(message if self.path == "/push" else said.get("status", "OK"))
+                for one, request in streams.get(method, []):
+                    if said.get("to", "").encode() in request:
+                        one.put(message if self.path == "/push" else said.get("status", "OK"))
         self.reply({})
 
 

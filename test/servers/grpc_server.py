@@ -36,11 +36,13 @@ def message(*members):
 
 
 class GrpcPeer(Server):
-    def __init__(self, folder, pki):
+    """pki: None for a server without TLS."""
+
+    def __init__(self, folder, pki=None):
         self.port, self.tls_port, self.control = free_ports(3)
         python = pip("grpc", "grpcio==1.85.3")
-        super().__init__(folder, "grpc-peer", [python, Path(__file__).parent / "grpc_peer.py", self.port, self.tls_port, self.control,
-                                               pki.path("server.key"), pki.path("server.crt"), pki.path("ca.crt")],
+        files = [pki.path(name) for name in ("server.key", "server.crt", "ca.crt")] if pki else []
+        super().__init__(folder, "grpc-peer", [python, Path(__file__).parent / "grpc_peer.py", self.port, self.tls_port, self.control, *files],
                          ready=lambda: answers(f"http://127.0.0.1:{self.control}/seen"))
         self.address, self.tls_address = f"127.0.0.1:{self.port}", f"localhost:{self.tls_port}"
 
@@ -54,8 +56,8 @@ class GrpcPeer(Server):
     def refuse(self, method, status, details=""):
         self.tell("refuse", method, status=status, details=details)
 
-    def push(self, method, body):
-        self.tell("push", method, body)
+    def push(self, method, body, to=""):
+        self.tell("push", method, body, to=to)
 
     def end(self, method, status="OK"):
         self.tell("end", method, status=status)
