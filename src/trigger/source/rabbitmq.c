@@ -98,50 +98,56 @@ static const struct param params[] = {
 
 /* ------------------------------------------------------------------ what is asked, and of whom */
 
+/* Of http://host:port/[prefix/]vhost: where the management API is, and the path of the queue there. */
+static void take_address(struct rabbitmq *c, const struct dsn *dsn, struct arena *arena)
+{
+    const char *path = strstr(secret_reveal(c->host), "://") + 3, *vhost = "", *prefix = "";
+
+    path += strcspn(path, "/?#");
+    if (*path == '/') {
+        const char *last;
+
+        path = arena_copy_bytes(arena, path, strcspn(path, "?#"));
+        last = strrchr(path, '/');
+        vhost = path_tidy(arena, last + 1);
+        prefix = path_tidy(arena, arena_copy_bytes(arena, path, (size_t)(last - path)));
+    }
+    if (c->vhost)
+        vhost = path_part(arena, c->vhost);
+    c->base = arena_printf(arena, "%s://%s%s", dsn->scheme, dsn->hosts, prefix);
+    c->path = arena_printf(arena, "/api/queues/%s%s%s", *vhost ? vhost : "%2F", c->use_regex ? "" : "/",
+                           c->use_regex ? "" : path_part(arena, c->queue ? c->queue : ""));
+}
+
+static void take_credentials(struct rabbitmq *c, const struct dsn *dsn, struct arena *arena)
+{
+    const char *password = dsn->password ? dsn->password : "";
+
+    if (c->auth.username || !dsn->user)
+        return;
+    c->auth.username = arena_copy(arena, dsn->user);
+    c->auth.password = secret_new(password, strlen(password));
+}
+
 /* The parts of host that are no secret, and its credentials as such. */
 static bool take_host(struct rabbitmq *c, struct trigger_check *check)
 {
-    const char *host = secret_reveal(c->host), *slash, *last, *vhost;
-    struct arena *arena = check_arena(check);
     struct dsn dsn;
     struct error err;
-    bool good = dsn_read_url(host, &dsn, &err), amqp = false;
+    bool good = dsn_read_url(secret_reveal(c->host), &dsn, &err);
+    bool amqp = good && (strcmp(dsn.scheme, "amqp") == 0 || strcmp(dsn.scheme, "amqps") == 0);
 
-    if (good) {
-        amqp = strcmp(dsn.scheme, "amqp") == 0 || strcmp(dsn.scheme, "amqps") == 0;
-        c->http_host = strcmp(dsn.scheme, "http") == 0 || strcmp(dsn.scheme, "https") == 0;
-    }
-    if (c->protocol == PROTOCOL_AUTO && !amqp && !c->http_host) {
-        dsn_done(&dsn);
-        return check_error(check, "host", "begin it with amqp://, amqps://, http:// or https://",
-                           "host begins with none of the schemes that say how to ask");
-    }
-    if (c->protocol == PROTOCOL_AUTO)
+    c->http_host = good && (strcmp(dsn.scheme, "http") == 0 || strcmp(dsn.scheme, "https") == 0);
+    if (c->protocol == PROTOCOL_AUTO && (amqp || c->http_host))
         c->protocol = amqp ? PROTOCOL_AMQP : PROTOCOL_HTTP;
     if (c->protocol == PROTOCOL_HTTP && c->http_host) {
-        slash = strstr(host, "://") + 3;
-        slash += strcspn(slash, "/?#");
-        if (*slash == '/') {
-            const char *path = arena_copy_bytes(arena, slash, strcspn(slash, "?#"));
-
-            last = strrchr(path, '/');
-            vhost = path_tidy(arena, last + 1);
-            slash = arena_copy_bytes(arena, path, (size_t)(last - path));
-        } else {
-            slash = vhost = "";
-        }
-        if (c->vhost)
-            vhost = path_part(arena, c->vhost);
-        c->base = arena_printf(arena, "%s://%s%s", dsn.scheme, dsn.hosts, path_tidy(arena, slash));
-        c->path = arena_printf(arena, "/api/queues/%s%s%s", *vhost ? vhost : "%2F", c->use_regex ? "" : "/",
-                               c->use_regex ? "" : path_part(arena, c->queue ? c->queue : ""));
-        if (!c->auth.username && dsn.user) {
-            c->auth.username = arena_copy(arena, dsn.user);
-            c->auth.password = secret_new(dsn.password ? dsn.password : "", dsn.password ? strlen(dsn.password) : 0);
-        }
+        take_address(c, &dsn, check_arena(check));
+        take_credentials(c, &dsn, check_arena(check));
     }
     dsn_done(&dsn);
-    return true;
+    return c->protocol != PROTOCOL_AUTO ||
+           check_error(check, "host", "begin it with amqp://, amqps://, http:// or https://",
+                       "host begins with none of the schemes that say how to ask");
 }
 
 /* What is asked for, and how much of it one replica carries: in the older words or in the newer ones. */
