@@ -1,4 +1,5 @@
 """RabbitMQ: counts by AMQP and by the management API, rates, patterns, logins, TLS, and a server that goes away and comes back."""
+import socket
 import threading
 import time
 
@@ -194,3 +195,41 @@ def test_goes_away_and_comes_back(orders, weir, host):
     wait_for(lambda: watched(running).get("state") == "failed")
     orders.start()
     wait_for(lambda: watched(running).get("state") == "ok" and watched(running).get("value") == 3, 60)
+
+
+# ---- somebody else listens there
+
+@pytest.mark.parametrize("says", [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",              # a web server
+    b"AMQP\x00\x01\x00\x00",                          # another version of the protocol
+    b"\x01\x00\x00\x7f\xff\xff\xff" + b"x" * 100000,  # a frame of two gigabytes is announced
+    b"\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x0a",  # Connection.Start, cut off in the middle
+    b"\x00" * 4096])
+def test_not_amqp(says):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def serve():
+            while True:
+                try:
+                    client, _ = listening.accept()
+                except OSError:
+                    return
+                with client:
+                    client.settimeout(2)
+                    try:
+                        client.sendall(says)
+                        client.recv(100)
+                    except OSError:
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        began = time.monotonic()
+        failed("rabbitmq", {"queueName": "orders"}, {"host": f"amqp://127.0.0.1:{listening.getsockname()[1]}/"})
+        assert time.monotonic() - began < 15
+
+
+def test_nobody_answers():
+    """The kernel takes the connection, and that is all."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        began = time.monotonic()
+        failed("rabbitmq", {"queueName": "orders"}, {"host": f"amqp://127.0.0.1:{listening.getsockname()[1]}/"})
+        assert time.monotonic() - began < 20
