@@ -466,7 +466,7 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
         .absent_is_all = c->apache,
     };
     const struct kafka_access access = access_of(c);
-    int64_t deadline_ms = kafka_now_ms() + query->timeout_ms;
+    int64_t deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
     struct asked asked = {0};
     struct kafka_sum sum;
 
@@ -520,7 +520,7 @@ static void forget(void *memory)
    one at 20 ms; each further one would cost a thread and a socket for every broker. */
 #define COMMON                                                                                                         \
     .config_size = sizeof(struct kafka), .memory_size = sizeof(struct kafka_memory),                                   \
-    .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_TIMEOUT_MS,                    \
+    .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_QUEUE_MS,                    \
     .metric_name = metric_name, .target = target, .destination = destination, .forget = forget, .hang_up = hang_up,    \
     .query = run
 
