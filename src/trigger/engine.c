@@ -317,6 +317,14 @@ static void poll_recycle(struct trigger_engine *engine, struct trigger_poll *wai
     engine->free_polls = waiter;
 }
 
+/* A source's words come to terminals, and into JSON. */
+static void tame(struct error *why)
+{
+    struct text text = {.bytes = why->text, .length = strlen(why->text), .capacity = sizeof(why->text)};
+
+    text_tame(&text, false);
+}
+
 /* From here on the trigger may be asked anew, also by those who are told now. */
 static void flight_tell(struct flight *flight)
 {
@@ -326,6 +334,7 @@ static void flight_tell(struct flight *flight)
 
     count_outcome(flight, took_ms);
     poll_redact(&flight->poll, flight->trigger->driver);
+    tame(&flight->poll.why);
     stop_everything(flight);
     flight->telling = true;
     flight->trigger->flight = NULL;

@@ -1,24 +1,26 @@
 /*
  * postgresql: the first column of the first row of a query. Facts: triggers/postgresql.md.
  *
- * libpq blocks, so all of this runs on a worker thread. The connection is the session's: other triggers that sign in to the same
- * database as the same user ask on it, too. A broken one is replaced once before the poll fails. connect_timeout,
- * statement_timeout and tcp_user_timeout are always set: a server that hangs costs one slot for a few seconds, not for ever.
+ * libpq looks up names and blocks, so all of this runs on a worker thread, and still waits by itself: the library would take in
+ * whatever a server sends, for as long as it sends. The connection is the session's: other triggers that sign in to the same
+ * database as the same user ask on it, too. A broken one is replaced once before the poll fails. Connecting, a statement, and a
+ * silence of the network each have their time: a server that hangs costs one slot for a few seconds, not for ever.
  *
  * Only a real number is a value. No rows, NULL, two columns or a text that is no number are failures, never 0.
  */
 #include <ctype.h>
 #include <libpq-fe.h>
-#include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/arena.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "base/tree.h"
 #include "trigger/driver.h"
+#include "trigger/sql.h"
 
 enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16 };
 
@@ -115,17 +117,63 @@ static bool destination(const void *config, char *out, size_t size)
     return c->host && c->port && (size_t)snprintf(out, size, "%s:%s", c->host, c->port) < size;
 }
 
-/* ------------------------------------------------------------------ on the worker thread */
+/* ------------------------------------------------------------------ on the worker thread: within bounds */
 
-static bool fail(struct query *query, enum error_kind kind, const char *what, const char *why)
+/* What a call may take: time, and bytes. libpq keeps whatever the server sends, and waits for the end of it while more comes. */
+struct budget {
+    int64_t until_ticks_ms;
+    size_t bytes;
+    enum { LEFT, NO_TIME, NO_ROOM } state;
+};
+
+static struct budget budget_for(int64_t timeout_ms)
 {
-    char line[200];
-    size_t length = strcspn(why, "\n");
-
-    snprintf(line, sizeof(line), "%.*s", (int)(length < sizeof(line) ? length : sizeof(line) - 1), why);
-    query->state = SAMPLE_FAILED;
-    return error_set(&query->error, kind, "%s%s%s", what, *line ? ": " : "", line);
+    return (struct budget){.until_ticks_ms = query_ticks_ms() + timeout_ms, .bytes = STREAM_REPLY_MAX_BYTES};
 }
+
+static bool await(const PGconn *connection, short events, struct budget *budget)
+{
+    struct pollfd fd = {.fd = PQsocket(connection), .events = events};
+    int64_t left = budget->until_ticks_ms - query_ticks_ms();
+    int waiting = 0;
+
+    if (left <= 0 || poll(&fd, 1, (int)left) <= 0) {
+        budget->state = NO_TIME;
+        return false;
+    }
+    if ((fd.revents & POLLIN) && ioctl(fd.fd, FIONREAD, &waiting) == 0) {
+        if ((size_t)waiting > budget->bytes) {
+            budget->state = NO_ROOM;
+            return false;
+        }
+        budget->bytes -= (size_t)waiting;
+    }
+    return true;
+}
+
+static bool over_budget(struct query *query, const struct budget *budget, const char *what)
+{
+    if (budget->state == NO_ROOM)
+        return query_fail(query, ERROR_LIMIT, what, "it sends more than 1 MiB (STREAM_REPLY_MAX_BYTES)");
+    return query_fail(query, ERROR_UNREACHABLE, what, "timeout: it did not answer in time");
+}
+
+/* The next result; NULL: there is none any more, or the budget says so. */
+static PGresult *next_result(PGconn *connection, struct budget *budget)
+{
+    while (PQisBusy(connection))
+        if (!await(connection, POLLIN, budget) || !PQconsumeInput(connection))
+            return NULL;
+    return PQgetResult(connection);
+}
+
+static void close_connection(struct kept *kept)
+{
+    PQfinish(kept->connection);
+    kept->connection = NULL;
+}
+
+/* ------------------------------------------------------------------ on the worker thread: connecting */
 
 static bool is_denial(const char *message)
 {
@@ -133,16 +181,13 @@ static bool is_denial(const char *message)
            strstr(message, "pg_hba.conf") || (strstr(message, "role \"") && strstr(message, "does not exist"));
 }
 
-/* Later keywords win in libpq: the time-outs and the name come after what the connection text says, but for a time-out it
-   sets itself. */
-static PGconn *connect_with(const struct postgresql *c, int64_t timeout_ms)
+/* Later keywords win in libpq: what is ours comes after what the connection text says. */
+static PGconn *begin_connect(const struct postgresql *c, int64_t timeout_ms)
 {
     const char *keywords[KEYWORDS_MAX], *values[KEYWORDS_MAX];
-    char timeout[32], silence[32];
+    char silence[32];
     size_t n = 0;
-    bool own_timeout = c->connection && strstr(secret_reveal(c->connection), "connect_timeout");
 
-    snprintf(timeout, sizeof(timeout), "%lld", (long long)(timeout_ms / 2000 > 2 ? timeout_ms / 2000 : 2));
     snprintf(silence, sizeof(silence), "%lld", (long long)timeout_ms);
 #define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
     if (c->connection) {
@@ -156,75 +201,83 @@ static PGconn *connect_with(const struct postgresql *c, int64_t timeout_ms)
         if (c->password)
             ADD("password", secret_reveal(c->password));
     }
-    if (!own_timeout)
-        ADD("connect_timeout", timeout);
     ADD("tcp_user_timeout", silence); /* a connection whose other end is gone without a word */
     ADD("fallback_application_name", "weir");
 #undef ADD
     keywords[n] = values[n] = NULL;
-    return PQconnectdbParams(keywords, values, c->connection != NULL);
+    return PQconnectStartParams(keywords, values, c->connection != NULL);
 }
 
-static bool run_command(PGconn *connection, const char *command)
+static bool not_connected(struct kept *kept, struct query *query, const struct budget *budget)
 {
-    PGresult *result = PQexec(connection, command);
-    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+    const char *why = PQerrorMessage(kept->connection);
+    bool invalid = strncmp(why, "invalid", 7) == 0; /* libpq does not understand the connection text */
 
-    PQclear(result);
-    return good;
+    if (budget->state != LEFT)
+        over_budget(query, budget, "PostgreSQL cannot be reached");
+    else if (invalid)
+        query_fail(query, ERROR_INVALID,
+                   "libpq refuses the connection text (server settings go into options='-c name=value')", why);
+    else
+        query_fail(query, is_denial(why) ? ERROR_DENIED : ERROR_UNREACHABLE, "PostgreSQL cannot be reached", why);
+    close_connection(kept);
+    return false;
 }
 
-static void close_connection(struct kept *kept)
+/* A pooler may refuse it; our own deadline still holds. */
+static void set_statement_timeout(struct kept *kept, int64_t timeout_ms, struct budget *budget)
 {
-    PQfinish(kept->connection);
-    kept->connection = NULL;
+    char command[64];
+
+    snprintf(command, sizeof(command), "SET statement_timeout = %lld", (long long)timeout_ms * 3 / 4);
+    if (!PQsendQuery(kept->connection, command))
+        return;
+    for (PGresult *result; (result = next_result(kept->connection, budget));)
+        PQclear(result);
 }
 
 static bool open_connection(const struct postgresql *c, struct kept *kept, struct query *query)
 {
-    char command[64];
+    struct budget budget = budget_for(query->timeout_ms / 2);
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
-    kept->connection = connect_with(c, query->timeout_ms);
-    if (PQstatus(kept->connection) != CONNECTION_OK) {
-        const char *why = PQerrorMessage(kept->connection);
-        bool invalid = strncmp(why, "invalid", 7) == 0; /* libpq does not understand the connection text */
-        bool good = fail(query,
-                         invalid          ? ERROR_INVALID
-                         : is_denial(why) ? ERROR_DENIED
-                                          : ERROR_UNREACHABLE,
-                         invalid ? "libpq refuses the connection text (server settings go into options='-c name=value')"
-                                 : "PostgreSQL cannot be reached",
-                         why);
-
-        close_connection(kept);
-        return good;
+    kept->connection = begin_connect(c, query->timeout_ms);
+    if (PQstatus(kept->connection) == CONNECTION_BAD)
+        next = PGRES_POLLING_FAILED;
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        if (!await(kept->connection, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, &budget))
+            break;
+        next = PQconnectPoll(kept->connection);
     }
-    snprintf(command, sizeof(command), "SET statement_timeout = %lld", (long long)query->timeout_ms * 3 / 4);
-    run_command(kept->connection, command); /* a pooler may refuse it; the job's own deadline still holds */
-    return true;
+    if (next != PGRES_POLLING_OK)
+        return not_connected(kept, query, &budget);
+    set_statement_timeout(kept, query->timeout_ms, &budget);
+    return budget.state == LEFT || not_connected(kept, query, &budget);
 }
 
-static bool read_number(PGresult *result, struct query *query)
-{
-    const char *text;
+/* ------------------------------------------------------------------ on the worker thread: asking */
 
-    if (PQnfields(result) != 1)
-        return fail(query, ERROR_NONSENSE, "the query has to give one column", "");
-    if (PQntuples(result) == 0)
-        return fail(query, ERROR_NONSENSE, "the query gives no row; count(*) or coalesce(..., 0) always gives one", "");
-    if (PQgetisnull(result, 0, 0))
-        return fail(query, ERROR_NONSENSE, "the query gives NULL; write coalesce(..., 0) if that means nothing to do",
-                    "");
-    text = PQgetvalue(result, 0, 0);
-    if (!number_parse(text, strlen(text), &query->value))
-        return fail(query, ERROR_NONSENSE, "the query gives something that is not a number", "");
-    if (!isfinite(query->value)) {
-        query->state = SAMPLE_MISSING;
-        query->value = 0;
-        return error_set(&query->error, ERROR_MISSING, "the query gives NaN or an infinity");
+static void read_number(const PGresult *result, struct query *query)
+{
+    struct sql_answer answer = {.columns = (size_t)PQnfields(result), .row = PQntuples(result) > 0};
+
+    if (answer.row && answer.columns > 0 && !PQgetisnull(result, 0, 0)) {
+        answer.text = PQgetvalue(result, 0, 0);
+        answer.length = (size_t)PQgetlength(result, 0, 0);
     }
-    query->state = SAMPLE_OK;
-    return true;
+    sql_answer(query, &answer, SQL_EMPTY_FAILS);
+}
+
+static void refused(const PGresult *result, bool alive, struct query *query)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = PQresultErrorMessage(result);
+
+    query_fail(query,
+               state && strncmp(state, "28", 2) == 0               ? ERROR_DENIED
+               : state && strcmp(state, SLOW_QUERY) == 0           ? ERROR_LIMIT
+               : !alive || (state && strncmp(state, "57", 2) == 0) ? ERROR_UNREACHABLE
+                                                                   : ERROR_NONSENSE,
+               "PostgreSQL refuses the query", why ? why : "");
 }
 
 /* Others ask on this connection next: what a query set, locked or left open is not theirs. */
@@ -238,25 +291,45 @@ static bool leaves_traces(const struct postgresql *c, const PGconn *connection)
     return false;
 }
 
+/* The first row is the answer. What else there is may be long: it is not read, and the connection is given up instead. */
+static void take_results(struct kept *kept, struct query *query, struct budget *budget)
+{
+    bool answered = false;
+
+    for (PGresult *result; (result = next_result(kept->connection, budget));) {
+        ExecStatusType status = PQresultStatus(result);
+        bool is_row = status == PGRES_SINGLE_TUPLE, more = is_row && answered;
+
+        if (is_row || (status == PGRES_TUPLES_OK && !answered)) {
+            if (!more)
+                read_number(result, query);
+        } else if (status != PGRES_TUPLES_OK) {
+            refused(result, PQstatus(kept->connection) == CONNECTION_OK, query);
+        }
+        answered = true;
+        PQclear(result);
+        if (more)
+            return;
+    }
+    if (!answered && budget->state != LEFT)
+        over_budget(query, budget, "PostgreSQL's answer");
+    else if (!answered)
+        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL ended the connection", PQerrorMessage(kept->connection));
+}
+
 /* true: this is the outcome; false: the connection was dead, another one may do. */
 static bool ask_once(const struct postgresql *c, struct kept *kept, struct query *query)
 {
-    PGresult *result = PQexecParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0);
-    bool alive = PQstatus(kept->connection) == CONNECTION_OK;
+    struct budget budget = budget_for(query->timeout_ms);
+    bool alive;
 
-    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
-        read_number(result, query);
+    if (PQsendQueryParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0)) {
+        PQsetSingleRowMode(kept->connection);
+        take_results(kept, query, &budget);
     } else {
-        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = PQresultErrorMessage(result);
-
-        fail(query,
-             state && strncmp(state, "28", 2) == 0               ? ERROR_DENIED
-             : state && strcmp(state, SLOW_QUERY) == 0           ? ERROR_LIMIT
-             : !alive || (state && strncmp(state, "57", 2) == 0) ? ERROR_UNREACHABLE
-                                                                 : ERROR_NONSENSE,
-             "PostgreSQL refuses the query", why ? why : "");
+        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL takes no question", PQerrorMessage(kept->connection));
     }
-    PQclear(result);
+    alive = PQstatus(kept->connection) == CONNECTION_OK;
     if (!alive || leaves_traces(c, kept->connection))
         close_connection(kept);
     return alive;
@@ -275,11 +348,11 @@ static void run(const void *config, struct query *query)
     bool was_kept = kept->connection != NULL;
 
     if (c->identity) {
-        fail(query, ERROR_INVALID, "signing in with a pod identity is not built in; use a password", "");
+        query_fail(query, ERROR_INVALID, "signing in with a pod identity is not built in; use a password", "");
         return;
     }
     if (c->connection && !is_connection_text(secret_reveal(c->connection))) {
-        fail(query, ERROR_INVALID, "connection is neither key=value pairs nor a postgres:// address", "");
+        query_fail(query, ERROR_INVALID, "connection is neither key=value pairs nor a postgres:// address", "");
         return;
     }
     if (!kept->connection && !open_connection(c, kept, query))
