@@ -169,22 +169,48 @@ static const struct {
     bool emulator; /* a stand-in that speaks the protocol, not the source itself */
 } tested_with[] = {
     {"activemq", false},
+    {"apache-kafka", false},
     {"artemis-queue", false},
     {"beanstalkd", false},
+    {"cassandra", false},
+    {"clickhouse", false},
+    {"couchdb", true}, /* PouchDB */
     {"cpu", false},
     {"cron", false},
+    {"elastic-forecast", true}, /* Elasticsearch without its machine learning: documents in the place of forecasts */
+    {"elasticsearch", false},
+    {"etcd", false},
+    {"external", false},
+    {"external-push", false},
+    {"github-runner", true},
+    {"graphite", false},
     {"inference", true}, /* examples/tools/inference-sim */
+    {"influxdb", false},
+    {"kafka", false},
+    {"kubernetes-resource", false},
     {"kubernetes-workload", false},
+    {"liiklus", true},
+    {"loki", true}, /* Prometheus at the paths of Loki */
     {"memory", false},
     {"metrics-api", false},
+    {"mssql", true},
+    {"mysql", false},
     {"nats-jetstream", false},
     {"nsq", false},
+    {"opensearch", false},
     {"postgresql", false},
     {"prometheus", false},
     {"pulsar", false},
     {"rabbitmq", false},
     {"redis", false},
+    {"redis-cluster", false},
+    {"redis-cluster-streams", false},
+    {"redis-sentinel", false},
+    {"redis-sentinel-streams", false},
     {"redis-streams", false},
+    {"selenium-grid", false},
+    {"solr", false},
+    {"temporal", false},
 };
 
 enum trigger_tested trigger_tested(const char *type)

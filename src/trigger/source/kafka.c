@@ -528,17 +528,16 @@ TRIGGER(kafka) = {
     .type = "kafka",
     .summary = "lag of a Kafka consumer group",
     .about = ABOUT,
-    .example = "triggers:\n"
-               "- type: kafka\n"
-               "  metadata:\n"
-               "    bootstrapServers: kafka.shop:9092\n"
-               "    consumerGroup: billing\n"
-               "    topic: orders\n"
-               "    lagThreshold: \"50\"\n"
-               "    sasl: scram_sha512\n"
-               "    tls: enable\n"
-               "  authenticationRef:\n"
-               "    name: kafka # username, password, ca\n",
+    .example = "metadata:\n"
+               "  bootstrapServers: kafka.shop.svc:9092\n"
+               "  consumerGroup: billing\n"
+               "  topic: orders\n"
+               "  lagThreshold: \"50\"\n"
+               "  sasl: scram_sha512\n"
+               "  tls: enable\n"
+               "authentication:\n"
+               "  username: weir\n"
+               "  password: s3cret\n",
     .locally = LOCALLY,
     .params = kafka_params,
     .prepare = prepare_kafka,
