@@ -174,6 +174,7 @@ void decide_applied(const struct decide_rules *rules, struct decide_memory *memo
          i++) { /* those are not rate-limited, and no events of the autoscaler */
         switch (decision->steps[i].kind) {
         case STEP_ACTIVATED:
+        case STEP_SAID_ACTIVE:
         case STEP_FORCED:
         case STEP_FALLBACK_ACTIVE:
         case STEP_ALWAYS_ACTIVE:

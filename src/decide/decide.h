@@ -221,7 +221,8 @@ void decide_applied(const struct decide_rules *rules, struct decide_memory *memo
     STEP(AT_MAX, "at-max", "the maximum is {after}")                                                                   \
     STEP(SCALE_IN_PAUSED, "scale-in-paused", "paused-scale-in keeps {after}")                                          \
     STEP(SCALE_OUT_PAUSED, "scale-out-paused", "paused-scale-out keeps {after}")                                       \
-    STEP(LEFT_TO_HPA, "left-to-hpa", "how many run is left to the HorizontalPodAutoscaler")
+    STEP(LEFT_TO_HPA, "left-to-hpa", "how many run is left to the HorizontalPodAutoscaler")                            \
+    STEP(SAID_ACTIVE, "said-active", "{cause} says itself that there is work: from {before} to at least {after}")
 
 enum step_kind {
 #define STEP(name, text, sentence) STEP_##name,

@@ -37,6 +37,18 @@ bool note_activity(struct making *m, int32_t *cause, double *measured, double *l
     return false;
 }
 
+static bool cause_is_fallback(const struct making *m, int32_t cause)
+{
+    return (cause == CAUSE_FORMULA ? m->formula.kind : m->readings[cause].kind) == READING_FALLBACK;
+}
+
+enum step_kind step_of_activity(const struct making *m, int32_t cause)
+{
+    if (cause >= 0 && m->facts.samples && m->facts.samples[cause].activity == ACTIVITY_ON)
+        return STEP_SAID_ACTIVE;
+    return m->rules->mode != DECIDE_HPA && cause_is_fallback(m, cause) ? STEP_FALLBACK_ACTIVE : STEP_ACTIVATED;
+}
+
 bool cooldown_is_over(const struct making *m, double *inactive_s, int64_t *until_ms)
 {
     bool never = m->memory->last_active_at_ms == NEVER_MS;
@@ -221,18 +233,13 @@ static void wake(struct making *m, enum step_kind kind, int32_t cause, double me
     memory_wish(m->memory, m->facts.now_ms, 0, m->now_count);
 }
 
-static bool cause_is_fallback(const struct making *m, int32_t cause)
-{
-    return (cause == CAUSE_FORMULA ? m->formula.kind : m->readings[cause].kind) == READING_FALLBACK;
-}
-
 static void decide_asleep(struct making *m, bool active)
 {
     int32_t cause;
     double measured, limit;
 
     if (note_activity(m, &cause, &measured, &limit))
-        wake(m, cause_is_fallback(m, cause) ? STEP_FALLBACK_ACTIVE : STEP_ACTIVATED, cause, measured, limit);
+        wake(m, step_of_activity(m, cause), cause, measured, limit);
     else if (active && m->rules->force_activation)
         wake(m, STEP_FORCED, CAUSE_OBJECT, 0, 0);
     else if (active)

@@ -28,7 +28,7 @@ static void wake(struct making *m, bool by_trigger, int32_t cause, double measur
         return;
     }
     if (by_trigger)
-        move(m, STEP_ACTIVATED, cause, floor, measured, limit);
+        move(m, step_of_activity(m, cause), cause, floor, measured, limit);
     else
         move(m, m->rules->force_activation ? STEP_FORCED : STEP_ALWAYS_ACTIVE, CAUSE_OBJECT, floor, 0, 0);
     m->memory->last_active_at_ms = m->facts.now_ms;
