@@ -36,7 +36,8 @@ static void show_bytes(amqp_bytes_t bytes, char *out, size_t size)
     out[utf8_valid_prefix(out, strlen(out))] = '\0';
 }
 
-/* ACCESS_REFUSED and NOT_ALLOWED are about who we are and which vhost is ours. */
+/* Of a connection that the broker ends: ACCESS_REFUSED and NOT_ALLOWED are about who we are and which vhost is ours. A channel that it
+   ends is about one queue alone, and says nothing to the others on the connection. */
 static enum error_kind kind_of(unsigned code)
 {
     if (code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_ALLOWED)
@@ -47,12 +48,13 @@ static enum error_kind kind_of(unsigned code)
 }
 
 /* RabbitMQ's words begin with the reason's name ("NOT_FOUND - no queue 'x' in vhost '/'"). */
-static bool refused(const struct amqp_server *server, unsigned code, amqp_bytes_t text, struct error *err)
+static bool refused(const struct amqp_server *server, enum error_kind kind, unsigned code, amqp_bytes_t text,
+                    struct error *err)
 {
     char words[200];
 
     show_bytes(text, words, sizeof(words));
-    return error_set(err, kind_of(code), "%s:%d refuses (%u): %s", server->host, server->port, code, words);
+    return error_set(err, kind, "%s:%d refuses (%u): %s", server->host, server->port, code, words);
 }
 
 static bool failed(const struct amqp_server *server, amqp_rpc_reply_t reply, struct error *err)
@@ -60,12 +62,12 @@ static bool failed(const struct amqp_server *server, amqp_rpc_reply_t reply, str
     if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
         const amqp_connection_close_t *said = reply.reply.decoded;
 
-        return refused(server, said->reply_code, said->reply_text, err);
+        return refused(server, kind_of(said->reply_code), said->reply_code, said->reply_text, err);
     }
     if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
         const amqp_channel_close_t *said = reply.reply.decoded;
 
-        return refused(server, said->reply_code, said->reply_text, err);
+        return refused(server, ERROR_NONSENSE, said->reply_code, said->reply_text, err);
     }
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
         return error_set(err, ERROR_UNREACHABLE, "%s:%d: %s", server->host, server->port,

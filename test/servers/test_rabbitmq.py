@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import ask, failed, scaled_object, trigger, value, wait_for
+from conftest import ask, failed, probe, scaled_object, trigger, value, wait_for
 from pki import PASSWORD
 from rabbitmq_server import rabbitmq  # noqa: F401
 
@@ -62,6 +62,17 @@ def test_wrong_password(orders, host):
     error = failed("rabbitmq", {"queueName": "orders"}, {"host": host(orders, user="me:not-it@")})
     assert ("ACCESS_REFUSED" in error or "401" in error) and "not-it" not in error
     assert value("rabbitmq", {"queueName": "orders"}, {"host": host(orders, user=""), "username": "me", "password": "pw"}) == 3
+
+
+def test_a_queue_that_is_not_ours_harms_no_other(orders):
+    """Both are asked on one connection; what is refused costs its channel alone."""
+    orders.account("narrow", "pw", queues="^orders$")
+    host = {"host": amqp(orders, user="narrow:pw@")}
+    names = ["batch-1", "orders", "nothing", "batch-2"]
+    answer = probe(scaled_object(*(trigger("rabbitmq", {"queueName": name}, host) for name in names)))
+    by_name = dict(zip(names, answer["objects"][0]["triggers"]))
+    assert by_name["orders"]["value"] == 3
+    assert "ACCESS_REFUSED" in by_name["batch-1"]["error"] and "NOT_FOUND" in by_name["nothing"]["error"]
 
 
 @BOTH
