@@ -8,7 +8,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { DENIED_OBJECTS_MAX = 16 }; /* of many that ask alike: their credentials are the same, and mostly from one place */
+enum {
+    DENIED_OBJECTS_MAX = 16
+}; /* of many that ask alike: their credentials are the same, and mostly from one place */
 
 struct asker {
     struct object *object;
@@ -29,7 +31,7 @@ struct question {
     struct error *why;    /* of a missing or failed sample; NULL otherwise */
     struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
-    uint32_t users; /* object triggers that hold it */
+    uint32_t users;                      /* object triggers that hold it */
     struct trigger_listening *listening; /* NULL: its source does not tell by itself */
     struct hearer *hearers;
     uint32_t hearer_count;

@@ -98,7 +98,7 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *hpa_error;       /* why its HPA could not be put; NULL */
     char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
-    uint64_t hpa_targets; /* hash of the targets that sources said when it was put */
+    uint64_t hpa_targets;                          /* hash of the targets that sources said when it was put */
     uint32_t others_seen;                          /* writes of somebody else to the target's replicas */
     int64_t others_ticks_ms, others_said_ticks_ms; /* the last of them; when it was said, 0: never */
     uint8_t failed_said[(TRIGGERS_MAX + 7) / 8];   /* triggers whose failure was said */
@@ -275,7 +275,8 @@ void refer_each(struct map *index, const char *name, void (*each)(void *arg, str
 
 /* cluster.c */
 void cluster_again(struct object *object); /* what it says is needed once more: it is read again, and applied */
-void cluster_referred_changed(struct cluster *cluster, const char *name); /* as of refer.c; who refers to it is built again */
+void cluster_referred_changed(struct cluster *cluster,
+                              const char *name); /* as of refer.c; who refers to it is built again */
 /* Its objects are not known yet, or none is known and they cannot be read. */
 bool cluster_is_unread(const struct cluster *cluster);
 void cluster_free(struct cluster *cluster); /* NULL is fine */

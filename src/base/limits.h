@@ -11,16 +11,16 @@ enum {
     TREE_NODES_MAX = 1000 * 1000,              /* keeps alias bombs ("billion laughs") at a few tens of MiB */
     ZONE_FILE_MAX_BYTES = 64 * 1024,           /* a compiled time zone; the largest of tzdata is 4 KB */
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
-    CREDENTIAL_PARAMS_MAX = 256,  /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
+    CREDENTIAL_PARAMS_MAX = 256,        /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
     CREDENTIAL_FETCHED_MAX = 10 * 1000, /* secrets, logins and tokens fetched and kept: 2 KB each */
     CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024, /* of Vault or of a token server; etcd's bound for a Secret */
     CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,   /* of filePath, and of a service account's token: likewise */
-    CREDENTIAL_FORM_MAX_BYTES = 16 * 1024,     /* scopes or parameters for a token server; servers refuse longer forms */
+    CREDENTIAL_FORM_MAX_BYTES = 16 * 1024, /* scopes or parameters for a token server; servers refuse longer forms */
     CREDENTIAL_LIFE_MAX_S = 10 * 365 * 24 * 3600, /* believed of a lease or a token that somebody else counts */
-    CREDENTIAL_ACCOUNT_TOKEN_MS = 3600 * 1000, /* of a service account's: KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY */
+    CREDENTIAL_ACCOUNT_TOKEN_MS = 3600 * 1000,    /* of a service account's: KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY */
     CREDENTIAL_UNUSED_MS = 60 * 1000, /* kept so long after its last use: an object is built anew within seconds */
-    MANIFEST_FINDINGS_MAX = 1000, /* of one file: nobody reads more, and each costs memory */
-    LINT_ALLOWS_MAX = 1000,       /* comments of one file that silence findings: as many as there can be findings */
+    MANIFEST_FINDINGS_MAX = 1000,     /* of one file: nobody reads more, and each costs memory */
+    LINT_ALLOWS_MAX = 1000,           /* comments of one file that silence findings: as many as there can be findings */
     /* ---- formulas ---- */
     FORMULA_SOURCE_MAX_BYTES = 1024 * 1024, /* expr-lang has no bound; etcd's is about this */
     FORMULA_NODES_MAX = 10000,              /* expr-lang's own bound (expr-language.md 7) */
@@ -65,24 +65,26 @@ enum {
     REQUEST_STATUSES_MAX = 8,           /* likewise for one trigger of one object: 8 bytes each */
     HTTP_STATUSES_MAX = 16,             /* different ones counted apart for a trigger type: servers use under ten */
     LISTEN_RETRY_MIN_MS = 2 * 1000,     /* before a stream that ended is opened anew: KEDA's, doubled each time up to */
-    LISTEN_RETRY_MAX_MS = 60 * 1000,    /* this, with a quarter of jitter, so that a server that restarts is not stormed */
-    PUSH_LOOK_MS = 100,                 /* between two polls of an object because a source spoke up: some push by the thousand */
-    POLL_RETRIES_MAX = 1,               /* KEDA asks once more after rebuilding the scaler */
-    POLLS_IN_FLIGHT_MAX = 512,          /* file descriptors: well under the usual 1024 */
-    POLLS_PER_DESTINATION_MAX = 128,    /* a quarter, so that one hanging host cannot hold all */
-    CONNECTIONS_KEPT_MAX = 4, /* connections kept for one destination and credential: a poll takes milliseconds, a thousand
+    LISTEN_RETRY_MAX_MS = 60 * 1000, /* this, with a quarter of jitter, so that a server that restarts is not stormed */
+    PUSH_LOOK_MS = 100,        /* between two polls of an object because a source spoke up: some push by the thousand */
+    POLL_RETRIES_MAX = 1,      /* KEDA asks once more after rebuilding the scaler */
+    POLLS_IN_FLIGHT_MAX = 512, /* file descriptors: well under the usual 1024 */
+    POLLS_PER_DESTINATION_MAX = 128, /* a quarter, so that one hanging host cannot hold all */
+    CONNECTIONS_KEPT_MAX =
+        4, /* connections kept for one destination and credential: a poll takes milliseconds, a thousand
                                  objects at 30 s come 33 a second */
     CONNECTION_IDLE_MS = 120 * 1000, /* longer than KEDA's usual poll of 30 s, so that one is kept from poll to poll */
     CONNECTIONS_IDLE_MAX = 512, /* kept of all destinations while nobody asks: descriptors, as POLLS_IN_FLIGHT_MAX */
-    SESSION_RETRY_MAX_MS = 2000, /* between attempts at a server that is not there: soon seen when it is back, and no storm */
-    WORKER_THREADS_MAX = 8,             /* for client libraries that block */
-    WORKERS_PER_DESTINATION_MAX = 2,    /* a quarter, as above */
-    KAFKA_BROKERS_MAX_BYTES = 16 * 1024, /* of bootstrapServers: some 200 of them */
-    KAFKA_TOPICS_MAX = 1000, /* of one trigger: the first poll asks for each by itself */
-    KAFKA_PARTITIONS_MAX = 100 * 1000, /* of one trigger: 5 MB of answer; a cluster has at most some 200,000 */
-    KAFKA_TOPICS_KEPT_MAX = 4096, /* numbers of partitions known for one connection: some 100 bytes each */
+    SESSION_RETRY_MAX_MS =
+        2000, /* between attempts at a server that is not there: soon seen when it is back, and no storm */
+    WORKER_THREADS_MAX = 8,                   /* for client libraries that block */
+    WORKERS_PER_DESTINATION_MAX = 2,          /* a quarter, as above */
+    KAFKA_BROKERS_MAX_BYTES = 16 * 1024,      /* of bootstrapServers: some 200 of them */
+    KAFKA_TOPICS_MAX = 1000,                  /* of one trigger: the first poll asks for each by itself */
+    KAFKA_PARTITIONS_MAX = 100 * 1000,        /* of one trigger: 5 MB of answer; a cluster has at most some 200,000 */
+    KAFKA_TOPICS_KEPT_MAX = 4096,             /* numbers of partitions known for one connection: some 100 bytes each */
     KAFKA_REPLY_MAX_BYTES = 16 * 1024 * 1024, /* of one answer: three times what KAFKA_PARTITIONS_MAX take */
-    RESOLVER_THREADS_MAX = 4,           /* names of byte streams looked up at once, each name once */
+    RESOLVER_THREADS_MAX = 4,                 /* names of byte streams looked up at once, each name once */
     HTTP_DEAD_CONNECTION_MS =
         30 * 1000,           /* what we sent is not acknowledged: many exchanges may share a connection that is
                                             gone, and without this the kernel would keep trying for a quarter of an hour */
@@ -144,16 +146,16 @@ enum {
     /* ---- the running system ---- */
     RESOURCES_PER_TURN_MAX = 64, /* told by a cluster and applied in one turn: some ms, so that sockets stay quick */
     STATUS_USERS_MAX_BYTES =
-        256 * 1024,             /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
-    DUE_PER_TURN_MAX = 32,      /* objects decided in one turn: a ms or two, and 7 KB each; sockets stay quick */
-    OBJECTS_MAX = 100 * 1000,   /* of one process: some 400 MB; more is work for several */
+        256 * 1024,              /* names in the status of one TriggerAuthentication: 10,000 objects may share one */
+    DUE_PER_TURN_MAX = 32,       /* objects decided in one turn: a ms or two, and 7 KB each; sockets stay quick */
+    OBJECTS_MAX = 100 * 1000,    /* of one process: some 400 MB; more is work for several */
     EGRESS_RULES_MAX = 1000,     /* each is looked at for each connection: some microseconds */
     EGRESS_RULE_MAX_BYTES = 512, /* a namespace and a name of a host, the longest there are, fit */
-    NAMESPACES_MAX = 256,       /* named one by one; each costs some watches: above that, watch all */
-    REPLICAS_MAX = 1000 * 1000, /* of one target; above that a manifest is a mistake */
-    LOCAL_REPLICAS_MAX = 1024,  /* processes of one target on one machine */
-    LOCAL_JOBS_MAX = 1024,      /* unfinished job processes of one ScaledJob on one machine */
-    LOCAL_NAME_MAX_BYTES = 200, /* a directory's name holds 255, with the kind in front */
+    NAMESPACES_MAX = 256,        /* named one by one; each costs some watches: above that, watch all */
+    REPLICAS_MAX = 1000 * 1000,  /* of one target; above that a manifest is a mistake */
+    LOCAL_REPLICAS_MAX = 1024,   /* processes of one target on one machine */
+    LOCAL_JOBS_MAX = 1024,       /* unfinished job processes of one ScaledJob on one machine */
+    LOCAL_NAME_MAX_BYTES = 200,  /* a directory's name holds 255, with the kind in front */
     LOCAL_ARGUMENT_MAX_BYTES = 128 * 1024 - 1, /* the kernel's bound for one argument or variable (MAX_ARG_STRLEN) */
     LOCAL_ENVIRONMENT_MAX_BYTES = 1536 * 1024, /* below the kernel's 2 MiB for arguments and variables together */
     LOCAL_EVENTS_MAX_BYTES = 1024 * 1024,      /* of the local platform's event log, twice */

@@ -88,7 +88,7 @@ void decide_direct(struct making *m);
 void decide_keda(struct making *m);
 bool cooldown_is_over(const struct making *m, double *inactive_s, int64_t *until_ms);
 bool note_activity(struct making *m, int32_t *cause, double *measured, double *limit); /* the first that is active */
-enum step_kind step_of_activity(const struct making *m, int32_t cause);               /* in what words */
+enum step_kind step_of_activity(const struct making *m, int32_t cause);                /* in what words */
 
 /* ---- memory.c ---- */
 void memory_tidy(struct decide_memory *memory, int64_t now_ms); /* nothing was in the future, whatever clock said so */

@@ -204,7 +204,8 @@ static void propose_all(struct making *m, struct tally *tally, int32_t spec)
         } else if (!rules->formula) {
             double told = m->facts.targets ? m->facts.targets[i] : 0;
 
-            propose_reading(m, tally, i, &m->readings[i], told > 0 ? told : trigger->target, trigger->target_type, spec);
+            propose_reading(m, tally, i, &m->readings[i], told > 0 ? told : trigger->target, trigger->target_type,
+                            spec);
         }
     }
 }

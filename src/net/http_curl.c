@@ -50,10 +50,10 @@
 #include "net/http_internal.h"
 
 enum {
-    SLOTS_KEPT = 24,                         /* easy handles that wait for work; each about 10 KB */
-    BODY_KEPT_BYTES = 16 * 1024,             /* a larger answer's buffer is given back */
-    WAITS_FOR_ANOTHER_MAX = 3, /* for a connection that another exchange opens, which may fail each time */
-    STUCK_LOOK_MS = 500,                     /* the kernel sends again after 200 ms at the latest, on most networks */
+    SLOTS_KEPT = 24,             /* easy handles that wait for work; each about 10 KB */
+    BODY_KEPT_BYTES = 16 * 1024, /* a larger answer's buffer is given back */
+    WAITS_FOR_ANOTHER_MAX = 3,   /* for a connection that another exchange opens, which may fail each time */
+    STUCK_LOOK_MS = 500,         /* the kernel sends again after 200 ms at the latest, on most networks */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
 

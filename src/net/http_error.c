@@ -99,14 +99,14 @@ static bool explain_first_words(const struct http_slot *slot, CURLcode result, s
         return false;
     if (tls && slot->tls_began)
         error_set(err, ERROR_UNREACHABLE,
-                         "%.200s: closed the connection after the TLS handshake, without an answer; it may %s", call->place,
-                         call->request.tls && call->request.tls->certificate_pem
-                             ? "not accept our client certificate: check cert and key, and who signed them"
-                             : "want a client certificate");
+                  "%.200s: closed the connection after the TLS handshake, without an answer; it may %s", call->place,
+                  call->request.tls && call->request.tls->certificate_pem
+                      ? "not accept our client certificate: check cert and key, and who signed them"
+                      : "want a client certificate");
     else if (!tls && call->request.http2)
         error_set(err, ERROR_UNREACHABLE,
-                         "%.200s: closed the connection without an answer; it may want TLS, or speak no HTTP/2 (gRPC) there",
-                         call->place);
+                  "%.200s: closed the connection without an answer; it may want TLS, or speak no HTTP/2 (gRPC) there",
+                  call->place);
     else
         return false;
     return true;

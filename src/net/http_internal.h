@@ -60,7 +60,7 @@ struct http_slot {
     size_t headers_room;
     int status; /* of the head that is read */
     bool head_overflows, body_overflows, not_taken, tls_began;
-    bool lacks_connection; /* it may not open one, and there was none */
+    bool lacks_connection;      /* it may not open one, and there was none */
     const char *egress_refusal; /* static text */
     int no_socket;              /* why the last attempt could not even make one; 0: it could */
     char why[CURL_ERROR_SIZE];
@@ -95,7 +95,7 @@ void http_curl_stop(struct exchange *exchange);                      /* off the 
 bool http_curl_is_busy(const struct exchange *exchange); /* cannot be stopped before the library is through */
 /* It ended only because it may not open a connection: to be started again, when this has said who opens one. */
 bool http_curl_begins_anew(struct exchange *exchange);
-void http_slot_free(struct http_slot *slot);             /* back into the pool */
+void http_slot_free(struct http_slot *slot); /* back into the pool */
 void http_client_kick(struct http_client *client);
 
 /* http.c: the library is through with an exchange. Never called from inside one of its callbacks. */

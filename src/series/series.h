@@ -36,9 +36,9 @@ struct sample {
     double value;
     int64_t at_ms; /* when the answer came, wall clock */
     enum sample_state state;
-    bool stand_in;   /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
+    bool stand_in;    /* SAMPLE_OK only: there was no value, but the manifest says in so many words which one to use */
     uint8_t activity; /* enum sample_activity; but for ON, which a source may push at any time, SAMPLE_OK only */
-    uint16_t weight; /* how many samples this one stands for; set by the series */
+    uint16_t weight;  /* how many samples this one stands for; set by the series */
 };
 
 static inline bool sample_is_active(const struct sample *sample, double value, double activation)

@@ -103,23 +103,11 @@ void grpc_allow(struct request *request, enum grpc_status status)
 
 static const char *status_name(enum grpc_status status)
 {
-    static const char *const names[] = {"OK",
-                                        "CANCELLED",
-                                        "UNKNOWN",
-                                        "INVALID_ARGUMENT",
-                                        "DEADLINE_EXCEEDED",
-                                        "NOT_FOUND",
-                                        "ALREADY_EXISTS",
-                                        "PERMISSION_DENIED",
-                                        "RESOURCE_EXHAUSTED",
-                                        "FAILED_PRECONDITION",
-                                        "ABORTED",
-                                        "OUT_OF_RANGE",
-                                        "UNIMPLEMENTED",
-                                        "INTERNAL",
-                                        "UNAVAILABLE",
-                                        "DATA_LOSS",
-                                        "UNAUTHENTICATED"};
+    static const char *const names[] = {
+        "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+        "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+        "DATA_LOSS", "UNAUTHENTICATED"};
 
     return names[status];
 }
@@ -134,7 +122,8 @@ static bool find_status(const struct http_header *headers, size_t count, enum gr
         if (strcmp(headers[i].name, "grpc-status") != 0)
             continue;
         number = strtoul(headers[i].value, &end, 10);
-        *status = *headers[i].value && !*end && number <= GRPC_UNAUTHENTICATED ? (enum grpc_status)number : GRPC_UNKNOWN;
+        *status =
+            *headers[i].value && !*end && number <= GRPC_UNAUTHENTICATED ? (enum grpc_status)number : GRPC_UNKNOWN;
         return true;
     }
     return false;
@@ -171,7 +160,8 @@ bool grpc_read_status(const struct http_reply *from, const char *place, enum grp
     if (from->status == 200 && type && string_starts(type, "application/grpc")) {
         if (find_status(from->headers, from->header_count, status))
             return true;
-        return error_set(err, ERROR_UNREACHABLE, "%.200s ended its answer without saying whether it is complete", place);
+        return error_set(err, ERROR_UNREACHABLE, "%.200s ended its answer without saying whether it is complete",
+                         place);
     }
     if (from->status != 200 && find_status(from->headers, from->header_count, status) && *status != GRPC_OK)
         return true;
@@ -226,7 +216,8 @@ bool grpc_refusal(const struct http_reply *from, const char *place, enum grpc_st
     default:
         break;
     }
-    return error_set(err, kind, "%.120s answered %s%s%s%s", place, status_name(status), remedy, *words ? ": " : "", words);
+    return error_set(err, kind, "%.120s answered %s%s%s%s", place, status_name(status), remedy, *words ? ": " : "",
+                     words);
 }
 
 /* ------------------------------------------------------------------ messages */
@@ -251,8 +242,9 @@ bool grpc_read_message(const char *body, size_t length, const char *place, const
     if (!read_frame_head(body, place, message_length, err))
         return false;
     if (*message_length != length - FRAME_HEAD_BYTES)
-        return error_set(err, ERROR_NONSENSE, "%.200s sends a message of %zu bytes in a body of %zu: it is cut off, or "
-                                              "there are several",
+        return error_set(err, ERROR_NONSENSE,
+                         "%.200s sends a message of %zu bytes in a body of %zu: it is cut off, or "
+                         "there are several",
                          place, *message_length, length - FRAME_HEAD_BYTES);
     *message = body + FRAME_HEAD_BYTES;
     return true;

@@ -55,7 +55,8 @@ enum grpc_status {
 };
 
 struct grpc_peer {
-    const char *address; /* "host:port", "[::1]:port" or "host" (port 443, as gRPC has it), also as "dns:///host:port" */
+    const char
+        *address; /* "host:port", "[::1]:port" or "host" (port 443, as gRPC has it), also as "dns:///host:port" */
     bool tls;
     const struct tls_identity *identity; /* NULL: nothing special; its texts live as long as the trigger */
 };

@@ -163,6 +163,7 @@ static void open_stream(void *arg)
     ear->allowed = request->grpc_allowed;
     if (request_finish(request, &http, &why)) {
         url_destination(http.url, ear->place, sizeof(ear->place));
+        http.ns = ear->listening->trigger->ns;
         http.on_body = on_bytes;
         http.uncounted = true; /* it has no end, so it must not take the place of polls */
         http.timeout_ms = HTTP_TIMEOUT_MAX_MS;

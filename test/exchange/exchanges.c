@@ -45,7 +45,15 @@
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 
-enum { LINES_MAX = 2000, ASKS_MAX = 64, PODS_MAX = 16, DATA_MAX = 16, SCRIPT_MAX = 32, STEPS_MAX = 100000, GOODBYE_STEPS = 8 };
+enum {
+    LINES_MAX = 2000,
+    ASKS_MAX = 64,
+    PODS_MAX = 16,
+    DATA_MAX = 16,
+    SCRIPT_MAX = 32,
+    STEPS_MAX = 100000,
+    GOODBYE_STEPS = 8
+};
 
 struct ask {
     const char *method, *url, *headers[8], *answer_headers[8];
@@ -53,7 +61,7 @@ struct ask {
     bool has_answer, refused, never, used;
     int status;
     size_t body_length, sent_length; /* 0: up to its end */
-    const char *body, *sent; /* the answer's; the request's, or NULL: any */
+    const char *body, *sent;         /* the answer's; the request's, or NULL: any */
 };
 struct data {
     const char *kind, *name, *key, *value;
@@ -513,7 +521,8 @@ static const char *framed(struct scene *s, const char *rest, size_t *length)
     for (; !strchr(rest, '=') && rest[0] && rest[1]; rest += 2)
         text_add_char(&message, (char)(hex_digit(rest[0]) << 4 | hex_digit(rest[1])));
     text_append(&out, "\0\0", 2);
-    text_append(&out, (const char[]){(char)(message.length >> 16), (char)(message.length >> 8), (char)message.length}, 3);
+    text_append(&out, (const char[]){(char)(message.length >> 16), (char)(message.length >> 8), (char)message.length},
+                3);
     text_append(&out, message.bytes, message.length);
     *length = out.length;
     bytes = arena_copy_bytes(s->arena, out.bytes, out.length);

@@ -30,8 +30,9 @@ static const struct {
     {"liiklus", "{\"address\":\"s:1\",\"topic\":\"t\",\"group\":\"g\"}"},
     {"temporal", "{\"endpoint\":\"s:1\",\"taskQueue\":\"t\",\"includeRunningWorkflowCount\":\"true\"}"},
     {"temporal", "{\"endpoint\":\"s:1\",\"taskQueue\":\"t\",\"selectAllActive\":\"true\"}"},
-    {"temporal", "{\"endpoint\":\"s:1\",\"taskQueue\":\"t\",\"workerDeploymentName\":\"d\",\"workerDeploymentBuildId\":\"b\","
-                 "\"includeRunningWorkflowCount\":\"true\"}"},
+    {"temporal",
+     "{\"endpoint\":\"s:1\",\"taskQueue\":\"t\",\"workerDeploymentName\":\"d\",\"workerDeploymentBuildId\":\"b\","
+     "\"includeRunningWorkflowCount\":\"true\"}"},
     {"external-push", "{\"scalerAddress\":\"s:1\"}"},
 };
 enum { POLL_COUNT = sizeof(polls) / sizeof(polls[0]), STEPS_MAX = 10000, PUSHES_MAX = 64 };
@@ -121,8 +122,8 @@ static bool take_in_pieces(const uint8_t *data, size_t size, size_t piece, struc
 
     text_init(&held, 4096);
     for (size_t at = 0; at < size && good; at += piece)
-        good = grpc_take(&held, (const char *)data + at, size - at < piece ? size - at : piece, "s:1", note_message, out,
-                         &err);
+        good = grpc_take(&held, (const char *)data + at, size - at < piece ? size - at : piece, "s:1", note_message,
+                         out, &err);
     assert(good == (err.kind == ERROR_NONE));
     text_done(&held);
     return good;

@@ -37,7 +37,8 @@ struct external {
 #define PARAM_STRUCT struct external
 static const struct param params[] = {
     {"scalerAddress", PARAM_TEXT(address), .required = true, .help = "of the gRPC server, host:port"},
-    {"enableTLS", PARAM_BOOL(enable_tls), .fallback = "false", .help = "TLS; also on where caCert, or a client certificate, is given"},
+    {"enableTLS", PARAM_BOOL(enable_tls), .fallback = "false",
+     .help = "TLS; also on where caCert, or a client certificate, is given"},
     {"unsafeSsl", PARAM_BOOL(unsafe), .fallback = "false", .help = "do not verify the server's certificate"},
     {"caCert", PARAM_TEXT(ca), .from = "A", .help = "certificates trusted besides the system's, PEM"},
     {"tlsClientCert", PARAM_TEXT(certificate), .from = "A", .help = "the client's certificate, PEM"},
@@ -93,7 +94,8 @@ static bool prepare(void *config, struct trigger_check *check)
     c->name = input->object_name ? input->object_name : "";
     read_metadata(c, check);
     if (c->unsafe && !uses_tls(c))
-        check_warning(check, "unsafeSsl", "write enableTLS: \"true\" as well", "unsafeSsl does not switch TLS on: what is sent can be read");
+        check_warning(check, "unsafeSsl", "write enableTLS: \"true\" as well",
+                      "unsafeSsl does not switch TLS on: what is sent can be read");
     if (!c->certificate != !c->key && !check_input(check)->credential_unknown)
         check_warning(check, c->certificate ? "tlsClientKey" : "tlsClientCert", "give both, or none",
                       "a client certificate needs its key: there is none of the two without the other");
@@ -300,8 +302,9 @@ static void on_each(const void *config, struct poll *poll, const struct reply *r
         poll_fail_with(poll, &reply->error);
         return;
     }
-    good = reply->index < walk->count ? read_values(reply->body, reply->length, poll_arena(poll), &walk->specs[reply->index])
-                                      : read_active(reply->body, reply->length, &walk->active);
+    good = reply->index < walk->count
+               ? read_values(reply->body, reply->length, poll_arena(poll), &walk->specs[reply->index])
+               : read_active(reply->body, reply->length, &walk->active);
     walk->failed = !good;
     if (!good)
         poll_fail(poll, ERROR_NONSENSE, "the scaler's answer to %s cannot be read; is it built with another schema?",
@@ -321,7 +324,8 @@ static enum poll_next on_specs(const void *config, struct poll *poll, const stru
         return poll_fail(poll, ERROR_NONSENSE, "the scaler's GetMetricSpec names no metric");
     for (size_t i = 0; i < walk->count; i++) {
         if (!(walk->specs[i].target > 0))
-            return poll_fail(poll, ERROR_NONSENSE, "the scaler's target for its metric %.100s is %g; it has to be more than 0",
+            return poll_fail(poll, ERROR_NONSENSE,
+                             "the scaler's target for its metric %.100s is %g; it has to be more than 0",
                              walk->specs[i].name, walk->specs[i].target);
         requests[i] = call_metrics(c, poll, walk->specs[i].name);
     }
@@ -372,13 +376,17 @@ static bool hear(const void *config, size_t stream, const char *message, size_t 
 TRIGGER(external) = {
     .type = "external",
     .summary = "whatever a gRPC server of your own says (KEDA's ExternalScaler)",
-    .about = "The value is what the server's `GetMetrics` returns for the metric that its `GetMetricSpec` names, the target is that of the "
-             "spec, and the object is active while `IsActive` says so: none of the three is in the manifest. Of several metrics the one "
-             "that asks for most counts. A server that cannot be reached, answers with an error, or names no metric is a failure; one that "
+    .about = "The value is what the server's `GetMetrics` returns for the metric that its `GetMetricSpec` names, the "
+             "target is that of the "
+             "spec, and the object is active while `IsActive` says so: none of the three is in the manifest. Of "
+             "several metrics the one "
+             "that asks for most counts. A server that cannot be reached, answers with an error, or names no metric is "
+             "a failure; one that "
              "gives no value for its metric has none (missing).",
-    .example = "metadata:\n"
-               "  scalerAddress: queue-scaler.shop.svc:6000\n"
-               "  queue: orders        # everything else is for the server, which is sent it with each call\n" TLS_EXAMPLE,
+    .example =
+        "metadata:\n"
+        "  scalerAddress: queue-scaler.shop.svc:6000\n"
+        "  queue: orders        # everything else is for the server, which is sent it with each call\n" TLS_EXAMPLE,
     .locally = "pip install grpcio grpcio-tools      # then a server of KEDA's externalscaler.proto on 127.0.0.1:6000\n"
                "weir probe scaledobject.yaml",
     .metric = "external",
@@ -394,15 +402,20 @@ TRIGGER(external) = {
 TRIGGER(external_push) = {
     .type = "external-push",
     .summary = "the same, and the server tells by itself when there is work",
-    .about = "As external, and two streams stay open besides. Each true that comes on `StreamIsActive` scales the object from zero at once, and "
-             "makes it be asked at once; false means nothing, the next poll says so. `StreamMetricSpec`, which a server need not have, says "
-             "that targets are others now. A stream that ends is opened anew after two seconds, later after up to a minute; meanwhile polls "
+    .about = "As external, and two streams stay open besides. Each true that comes on `StreamIsActive` scales the "
+             "object from zero at once, and "
+             "makes it be asked at once; false means nothing, the next poll says so. `StreamMetricSpec`, which a "
+             "server need not have, says "
+             "that targets are others now. A stream that ends is opened anew after two seconds, later after up to a "
+             "minute; meanwhile polls "
              "go on as for external, and the values count all the same.",
-    .example = "metadata:\n"
-               "  scalerAddress: queue-scaler.shop.svc:6000\n"
-               "  queue: orders        # everything else is for the server, which is sent it with each call\n" TLS_EXAMPLE,
-    .locally = "pip install grpcio grpcio-tools      # then a server of KEDA's externalscaler.proto on 127.0.0.1:6000\n"
-               "weir run scaledobject.yaml           # and let the server send true: the object is scaled within milliseconds",
+    .example =
+        "metadata:\n"
+        "  scalerAddress: queue-scaler.shop.svc:6000\n"
+        "  queue: orders        # everything else is for the server, which is sent it with each call\n" TLS_EXAMPLE,
+    .locally =
+        "pip install grpcio grpcio-tools      # then a server of KEDA's externalscaler.proto on 127.0.0.1:6000\n"
+        "weir run scaledobject.yaml           # and let the server send true: the object is scaled within milliseconds",
     .metric = "external-push",
     .params = params,
     .config_size = sizeof(struct external),

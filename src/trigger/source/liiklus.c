@@ -170,7 +170,8 @@ static enum poll_next on_committed(const void *config, struct poll *poll, const 
     qsort(walk->committed, walk->committed_count, sizeof(*walk->committed), by_partition);
     text_init(&message, GRPC_REQUEST_MAX_BYTES);
     wire_text(&message, 1, c->topic);
-    return poll_send(poll, call(c, poll, "/com.github.bsideup.liiklus.LiiklusService/GetEndOffsets", &message), on_ends);
+    return poll_send(poll, call(c, poll, "/com.github.bsideup.liiklus.LiiklusService/GetEndOffsets", &message),
+                     on_ends);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
@@ -191,8 +192,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(liiklus) = {
     .type = "liiklus",
     .summary = "lag of a consumer group, asked of Liiklus (KEDA will remove it)",
-    .about = "The value is the sum over the topic's partitions of what the end is ahead of the group's committed position; a partition the "
-             "group never read counts whole. No more than lagThreshold for each partition counts, so there are never more replicas than "
+    .about = "The value is the sum over the topic's partitions of what the end is ahead of the group's committed "
+             "position; a partition the "
+             "group never read counts whole. No more than lagThreshold for each partition counts, so there are never "
+             "more replicas than "
              "partitions. A topic without partitions has lag 0.",
     .example = "metadata:\n"
                "  address: liiklus.shop.svc:6565\n"

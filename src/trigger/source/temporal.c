@@ -41,13 +41,18 @@ static const struct param params[] = {
      .help = "tasks one replica should carry"},
     {"activationTargetQueueSize", PARAM_WHOLE(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
-    {"queueTypes", PARAM_LIST(types), .question = true, .help = "of workflow, activity, nexus, with commas; all, if it is not given"},
+    {"queueTypes", PARAM_LIST(types), .question = true,
+     .help = "of workflow, activity, nexus, with commas; all, if it is not given"},
     {"workerDeploymentName", PARAM_TEXT(deployment), .from = "ME", .question = true,
      .help = "only the backlog of this version of the workers; with workerDeploymentBuildId"},
-    {"workerDeploymentBuildId", PARAM_TEXT(deployment_build), .from = "ME", .question = true, .help = "see workerDeploymentName"},
-    {"buildId", PARAM_TEXT(build_id), .from = "ME", .question = true, .help = "deprecated: a build by the old versioning rules"},
-    {"selectAllActive", PARAM_BOOL(all_active), .fallback = "false", .question = true, .help = "deprecated: all active builds"},
-    {"selectUnversioned", PARAM_BOOL(unversioned), .fallback = "false", .question = true, .help = "deprecated: workers without a build"},
+    {"workerDeploymentBuildId", PARAM_TEXT(deployment_build), .from = "ME", .question = true,
+     .help = "see workerDeploymentName"},
+    {"buildId", PARAM_TEXT(build_id), .from = "ME", .question = true,
+     .help = "deprecated: a build by the old versioning rules"},
+    {"selectAllActive", PARAM_BOOL(all_active), .fallback = "false", .question = true,
+     .help = "deprecated: all active builds"},
+    {"selectUnversioned", PARAM_BOOL(unversioned), .fallback = "false", .question = true,
+     .help = "deprecated: workers without a build"},
     {"includeRunningWorkflowCount", PARAM_BOOL(count_running), .fallback = "false", .question = true,
      .help = "workflows that run keep the object active, with nothing in the queue"},
     {"workflowTaskQueueForCount", PARAM_TEXT(count_queue), .from = "ME", .question = true,
@@ -59,8 +64,10 @@ static const struct param params[] = {
     {"ca", PARAM_TEXT(ca), .from = "A", .help = "certificates trusted besides the system's, PEM"},
     {"enableTLS", PARAM_BOOL(enable_tls), .fallback = "true", .help = "TLS where there is an apiKey and no cert"},
     {"unsafeSsl", PARAM_BOOL(unsafe), .fallback = "false", .help = "do not verify the server's certificate"},
-    {"tlsServerName", PARAM_TEXT(server_name), .help = "name in the server's certificate, where it is not the endpoint's"},
-    {"minConnectTimeout", PARAM_INTEGER(connect_timeout_s), .fallback = "5", .hidden = true, .help = "a poll has a deadline as a whole"},
+    {"tlsServerName", PARAM_TEXT(server_name),
+     .help = "name in the server's certificate, where it is not the endpoint's"},
+    {"minConnectTimeout", PARAM_INTEGER(connect_timeout_s), .fallback = "5", .hidden = true,
+     .help = "a poll has a deadline as a whole"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -104,9 +111,10 @@ static bool may_be_quoted(struct trigger_check *check, const char *parameter, co
 {
     for (const char *at = value; at && *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("-_./:", *at))
-            return check_error(check, parameter, "leave includeRunningWorkflowCount out, or name the queue without them",
-                               "%s has a character that a query of Temporal cannot hold; letters, digits and - _ . / : are possible",
-                               parameter);
+            return check_error(
+                check, parameter, "leave includeRunningWorkflowCount out, or name the queue without them",
+                "%s has a character that a query of Temporal cannot hold; letters, digits and - _ . / : are possible",
+                parameter);
     return true;
 }
 
@@ -114,13 +122,16 @@ static bool check_versions(const struct temporal *c, struct trigger_check *check
 {
     if (!c->deployment != !c->deployment_build && !check_unknown(check, "workerDeploymentName") &&
         !check_unknown(check, "workerDeploymentBuildId"))
-        return check_error(check, c->deployment ? "workerDeploymentBuildId" : "workerDeploymentName", "give both, or none",
-                           "workerDeploymentName and workerDeploymentBuildId belong together");
+        return check_error(check, c->deployment ? "workerDeploymentBuildId" : "workerDeploymentName",
+                           "give both, or none", "workerDeploymentName and workerDeploymentBuildId belong together");
     if ((c->deployment || c->deployment_build) && (c->build_id || c->all_active || c->unversioned))
         return check_error(check, "workerDeploymentName", "leave buildId, selectAllActive and selectUnversioned out",
                            "workers have either a deployment version or a build id of the old kind");
     if (c->build_id || c->all_active || c->unversioned)
-        check_warning(check, c->build_id ? "buildId" : c->all_active ? "selectAllActive" : "selectUnversioned",
+        check_warning(check,
+                      c->build_id     ? "buildId"
+                      : c->all_active ? "selectAllActive"
+                                      : "selectUnversioned",
                       "use workerDeploymentName and workerDeploymentBuildId",
                       "Temporal has given up this kind of versioning of workers");
     return true;
@@ -133,7 +144,8 @@ static bool check_count(const struct temporal *c, struct trigger_check *check)
                            "workflowTaskQueueForCount has no effect without includeRunningWorkflowCount");
     if (!c->count_running)
         return true;
-    return may_be_quoted(check, "taskQueue", c->queue) && may_be_quoted(check, "workflowTaskQueueForCount", c->count_queue) &&
+    return may_be_quoted(check, "taskQueue", c->queue) &&
+           may_be_quoted(check, "workflowTaskQueueForCount", c->count_queue) &&
            may_be_quoted(check, "workerDeploymentName", c->deployment) &&
            may_be_quoted(check, "workerDeploymentBuildId", c->deployment_build);
 }
@@ -144,9 +156,14 @@ static bool check_tls(const struct temporal *c, struct trigger_check *check)
         return check_error(check, c->certificate ? "key" : "cert", "give both, or none",
                            "a client certificate needs its key: there is none of the two without the other");
     if (c->api_key && !uses_tls(c))
-        check_warning(check, "enableTLS", "leave enableTLS out", "the apiKey is sent in plain text: whoever is on the way can read it");
+        check_warning(check, "enableTLS", "leave enableTLS out",
+                      "the apiKey is sent in plain text: whoever is on the way can read it");
     else if (!uses_tls(c) && (c->ca || c->server_name || c->unsafe))
-        check_warning(check, c->ca ? "ca" : c->server_name ? "tlsServerName" : "unsafeSsl", "give cert and key, or an apiKey",
+        check_warning(check,
+                      c->ca            ? "ca"
+                      : c->server_name ? "tlsServerName"
+                                       : "unsafeSsl",
+                      "give cert and key, or an apiKey",
                       "without cert and key, and without an apiKey, there is no TLS");
     return true;
 }
@@ -471,7 +488,8 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 
     (void)none;
     if (types_of(c) == 0)
-        return poll_fail(poll, ERROR_INVALID, "queueTypes has a word that is no type of a task queue; write workflow, activity, nexus");
+        return poll_fail(poll, ERROR_INVALID,
+                         "queueTypes has a word that is no type of a task queue; write workflow, activity, nexus");
     if (c->deployment)
         return poll_send(poll, describe_version(c, poll), on_version);
     if (c->build_id || c->all_active || c->unversioned)
@@ -485,8 +503,10 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 TRIGGER(temporal) = {
     .type = "temporal",
     .summary = "backlog of a task queue of Temporal",
-    .about = "The value is the approximate backlog that Temporal itself tells: tasks of the queue that wait for a worker, of all its types or "
-             "of those in queueTypes, of all workers or of one version of them. A queue nobody has used yet has backlog 0, for Temporal makes "
+    .about = "The value is the approximate backlog that Temporal itself tells: tasks of the queue that wait for a "
+             "worker, of all its types or "
+             "of those in queueTypes, of all workers or of one version of them. A queue nobody has used yet has "
+             "backlog 0, for Temporal makes "
              "queues as they are asked for; a namespace or a version that is not there is a failure.",
     .example = "metadata:\n"
                "  endpoint: temporal-frontend.temporal.svc:7233\n"

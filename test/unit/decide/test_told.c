@@ -100,7 +100,8 @@ static void a_value_whose_source_says_that_there_is_no_work_is_idle(void **state
 static void jobs_are_made_by_the_target_that_is_said(void **state)
 {
     struct decide_trigger trigger = {.formula_name = -1};
-    struct job_rules rules = {.min = 0, .max = 10, .trigger_count = 1, .triggers = &trigger, .custom_running_ratio = NAN};
+    struct job_rules rules = {
+        .min = 0, .max = 10, .trigger_count = 1, .triggers = &trigger, .custom_running_ratio = NAN};
     struct sample sample = {.state = SAMPLE_OK, .value = 12, .at_ms = 5, .activity = ACTIVITY_ON};
     struct job_facts facts = {.now_ms = 10, .samples = &sample, .targets = targets};
     struct job_decision d;
