@@ -40,7 +40,7 @@ class ActiveMQ(Server):
         self.command = list(map(str, java(self.libraries, self.source, "broker", self.broker, heap_mb=192, options=options)))
 
     def is_up(self):
-        return answers(f"http://admin:{self.password}@{self.endpoint}/api/jolokia/version") and self.fill("ready", 1, check=False)
+        return answers(f"http://{self.endpoint}/api/jolokia/version") and self.fill("ready", 1, check=False)
 
     def fill(self, queue, count, check=True):
         done = subprocess.run(list(map(str, java(self.libraries, self.source, "fill", self.broker, queue, count, heap_mb=64))),
