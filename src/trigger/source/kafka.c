@@ -520,7 +520,7 @@ static void forget(void *memory)
    one at 20 ms; each further one would cost a thread and a socket for every broker. */
 #define COMMON                                                                                                         \
     .config_size = sizeof(struct kafka), .memory_size = sizeof(struct kafka_memory),                                   \
-    .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_QUEUE_MS,                    \
+    .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_QUEUE_MS,                      \
     .metric_name = metric_name, .target = target, .destination = destination, .forget = forget, .hang_up = hang_up,    \
     .query = run
 
