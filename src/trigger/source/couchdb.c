@@ -23,7 +23,7 @@ enum { QUERY_MAX_BYTES = 256 * 1024, LIMIT_USUAL = 25 /* CouchDB's */ };
 struct couchdb {
     struct trigger_config common;
     const struct secret *connection, *password;
-    const char *host, *port, *user, *database, *query;
+    const char *host, *port, *user, *database, *query, *ca;
 };
 
 #define PARAM_STRUCT struct couchdb
@@ -41,6 +41,7 @@ static const struct param params[] = {
     {"port", PARAM_TEXT(port), .from = "AM", .help = "its port"},
     {"username", PARAM_TEXT(user), .from = "AM", .help = "user; with a connection string the one in it, else admin"},
     {"password", PARAM_SECRET(password), .from = "AME", .help = "of the user"},
+    {"ca", PARAM_TEXT(ca), .from = "A", .help = "certificates trusted besides the system's, PEM"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -197,7 +198,7 @@ static void sign(const struct couchdb *c, struct poll *poll, struct request *req
     const char *password = c->password ? secret_reveal(c->password) : server->dsn.password ? server->dsn.password : "";
     struct secret *secret = secret_new(password, strlen(password));
 
-    *auth = (struct http_auth){.username = server->user, .password = secret, .modes = HTTP_AUTH_BASIC};
+    *auth = (struct http_auth){.username = server->user, .password = secret, .ca = c->ca, .modes = HTTP_AUTH_BASIC};
     request_sign(request, auth, HTTP_AUTH_BASIC, true, false);
     auth->username = NULL; /* lives no longer than the connection string; both are in the signature now */
     auth->password = NULL;
