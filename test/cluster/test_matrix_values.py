@@ -225,7 +225,7 @@ def kubernetes_resource(row):
                                                             "valueLocation": location, "targetValue": "1"}}
 
     row.start(numbered("ConfigMap", "workers.0.n"), replicas=2, maxReplicaCount=10)
-    row.wait_condition("Active", "Unknown", "TriggerError")
+    row.wait_event("KEDAScalerFailed", "no ConfigMap plan with a key plan.json", kind="Warning")
     row.hold(2)
     row.create("configmaps", {"metadata": {"name": "plan"}, "data": {"plan.json": '{"workers":[{"n":5}]}'}})
     row.wait_replicas(5)
