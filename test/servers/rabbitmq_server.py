@@ -87,11 +87,11 @@ class RabbitMQ(Server):
             text = answer.read()
         return json.loads(text) if text else None
 
-    def account(self, name, password, vhosts=("/", "a/b"), queues=".*"):
+    def account(self, name, password, vhosts=("/", "a/b")):
         self.api("PUT", f"/api/users/{name}", {"password": password, "tags": "monitoring"} if password else
                  {"password_hash": "", "tags": "monitoring"})
         for vhost in vhosts:
-            self.api("PUT", f"/api/permissions/{quote(vhost, safe='')}/{name}", {"configure": queues, "write": queues, "read": queues})
+            self.api("PUT", f"/api/permissions/{quote(vhost, safe='')}/{name}", {"configure": ".*", "write": ".*", "read": ".*"})
 
     def furnish(self):
         self.api("PUT", "/api/vhosts/a%2Fb")
