@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 enum {
     DENIED_OBJECTS_MAX = 16
 }; /* of many that ask alike: their credentials are the same, and mostly from one place */
@@ -35,6 +37,7 @@ struct question {
     struct trigger_listening *listening; /* NULL: its source does not tell by itself */
     struct hearer *hearers;
     uint32_t hearer_count;
+    bool deaf; /* said: it does not hear its source */
 };
 
 struct question *question_get(struct autoscaler *a, struct trigger *trigger)
@@ -154,6 +157,21 @@ bool question_stand_in(struct object *object, uint16_t index)
     return true;
 }
 
+/* Polls go on meanwhile, so it is looked at with each of them. */
+static void note_listening(struct question *question)
+{
+    const struct error *why = trigger_listen_why(question->listening);
+
+    if (question->deaf == (why != NULL))
+        return;
+    question->deaf = why != NULL;
+    if (why)
+        log_warning("the source is polled but not heard", "source", trigger_destination(question->trigger), "error",
+                    why->text, NULL);
+    else
+        log_info("the source is heard again", "source", trigger_destination(question->trigger), NULL);
+}
+
 static void on_answer(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
 {
     struct question *question = arg;
@@ -165,6 +183,7 @@ static void on_answer(void *arg, const struct sample *sample, const struct error
     question->answered_ticks_ms = loop_ticks_ms(question->a->parts.loop);
     question->took_ms = took_ms;
     keep_why(question, sample, why);
+    note_listening(question);
     for (uint32_t i = 0; i < count && i < DENIED_OBJECTS_MAX; i++)
         if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
             credentials_denied(askers[i].object);

@@ -168,7 +168,6 @@ static void open_stream(void *arg)
         http.uncounted = true; /* it has no end, so it must not take the place of polls */
         http.timeout_ms = HTTP_TIMEOUT_MAX_MS;
         http.connect_timeout_ms = HTTP_TIMEOUT_MS;
-        http.ns = ear->listening->trigger->ns;
         ear->exchange = transport_http(transport, &http, on_end, ear);
     } else {
         ear->why = why;
@@ -235,7 +234,7 @@ void trigger_listen_stop(struct trigger_listening *l)
 const struct error *trigger_listen_why(const struct trigger_listening *l)
 {
     for (size_t i = 0; l && i < l->count; i++)
-        if (l->ears[i].why.kind != ERROR_NONE)
+        if (!l->ears[i].exchange && l->ears[i].why.kind != ERROR_NONE)
             return &l->ears[i].why;
     return NULL;
 }

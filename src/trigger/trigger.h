@@ -133,7 +133,7 @@ struct trigger_listening;
 struct trigger_listening *trigger_listen(struct trigger_engine *engine, struct trigger *trigger, trigger_pushed *pushed,
                                          void *arg);
 void trigger_listen_stop(struct trigger_listening *listening); /* NULL is fine */
-/* Why a stream is not open now, for people; NULL: all are, or were given up as the source does not have them. */
+/* Why a stream is not open now, for people; NULL: all are, as far as one can tell, or were given up as the source does not have them. */
 const struct error *trigger_listen_why(const struct trigger_listening *listening);
 
 enum { STATUS_NO_ANSWER = 0, STATUS_OTHER = -1 /* beyond HTTP_STATUSES_MAX different ones */ };
