@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "net/loop.h"
 #include "platform/kubernetes/client.h"
 #include "platform/kubernetes/kubernetes.h"
@@ -387,6 +388,20 @@ static inline void kw_open(struct kube_world *kw, const struct kw_watch *w, cons
     reply->open = &kw->watches[slot].body;
 }
 
+/* A token of a service account, for half of the time that was asked for. */
+static inline void kw_token(struct kube_world *kw, bool there, const json_t *body, struct virtual_reply *reply)
+{
+    int64_t now_ms = loop_now_ms(virtual_loop(kw->world));
+    json_int_t seconds = json_integer_value(json_object_get(json_object_get(body, "spec"), "expirationSeconds"));
+    char ends[40];
+    json_t *said;
+
+    instant_format(now_ms + (int64_t)seconds * 500, ends, sizeof ends);
+    said = json_pack("{s:{s:s,s:s}}", "status", "token", "t0ken", "expirationTimestamp", ends);
+    kw_say(kw, reply, there ? 201 : 404, there ? said : NULL, "NotFound");
+    json_decref(said);
+}
+
 static inline void kw_write(struct kube_world *kw, const struct http_request *r, struct kw_place p,
                             struct virtual_reply *reply)
 {
@@ -396,7 +411,9 @@ static inline void kw_write(struct kube_world *kw, const struct http_request *r,
 
     kw_query(r->url, "fieldManager", manager, sizeof manager);
     assert_true(body != NULL || strcmp(r->method, "DELETE") == 0);
-    if (strcmp(r->method, "POST") == 0) {
+    if (strcmp(r->method, "POST") == 0 && strcmp(p.sub, "token") == 0) {
+        kw_token(kw, o != NULL, body, reply);
+    } else if (strcmp(r->method, "POST") == 0) {
         snprintf(p.name, sizeof p.name, "%s",
                  json_string_value(json_object_get(json_object_get(body, "metadata"), "name")));
         if (kw_find(kw, &p) != NULL) {

@@ -347,6 +347,59 @@ static void what_has_no_namespace_is_told_in_default(void **state)
     kw_free(kw);
 }
 
+struct told {
+    int count;
+    char token[40];
+    int64_t left_ms;
+    struct error err;
+};
+
+static void on_token(void *arg, const struct secret *token, int64_t left_ms, const struct error *err)
+{
+    struct told *told = arg;
+
+    told->count++;
+    told->left_ms = left_ms;
+    told->err = err ? *err : (struct error){.kind = ERROR_NONE};
+    snprintf(told->token, sizeof told->token, "%s", token ? secret_reveal(token) : "");
+}
+
+static void tokens_of_service_accounts(void **state)
+{
+    static const char request[] =
+        "POST /api/v1/namespaces/shop/serviceaccounts/reader/token "
+        "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\",\"spec\":{\"expirationSeconds\":3600}}";
+    struct kube_world *kw = kw_new();
+    struct changes changes;
+    struct told told = {0};
+
+    (void)state;
+    kw_put(kw, "/api/v1/namespaces/shop/serviceaccounts/reader", "{}");
+    start(kw, &changes);
+    const struct platform_ops *ops = kw->platform->ops;
+    ops->account_token(kw->platform, "shop", "reader", 3600, on_token, &told);
+    assert_int_equal(told.count, 0);
+    kw_run(kw, 1000);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.token, "t0ken");
+    assert_in_range(told.left_ms, 1799 * 1000, 1800 * 1000);
+    assert_int_equal(kw_count(kw, request), 1);
+    ops->account_token(kw->platform, "shop", "nobody", 3600, on_token, &told);
+    kw_run(kw, 1000);
+    assert_int_equal(told.err.kind, ERROR_MISSING);
+    assert_string_equal(told.err.text, "there is no ServiceAccount shop/nobody");
+    kw_fault(kw, "POST /api/v1/namespaces/shop/serviceaccounts/reader/token", 403, 1);
+    ops->account_token(kw->platform, "shop", "reader", 3600, on_token, &told);
+    kw_run(kw, 1000);
+    assert_int_equal(told.err.kind, ERROR_DENIED);
+    assert_non_null(
+        strstr(told.err.text, "resources: [serviceaccounts/token], resourceNames: [reader], verbs: [create]"));
+    ops->account_token_cancel(ops->account_token(kw->platform, "shop", "reader", 3600, on_token, &told));
+    kw_run(kw, 1000);
+    assert_int_equal(told.count, 3);
+    kw_free(kw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_warning_is_told_after_a_crowd),
         cmocka_unit_test(without_the_newer_group_the_old_one_is_used),
         cmocka_unit_test(what_has_no_namespace_is_told_in_default),
+        cmocka_unit_test(tokens_of_service_accounts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
