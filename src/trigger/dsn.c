@@ -191,6 +191,16 @@ const char *dsn_option(const struct dsn *dsn, const char *key)
     return NULL;
 }
 
+bool dsn_word_in(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = words; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncasecmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
 int dsn_port(const char *digits)
 {
     size_t length = strlen(digits);

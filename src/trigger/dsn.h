@@ -43,6 +43,8 @@ void dsn_done(struct dsn *dsn);
 
 /* The last option of that name, whatever its case, or NULL. */
 const char *dsn_option(const struct dsn *dsn, const char *key);
+/* Is it one of these, "a,b,c"? Whatever its case. */
+bool dsn_word_in(const char *words, const char *word);
 /* The index-th of the comma separated hosts: "name:port", "[v6]:port" or without a port. false: there is no such host. */
 bool dsn_host(const char *hosts, size_t index, int default_port, char *host, size_t size, int *port);
 /* 1 to 65535, digits alone; else 0. */

@@ -11,7 +11,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/arena.h"
 #include "base/secret.h"
@@ -80,7 +79,7 @@ static bool is_on(const struct dsn *dsn, const char *key)
 {
     const char *said = dsn_option(dsn, key);
 
-    return said && (strcasecmp(said, "true") == 0 || strcmp(said, "1") == 0);
+    return said && dsn_word_in("true,1", said);
 }
 
 static const char *first_of(const char *a, const char *b)
@@ -251,33 +250,11 @@ static enum poll_next say_hello(const struct clickhouse *c, struct poll *poll)
 
 static bool is_own_word(const char *key)
 {
-    static const char *const words[] = {"username",
-                                        "password",
-                                        "database",
-                                        "secure",
-                                        "skip_verify",
-                                        "tls_server_name",
-                                        "compress",
-                                        "debug",
-                                        "dial_timeout",
-                                        "read_timeout",
-                                        "write_timeout",
-                                        "http_path",
-                                        "protocol",
-                                        "max_open_conns",
-                                        "max_idle_conns",
-                                        "conn_max_lifetime",
-                                        "connection_open_strategy",
-                                        "compress_level",
-                                        "block_buffer_size",
-                                        "max_compression_buffer",
-                                        "client_info_product",
-                                        "http_proxy"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcmp(words[i], key) == 0)
-            return true;
-    return false;
+    return dsn_word_in("username,password,database,secure,skip_verify,tls_server_name,compress,debug,dial_timeout,"
+                       "read_timeout,write_timeout,http_path,protocol,max_open_conns,max_idle_conns,conn_max_lifetime,"
+                       "connection_open_strategy,compress_level,block_buffer_size,max_compression_buffer,"
+                       "client_info_product,http_proxy",
+                       key);
 }
 
 /* The options of the string that are settings of the server, as one command; "" where there are none. */

@@ -77,37 +77,29 @@ struct server {
 /* The first of these options that is there. */
 static const char *option(const struct dsn *dsn, const char *const *names)
 {
-    for (; *names; names++)
-        if (dsn_option(dsn, *names))
-            return dsn_option(dsn, *names);
-    return NULL;
+    const char *said = NULL;
+
+    for (; *names && !said; names++)
+        said = dsn_option(dsn, *names);
+    return said;
 }
 #define OPTION(dsn, ...) option(dsn, (const char *const[]){__VA_ARGS__, NULL})
-
-static bool is_one_of(const char *word, const char *const *words)
-{
-    for (; *words; words++)
-        if (strcasecmp(word, *words) == 0)
-            return true;
-    return false;
-}
-#define IS(word, ...) is_one_of(word, (const char *const[]){__VA_ARGS__, NULL})
 
 static bool read_encryption(struct server *server, struct error *err)
 {
     const char *said = dsn_option(&server->dsn, "encrypt"), *trust = dsn_option(&server->dsn, "trustservercertificate");
 
-    if (!said || IS(said, "false", "optional", "no", "0", "f"))
+    if (!said || dsn_word_in("false,optional,no,0,f", said))
         server->encryption = ENCRYPT_LOGIN;
-    else if (IS(said, "disable"))
+    else if (dsn_word_in("disable", said))
         server->encryption = ENCRYPT_NOT;
-    else if (IS(said, "true", "mandatory", "yes", "1", "t"))
+    else if (dsn_word_in("true,mandatory,yes,1,t", said))
         server->encryption = ENCRYPT_ALL;
-    else if (IS(said, "strict"))
+    else if (dsn_word_in("strict", said))
         server->encryption = ENCRYPT_STRICT;
     else
         return error_set(err, ERROR_INVALID, "encrypt in connectionString is true, false, disable or strict");
-    server->unchecked = server->encryption != ENCRYPT_ALL || (trust && IS(trust, "true", "yes", "1", "t"));
+    server->unchecked = server->encryption != ENCRYPT_ALL || (trust && dsn_word_in("true,yes,1,t", trust));
     return true;
 }
 
@@ -371,28 +363,16 @@ static bool open_connection(const struct mssql *c, struct kept *kept, struct que
     return good;
 }
 
+/* Bits and dates would look like numbers once they are texts. */
 static bool is_number_or_text(int type)
 {
-    switch (type) {
-    case SYBINT1:
-    case SYBINT2:
-    case SYBINT4:
-    case SYBINT8:
-    case SYBFLT8:
-    case SYBREAL:
-    case SYBMONEY:
-    case SYBMONEY4:
-    case SYBDECIMAL:
-    case SYBNUMERIC:
-    case SYBCHAR:
-    case SYBVARCHAR:
-    case SYBTEXT:
-    case SYBNVARCHAR:
-    case SYBNTEXT:
-        return true;
-    default: /* bits and dates would look like numbers once they are texts */
-        return false;
-    }
+    static const int types[] = {SYBINT1,    SYBINT2,    SYBINT4, SYBINT8,    SYBFLT8, SYBREAL,     SYBMONEY, SYBMONEY4,
+                                SYBDECIMAL, SYBNUMERIC, SYBCHAR, SYBVARCHAR, SYBTEXT, SYBNVARCHAR, SYBNTEXT};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i] == type)
+            return true;
+    return false;
 }
 
 static void read_row(DBPROCESS *process, struct query *query)

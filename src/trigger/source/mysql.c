@@ -253,8 +253,7 @@ static bool is_true(const struct dsn *dsn, const char *key)
 {
     const char *said = dsn_option(dsn, key);
 
-    return said && (strcmp(said, "true") == 0 || strcmp(said, "TRUE") == 0 || strcmp(said, "True") == 0 ||
-                    strcmp(said, "1") == 0);
+    return said && dsn_word_in("true,1", said);
 }
 
 static void set_options(MYSQL *connection, const struct server *server, int64_t timeout_ms)
@@ -284,35 +283,11 @@ static void set_options(MYSQL *connection, const struct server *server, int64_t 
 /* What the driver of the original keeps to itself; everything else in the string is a variable of the session. */
 static bool is_own_word(const char *key)
 {
-    static const char *const words[] = {"tls",
-                                        "timeout",
-                                        "readTimeout",
-                                        "writeTimeout",
-                                        "charset",
-                                        "collation",
-                                        "compress",
-                                        "multiStatements",
-                                        "serverPubKey",
-                                        "allowNativePasswords",
-                                        "parseTime",
-                                        "loc",
-                                        "allowOldPasswords",
-                                        "interpolateParams",
-                                        "allowCleartextPasswords",
-                                        "rejectReadOnly",
-                                        "clientFoundRows",
-                                        "connectionAttributes",
-                                        "columnsWithAlias",
-                                        "checkConnLiveness",
-                                        "allowAllFiles",
-                                        "maxAllowedPacket",
-                                        "timeTruncate",
-                                        "allowFallbackToPlaintext"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcmp(words[i], key) == 0)
-            return true;
-    return false;
+    return dsn_word_in("tls,timeout,readTimeout,writeTimeout,charset,collation,compress,multiStatements,serverPubKey,"
+                       "allowNativePasswords,parseTime,loc,allowOldPasswords,interpolateParams,allowCleartextPasswords,"
+                       "rejectReadOnly,clientFoundRows,connectionAttributes,columnsWithAlias,checkConnLiveness,"
+                       "allowAllFiles,maxAllowedPacket,timeTruncate,allowFallbackToPlaintext",
+                       key);
 }
 
 static bool say(MYSQL *connection, const char *command)
