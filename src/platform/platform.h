@@ -65,7 +65,7 @@ struct target_key {
 };
 typedef void platform_changed(void *arg);
 typedef void platform_done(void *arg, const struct error *err); /* err NULL: done */
-struct account_token; /* one that was asked for */
+struct account_token;                                           /* one that was asked for */
 /* err NULL: here it is, good for left_ms; borrowed for the call. */
 typedef void platform_token(void *arg, const struct secret *token, int64_t left_ms, const struct error *err);
 

@@ -65,8 +65,8 @@ struct policy_trigger {
     struct policy_credential *credentials; /* of the policy's arena; those that could be resolved */
     size_t credential_count;
     struct credential *credential; /* where something of it was fetched, which is kept as long as this; else NULL */
-    struct error *error; /* NULL, or why trigger is NULL (owned) */
-    bool waits;          /* error: it waits for data that the platform is still looking up */
+    struct error *error;           /* NULL, or why trigger is NULL (owned) */
+    bool waits;                    /* error: it waits for data that the platform is still looking up */
 };
 
 struct policy {

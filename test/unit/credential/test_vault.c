@@ -383,6 +383,63 @@ static void test_outlives(void **state)
     scene_end(&s);
 }
 
+/* Whatever Vault answers, at whatever step: an outcome, and no more than our bounds. */
+static void say_anything(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    const struct scene *s = arg;
+
+    (void)request;
+    reply->body = s->secret_body;
+    reply->length = s->secret_body ? strlen(s->secret_body) : 0;
+}
+
+static char *nested(size_t depth)
+{
+    char *text = calloc(1, 2 * depth + 1);
+
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
+    return text;
+}
+
+static void test_hostile(void **state)
+{
+    char *deep = nested(5000), *large = calloc(1, 2 * 1024 * 1024);
+    const char *const bodies[] = {
+        "",
+        "null",
+        "[]",
+        "5",
+        "<html>",
+        "{\"data\":[]}",
+        "{\"data\":{\"data\":[1,{},null]}}",
+        "{\"data\":{\"data\":{}}}",
+        "{\"data\":{\"k\":{\"a\":1},\"ttl\":-5}}",
+        "{\"data\":{\"k\":null},\"lease_id\":5,\"lease_duration\":1e400}",
+        "{\"auth\":{\"client_token\":\"\",\"lease_duration\":-1}}",
+        "{\"auth\":{\"client_token\":\"x\",\"lease_duration\":9223372036854775807,\"renewable\":1}}",
+        "{\"errors\":[{\"a\":\"\\u0000\"}]}",
+        "{\"data\":{\"\xff\":\"\xc3\"}}",
+        deep,
+        large};
+
+    (void)state;
+    memset(large, 'x', 2 * 1024 * 1024 - 1);
+    for (size_t i = 0; i < 2 * sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct scene s;
+
+        scene_begin(&s);
+        s.secret_body = bodies[i / 2];
+        virtual_answer(s.world, "http://vault:8200/", say_anything, &s);
+        enum lookup found = scene_settle(&s, i % 2 ? VAULT(BY_TOKEN, ONE) : VAULT(BY_ACCOUNT, ONE));
+        if (found == LOOKUP_FOUND || found == LOOKUP_PENDING || s.err.text[0] == '\0')
+            fail_msg("row %zu: %d, \"%s\"", i, found, s.err.text);
+        scene_end(&s);
+    }
+    free(deep);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,7 +447,7 @@ int main(void)
         cmocka_unit_test(test_denied),   cmocka_unit_test(test_shared),     cmocka_unit_test(test_account),
         cmocka_unit_test(test_leases),   cmocka_unit_test(test_lease_ends), cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_own),      cmocka_unit_test(test_redirect),   cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_outlives),
+        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
