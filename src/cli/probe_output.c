@@ -96,7 +96,7 @@ static struct answer answer_of(const struct probe_output *o, const struct object
     else if (status->job_decision && i < status->job_decision->input_count)
         input = &status->job_decision->inputs[i];
     if (input && t->sample.state == SAMPLE_OK) {
-        a.knows_activity = true;
+        a.knows_activity = !status->decision || !status->decision->has_formula; /* which then decides that */
         a.is_active = input->active;
         a.proposal = input->proposal;
     }
@@ -239,6 +239,9 @@ static void write_object_json(struct probe_output *o, const struct object_status
     if (status->policy)
         write_triggers(o, status);
     text_add_char(o->out, ']');
+    if (!o->only && status->decision && status->decision->has_formula &&
+        status->decision->formula.type == FORMULA_NUMBER)
+        add_number(o->out, "formula", status->decision->formula.number);
     if (running(status) >= 0)
         text_printf(o->out, ",\"replicas\":%d", running(status));
     if (wanted(o, status) >= 0)
@@ -251,11 +254,12 @@ static void write_object_words(struct probe_output *o, const struct object_statu
 {
     bool job = status->policy && status->policy->is_job;
 
+    int32_t replicas = wanted(o, status), now = running(status);
+
     text_printf(o->out, "%s%s", o->objects > 1 ? "\n" : "", status->key);
-    if (wanted(o, status) >= 0)
-        text_printf(o->out, ": would have %d %s, where %d %s%s", wanted(o, status), job ? "jobs" : "replicas",
-                    running(status), running(status) == 1 ? "runs" : "run",
-                    o->from_files && !job ? " by the files" : "");
+    if (replicas >= 0)
+        text_printf(o->out, ": would have %d %s%s, where %d run%s%s", replicas, job ? "job" : "replica",
+                    replicas == 1 ? "" : "s", now, now == 1 ? "s" : "", o->from_files && !job ? " by the files" : "");
     text_add_char(o->out, '\n');
     if (status->policy)
         write_triggers(o, status);

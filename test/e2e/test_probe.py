@@ -182,6 +182,13 @@ spec: {env: [{parameter: token, name: TOKEN}]}
     assert told(workload + text, env={"TOKEN": "wrong"})[0]["triggers"][0]["value"] == 42
 
 
+def test_a_formula_decides_what_is_active(api):
+    text = manifest(trigger(api.url("/stats"))).replace("  triggers:", '  advanced: {scalingModifiers: {formula: "queue / 2", target: "5"}}\n  triggers:', 1)
+    [found] = told(text)
+    assert (found["formula"], found["wants"]) == (21, 5)
+    assert "active" not in found["triggers"][0] and found["triggers"][0]["value"] == 42
+
+
 def test_one_trigger(api):
     text = manifest(trigger(api.url("/stats")) + trigger(api.url("/low"), "low"))
     for name in ("low", "s1"):
