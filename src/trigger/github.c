@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/hide.h"
 #include "base/map.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -162,12 +163,16 @@ static bool is_limited(const struct github_memory *memory, int64_t now_ms)
 static enum poll_next refused(struct poll *poll, const struct reply *reply)
 {
     struct github_memory *memory = poll_memory(poll);
+    struct error error;
 
     if (is_limited(memory, poll_now_ms(poll)))
         return stand_by(poll);
     if (reply->status == 401)
         memory->token_until_ms = 0; /* of an App: a new one is asked for next time */
-    return poll_fail_with(poll, &reply->error);
+    error = reply->error;
+    if (memory->token)
+        hide_secret_bytes(error.text, secret_reveal(memory->token), secret_length(memory->token));
+    return poll_fail_with(poll, &error);
 }
 
 /* ------------------------------------------------------------------ one answer */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/hide.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -28,6 +29,7 @@ void keystone_forget(void *of)
     struct keystone_memory *memory = of;
 
     secret_unref(memory->token);
+    secret_unref(memory->question);
     free(memory->storage_url);
 }
 
@@ -41,31 +43,39 @@ bool keystone_check_url(const struct keystone *account, struct trigger_check *ch
 
 /* ------------------------------------------------------------------ logging in */
 
-static const char *string(struct arena *arena, const char *text)
+static void add_string(struct text *out, const char *name, const char *value)
 {
-    struct text out;
-    const char *json;
-
-    text_init(&out, REQUEST_BODY_MAX_BYTES);
-    text_add_json_string(&out, text ? text : "", text ? strlen(text) : 0);
-    json = arena_copy(arena, out.bytes);
-    text_done(&out);
-    return json;
+    text_printf(out, "\"%s\":", name);
+    text_add_json_string(out, value ? value : "", value ? strlen(value) : 0);
 }
 
-static const char *log_in_body(const struct keystone *a, struct arena *arena)
+/* It has a password in it, so that it is a secret itself. */
+static struct secret *make_question(const struct keystone *a)
 {
-    if (!a->by_password)
-        return arena_printf(arena,
-                            "{\"auth\":{\"identity\":{\"methods\":[\"application_credential\"],"
-                            "\"application_credential\":{\"id\":%s,\"secret\":%s}}}}",
-                            string(arena, a->app), string(arena, a->app_secret ? secret_reveal(a->app_secret) : ""));
-    return arena_printf(arena,
-                        "{\"auth\":{\"identity\":{\"methods\":[\"password\"],"
-                        "\"password\":{\"user\":{\"id\":%s,\"password\":%s}}}%s%s%s}}",
-                        string(arena, a->user), string(arena, a->password ? secret_reveal(a->password) : ""),
-                        a->project ? ",\"scope\":{\"project\":{\"id\":" : "",
-                        a->project ? string(arena, a->project) : "", a->project ? "}}" : "");
+    struct text out;
+    struct secret *question;
+
+    text_init(&out, REQUEST_BODY_MAX_BYTES);
+    text_add(&out, "{\"auth\":{\"identity\":{\"methods\":[");
+    text_add(&out, a->by_password ? "\"password\"],\"password\":{\"user\":{"
+                                  : "\"application_credential\"],\"application_credential\":{");
+    add_string(&out, "id", a->by_password ? a->user : a->app);
+    text_add_char(&out, ',');
+    if (a->by_password)
+        add_string(&out, "password", a->password ? secret_reveal(a->password) : NULL);
+    else
+        add_string(&out, "secret", a->app_secret ? secret_reveal(a->app_secret) : NULL);
+    text_add(&out, a->by_password ? "}}}" : "}}");
+    if (a->by_password && a->project) {
+        text_add(&out, ",\"scope\":{\"project\":{");
+        add_string(&out, "id", a->project);
+        text_add(&out, "}}");
+    }
+    text_add(&out, "}}");
+    question = secret_new(out.bytes, out.length);
+    explicit_bzero(out.bytes, out.length);
+    text_done(&out);
+    return question;
 }
 
 static bool region_fits(const struct keystone *a, const struct tree *endpoint)
@@ -98,6 +108,8 @@ static enum poll_next on_token(const void *config, struct poll *poll, const stru
     const char *token = reply_header(reply, "x-subject-token"), *until = tree_string(tree_get(about, "expires_at"));
     const char *storage;
 
+    secret_unref(memory->question);
+    memory->question = NULL;
     if (!token || !*token)
         return poll_fail(poll, ERROR_NONSENSE, "Keystone answered without a token (X-Subject-Token)");
     secret_unref(memory->token);
@@ -118,9 +130,11 @@ static enum poll_next log_in(struct poll *poll)
     const struct keystone *a = ((struct keystone_walk *)poll_scratch(poll))->account;
     bool versioned = string_ends(a->url, "/v3") || string_ends(a->url, "/v3/");
     struct request *r = request_post(poll, a->url, versioned ? "/auth/tokens" : "/v3/auth/tokens");
-    const char *body = log_in_body(a, poll_arena(poll));
+    struct keystone_memory *memory = poll_memory(poll);
 
-    request_body(r, "application/json", body, strlen(body));
+    secret_unref(memory->question);
+    memory->question = make_question(a);
+    request_body(r, "application/json", secret_reveal(memory->question), secret_length(memory->question));
     request_timeout(r, a->timeout_s * 1000);
     return poll_send(poll, r, on_token);
 }
@@ -153,6 +167,7 @@ static enum poll_next after_answer(const void *config, struct poll *poll, const 
         memory->until_ms = 0;
     if (walk->reply.status == 401 && !walk->fresh)
         return log_in(poll);
+    hide_secret_bytes(walk->reply.error.text, secret_reveal(memory->token), secret_length(memory->token));
     return poll_fail_with(poll, &walk->reply.error);
 }
 

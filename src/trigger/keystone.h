@@ -20,6 +20,7 @@ struct keystone {
 };
 struct keystone_memory {
     struct secret *token;
+    struct secret *question; /* for a token: the password is in it */
     int64_t until_ms;
     char *storage_url; /* NULL: not in the catalogue */
 };
