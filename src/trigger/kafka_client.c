@@ -121,6 +121,7 @@ static bool is_hopeless(const struct kafka_client *client, int64_t since_ms)
 
 /* ------------------------------------------------------------------ failing */
 
+/* Of an answer about one topic or group. Neither UNREACHABLE nor DENIED: those are said of a connection, which others use as well. */
 static enum error_kind kind_of(rd_kafka_resp_err_t code)
 {
     switch (code) {
@@ -132,7 +133,7 @@ static enum error_kind kind_of(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
         return ERROR_INVALID;
     default:
-        return is_refusal(code) ? ERROR_DENIED : ERROR_UNREACHABLE;
+        return is_refusal(code) ? ERROR_INVALID : ERROR_NONSENSE;
     }
 }
 
