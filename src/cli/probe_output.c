@@ -77,30 +77,37 @@ static void explain_sample(const struct trigger_status *t, struct answer *a)
         a->note = "the source has no value, and the manifest says which one counts then";
 }
 
-static struct answer answer_of(const struct probe_output *o, const struct object_status *status, size_t i)
+static const struct decision_input *input_of(const struct object_status *status, size_t i)
 {
-    const struct policy *policy = status->policy;
-    const struct trigger_status *t = &status->triggers[i];
-    const struct decision_input *input = NULL;
-    const struct decide_trigger *rules = policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
-    struct answer a = {.target = rules[i].target, .proposal = -1};
+    if (status->decision)
+        return i < status->decision->input_count ? &status->decision->inputs[i] : NULL;
+    return status->job_decision && i < status->job_decision->input_count ? &status->job_decision->inputs[i] : NULL;
+}
 
-    if (policy->triggers[i].trigger && trigger_told_target(policy->triggers[i].trigger) > 0)
-        a.target = trigger_told_target(policy->triggers[i].trigger);
+static double target_of(const struct policy *policy, size_t i)
+{
+    const struct decide_trigger *rules = policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
+    double told = policy->triggers[i].trigger ? trigger_told_target(policy->triggers[i].trigger) : 0;
+
+    return told > 0 ? told : rules[i].target;
+}
+
+/* It may point into itself, so it stays where it is. */
+static void fill_answer(const struct probe_output *o, const struct object_status *status, size_t i, struct answer *a)
+{
+    const struct trigger_status *t = &status->triggers[i];
+    const struct decision_input *input = input_of(status, i);
+
+    *a = (struct answer){.target = target_of(status->policy, i), .proposal = -1};
     if (t->sample.state == SAMPLE_NONE)
-        explain_silence(o, status, t, &a);
+        explain_silence(o, status, t, a);
     else
-        explain_sample(t, &a);
-    if (status->decision && i < status->decision->input_count)
-        input = &status->decision->inputs[i];
-    else if (status->job_decision && i < status->job_decision->input_count)
-        input = &status->job_decision->inputs[i];
-    if (input && t->sample.state == SAMPLE_OK) {
-        a.knows_activity = !status->decision || !status->decision->has_formula; /* which then decides that */
-        a.is_active = input->active;
-        a.proposal = input->proposal;
-    }
-    return a;
+        explain_sample(t, a);
+    if (!input || t->sample.state != SAMPLE_OK)
+        return;
+    a->knows_activity = !status->decision || !status->decision->has_formula; /* which then decides that */
+    a->is_active = input->active;
+    a->proposal = input->proposal;
 }
 
 /* -1: nothing was decided, or without some of the triggers. */
@@ -219,7 +226,7 @@ static void write_triggers(struct probe_output *o, const struct object_status *s
 
         if (!probe_is_meant(status->policy, i, o->only))
             continue;
-        a = answer_of(o, status, i);
+        fill_answer(o, status, i, &a);
         o->triggers++;
         o->bad += strcmp(a.state, "ok") != 0;
         if (o->json) {
