@@ -89,7 +89,7 @@ struct redis_stream {
          .help = "elements one replica should carry"},                                                                 \
     {                                                                                                                  \
         "activationListLength", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0",       \
-            .help = "above it the object is active"                                                                    \
+                                                                       .help = "above it the object is active"         \
     }
 #define REDIS_STREAM_PARAMS                                                                                            \
     {"stream", PARAM_TEXT(stream), .required = true, .question = true, .help = "key of the stream"},                   \
@@ -101,8 +101,8 @@ struct redis_stream {
         {"lagCount", PARAM_WHOLE(lag_target), .question = true,                                                        \
          .help = "with consumerGroup: entries not yet delivered, per replica (Redis 7)"},                              \
     {                                                                                                                  \
-        "activationLagCount", PARAM_WHOLE(server.common.activation), .role = ROLE_ACTIVATION, .fallback = "0",         \
-            .help = "above it the object is active, in all three modes"                                                \
+        "activationLagCount", PARAM_WHOLE(server.common.activation),                                                   \
+            .role = ROLE_ACTIVATION, .fallback = "0", .help = "above it the object is active, in all three modes"      \
     }
 
 /* For the driver's table. */

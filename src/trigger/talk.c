@@ -77,8 +77,8 @@ static bool may_try_again(const struct flight *flight)
         return false;
     if (flight->session->kept)
         return time_left(flight) > 0;
-    return !flight->trigger->driver->lost && poll->talk_attempts <= POLL_RETRIES_MAX && time_left(flight) >= poll->address.timeout_ms / 2 &&
-           !session_is_away(flight->session);
+    return !flight->trigger->driver->lost && poll->talk_attempts <= POLL_RETRIES_MAX &&
+           time_left(flight) >= poll->address.timeout_ms / 2 && !session_is_away(flight->session);
 }
 
 void talk_lose(struct flight *flight, const struct error *why)

@@ -46,7 +46,8 @@ static enum poll_next talk_stream(const void *config, struct poll *poll, const c
 TRIGGER(redis) = {
     .type = "redis",
     .summary = "elements of a Redis list, set, sorted set or hash",
-    .about = "The number of elements under one key: a list, a set, a sorted set or a hash. A key that is not there counts as 0, as "
+    .about = "The number of elements under one key: a list, a set, a sorted set or a hash. A key that is not there "
+             "counts as 0, as "
              "Redis itself takes an empty list away; any other type of key is a failure.",
     .example = "metadata:\n"
                "  address: redis.shop.svc:6379\n"
@@ -70,9 +71,12 @@ TRIGGER(redis) = {
 TRIGGER(redis_streams) = {
     .type = "redis-streams",
     .summary = "entries of a Redis stream: its length, what is pending, or a group's lag",
-    .about = "Without consumerGroup the number of entries of the stream; with it those delivered and not yet acknowledged; with lagCount, "
-             "too, those not yet delivered (Redis 7). A stream that is not there counts as 0, a group that is not there is a failure "
-             "where its pending entries are asked for. There is no value while Redis cannot tell the lag, because entries were deleted.",
+    .about = "Without consumerGroup the number of entries of the stream; with it those delivered and not yet "
+             "acknowledged; with lagCount, "
+             "too, those not yet delivered (Redis 7). A stream that is not there counts as 0, a group that is not "
+             "there is a failure "
+             "where its pending entries are asked for. There is no value while Redis cannot tell the lag, because "
+             "entries were deleted.",
     .example = "metadata:\n"
                "  address: redis.shop.svc:6379\n"
                "  stream: orders\n"

@@ -30,7 +30,8 @@ struct memory { /* the node that has the key; host: an atom, or NULL */
 static const struct param list_params[] = {
     REDIS_ADDRESS_PARAMS("host:port of some nodes; asked one after the other until one answers"),
     REDIS_ACCESS_PARAMS,
-    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "without effect: a cluster has database 0"},
+    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0",
+     .help = "without effect: a cluster has database 0"},
     REDIS_LIST_PARAMS,
     {0},
 };
@@ -39,7 +40,8 @@ static const struct param list_params[] = {
 static const struct param stream_params[] = {
     REDIS_ADDRESS_PARAMS("host:port of some nodes; asked one after the other until one answers"),
     REDIS_ACCESS_PARAMS,
-    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0", .help = "without effect: a cluster has database 0"},
+    {"databaseIndex", PARAM_INTEGER(server.database), .fallback = "0",
+     .help = "without effect: a cluster has database 0"},
     REDIS_STREAM_PARAMS,
     {0},
 };
@@ -153,7 +155,8 @@ static enum poll_next talk_stream(const void *config, struct poll *poll, const c
 TRIGGER(redis_cluster) = {
     .type = "redis-cluster",
     .summary = "elements of a list, set, sorted set or hash in a Redis Cluster",
-    .about = "The number of elements under one key, as redis has it, at the node of the cluster that has the key. A key that is not there "
+    .about = "The number of elements under one key, as redis has it, at the node of the cluster that has the key. A "
+             "key that is not there "
              "counts as 0; a slot that nobody serves is a failure.",
     .example = "metadata:\n"
                "  addresses: redis-0.shop.svc:6379,redis-1.shop.svc:6379,redis-2.shop.svc:6379\n"
@@ -179,7 +182,8 @@ TRIGGER(redis_cluster) = {
 TRIGGER(redis_cluster_streams) = {
     .type = "redis-cluster-streams",
     .summary = "entries of a stream in a Redis Cluster: its length, what is pending, or a group's lag",
-    .about = "Length, pending entries or lag of a stream, as redis-streams has them, at the node of the cluster that has the stream. A slot "
+    .about = "Length, pending entries or lag of a stream, as redis-streams has them, at the node of the cluster that "
+             "has the stream. A slot "
              "that nobody serves is a failure.",
     .example = "metadata:\n"
                "  addresses: redis-0.shop.svc:6379,redis-1.shop.svc:6379,redis-2.shop.svc:6379\n"

@@ -65,8 +65,7 @@ static enum poll_next try_another(const struct redis *c, struct poll *poll, cons
 {
     struct search *place = poll_scratch(poll);
 
-    if (place->first.kind == ERROR_NONE ||
-        (place->first.kind == ERROR_UNREACHABLE && why->kind != ERROR_UNREACHABLE))
+    if (place->first.kind == ERROR_NONE || (place->first.kind == ERROR_UNREACHABLE && why->kind != ERROR_UNREACHABLE))
         place->first = *why;
     return ask_sentinel(c, poll);
 }
@@ -154,7 +153,8 @@ static enum poll_next talk_stream(const void *config, struct poll *poll, const c
 TRIGGER(redis_sentinel) = {
     .type = "redis-sentinel",
     .summary = "elements of a Redis list, set, sorted set or hash, at the master that Sentinel names",
-    .about = "The number of elements under one key, as redis has it, at the master that Sentinel names at the moment. A key that is not "
+    .about = "The number of elements under one key, as redis has it, at the master that Sentinel names at the moment. "
+             "A key that is not "
              "there counts as 0; no sentinel that answers, or a master none of them knows, is a failure.",
     .example = "metadata:\n"
                "  addresses: sentinel-0.shop.svc:26379,sentinel-1.shop.svc:26379\n"
@@ -181,7 +181,8 @@ TRIGGER(redis_sentinel) = {
 TRIGGER(redis_sentinel_streams) = {
     .type = "redis-sentinel-streams",
     .summary = "entries of a Redis stream, at the master that Sentinel names",
-    .about = "Length, pending entries or lag of a stream, as redis-streams has them, at the master that Sentinel names at the moment. No "
+    .about = "Length, pending entries or lag of a stream, as redis-streams has them, at the master that Sentinel names "
+             "at the moment. No "
              "sentinel that answers, or a master none of them knows, is a failure.",
     .example = "metadata:\n"
                "  addresses: sentinel-0.shop.svc:26379,sentinel-1.shop.svc:26379\n"

@@ -336,7 +336,8 @@ static void test_closed_when_asked(void **state)
 }
 
 /* One that is dead without a word: half of the time is left for another. */
-static void be_silent_on_the_first(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
+static void be_silent_on_the_first(void *arg, struct virtual_stream *stream, const char *bytes, size_t length,
+                                   bool opened)
 {
     if (opened || redis.opened > 1)
         talk(arg, stream, bytes, length, opened);
