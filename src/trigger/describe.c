@@ -193,6 +193,7 @@ static const struct {
     {"loki", true}, /* Prometheus at the paths of Loki */
     {"memory", false},
     {"metrics-api", false},
+    {"mongodb", true},
     {"mssql", true},
     {"mysql", false},
     {"nats-jetstream", false},
