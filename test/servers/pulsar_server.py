@@ -91,8 +91,9 @@ class Pulsar(Server):
     def subscribe(self, topic, name):
         self.admin("PUT", f"/admin/v2/persistent/public/default/{topic}/subscription/{name}")
 
-    def publish(self, topic, count):
-        self.admin("POST", f"/topics/persistent/public/default/{topic}", {
+    def publish(self, topic, count, partition=None):
+        part = "" if partition is None else f"/partitions/{partition}"
+        self.admin("POST", f"/topics/persistent/public/default/{topic}{part}", {
             "producerName": "test", "messages": [{"payload": "x"} for _ in range(count)]})
 
 

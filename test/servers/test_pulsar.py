@@ -20,7 +20,7 @@ def orders(pulsar):  # noqa: F811
     pulsar.topic("wide", 2)
     pulsar.subscribe("wide", "worker")
     for partition, count in ((0, 2), (1, 3)):
-        pulsar.publish(f"wide-partition-{partition}", count)
+        pulsar.publish("wide", count, partition)
     wait_for(lambda: ask("pulsar", asking(pulsar), {"bearerToken": pulsar.token("admin")}).get("value") == 3)
     return pulsar
 
