@@ -86,8 +86,7 @@ static const struct {
      "\"aggregatedClientTxMsgRateTarget\":\"1\"}",
      "{\"username\":\"u\",\"password\":\"p\"}"},
     {"redis-sentinel", "{\"address\":\"s:1\",\"sentinelMaster\":\"m\",\"listName\":\"l\"}"},
-    {"redis-cluster-streams",
-     "{\"address\":\"s:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"lagCount\":\"1\"}"},
+    {"redis-cluster-streams", "{\"address\":\"s:1\",\"stream\":\"s\",\"consumerGroup\":\"g\",\"lagCount\":\"1\"}"},
 };
 enum { POLL_COUNT = sizeof(polls) / sizeof(polls[0]), STEPS_MAX = 10000 };
 
@@ -217,7 +216,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (int i = 0; i < STEPS_MAX && samples == 0; i++)
             virtual_step(world);
         assert(samples == 1);
-        virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + CONNECTION_IDLE_MS); /* the next one connects anew */
+        virtual_run_until(world,
+                          loop_ticks_ms(virtual_loop(world)) + CONNECTION_IDLE_MS); /* the next one connects anew */
     }
     arena_free(arena);
     return 0;
