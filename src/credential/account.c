@@ -59,7 +59,7 @@ struct fetched *account_token(struct credential_store *store, const char *ns, co
                   "there are no service accounts here, only in a cluster: give the token by secretTargetRef");
         return NULL;
     }
-    fetch_key_begin(&key, &kind, NULL);
+    fetch_key_begin(&key, &kind, ns);
     fetch_key_add(&key, ns);
     fetch_key_add(&key, account);
     f = fetch_key_end(&key, store, &kind, &is_new, err);

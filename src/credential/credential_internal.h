@@ -84,7 +84,8 @@ struct credential_store {
     char *file_root;
     void (*listener)(void *arg, const char *key);
     void *listener_arg;
-    struct map *all; /* key -> struct fetched */
+    struct map *all;    /* key -> struct fetched */
+    struct map *counts; /* namespace -> how many of them */
     struct fetched *changed;
     struct timer *tell_timer, *look_timer;
     struct credential_stats stats;

@@ -418,6 +418,33 @@ void fetch_key_add_secret(struct fetch_key *key, const struct secret *secret)
     add_part(key, secret_reveal(secret), secret_length(secret));
 }
 
+/* So many there are of a namespace; NULL: of nobody's. */
+static uintptr_t count_of(const struct credential_store *store, const char *ns)
+{
+    return (uintptr_t)map_get(store->counts, ns ? ns : "");
+}
+
+static void count(struct credential_store *store, const char *ns, uintptr_t number)
+{
+    if (number > 0)
+        map_put(store->counts, ns ? ns : "", (void *)number);
+    else
+        map_remove(store->counts, ns ? ns : "");
+}
+
+/* One namespace cannot take all the room there is. */
+static bool has_room(const struct credential_store *store, const char *ns, struct error *err)
+{
+    if (ns && count_of(store, ns) >= CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)
+        return error_set(err, ERROR_LIMIT,
+                         "more than %d things are fetched for the credentials of namespace %s "
+                         "(CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)",
+                         CREDENTIAL_FETCHED_IN_NAMESPACE_MAX, ns);
+    return map_count(store->all) < CREDENTIAL_FETCHED_MAX ||
+           error_set(err, ERROR_LIMIT, "more than %d things are fetched for credentials (CREDENTIAL_FETCHED_MAX)",
+                     CREDENTIAL_FETCHED_MAX);
+}
+
 static struct fetched *fetched_new(struct credential_store *store, const struct fetch_kind *kind, const char *key)
 {
     struct fetched *f = mem_alloc(sizeof(*f));
@@ -451,14 +478,12 @@ struct fetched *fetch_key_end(struct fetch_key *key, struct credential_store *st
     hex[2 * length] = '\0';
     f = map_get(store->all, hex);
     *is_new = !f;
-    if (!f && map_count(store->all) >= CREDENTIAL_FETCHED_MAX) {
-        error_set(err, ERROR_LIMIT, "more than %d things are fetched for credentials (CREDENTIAL_FETCHED_MAX)",
-                  CREDENTIAL_FETCHED_MAX);
+    if (!f && !has_room(store, key->ns, err))
         return NULL;
-    }
     if (!f) {
         f = fetched_new(store, kind, hex);
         f->ns = arena_copy(f->arena, key->ns);
+        count(store, key->ns, count_of(store, key->ns) + 1);
     }
     return f;
 }
@@ -531,6 +556,7 @@ static void drop(struct fetched *f)
     stop(f);
     fetched_release(f->needed);
     map_remove(store->all, f->key);
+    count(store, f->ns, count_of(store, f->ns) - 1);
     fetched_destroy(f);
 }
 
@@ -597,6 +623,7 @@ struct credential_store *credential_store_new(const struct credential_parts *par
 
     store->parts = *parts;
     store->all = map_new();
+    store->counts = map_new();
     if (parts->loop) {
         store->tell_timer = loop_timer_new(parts->loop, on_tell, store);
         store->look_timer = loop_timer_new(parts->loop, on_look, store);
@@ -641,6 +668,7 @@ void credential_store_free(struct credential_store *store)
     for (size_t at = 0; map_next(store->all, &at, &key, &value);)
         fetched_release(value);
     map_free(store->all);
+    map_free(store->counts);
     loop_timer_free(store->tell_timer);
     loop_timer_free(store->look_timer);
     free(store->file_root);

@@ -368,6 +368,33 @@ static void test_patience(void **state)
     scene_end(&s);
 }
 
+/* One namespace may ask for much, but not for all: what it asks for beyond a bound is refused, others go on. */
+static void test_bound(void **state)
+{
+    struct scene s;
+    enum lookup found = LOOKUP_PENDING;
+    int asked = 0;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    while (found == LOOKUP_PENDING && asked < 4000) {
+        char spec[400];
+
+        snprintf(spec, sizeof(spec), VAULT(BY_TOKEN, "{parameter: p, path: secret/data/a%d, key: k}"), asked++);
+        found = scene_resolve(&s, spec);
+    }
+    assert_int_equal(asked, 2500); /* the login is one of them */
+    assert_int_equal(s.err.kind, ERROR_LIMIT);
+    assert_non_null(strstr(s.err.text, "namespace shop (CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)"));
+    s.cluster_kind = true; /* nobody's */
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_PENDING);
+    s.cluster_kind = false;
+    scene_pass(&s, 200 * 1000);
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    scene_end(&s);
+}
+
 /* Credentials may be there longer than the store they come from. */
 static void test_outlives(void **state)
 {
@@ -447,7 +474,7 @@ int main(void)
         cmocka_unit_test(test_denied),   cmocka_unit_test(test_shared),     cmocka_unit_test(test_account),
         cmocka_unit_test(test_leases),   cmocka_unit_test(test_lease_ends), cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_own),      cmocka_unit_test(test_redirect),   cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),    cmocka_unit_test(test_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
