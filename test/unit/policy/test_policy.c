@@ -322,7 +322,7 @@ static void test_job_generation(void **state)
 }
 
 #define SOLACE                                                                                                         \
-    "solaceSempBaseURL: \"http://a:1\", messageVpn: v, queueName: q, username: u, password: p, messageCountTarget: "    \
+    "solaceSempBaseURL: \"http://a:1\", messageVpn: v, queueName: q, username: u, password: p, messageCountTarget: "   \
     "\"10\", messageSpoolUsageTarget: \"2\""
 
 /* Each target of the entry is a trigger of its own, in its place; beside a formula the entry is one value. */
