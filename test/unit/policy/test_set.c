@@ -64,21 +64,21 @@ static const struct check_row rows[] = {
     {"a target nothing could reach", OTHER("metrics-api", "url: 'http://h/', valueLocation: v, targetValue: \"-10\""),
      "error negative-target spec.triggers[0].metadata\n", "more than 0, not -10"},
     {"a type that is not there", OTHER("http", "host: x"), "error unknown-trigger-type spec.triggers[0].type\n"},
-    {"a type that is not built in", OTHER("kafka", "bootstrapServers: k, consumerGroup: g, anything: x"),
-     "advice parameters-not-checked spec.triggers[0].type\n", "kafka"},
+    {"a type that is not built in", OTHER("aws-sqs-queue", "queueURL: u, awsRegion: r, anything: x"),
+     "advice parameters-not-checked spec.triggers[0].type\n", "aws-sqs-queue"},
     {"its required parameter", OTHER("aws-sqs-queue", "queueURL: u, region: r"),
      "error missing-parameter spec.triggers[0].metadata.awsRegion\nadvice parameters-not-checked "
      "spec.triggers[0].type\n",
      "you wrote region"},
-    {"its parameter from the environment", OTHER("rabbitmq", "queueName: q, hostFromEnv: H"),
+    {"its parameter from the environment", OTHER("azure-queue", "queueName: q, connectionFromEnv: H"),
      "advice parameters-not-checked spec.triggers[0].type\n"},
     {"its neighbour", OTHER("redis-cluster", "addresses: a, stream: s"),
      "error missing-parameter spec.triggers[0].metadata.listName\nadvice parameters-not-checked "
      "spec.triggers[0].type\n",
      "redis-cluster-streams"},
-    {"its words", OTHER("kafka", "bootstrapServers: k, consumerGroup: g, offsetResetPolicy: newest"),
+    {"its words", OTHER("azure-queue", "queueName: q, queueLengthStrategy: newest"),
      "advice parameters-not-checked spec.triggers[0].type\nerror unknown-value "
-     "spec.triggers[0].metadata.offsetResetPolicy\n"},
+     "spec.triggers[0].metadata.queueLengthStrategy\n"},
     {"its removed parameter", OTHER("gcp-pubsub", "subscriptionSize: \"5\""),
      "advice parameters-not-checked spec.triggers[0].type\nerror removed-parameter "
      "spec.triggers[0].metadata.subscriptionSize\n",

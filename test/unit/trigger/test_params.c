@@ -79,7 +79,7 @@ static const struct row {
     {"cpu", "{\"value\":\"60\",\"type\":\"Utilization\"}", "metric-type", "spec.triggers[0].metricType", "Utilization"},
     {"htpp", "{}", "unknown-trigger-type", "spec.triggers[0].type", "htpp"},
     {"http", "{}", "unknown-trigger-type", "spec.triggers[0].type", "metrics-api"},
-    {"kafka", "{}", "trigger-not-built-in", "spec.triggers[0].type", "kafka"},
+    {"aws-sqs-queue", "{}", "trigger-not-built-in", "spec.triggers[0].type", "aws-sqs-queue"},
     {"inference", "{\"url\":\"http://p\",\"signal\":\"waiting\",\"target\":\"5\",\"window\":\"60\"}", "bad-parameter",
      "spec.triggers[0].metadata.window", "unit"},
 };
