@@ -74,8 +74,10 @@ bool egress_leave(const char **why);
 struct egress_guard;
 struct egress_guard *egress_guard_new(void);
 void egress_guard_free(struct egress_guard *guard); /* NULL is fine */
-/* As connect(), judged as the guard's caller; NULL: not judged. 0, or an errno. */
-int egress_guard_connect(const struct egress_guard *guard, int fd, const struct sockaddr *address, unsigned length);
+/* Why it refused something last, as egress_leave says it; NULL: it never did. */
+const char *egress_guard_refusal(const struct egress_guard *guard);
+/* As connect(), judged as the guard's caller; NULL: not judged. 0, or an errno. On any thread. */
+int egress_guard_connect(struct egress_guard *guard, int fd, const struct sockaddr *address, unsigned length);
 void egress_set_default(struct egress *rules); /* transport_real.c; this thread is trusted from then on; NULL: none */
 void egress_drop_default(const struct egress *rules); /* if it is still that */
 

@@ -124,6 +124,7 @@ struct egress_guard {
     const struct egress *rules;
     struct egress_caller caller;
     char *ns, *host;
+    const char *refused; /* by threads of the library */
 };
 
 struct egress_guard *egress_guard_new(void)
@@ -149,13 +150,20 @@ void egress_guard_free(struct egress_guard *guard)
     free(guard);
 }
 
-int egress_guard_connect(const struct egress_guard *guard, int fd, const struct sockaddr *given, unsigned length)
+const char *egress_guard_refusal(const struct egress_guard *guard)
+{
+    return guard ? __atomic_load_n(&guard->refused, __ATOMIC_RELAXED) : NULL;
+}
+
+int egress_guard_connect(struct egress_guard *guard, int fd, const struct sockaddr *given, unsigned length)
 {
     struct sockaddr_storage storage = whole(given, length);
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&storage;
     const char *why;
 
-    if (guard && !egress_allows(guard->rules, &guard->caller, address, &why))
+    if (guard && !egress_allows(guard->rules, &guard->caller, address, &why)) {
+        __atomic_store_n(&guard->refused, why, __ATOMIC_RELAXED);
         return EACCES;
+    }
     return connect_now(fd, given, length) == 0 ? 0 : errno;
 }

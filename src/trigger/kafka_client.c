@@ -152,7 +152,9 @@ static bool fail_connection(struct kafka_client *client, struct error *err)
     bool refused = is_refusal(told->code);
 
     rd_kafka_poll(client->handle, 0);
-    if (rank(told->code) > 0)
+    if (egress_guard_refusal(told->guard))
+        failure_egress(err, "a broker of Kafka", egress_guard_refusal(told->guard));
+    else if (rank(told->code) > 0)
         error_set(err, refused ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s%s",
                   refused                                ? "Kafka refuses the login"
                   : told->code == RD_KAFKA_RESP_ERR__SSL ? "no TLS connection to Kafka"

@@ -284,7 +284,7 @@ def test_egress_rules_follow_names_and_redirects(api):
     ("postgresql", 'host: localhost, port: "{port}", userName: u, dbName: d, sslmode: disable, query: select 1, targetQueryValue: "1", passwordFromEnv: TOKEN'),
     ("mysql", 'host: localhost, port: "{port}", username: u, dbName: d, query: select 1, queryValue: "1", passwordFromEnv: TOKEN'),
     ("kafka", 'bootstrapServers: "localhost:{port}", consumerGroup: g, topic: t'),
-    ("mongodb", 'connectionStringFromEnv: MONGO, dbName: d, collection: c, query: "{{}}", queryValue: "1"'),
+    ("mongodb", """connectionStringFromEnv: MONGO, dbName: d, collection: c, query: '{{"a": 1}}', queryValue: "1\""""),
     ("rabbitmq", 'hostFromEnv: AMQP, queueName: q, mode: QueueLength, value: "1", protocol: amqp'),
 ])
 @pytest.mark.parametrize("rule", ["loopback", "default=loopback"])
@@ -298,6 +298,7 @@ def test_egress_rules_hold_libraries(kind, metadata, rule):
         env = {"TOKEN": "x", "MONGO": f"mongodb://localhost:{port}", "AMQP": f"amqp://u:p@localhost:{port}"}
         [found] = told(text, "--deny-egress", rule, "--timeout", "10s", status=1, env=env)
         assert found["triggers"][0]["state"] == "failed"
+        assert f"its address is named by {rule} of --deny-egress" in found["triggers"][0]["error"]
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):
             server.accept()

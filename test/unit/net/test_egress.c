@@ -385,7 +385,9 @@ static void holds_libraries(void **state)
     guards[1] = egress_guard_new();
     egress_leave(&why);
     assert_null(egress_guard_new());
+    assert_null(egress_guard_refusal(guards[0]));
     assert_int_equal(egress_guard_connect(guards[0], fd, at, sizeof(t.address)), EACCES);
+    assert_string_equal(egress_guard_refusal(guards[0]), "a loopback address");
     assert_int_equal(egress_guard_connect(guards[1], fd, at, sizeof(t.address)), 0);
     egress_guard_free(guards[0]);
     egress_guard_free(guards[1]);
