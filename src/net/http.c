@@ -352,12 +352,16 @@ void http_exchange_ended(struct exchange *exchange, CURLcode result)
     long status = 0;
 
     exchange->ended = true;
-    if (result != CURLE_OK && http_curl_begins_anew(exchange)) {
-        begin_anew(exchange);
+    if (result != CURLE_OK && http_curl_lacks_connection(exchange)) {
+        if (http_curl_begins_anew(exchange))
+            begin_anew(exchange);
+        else
+            finish_failed(exchange);
         return;
     }
     if (result != CURLE_OK) {
         http_explain(slot, result, &exchange->error);
+        http_curl_note_lost(exchange);
         finish_failed(exchange);
         return;
     }

@@ -21,7 +21,8 @@
  * HTTP/2 without TLS (gRPC) has to be known beforehand, and libcurl 7.88 that is told so (PRIOR_KNOWLEDGE) greets the server anew on a connection
  * it has already, which breaks that connection for all. So only who opens a connection says so, and takes no other (FRESH_CONNECT). All begin
  * without: there is a connection, or one that is being opened (PIPEWAIT), or libcurl wants a socket, does not get it, and the exchange
- * begins anew as one that opens. Nothing was sent by then.
+ * begins anew as one that opens. Nothing was sent by then. Where that one fails, all that waited for it fail with it: a
+ * server that is away is tried once, not by each of them.
  *
  * TLS: trust and client certificate are set in SSL_CTX_FUNCTION from a profile (tls.c). What libcurl tells connections apart by
  * does not include that, so each profile also gets a CAPATH of its own that cannot exist: libcurl compares it, and
@@ -52,7 +53,8 @@
 enum {
     SLOTS_KEPT = 24,             /* easy handles that wait for work; each about 10 KB */
     BODY_KEPT_BYTES = 16 * 1024, /* a larger answer's buffer is given back */
-    WAITS_FOR_ANOTHER_MAX = 3,   /* for a connection that another exchange opens, which may fail each time */
+    WAITS_FOR_ANOTHER_MAX = 100, /* for a connection that another exchange opens, which may be full when it is there */
+    HTTP2_EXCHANGES_MAX = 1000,  /* on one connection, if the server allows as many; libcurl's own: 100 */
     STUCK_LOOK_MS = 500,         /* the kernel sends again after 200 ms at the latest, on most networks */
     LIBRARY_CONNECT_TIMEOUT_MS = 300 * 1000, /* its own for connecting, if it is told nothing */
 };
@@ -771,27 +773,55 @@ void http_curl_start(struct exchange *exchange, int64_t timeout_ms)
         add_to_wire(exchange);
 }
 
+static bool is_connected(const struct exchange *exchange)
+{
+    curl_off_t sent_us = 0;
+
+    curl_easy_getinfo(exchange->slot->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+    return sent_us > 0;
+}
+
 /* Somebody is connecting to the same place, and what waits for that can have the same connection. */
 static bool another_opens(const struct exchange *exchange)
 {
-    for (const struct exchange *e = exchange->client->exchanges; e; e = e->next) {
-        curl_off_t sent_us = 0;
-
-        if (e == exchange || !e->slot || !e->opens || strcmp(e->call->origin, exchange->call->origin) != 0)
-            continue;
-        curl_easy_getinfo(e->slot->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
-        if (sent_us == 0)
+    for (const struct exchange *e = exchange->client->exchanges; e; e = e->next)
+        if (e != exchange && e->slot && e->opens && !is_connected(e) &&
+            strcmp(e->call->origin, exchange->call->origin) == 0)
             return true;
-    }
     return false;
+}
+
+bool http_curl_lacks_connection(const struct exchange *exchange)
+{
+    return exchange->slot->lacks_connection && !exchange->opens;
 }
 
 bool http_curl_begins_anew(struct exchange *exchange)
 {
-    if (!exchange->slot->lacks_connection || exchange->opens)
-        return false;
+    for (size_t i = 0; i < LOST_PLACES; i++) {
+        const struct lost_place *lost = &exchange->client->lost[i];
+
+        if (lost->error.kind != ERROR_NONE && lost->at_ms >= exchange->started_ms &&
+            strcmp(lost->origin, exchange->call->origin) == 0) {
+            exchange->error = lost->error;
+            return false;
+        }
+    }
     exchange->opens = exchange->tries_opening++ == WAITS_FOR_ANOTHER_MAX || !another_opens(exchange);
     return true;
+}
+
+void http_curl_note_lost(const struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    struct lost_place *lost = &client->lost[client->lost_next];
+
+    if (!exchange->opens || is_connected(exchange) || strlen(exchange->call->origin) >= sizeof lost->origin)
+        return;
+    client->lost_next = (client->lost_next + 1) % LOST_PLACES;
+    strcpy(lost->origin, exchange->call->origin);
+    lost->at_ms = loop_ticks_ms(client->options.loop);
+    lost->error = exchange->error;
 }
 
 bool http_curl_is_busy(const struct exchange *exchange)
@@ -898,6 +928,7 @@ bool http_curl_open(struct http_client *client, struct error *err)
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP2_EXCHANGES_MAX);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)POLLS_IN_FLIGHT_MAX);
     return true;
 }

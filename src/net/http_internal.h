@@ -66,6 +66,14 @@ struct http_slot {
     char why[CURL_ERROR_SIZE];
 };
 
+/* Where a connection could not be opened lately: who waited for it need not try in turn. */
+struct lost_place {
+    char origin[300];
+    int64_t at_ms; /* ticks */
+    struct error error;
+};
+enum { LOST_PLACES = 8 };
+
 struct http_client {
     struct http_client_options options;
     CURLM *multi;
@@ -83,6 +91,8 @@ struct http_client {
     struct timer *stuck;           /* looks for connections to reset */
     struct socket_watch **watches; /* by descriptor */
     size_t watch_room;
+    struct lost_place lost[LOST_PLACES];
+    size_t lost_next;
     char *http_proxy, *https_proxy, *no_proxy, *user_agent;
     bool keep_alive;
 };
@@ -93,9 +103,13 @@ void http_curl_close(struct http_client *client);
 void http_curl_start(struct exchange *exchange, int64_t timeout_ms); /* takes a slot */
 void http_curl_stop(struct exchange *exchange);                      /* off the wire; the slot and its answer stay */
 bool http_curl_is_busy(const struct exchange *exchange); /* cannot be stopped before the library is through */
-/* It ended only because it may not open a connection: to be started again, when this has said who opens one. */
+/* It ended only because it may not open a connection, and there is none. */
+bool http_curl_lacks_connection(const struct exchange *exchange);
+/* Then: false, with exchange->error, if the one it waited for could not be opened; else it is to be started again, and who opens one is
+   chosen. */
 bool http_curl_begins_anew(struct exchange *exchange);
-void http_slot_free(struct http_slot *slot); /* back into the pool */
+void http_curl_note_lost(const struct exchange *exchange); /* it failed, with exchange->error */
+void http_slot_free(struct http_slot *slot);               /* back into the pool */
 void http_client_kick(struct http_client *client);
 
 /* http.c: the library is through with an exchange. Never called from inside one of its callbacks. */

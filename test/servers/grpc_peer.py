@@ -111,7 +111,7 @@ class Control(BaseHTTPRequestHandler):
 
 
 def main(port, tls_port, control_port, *files):
-    server = grpc.server(futures.ThreadPoolExecutor(400), handlers=[Service()])
+    server = grpc.server(futures.ThreadPoolExecutor(1000), handlers=[Service()])
     server.add_insecure_port(f"127.0.0.1:{port}")
     if files:
         key, certificate, authority = (open(path, "rb").read() for path in files)

@@ -257,3 +257,21 @@ def test_liiklus_refusals(peer):
     assert "no topic orders" in failed("liiklus", where)
     peer.answer(LIIKLUS + "GetEndOffsets", b"\x0a\x7f")
     assert "cannot be read" in failed("liiklus", where)
+
+
+# ---- many
+
+@pytest.mark.heavy
+def test_a_server_that_restarts_is_not_stormed_by_hundreds_of_streams(peer, weir):
+    peer.restart()
+    peer.scaler(1)
+    weir("".join(scaled_object(trigger("external-push", external(peer)), name=f"app-{i}", pollingInterval=300, minReplicaCount=0,
+                                         maxReplicaCount=1) for i in range(300)))
+    streams = EXTERNAL + "StreamIsActive"
+    wait_for(lambda: peer.seen()["open"].get(streams) == 300, 60)
+    peer.kill()
+    time.sleep(5)
+    peer.start()
+    peer.scaler(1)
+    wait_for(lambda: peer.seen()["open"].get(streams) == 300, 90)
+    assert peer.seen()["peers"] <= 8
