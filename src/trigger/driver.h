@@ -99,6 +99,7 @@ struct param {
     const char *exclusive; /* of these words at most one, comma separated */
     const char *help;      /* half a sentence */
     bool hidden;           /* not in the reference page */
+    bool address;          /* a secret that is an address with credentials in it: shown without those */
     char separator;        /* of a list, where it is not a comma */
     bool question;         /* says what is asked, not of whom: two that differ in it alone can use one connection */
 };

@@ -48,7 +48,7 @@ static enum trigger_secrecy find_in(const struct param *params, const char *name
         if (inner != TRIGGER_PERHAPS)
             return inner;
         if (p->kind != PARAM_KIND_BLOCK && (strcmp(p->name, name) == 0 || is_alias(p, name)))
-            return secrecy_of_kind(p->kind);
+            return p->address ? TRIGGER_PERHAPS : secrecy_of_kind(p->kind);
     }
     return TRIGGER_PERHAPS;
 }

@@ -49,7 +49,7 @@ struct rabbitmq {
 
 #define PARAM_STRUCT struct rabbitmq
 static const struct param params[] = {
-    {"host", PARAM_SECRET(host), .from = "MAE", .required = true,
+    {"host", PARAM_SECRET(host), .from = "MAE", .required = true, .address = true,
      .help =
          "amqp://user:password@host:5672/vhost, or http://user:password@host:15672/vhost; amqps and https with TLS"},
     {"protocol", PARAM_CHOICE(protocol, "auto,amqp,http"), .from = "MA", .fallback = "auto",
