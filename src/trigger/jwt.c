@@ -72,8 +72,8 @@ static bool sign(EVP_PKEY *key, struct arena *arena, const char *text, unsigned 
 static bool make(struct arena *arena, EVP_PKEY *key, const char *header, const char *claims, const char **token,
                  struct error *err)
 {
-    const char *text = arena_printf(arena, "%s.%s", for_url(arena, header, strlen(header)),
-                                    for_url(arena, claims, strlen(claims)));
+    const char *text =
+        arena_printf(arena, "%s.%s", for_url(arena, header, strlen(header)), for_url(arena, claims, strlen(claims)));
     unsigned char *signature;
     size_t length;
     bool good = sign(key, arena, text, &signature, &length);

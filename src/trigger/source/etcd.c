@@ -166,6 +166,16 @@ static bool find_field(const void *bytes, size_t length, unsigned number, enum w
     return found && !in.broken;
 }
 
+static bool is_message(const void *bytes, size_t length)
+{
+    struct wire_reader in = {bytes, (const uint8_t *)bytes + length, false};
+    struct wire_field field;
+
+    while (wire_next(&in, &field))
+        ;
+    return !in.broken;
+}
+
 static enum poll_next on_range(const void *config, struct poll *poll, const struct reply *reply);
 
 static enum poll_next on_token(const void *config, struct poll *poll, const struct reply *reply)
@@ -214,6 +224,8 @@ static enum poll_next on_range(const void *config, struct poll *poll, const stru
         return sign_in(c, poll);
     if (reply->failed)
         return poll_fail_with(poll, &reply->error);
+    if (!is_message(reply->body, reply->length))
+        return poll_fail(poll, ERROR_NONSENSE, "the answer is not a message of etcd's");
     if (!find_field(reply->body, reply->length, 2, WIRE_BYTES, &pair))
         return poll_fail(poll, ERROR_NONSENSE, "there is no key %.100s", c->key);
     if (!find_field(pair.bytes, pair.length, 5, WIRE_BYTES, &value))
