@@ -1,4 +1,6 @@
 """mysql on a real MariaDB."""
+import time
+
 import pytest
 
 from conftest import ask, failed, scaled_object, trigger, value, wait_for
@@ -82,6 +84,19 @@ def test_rotated_password(mariadb):
     assert "Access denied" in failed("mysql", parts(mariadb), {"password": "s3cret"})
     assert ask_it(mariadb, password="n3xt")["state"] == "ok"
     mariadb.sql("ALTER USER weir@'%' IDENTIFIED BY 's3cret'")
+
+
+def test_many_questions_share_few_connections(mariadb, weir):
+    def number(name):
+        return int(mariadb.sql(f"SHOW GLOBAL STATUS LIKE '{name}'").split()[1])
+
+    before, opened = number("Threads_connected"), number("Connections")
+    running = weir(scaled_object(*[trigger("mysql", parts(mariadb, f"SELECT {count}"), {"password": "s3cret"}) for count in range(40)],
+                                 pollingInterval=1, maxReplicaCount=3))
+    wait_for(lambda: [one.get("value") for one in running.object("app")["triggers"]] == list(range(40)), 30)
+    time.sleep(5)
+    assert number("Threads_connected") - before <= 4
+    assert number("Connections") - opened < 20  # our own questions to the server among them
 
 
 def test_stopped_in_the_middle_and_back(mariadb, weir):
