@@ -75,8 +75,6 @@ void config_release(const struct param *params, void *config, bool sealed);
 
 /* "s3-" + name, normalised (_common.md 4). */
 void metric_name_write(int index, const char *name, struct text *out);
-/* Host and port of an absolute URL, "host:port"; false: not one. */
-bool url_destination(const char *url, char *out, size_t size);
 /* Adds a value as it stands in a query: percent-encoded. */
 void url_escape(struct text *url, const char *value);
 /* A value as KEDA publishes it: NaN, infinities and negatives are 0, three decimals (_common.md 3). */
@@ -237,6 +235,9 @@ void flight_after_step(struct flight *flight);
 bool backoff_active(struct trigger_engine *engine, const char *destination, int64_t *left_ms);
 void backoff_set(struct trigger_engine *engine, const char *destination, int64_t for_ms);
 
+/* A request as the transport takes it; its memory lies in the poll's arena. false, and *err: it cannot be sent. */
+bool request_finish(struct request *request, struct http_request *out, struct error *err);
+
 /* ------------------------------------------------------------------ session.c */
 
 struct session { /* a connection, and what the driver knows about it */
@@ -275,9 +276,6 @@ void talk_begin(struct flight *flight);
 void query_begin(struct flight *flight);
 /* The server of a talk is lost, whether it had a session or waited for one. */
 void talk_lose(struct flight *flight, const struct error *why);
-
-/* A request as the transport takes it; its memory lies in the poll's arena. false, and *err: it cannot be sent. */
-bool request_finish(struct request *request, struct http_request *out, struct error *err);
 
 /* poll.c, talk.c, query.c: start, and give up what is under way. */
 void http_start(struct flight *flight);
