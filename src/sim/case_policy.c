@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "manifest/manifest.h"
 #include "sim/case_internal.h"
+#include "trigger/trigger.h"
 
 enum { NAMES_SHOWN_MAX_BYTES = 400, OBJECT_NAME_MAX_BYTES = 1024 };
 
@@ -120,14 +121,16 @@ static bool pass_errors(const struct report *from, const struct object_meta *met
     return fine;
 }
 
-/* Of a type that is not built in, only known parameters are read; an outsider's target is among what nobody can tell. */
+/* Of a type that is not built in, only known parameters are read; and what a source itself says its target is, nobody can tell here. */
 static bool has_targets(const struct policy *policy, const struct trigger_spec *specs, struct report *report)
 {
     const struct decide_trigger *rules = policy->is_job ? policy->job_rules.triggers : policy->rules.triggers;
     bool all = true;
 
     for (size_t i = 0; i < policy->trigger_count && !policy->formula; i++) {
-        if (!policy->triggers[i].error || rules[i].target > 0)
+        bool told = policy->triggers[i].error || trigger_target_is_told(policy->triggers[i].trigger);
+
+        if (!told || rules[i].target > 0)
             continue;
         case_complain(report, &specs[i].place, "",
                       "test it through a formula with a target, or with a trigger of another type",

@@ -148,17 +148,6 @@ static double role_value(const struct trigger_driver *driver, const void *config
     return value;
 }
 
-/* A target below 0 that is no whole number by its type is published as 0, which is none (_common.md 3). */
-static double target_value(const struct trigger_driver *driver, const void *config)
-{
-    double value = role_value(driver, config, ROLE_TARGET);
-
-    for (const struct param *p = driver->params; p->name && value < 0; p++)
-        if (p->role == ROLE_TARGET && p->kind == PARAM_KIND_NUMBER)
-            return 0;
-    return value;
-}
-
 static void fill_metric(const struct trigger_driver *driver, const void *config, const struct trigger_input *input,
                         enum target_type type, struct trigger_metric *metric)
 {
@@ -167,7 +156,7 @@ static void fill_metric(const struct trigger_driver *driver, const void *config,
     memset(metric, 0, sizeof(*metric));
     metric->kind = METRIC_EXTERNAL;
     metric->target_type = type;
-    metric->target = target_value(driver, config);
+    metric->target = role_value(driver, config, ROLE_TARGET);
     metric->activation = role_value(driver, config, ROLE_ACTIVATION);
     if (driver->target)
         driver->target(config, metric);
@@ -426,6 +415,16 @@ const char *trigger_destination(const struct trigger *trigger)
 double trigger_told_target(const struct trigger *trigger)
 {
     return trigger->told_target;
+}
+
+bool trigger_target_is_told(const struct trigger *trigger)
+{
+    const struct trigger_driver *driver = trigger->driver;
+    bool has_parameter = driver->target != NULL;
+
+    for (const struct param *p = driver->params; p->name; p++)
+        has_parameter |= p->role == ROLE_TARGET;
+    return !driver->resource && !has_parameter;
 }
 
 uint64_t trigger_identity(const struct trigger *trigger)

@@ -117,6 +117,7 @@ struct trigger_poll *trigger_poll_start(struct trigger_engine *engine, struct tr
 void trigger_poll_cancel(struct trigger_poll *poll); /* done is not called */
 /* What the source itself says one replica should carry, instead of a target in the manifest (external); 0: it has not said. */
 double trigger_told_target(const struct trigger *trigger);
+bool trigger_target_is_told(const struct trigger *trigger); /* of its type: there is no parameter for it */
 
 /* ---- being told: sources that speak up by themselves (external-push) ---- */
 bool trigger_pushes(const struct trigger *trigger);
