@@ -14,8 +14,8 @@ enum {
     CREDENTIAL_PARAMS_MAX = 256,        /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
     CREDENTIAL_FETCHED_MAX = 10 * 1000, /* secrets, logins and tokens fetched and kept: 2 KB each */
     CREDENTIAL_FETCHED_IN_NAMESPACE_MAX = 2500, /* a quarter, so that one namespace cannot take all */
-    CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024, /* of Vault or of a token server; etcd's bound for a Secret */
-    CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,   /* of filePath, and of a service account's token: likewise */
+    CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024,  /* of Vault or of a token server; etcd's bound for a Secret */
+    CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,    /* of filePath, and of a service account's token: likewise */
     CREDENTIAL_FORM_MAX_BYTES = 16 * 1024, /* scopes or parameters for a token server; servers refuse longer forms */
     CREDENTIAL_LIFE_MAX_S = 10 * 365 * 24 * 3600, /* believed of a lease or a token that somebody else counts */
     CREDENTIAL_ACCOUNT_TOKEN_MS = 3600 * 1000,    /* of a service account's: KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY */

@@ -9,7 +9,8 @@
 static bool markdown, built_in;
 
 static const struct option_row options[] = {
-    {"markdown", 0, OPTION_FLAG, &markdown, NULL, "print the reference page, or the list of those built in, as Markdown"},
+    {"markdown", 0, OPTION_FLAG, &markdown, NULL,
+     "print the reference page, or the list of those built in, as Markdown"},
     {"built-in", 0, OPTION_FLAG, &built_in, NULL, "list only the types that are built in"},
     {0},
 };

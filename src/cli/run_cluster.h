@@ -43,7 +43,7 @@ bool run_cluster_platform(struct run_cluster *cluster, struct loop *loop, struct
 const char *run_cluster_namespace(const struct run_cluster *cluster); /* Weir's own; after run_cluster_platform */
 /* How long a service account's token lasts, by KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY; 0: as usual. After run_cluster_platform. */
 int64_t run_cluster_account_token_ms(const struct run_cluster *cluster);
-struct kube *run_cluster_kube(const struct run_cluster *cluster);     /* likewise; the platform's */
+struct kube *run_cluster_kube(const struct run_cluster *cluster); /* likewise; the platform's */
 /* After the autoscaler was made. false: an address cannot be used. */
 bool run_cluster_serve(struct run_cluster *cluster, struct loop *loop, struct autoscaler *autoscaler,
                        const struct policy_settings *settings, struct error *err);

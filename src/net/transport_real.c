@@ -93,10 +93,8 @@ bool transport_new_real(struct loop *loop, const struct transport_options *optio
     egress_set_default(r->egress);
     r->tls = tls_pool_new(options->ca_directories);
     r->workers = workers_new(loop, &r->stats, WORKER_THREADS_MAX, WORKERS_PER_DESTINATION_MAX);
-    r->streams = stream_client_new(&(struct stream_client_options){.loop = loop,
-                                                                   .tls = r->tls,
-                                                                   .stats = &r->stats,
-                                                                   .egress = r->egress});
+    r->streams = stream_client_new(
+        &(struct stream_client_options){.loop = loop, .tls = r->tls, .stats = &r->stats, .egress = r->egress});
     if (!r->workers || !r->streams) {
         error_set(err, ERROR_INTERNAL,
                   "no file descriptors left for workers; raise the limit of open files (ulimit -n)");

@@ -179,7 +179,7 @@ struct reply {
     size_t header_count;
     const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
     size_t index;            /* of several asked at once: which */
-    bool failed;             /* only for several at once: see error; status, body and headers are those of the refusal */
+    bool failed; /* only for several at once: see error; status, body and headers are those of the refusal */
     struct error error;
 };
 const char *reply_header(const struct reply *reply, const char *lower_case_name);
@@ -262,8 +262,9 @@ struct talk_address {
     int port;
     bool tls;
     const struct tls_identity *identity;
-    int64_t timeout_ms;  /* of the whole talk; 0: HTTP_TIMEOUT_MS */
-    int64_t patience_ms; /* with this server, for a first byte, where the driver knows others (lost); 0: all the time there is */
+    int64_t timeout_ms; /* of the whole talk; 0: HTTP_TIMEOUT_MS */
+    int64_t
+        patience_ms; /* with this server, for a first byte, where the driver knows others (lost); 0: all the time there is */
 };
 /* The first call, with nothing received, names the address (talk_open); each later one sees all bytes not yet taken, the
    first of them none at all: the stream is open. Ends like a poll, or waits for more (talk_more). */
@@ -331,16 +332,17 @@ struct trigger_driver {
     /* For the reference page. about: what the value means and when there is none, one to four sentences. example: metadata (and
        authentication) of a trigger that works, YAML. locally: how to try it on one machine, commands. */
     const char *about, *example, *locally;
-    const char *metric;         /* the name in s0-<metric>, where it is constant */
-    const char *targets;        /* a type with several metrics: the parameters that are their targets, comma separated (trigger_metrics) */
+    const char *metric; /* the name in s0-<metric>, where it is constant */
+    const char *
+        targets; /* a type with several metrics: the parameters that are their targets, comma separated (trigger_metrics) */
     const struct param *params; /* ends with {0} */
     size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
     size_t memory_size, scratch_size;
     size_t session_size, sessions_max; /* 0 sessions_max: CONNECTIONS_KEPT_MAX */
-    int64_t timeout_ms; /* of a query; 0: HTTP_TIMEOUT_MS */
+    int64_t timeout_ms;                /* of a query; 0: HTTP_TIMEOUT_MS */
     enum trigger_scope scope;
     bool average_only; /* metricType is neither honoured nor checked: always AverageValue (pulsar) */
-    bool resource; /* cpu, memory: never asked; metricType means something else */
+    bool resource;     /* cpu, memory: never asked; metricType means something else */
 
     /* Rules between fields, and what can be worked out once (schedules, selectors). false: the report has an error. */
     bool (*prepare)(void *config, struct trigger_check *check);
@@ -350,7 +352,8 @@ struct trigger_driver {
     void (*target)(const void *config, struct trigger_metric *metric); /* instead of the parameter with ROLE_TARGET */
     bool (*destination)(const void *config, char *out, size_t size); /* "host:port"; NULL: of the first URL parameter */
     void (*forget)(void *memory);                                    /* before memory is freed */
-    void (*hang_up)(void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
+    void (*hang_up)(
+        void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
 
     /* one; two only for a type with two protocols, where its parameters choose: */
     poll_step *poll;

@@ -670,8 +670,8 @@ struct trigger_engine *trigger_engine_new(struct loop *loop, struct transport *t
     engine->loop = loop;
     engine->transport = transport;
     engine->platform = platform;
-    engine->credentials = credential_store_new(
-        &(struct credential_parts){.platform = platform, .loop = loop, .transport = transport});
+    engine->credentials =
+        credential_store_new(&(struct credential_parts){.platform = platform, .loop = loop, .transport = transport});
     engine->bucket_count = ENGINE_BUCKETS_FIRST;
     engine->buckets = mem_array(engine->bucket_count, sizeof(*engine->buckets));
     engine->stats = mem_array(trigger_driver_count, sizeof(*engine->stats));

@@ -27,7 +27,8 @@ struct secret;
 
 enum {
     KAFKA_TIMEOUT_MS = 5 * 1000, /* of what is asked: dialling, TLS and login take a second where things are slow */
-    KAFKA_QUEUE_MS = 15 * 1000,  /* for a turn on the connection: a thousand objects that start together take ten seconds */
+    KAFKA_QUEUE_MS =
+        15 * 1000, /* for a turn on the connection: a thousand objects that start together take ten seconds */
     /* Of a topic's number of partitions. A poll of 15 s asks for it every fourth time; clients look for new partitions every five
        minutes, so nobody writes to one before we know it. */
     KAFKA_TOPIC_KEPT_MS = 60 * 1000,

@@ -28,11 +28,11 @@ struct trigger {
     void *place;                   /* its scheduler's, see trigger_place() */
     void *memory;                  /* the driver's, from the first poll on; NULL while a worker has it */
     struct arena *arena;           /* what prepare() built; NULL: nothing */
-    struct party *party; /* who shares connections with it, from the first poll on that needs one */
+    struct party *party;           /* who shares connections with it, from the first poll on that needs one */
     struct trigger *next_member, **member_link;
-    struct target *watched;        /* the scale target, from the first poll that looks at it */
-    struct target_key *target;     /* atoms; only for SCOPE_TARGET */
-    const char *ns, *destination;  /* atoms; ns only for SCOPE_NAMESPACE */
+    struct target *watched;       /* the scale target, from the first poll that looks at it */
+    struct target_key *target;    /* atoms; only for SCOPE_TARGET */
+    const char *ns, *destination; /* atoms; ns only for SCOPE_NAMESPACE */
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
@@ -137,7 +137,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     bool stand_in;
     enum sample_activity activity;
     double told_target; /* 0: not said */
-    bool empty; /* the source answered without a value, whatever counts in its place */
+    bool empty;         /* the source answered without a value, whatever counts in its place */
     struct error why;
 
     /* requests of the current step (poll.c) */
@@ -170,8 +170,8 @@ struct flight {       /* a poll under way */
     struct trigger_poll *waiting;
     struct job *job;
     struct query_job *query;
-    struct session *session;          /* that it has */
-    struct session_server *waits_at;  /* for one that is free */
+    struct session *session;         /* that it has */
+    struct session_server *waits_at; /* for one that is free */
     struct flight *next_waiting;
     struct timer *timer;      /* the deadline of a talk, and of waiting for a session */
     struct timer *pods_timer; /* until pods are known */
@@ -240,7 +240,7 @@ bool request_finish(struct request *request, struct http_request *out, struct er
 
 /* ------------------------------------------------------------------ session.c */
 
-struct session { /* a connection, and what the driver knows about it */
+struct session {                   /* a connection, and what the driver knows about it */
     struct session_server *server; /* NULL: a job has it that nobody waits for any more */
     struct session *next;          /* of the server's */
     struct session *older, *newer; /* while idle, by their last use */

@@ -18,12 +18,12 @@
 #include "base/quantity.h"
 #include "base/selector.h"
 #include "base/time.h"
+#include "deviation_http.h"
 #include "kafka_case.h"
 #include "net/loop.h"
 #include "platform/platform.h"
 #include "sim/virtual.h"
 #include "trigger/temporal.h"
-#include "deviation_http.h"
 #include "trigger_case.h"
 
 enum { STEPS_MAX = 10000, START_S = 1767225600 }; /* 2026-01-01, in seconds */
@@ -506,7 +506,8 @@ static void run_virtual(const struct tree *vector, int64_t now_ms, struct trigge
 
     virtual_answer(world, "http://source:8080", answer, &playback);
     virtual_answer(world, "https://source:8080", answer, &playback);
-    virtual_answer(world, "http://127.0.0.1:8080", answer, &playback); /* where an answer names it with {{serverPort}} */
+    virtual_answer(world, "http://127.0.0.1:8080", answer,
+                   &playback); /* where an answer names it with {{serverPort}} */
     virtual_talk(world, "source:8080", reply_to_lines, &lines);
     case_build_metric(c, tree_get(vector, "in"), tree_string(tree_get(vector, "type")), true, engine, metric);
     if (c->built) {
@@ -583,8 +584,7 @@ static enum vector_outcome run_metric(const struct tree *vector, struct vector_r
 /* Each metric of a trigger with several is a trigger of its own. */
 static enum vector_outcome run_trigger(const struct tree *vector, struct vector_result *result)
 {
-    size_t count =
-        trigger_metrics(tree_string(tree_get(vector, "type")), tree_at(vector, "in.triggerMetadata"));
+    size_t count = trigger_metrics(tree_string(tree_get(vector, "type")), tree_at(vector, "in.triggerMetadata"));
     enum vector_outcome outcome = VECTOR_PASSED;
 
     for (size_t i = 0; i < count && outcome == VECTOR_PASSED; i++) {

@@ -178,7 +178,8 @@ static bool metric_agrees(const struct trigger *trigger, const struct trigger_me
     double number = 0;
     bool good = string_equal(target_type_name(metric->target_type), tree_string(tree_get(expected, "targetType")));
 
-    good = good && (!target || (quantity_parse_double(target, &number) && same_number(published_target(trigger, metric), number)));
+    good = good && (!target ||
+                    (quantity_parse_double(target, &number) && same_number(published_target(trigger, metric), number)));
     if (resource)
         good = good && metric->kind == (strcmp(resource, "cpu") == 0 ? METRIC_CPU : METRIC_MEMORY) &&
                string_equal(metric->container, tree_string(tree_get(expected, "container")));

@@ -16,8 +16,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time.h"
-#include "export/export_internal.h"
 #include "base/wire.h"
+#include "export/export_internal.h"
 #include "sim/stage.h"
 #include "sim/virtual.h"
 

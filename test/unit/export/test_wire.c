@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "base/text.h"
-#include "export/message.h"
 #include "base/wire.h"
+#include "export/message.h"
 
 static void expect(const struct text *out, const char *hex)
 {

@@ -73,9 +73,9 @@ static const struct check_row rows[] = {
     {"its parameter from the environment", OTHER("azure-queue", "queueName: q, connectionFromEnv: H"),
      "advice parameters-not-checked spec.triggers[0].type\n"},
     {"its neighbour", OTHER("redis-cluster", "addresses: a, stream: s"),
-     "error missing-parameter spec.triggers[0].metadata.listName\nadvice parameters-not-checked "
-     "spec.triggers[0].type\n",
-     "redis-cluster-streams"},
+     "error missing-parameter spec.triggers[0].metadata.listName\nwarning unknown-parameter "
+     "spec.triggers[0].metadata.stream\n",
+     "redis-cluster needs listName"},
     {"its words", OTHER("azure-queue", "queueName: q, queueLengthStrategy: newest"),
      "advice parameters-not-checked spec.triggers[0].type\nerror unknown-value "
      "spec.triggers[0].metadata.queueLengthStrategy\n"},
