@@ -394,6 +394,17 @@ static bool add_redis(struct stage *stage, struct stage_source *source, const st
     return true;
 }
 
+bool stage_source_exists(const char *type)
+{
+    static const char *const types[] = {"prometheus",          "metrics-api", "redis", "redis-streams",
+                                        "kubernetes-workload", "cron",        "cpu",   "memory"};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(types[i], type) == 0)
+            return true;
+    return false;
+}
+
 static bool add_by_type(struct stage *stage, struct stage_source *source, const struct stage_source_options *o,
                         struct error *err)
 {

@@ -44,6 +44,8 @@ struct stage_source_options {
     void *arg;
 };
 /* Everything is copied. false: there is no source of that type, or this trigger does not say where it is. */
+/* false: nothing here can answer in its place, whatever its parameters. */
+bool stage_source_exists(const char *type);
 bool stage_source(struct stage *stage, const struct stage_source_options *options, struct error *err);
 
 /* A test server's address for a parameter that comes from the environment, a Secret or a ConfigMap (stage_options.invent). */

@@ -206,7 +206,7 @@ static const struct tree *by_name_or_index(const struct tree *map, const struct 
     return name && tree_get(map, name) ? tree_get(map, name) : tree_get(map, place);
 }
 
-/* What is not built in, and postgresql, which needs a server, have no source on a stage. */
+/* What has no source on a stage is decided upon without asking it (field_replicas.c). */
 static bool can_be_played(const struct field_run *run)
 {
     const struct tree *triggers = tree_at(run->object, "spec.triggers");
@@ -215,7 +215,7 @@ static bool can_be_played(const struct field_run *run)
     for (const struct tree *t = triggers ? triggers->first : NULL; t; t = t->next) {
         const char *type = tree_string(tree_get(t, "type"));
 
-        all = all && type && trigger_support(type) == TRIGGER_BUILT_IN && strcmp(type, "postgresql") != 0;
+        all = all && type && stage_source_exists(type);
     }
     return all;
 }
