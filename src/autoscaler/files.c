@@ -338,7 +338,8 @@ static void owners_first(struct reading *readings, size_t count)
         else
             others[other_count++] = readings[i];
     }
-    memcpy(readings + owners, others, other_count * sizeof(*others));
+    for (size_t i = 0; i < other_count; i++)
+        readings[owners + i] = others[i];
     free(others);
 }
 

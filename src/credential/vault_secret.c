@@ -322,6 +322,22 @@ static struct fetched *find_reading(struct credential_store *store, const struct
     return f;
 }
 
+/* What Vault says about itself, who is who and what logs in is no secret of an application's: with a login of Weir's own whoever
+   writes a path could have its token read out to him, or act as Weir (a certificate is asked for by POST). */
+static bool is_secret_path(const char *path, enum read_type type, struct error *err)
+{
+    static const char *const closed[] = {"auth/", "sys/", "identity/", "cubbyhole/"};
+
+    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+        if (string_starts(path, closed[i]) || strstr(path, "/auth/token/")) /* also behind the name of a namespace */
+            return error_set(err, ERROR_INVALID,
+                             "path is about Vault itself; it has to be that of a secret, like "
+                             "secret/data/redis");
+    if (type == READ_PKI && !strstr(path, "/issue/") && !strstr(path, "/sign/"))
+        return error_set(err, ERROR_INVALID, "path of a certificate has to be like pki/issue/ROLE, or pki/sign/ROLE");
+    return true;
+}
+
 struct fetched *vault_secret(const struct source_place *place, const struct tree *vault, const struct tree *item,
                              struct error *err)
 {
@@ -340,7 +356,8 @@ struct fetched *vault_secret(const struct source_place *place, const struct tree
         return NULL;
     }
     text_init(&body, CREDENTIAL_ANSWER_MAX_BYTES);
-    if (read_type(item, &like.type, err) && (like.login = vault_login(place, vault, &like.server, err))) {
+    if (read_type(item, &like.type, err) && is_secret_path(like.path, like.type, err) &&
+        (like.login = vault_login(place, vault, &like.server, err))) {
         write_certificate_request(tree_get(item, "pkiData"), &body);
         like.body = like.type == READ_PKI ? body.bytes : NULL;
         f = find_reading(place->store, &like, err);

@@ -24,6 +24,13 @@
 
 enum { TOKEN_EARLY_MS = 60 * 1000, TOKEN_UNKNOWN_MS = 5 * 60 * 1000 /* of a token that does not say when it ends */ };
 
+static int64_t timeout_ms(const struct keystone *account)
+{
+    return account->timeout_s <= 0                           ? 0
+           : account->timeout_s < HTTP_TIMEOUT_MAX_MS / 1000 ? account->timeout_s * 1000
+                                                             : HTTP_TIMEOUT_MAX_MS;
+}
+
 void keystone_forget(void *of)
 {
     struct keystone_memory *memory = of;
@@ -135,7 +142,7 @@ static enum poll_next log_in(struct poll *poll)
     secret_unref(memory->question);
     memory->question = make_question(a);
     request_body(r, "application/json", secret_reveal(memory->question), secret_length(memory->question));
-    request_timeout(r, a->timeout_s * 1000);
+    request_timeout(r, timeout_ms(a));
     return poll_send(poll, r, on_token);
 }
 
@@ -180,7 +187,7 @@ static enum poll_next ask(const void *config, struct poll *poll)
     if (!r)
         return POLL_ENDED;
     request_header_secret(r, "X-Auth-Token", "", memory->token);
-    request_timeout(r, walk->account->timeout_s * 1000);
+    request_timeout(r, timeout_ms(walk->account));
     return poll_send_all(poll, &r, 1, on_answer, after_answer);
 }
 

@@ -3,6 +3,7 @@ say in their answers what they were told; then everything Weir says is searched:
 commands. What is planted holds the word "kanarie", which is looked for as it is and in base64, wherever it begins there; percent-encoding leaves
 its letters alone."""
 import base64
+import contextlib
 import gzip
 import itertools
 import json
@@ -27,30 +28,111 @@ PEM = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
 
 # How a type is asked, besides its credentials. A new type needs a row here.
 HTTP = "http://127.0.0.1:{http}/{case}"
+PLAIN = "http://127.0.0.1:{http}"
+SELECTOR = '{{"selector": {{"a": 1}}}}'
 BASES = {
-    "cpu": None, "memory": None, "cron": None, "kubernetes-workload": None,  # have no credentials
+    # without credentials
+    **dict.fromkeys(("cpu", "memory", "cron", "kubernetes-workload", "kubernetes-resource", "beanstalkd", "liiklus", "nats-jetstream", "nsq")),
     "prometheus": {"serverAddress": HTTP, "query": "up", "threshold": "1"},
     "metrics-api": {"url": HTTP, "valueLocation": "value", "targetValue": "1"},
     "inference": {"url": HTTP, "signal": "waiting", "target": "1"},
+    "activemq": {"managementEndpoint": "127.0.0.1:{http}", "destinationName": "q", "brokerName": "b", "username": "me"},
+    "artemis-queue": {"managementEndpoint": "127.0.0.1:{http}", "queueName": "q", "brokerName": "b", "brokerAddress": "a", "username": "me"},
+    "arangodb": {"endpoints": PLAIN, "dbName": "d", "collection": "c", "query": "FOR x IN c RETURN 1", "queryValue": "1"},
+    "couchdb": {"host": "127.0.0.1", "port": "{http}", "dbName": "d", "username": "me", "query": SELECTOR, "queryValue": "1"},
+    "elastic-forecast": {"addresses": PLAIN, "jobID": "j", "targetValue": "1"},
+    "elasticsearch": {"addresses": PLAIN, "index": "i", "searchTemplateName": "t", "valueLocation": "v", "targetValue": "1"},
+    "opensearch": {"addresses": PLAIN, "index": "i", "searchTemplateName": "t", "valueLocation": "v", "targetValue": "1"},
+    "forgejo-runner": {"address": PLAIN, "labels": "l", "name": "runner", "global": "true"},
+    "github-runner": {"githubApiURL": PLAIN, "owner": "o", "runnerScope": "repo", "repos": "r", "labels": "l"},
+    "graphite": {"serverAddress": HTTP, "query": "q", "queryTime": "-1Min", "threshold": "1"},
+    "ibmmq": {"host": HTTP, "queueName": "q", "username": "me"},
+    "influxdb": {"serverURL": PLAIN, "query": "q", "organizationName": "o", "thresholdValue": "1"},
+    "loki": {"serverAddress": HTTP, "query": "q", "threshold": "1"},
+    "openstack-metric": {"metricsURL": PLAIN, "metricID": "m", "aggregationMethod": "mean", "granularity": "300", "threshold": "1"},
+    "openstack-swift": {"swiftURL": PLAIN, "containerName": "c"},
+    "predictkube": {"prometheusAddress": HTTP, "query": "q", "predictHorizon": "2h", "queryStep": "2m", "historyTimeWindow": "7d",
+                    "threshold": "1"},
+    "pulsar": {"adminURL": PLAIN, "topic": "persistent://public/default/t", "subscription": "s"},
+    "rabbitmq": {"host": PLAIN + "/", "protocol": "http", "queueName": "q", "mode": "QueueLength", "value": "1"},
+    "selenium-grid": {"url": HTTP, "browserName": "chrome"},
+    "solace-direct-messaging": {"solaceSempBaseURL": PLAIN, "messageVpn": "v", "clientNamePattern": "p",
+                                "aggregatedClientTxMsgRateTarget": "1"},
+    "solace-event-queue": {"solaceSempBaseURL": PLAIN, "messageVpn": "v", "queueName": "q", "username": "me", "messageCountTarget": "1"},
+    "solr": {"host": HTTP, "collection": "c", "query": "*", "targetQueryValue": "1", "username": "me"},
+    "splunk": {"host": PLAIN, "savedSearchName": "s", "valueField": "v", "targetValue": "1", "activationValue": "0"},
     "redis": {"address": "127.0.0.1:{redis}", "listName": "q"},
     "redis-streams": {"address": "127.0.0.1:{redis}", "stream": "s"},
+    "redis-cluster": {"addresses": "127.0.0.1:{redis}", "listName": "q"},
+    "redis-cluster-streams": {"addresses": "127.0.0.1:{redis}", "stream": "s"},
+    "redis-sentinel": {"addresses": "127.0.0.1:{redis}", "sentinelMaster": "m", "listName": "q"},
+    "redis-sentinel-streams": {"addresses": "127.0.0.1:{redis}", "sentinelMaster": "m", "stream": "s"},
+    "clickhouse": {"host": "127.0.0.1", "port": "{redis}", "username": "me", "database": "d", "query": "SELECT 1", "targetQueryValue": "1"},
     "postgresql": {"host": "127.0.0.1", "port": "{postgres}", "userName": "app", "dbName": "{case}", "sslmode": "disable",
                    "query": "SELECT 1", "targetQueryValue": "1"},
+    "cassandra": {"clusterIPAddress": "127.0.0.1", "port": "{redis}", "keyspace": "k", "query": "SELECT 1", "targetQueryValue": "1",
+                  "username": "me", "protocolVersion": "4", "consistency": "ONE"},
+    "etcd": {"endpoints": "127.0.0.1:{redis}", "watchKey": "k", "value": "1"},
+    "external": {"scalerAddress": "127.0.0.1:{redis}"},
+    "external-push": {"scalerAddress": "127.0.0.1:{redis}"},
+    "kafka": {"bootstrapServers": "127.0.0.1:{redis}", "consumerGroup": "g", "topic": "t"},
+    "apache-kafka": {"bootstrapServers": "127.0.0.1:{redis}", "consumerGroup": "g", "topic": "t"},
+    "mongodb": {"host": "127.0.0.1", "port": "{redis}", "username": "me", "dbName": "d", "collection": "c", "query": SELECTOR, "queryValue": "1"},
+    "mssql": {"host": "127.0.0.1", "port": "{redis}", "username": "me", "query": "SELECT 1", "targetValue": "1"},
+    "mysql": {"host": "127.0.0.1", "port": "{redis}", "username": "me", "dbName": "d", "query": "SELECT 1", "queryValue": "1"},
+    "temporal": {"endpoint": "127.0.0.1:{redis}", "taskQueue": "q", "namespace": "shop"},
 }
-# What else a credential parameter needs to be used: metadata, and parameters of the TriggerAuthentication.
+# Those that say a credential only to somebody who speaks their protocol, or who can check a signature: tests on real servers see them used.
+UNHEARD = {"cassandra", "etcd", "external", "external-push", "kafka", "apache-kafka", "mongodb", "mssql", "mysql", "temporal"}
+# What else a credential parameter needs to be used: metadata, and parameters of the TriggerAuthentication; of a type, else of all.
+LOGIN = ({}, {"username": "me"})
+BASIC = ({"authModes": "basic"}, {"username": "me"})
 COMPANIONS = {
     "bearerToken": ({"authModes": "bearer"}, {}),
     "apiKey": ({"authModes": "apiKey", "keyParamName": "X-Key"}, {}),
     "customAuthValue": ({"authModes": "custom"}, {"customAuthHeader": "X-Custom"}),
     "clientSecret": ({"authModes": "oauth"}, {"oauthTokenURI": "http://127.0.0.1:{http}/{case}", "clientID": "me"}),
     "key": ({"authModes": "tls"}, {"cert": "x"}),
-    "keyPassword": ({}, {}),
+    **{(kind, "password"): BASIC for kind in ("prometheus", "metrics-api", "inference", "loki", "arangodb", "graphite", "pulsar")},
+    **{(kind, "password"): LOGIN for kind in ("elastic-forecast", "elasticsearch", "opensearch", "rabbitmq", "etcd",
+                                               "solace-direct-messaging", "splunk")},
+    **{(kind, "password"): ({"sasl": "plaintext"}, {"username": "me"}) for kind in ("kafka", "apache-kafka")},
+    ("elastic-forecast", "apiKey"): ({}, {}), ("elasticsearch", "apiKey"): ({}, {}), ("temporal", "apiKey"): ({}, {}),
+    ("github-runner", "appKey"): ({"applicationID": "1", "installationID": "2"}, {}),
+    ("openstack-metric", "password"): ({}, {"authURL": PLAIN, "userID": "u"}),
+    ("openstack-metric", "appCredentialSecret"): ({}, {"authURL": PLAIN, "appCredentialID": "a"}),
+    ("openstack-swift", "password"): ({}, {"authURL": PLAIN, "userID": "u", "projectID": "p"}),
+    ("openstack-swift", "appCredentialSecret"): ({}, {"authURL": PLAIN, "appCredentialID": "a"}),
+    ("splunk", "apiToken"): LOGIN,
+    ("predictkube", "bearerToken"): ({"authModes": "bearer"}, {"apiKey": "a.b.c"}),
+    ("predictkube", "customAuthValue"): ({"authModes": "custom"}, {"customAuthHeader": "X-Custom", "apiKey": "a.b.c"}),
+    ("predictkube", "password"): ({"authModes": "basic"}, {"username": "me", "apiKey": "a.b.c"}),
+    ("selenium-grid", "password"): ({}, {"username": "me", "authType": "Basic"}),
+    ("selenium-grid", "accessToken"): ({}, {"authType": "Bearer"}),
 }
 VALUES = {  # of parameters that are not taken as any text
     "connection": "postgresql://app:{canary}@127.0.0.1:{postgres}/{case}?sslmode=disable",
-    "key": PEM,
+    **dict.fromkeys(("key", "appKey", "clientKey", "tlsClientKey"), PEM),
+    ("clickhouse", "connectionString"): "clickhouse://me:{canary}@127.0.0.1:{redis}/d",
+    ("couchdb", "connectionString"): "http://me:{canary}@127.0.0.1:{http}",
+    ("mongodb", "connectionString"): "mongodb://me:{canary}@127.0.0.1:{redis}/d",
+    ("mssql", "connectionString"): "sqlserver://me:{canary}@127.0.0.1:{redis}?database=d",
+    ("mysql", "connectionString"): "me:{canary}@tcp(127.0.0.1:{redis})/d",
+    ("rabbitmq", "host"): "http://me:{canary}@127.0.0.1:{http}/",
 }
-UNUSED = {("metrics-api", "customAuthValue"), ("prometheus", "apiKey")}  # in the block of sign-ins, but without effect for that type
+UNSPOKEN = {"key", "keyPassword", "clientSecret", "endpointParams", "appKey", "clientKey", "tlsClientKey"}  # used, but never said in words
+UNUSED = {  # in the block of sign-ins, but without effect for that type; or of a server that is asked later than one that fails here
+    ("metrics-api", "customAuthValue"), ("prometheus", "apiKey"), ("arangodb", "customAuthValue"), ("arangodb", "apiKey"),
+    ("loki", "apiKey"), ("loki", "customAuthValue"), ("predictkube", "apiKey"),
+    ("elastic-forecast", "apiKey"), ("elasticsearch", "apiKey"),  # said to Elastic's own cloud only
+    ("redis-sentinel", "password"), ("redis-sentinel-streams", "password"),
+}
+
+
+def of(table, kind, parameter, otherwise):
+    return table.get((kind, parameter), table.get(parameter, otherwise))
+
+
 WAYS = {"metadata": ["plain"], "environment": ["value", "secretKeyRef", "configMapKeyRef"],
         "authentication": ["secretTargetRef", "env", "configMapTargetRef"]}
 
@@ -75,14 +157,12 @@ class Case:
         self.id = f"c{next(Case.count)}"
         self.kind, self.parameter, self.way = kind, parameter, way
         self.canary = f"kanarie{self.id}+x/y:z"
-        self.value = value or VALUES.get(parameter, "{canary}")
-        self.metadata = {**BASES[kind], **(companions or COMPANIONS.get(parameter, ({}, {})))[0], **(metadata or {})}
-        self.auth = dict((companions or COMPANIONS.get(parameter, ({}, {})))[1])
-        if parameter == "password" and "serverAddress" in self.metadata or parameter == "password" and "url" in self.metadata:
-            self.metadata["authModes"] = "basic"
-            self.auth["username"] = "me"
-        if parameter == "connection":
-            self.metadata = {"query": "SELECT 1", "targetQueryValue": "1"}
+        self.value = value or of(VALUES, kind, parameter, "{canary}")
+        needed, self.auth = companions or of(COMPANIONS, kind, parameter, ({}, {}))
+        self.metadata = {**BASES[kind], **needed, **(metadata or {})}
+        if parameter in ("connection", "connectionString", "host"):  # it says all of this itself
+            for name in ("host", "port", "userName", "username", "sslmode", "database") + (() if kind == "couchdb" else ("dbName",)):
+                self.metadata.pop(name, None)
 
     def fill(self, text, ports):
         # in an address it is written as addresses are
@@ -217,7 +297,7 @@ class Echo:
         return server
 
     def talk_redis(self, connection):
-        with connection:
+        with connection, contextlib.suppress(OSError):  # other protocols' clients hang up on what they hear
             while data := connection.recv(4096):
                 connection.sendall(f"-ERR you said {self.words(data.decode(errors='replace'))}\r\n".encode())
 
@@ -299,8 +379,9 @@ def planted(weir, tmp_path):
     echo.close()
 
 
-def polls_of(w, case):
-    return w.object(case.id).get("polls", 0)
+def polled(w, case):
+    """Often enough that a source said all it has to say; where a client library gives up slowly, once."""
+    return w.object(case.id).get("polls", 0) >= (1 if case.kind in UNHEARD else 9)
 
 
 def test_no_credential_comes_out(planted, tmp_path):
@@ -309,7 +390,7 @@ def test_no_credential_comes_out(planted, tmp_path):
     w.start()
     stream = threading.Thread(target=read_stream, args=(w, said, 15))
     stream.start()
-    wait_for(lambda: all(polls_of(w, case) >= 9 for case in cases), 90, 1)
+    wait_for(lambda: all(polled(w, case) for case in cases), 150, 2)
     leaks = []
     for path in get_paths([case.id for case in cases]):
         leaks += leaks_in(f"GET {path}", w.get(path))
@@ -341,8 +422,8 @@ def test_the_test_would_see_it(planted):
     w, cases, echo = planted
     w.start()
     sent = {case.id: f"{case.kind} {case.parameter} by {case.way}" for case in cases
-            if case.parameter not in ("key", "keyPassword", "clientSecret", "endpointParams") and (case.kind, case.parameter) not in UNUSED}
-    wait_for(lambda: sent.keys() <= echo.seen or sum(polls_of(w, case) < 9 for case in cases) == 0, 60, 1)
+            if case.parameter not in UNSPOKEN and case.kind not in UNHEARD and (case.kind, case.parameter) not in UNUSED}
+    wait_for(lambda: sent.keys() <= echo.seen or all(polled(w, case) for case in cases), 150, 2)
     assert not (missed := [name for case, name in sent.items() if case not in echo.seen]), "\n".join(missed)
     assert " level=debug msg=answered " in w.log_text()
     assert leaks_in("", base64.b64encode(b"me:" + cases[0].canary.encode())) and leaks_in("", urllib.parse.quote(cases[0].canary))

@@ -130,14 +130,8 @@ static void release(void *config)
 static bool destination(const void *config, char *out, size_t size)
 {
     const struct arangodb *c = config;
-    const char *host = c->url_count > 0 ? strstr(c->urls[0], "://") : NULL;
-    size_t length = host ? strcspn(host + 3, "/?#") : 0;
 
-    if (length == 0 || length >= size)
-        return false;
-    memcpy(out, host + 3, length);
-    out[length] = '\0';
-    return true;
+    return c->url_count > 0 && url_destination(c->urls[0], out, size);
 }
 
 /* ------------------------------------------------------------------ the three questions */

@@ -153,7 +153,7 @@ static enum poll_next on_series(const void *config, struct poll *poll, const str
     const struct influx *c = config;
     const struct tree *result = tree_at(reply->json, "results.0"), *last = NULL, *columns = NULL;
     const char *why = tree_string(tree_get(result, "error"));
-    size_t at = 0;
+    const struct tree *column, *value;
 
     if (!result || why)
         return poll_fail(poll, ERROR_NONSENSE, "the server reports an error: %.200s", why ? why : "no result");
@@ -165,9 +165,11 @@ static enum poll_next on_series(const void *config, struct poll *poll, const str
         }
     if (!last)
         return poll_missing(poll, SWITCH_UNSET, "the query gave no rows");
-    while (at < tree_count(columns) && !string_equal(tree_string(tree_index(columns, at)), c->key))
-        at++;
-    return take(c, poll, at < tree_count(columns) ? tree_index(last, at) : NULL);
+    column = columns ? columns->first : NULL;
+    value = last->first;
+    for (; column && value && !string_equal(tree_string(column), c->key); column = column->next)
+        value = value->next;
+    return take(c, poll, column ? value : NULL);
 }
 
 static struct request *get(const struct influx *c, struct poll *poll, const char *path)

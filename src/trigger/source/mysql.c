@@ -131,7 +131,7 @@ static bool find_server(const struct mysql *c, struct server *server, struct err
 static bool prepare(void *config, struct trigger_check *check)
 {
     const struct mysql *c = config;
-    struct server server;
+    struct server server = {0};
     struct error err;
 
     if ((c->connection || c->host) && !find_server(c, &server, &err))
@@ -139,8 +139,6 @@ static bool prepare(void *config, struct trigger_check *check)
     else if (!c->connection && !c->host && !check_unknown(check, "connectionString") && !check_unknown(check, "host"))
         check_warning(check, "host", "give host, or connectionString",
                       "there is neither connectionString nor host: every poll fails");
-    else
-        return true;
     dsn_done(&server.dsn);
     return true;
 }
@@ -290,12 +288,10 @@ static bool is_own_word(const char *key)
                        key);
 }
 
+/* What is set gives no rows: a server that sends some anyway, perhaps without end, is not listened to. */
 static bool say(MYSQL *connection, const char *command)
 {
-    if (mysql_query(connection, command) != 0)
-        return false;
-    mysql_free_result(mysql_store_result(connection));
-    return true;
+    return mysql_query(connection, command) == 0 && mysql_field_count(connection) == 0;
 }
 
 static bool set_variables(MYSQL *connection, const struct dsn *dsn, int64_t timeout_ms)

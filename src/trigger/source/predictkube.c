@@ -25,6 +25,8 @@ enum {
     HISTORY_MAX_BYTES = 4 * 1024 * 1024, /* some 60,000 samples; Prometheus gives 11,000 of a series at most */
     STEP_UNLESS_GIVEN_MS = 5 * 60 * 1000,
 };
+#define SPAN_MAX_MS                                                                                                    \
+    (100 * 365 * (int64_t)DAY_MS) /* what is longer is a slip; and sums stay far from the end of int64 */
 static const char service[] = "api.predictkube.com:443";
 
 struct predict {
@@ -65,7 +67,8 @@ static bool parse_span(const char *text, int64_t *ms)
     int64_t sum = 0, ns;
     size_t digits;
 
-    for (; (digits = strspn(text, "0123456789")) > 0 && digits < 10 && (text[digits] == 'w' || text[digits] == 'd');
+    for (; (digits = strspn(text, "0123456789")) > 0 && digits < 5 && (text[digits] == 'w' || text[digits] == 'd') &&
+           sum < SPAN_MAX_MS;
          text += digits + 1)
         sum += strtoll(text, NULL, 10) * (text[digits] == 'w' ? 7 * DAY_MS : DAY_MS);
     *ms = sum;

@@ -316,7 +316,7 @@ static struct request *count_running(const struct temporal *c, struct poll *poll
 
 struct walk { /* of a poll, in its scratch */
     double backlog;
-    bool active, failed;
+    bool active, failed, broken;
 };
 
 /* Fields of a message one after the other, of those that are asked for. */
@@ -338,7 +338,7 @@ static bool next_message(struct fields *fields, unsigned number)
     return false;
 }
 
-static uint64_t number_in(const struct wire_field *message, unsigned number)
+static uint64_t number_in(const struct wire_field *message, unsigned number, bool *broken)
 {
     struct wire_reader reader = {message->bytes, message->bytes + message->length, false};
     struct wire_field field;
@@ -347,22 +347,24 @@ static uint64_t number_in(const struct wire_field *message, unsigned number)
     while (wire_next(&reader, &field))
         if (field.number == number && field.type == WIRE_VARINT)
             value = field.value;
+    *broken |= reader.broken;
     return value;
 }
 
 /* Of the TaskQueueStats in field `number` of a message; without them 0. */
-static double backlog_in(const void *bytes, size_t length, unsigned number)
+static double backlog_in(const void *bytes, size_t length, unsigned number, bool *broken)
 {
     struct fields fields = fields_of(bytes, length);
     double backlog = 0;
 
     while (next_message(&fields, number))
-        backlog = (double)(int64_t)number_in(&fields.at, 1);
+        backlog = (double)(int64_t)number_in(&fields.at, 1, broken);
+    *broken |= fields.reader.broken;
     return backlog;
 }
 
 /* Of one entry of the map of versions: types by number, each with figures. */
-static double version_backlog(const struct wire_field *entry)
+static double version_backlog(const struct wire_field *entry, bool *broken)
 {
     struct fields info = fields_of(entry->bytes, entry->length);
     double backlog = 0;
@@ -374,9 +376,12 @@ static double version_backlog(const struct wire_field *entry)
             struct fields type = fields_of(types.at.bytes, types.at.length);
 
             while (next_message(&type, 2))
-                backlog += backlog_in(type.at.bytes, type.at.length, 2);
+                backlog += backlog_in(type.at.bytes, type.at.length, 2, broken);
+            *broken |= type.reader.broken;
         }
+        *broken |= types.reader.broken;
     }
+    *broken |= info.reader.broken;
     return backlog;
 }
 
@@ -386,6 +391,8 @@ static enum poll_next finish(struct poll *poll)
 {
     const struct walk *walk = poll_scratch(poll);
 
+    if (walk->broken)
+        return poll_fail(poll, ERROR_NONSENSE, "an answer of Temporal cannot be read");
     if (walk->active)
         poll_activity(poll, true);
     return poll_value(poll, walk->backlog);
@@ -407,7 +414,7 @@ static void on_count(const void *config, struct poll *poll, const struct reply *
     if (reply->failed)
         poll_note(poll, "running workflows could not be counted: %.200s", reply->error.text);
     else
-        walk->active = number_in(&whole, 1) > 0;
+        walk->active = number_in(&whole, 1, &walk->broken) > 0;
 }
 
 static enum poll_next count(const struct temporal *c, struct poll *poll)
@@ -429,14 +436,14 @@ static enum poll_next on_version(const void *config, struct poll *poll, const st
 
     while (next_message(&queues, 2)) {
         struct fields name = fields_of(queues.at.bytes, queues.at.length);
-        uint64_t type = number_in(&queues.at, 2);
+        uint64_t type = number_in(&queues.at, 2, &walk->broken);
 
         if (next_message(&name, 1) && name.at.length == strlen(c->queue) &&
             memcmp(name.at.bytes, c->queue, name.at.length) == 0 && type < QUEUE_TYPES && types_of(c) & 1u << type)
-            walk->backlog += backlog_in(queues.at.bytes, queues.at.length, 3);
+            walk->backlog += backlog_in(queues.at.bytes, queues.at.length, 3, &walk->broken);
     }
     while (next_message(&info, 1))
-        status = number_in(&info.at, 14);
+        status = number_in(&info.at, 14, &walk->broken);
     if (queues.reader.broken || info.reader.broken)
         return poll_fail(poll, ERROR_NONSENSE, "the answer to DescribeWorkerDeploymentVersion cannot be read");
     walk->active = c->count_running && status == VERSION_DRAINING; /* what it has begun it shall end */
@@ -451,7 +458,7 @@ static enum poll_next on_builds(const void *config, struct poll *poll, const str
 
     while (next_message(&versions, 3)) {
         any = true;
-        walk->backlog += version_backlog(&versions.at);
+        walk->backlog += version_backlog(&versions.at, &walk->broken);
     }
     if (versions.reader.broken)
         return poll_fail(poll, ERROR_NONSENSE, "the answer to DescribeTaskQueue cannot be read");
@@ -477,7 +484,7 @@ static void on_type(const void *config, struct poll *poll, const struct reply *r
     if (reply->failed)
         poll_fail_with(poll, &reply->error); /* no part of a sum is a value */
     else
-        walk->backlog += backlog_in(reply->body, reply->length, 5);
+        walk->backlog += backlog_in(reply->body, reply->length, 5, &walk->broken);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
