@@ -105,7 +105,6 @@ COMPANIONS = {
     ("openstack-swift", "appCredentialSecret"): ({}, {"authURL": PLAIN, "appCredentialID": "a"}),
     ("splunk", "apiToken"): LOGIN,
     ("predictkube", "bearerToken"): ({"authModes": "bearer"}, {"apiKey": "a.b.c"}),
-    ("predictkube", "customAuthValue"): ({"authModes": "custom"}, {"customAuthHeader": "X-Custom", "apiKey": "a.b.c"}),
     ("predictkube", "password"): ({"authModes": "basic"}, {"username": "me", "apiKey": "a.b.c"}),
     ("selenium-grid", "password"): ({}, {"username": "me", "authType": "Basic"}),
     ("selenium-grid", "accessToken"): ({}, {"authType": "Bearer"}),
@@ -123,7 +122,7 @@ VALUES = {  # of parameters that are not taken as any text
 UNSPOKEN = {"key", "keyPassword", "clientSecret", "endpointParams", "appKey", "clientKey", "tlsClientKey"}  # used, but never said in words
 UNUSED = {  # in the block of sign-ins, but without effect for that type; or of a server that is asked later than one that fails here
     ("metrics-api", "customAuthValue"), ("prometheus", "apiKey"), ("arangodb", "customAuthValue"), ("arangodb", "apiKey"),
-    ("loki", "apiKey"), ("loki", "customAuthValue"), ("predictkube", "apiKey"),
+    ("loki", "apiKey"), ("loki", "customAuthValue"), ("predictkube", "apiKey"), ("predictkube", "customAuthValue"),
     ("elastic-forecast", "apiKey"), ("elasticsearch", "apiKey"),  # said to Elastic's own cloud only
     ("redis-sentinel", "password"), ("redis-sentinel-streams", "password"),
 }
