@@ -79,10 +79,11 @@ const double *gather_targets(const struct object *object, struct arena *arena)
         const struct trigger *trigger = object->policy->triggers[i].trigger;
         double target = trigger ? trigger_told_target(trigger) : 0;
 
-        if (target > 0 && !targets)
+        if (target <= 0)
+            continue;
+        if (!targets)
             targets = arena_array(arena, count, sizeof(*targets));
-        if (target > 0)
-            targets[i] = target;
+        targets[i] = target;
     }
     return targets;
 }
