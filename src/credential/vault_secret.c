@@ -351,7 +351,7 @@ struct fetched *vault_secret(const struct source_place *place, const struct tree
     }
     while (like.path && *like.path == '/')
         like.path++;
-    if (!vault_is_given(like.path) || !vault_is_path(like.path)) {
+    if (!like.path || *like.path == '\0' || !vault_is_path(like.path)) {
         error_set(err, ERROR_INVALID, "path has to be that of a secret, like secret/data/redis");
         return NULL;
     }
