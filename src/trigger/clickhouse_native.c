@@ -178,17 +178,34 @@ static unsigned integer_size(const char *bits)
     return *end == '\0' && count >= 8 && count <= 256 && count % 8 == 0 ? (unsigned)count / 8 : 0;
 }
 
+/* The number behind `before` and before `after`, which *at then stands behind; false: it does not say that. */
+static bool read_size(const char **at, const char *before, const char *after, unsigned *out)
+{
+    const char *digits = *at + strlen(before);
+    unsigned long number;
+    char *end;
+
+    if (!string_starts(*at, before) || *digits < '0' || *digits > '9')
+        return false;
+    number = strtoul(digits, &end, 10);
+    if (!string_starts(end, after) || number > STREAM_REPLY_MAX_BYTES)
+        return false;
+    *at = end + strlen(after);
+    *out = (unsigned)number;
+    return true;
+}
+
 /* Decimal(18, 3), Decimal64(3): how many bytes, and digits behind the point. */
 static bool read_decimal(const char *type, struct column *column)
 {
     unsigned precision, scale;
 
-    if (sscanf(type, "Decimal(%u, %u)", &precision, &scale) != 2) {
-        if (sscanf(type, "Decimal%u(%u)", &precision, &scale) != 2)
+    if (!read_size(&type, "Decimal(", ", ", &precision)) {
+        if (!read_size(&type, "Decimal", "(", &precision))
             return false;
         precision = precision == 32 ? 9 : precision == 64 ? 18 : precision == 128 ? 38 : precision == 256 ? 76 : 0;
     }
-    if (precision == 0 || precision > 76 || scale > precision)
+    if (!read_size(&type, "", ")", &scale) || precision == 0 || precision > 76 || scale > precision)
         return false;
     *column = (struct column){.shape = SHAPE_SIGNED, .scale = scale, .nullable = column->nullable};
     column->size = precision <= 9 ? 4 : precision <= 18 ? 8 : precision <= 38 ? 16 : 32;
@@ -213,7 +230,7 @@ static struct column column_of(char *type)
         column = (struct column){.shape = SHAPE_FLOAT, .size = type[5] == '3' ? 4 : 8, .nullable = column.nullable};
     else if (strcmp(type, "String") == 0)
         column.shape = SHAPE_TEXT;
-    else if (sscanf(type, "FixedString(%u)", &size) == 1 && size > 0 && size <= STREAM_REPLY_MAX_BYTES)
+    else if (read_size(&(const char *){type}, "FixedString(", ")", &size) && size > 0)
         column = (struct column){.shape = SHAPE_BYTES, .size = size, .nullable = column.nullable};
     else if (strcmp(type, "Nothing") == 0 && column.nullable)
         column = (struct column){.shape = SHAPE_BYTES, .size = 1, .nullable = true};
