@@ -216,7 +216,8 @@ bool dsn_host(const char *hosts, size_t index, int default_port, char *host, siz
 
     for (; begin && index > 0; index--) {
         begin = strchr(begin, ',');
-        begin += begin != NULL;
+        if (begin)
+            begin++;
     }
     if (!begin)
         return false;

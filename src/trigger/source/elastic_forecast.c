@@ -8,6 +8,7 @@
  * thread for that. A new forecast takes the job a moment to write, meanwhile the one before still answers. What KEDA reads as 0
  * (no forecast, a job that does not exist or is closed) is a failure or `missing` here.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,8 +111,7 @@ static const char *search_body(const struct forecast *c, struct poll *poll, cons
     add_term(&out, "result_type", "model_forecast");
     add_term(&out, "partition_field_value", c->partition);
     add_term(&out, "by_field_value", c->by);
-    text_printf(&out, "{\"range\":{\"timestamp\":{\"lte\":%lld}}}]}}}",
-                (long long)(poll_now_ms(poll) + c->look_ahead_ms));
+    text_printf(&out, "{\"range\":{\"timestamp\":{\"lte\":%" PRId64 "}}}]}}}", poll_now_ms(poll) + c->look_ahead_ms);
     body = out.overflowed ? NULL : arena_copy(poll_arena(poll), out.bytes);
     text_done(&out);
     return body;
