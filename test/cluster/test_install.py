@@ -422,7 +422,7 @@ def test_the_image_holds_what_it_needs(plane, namespace, install, source, tmp_pa
     environment = image.service_account(plane, namespace)
     log = tmp_path / "log"
     with open(log, "w") as out, subprocess.Popen(
-            image.command("run", "--kubernetes", "--data-dir=/var/lib/weir", "--listen=none", *installed.flags()), stderr=out,
+            image.command("run", "--kubernetes", "--data-dir=/var/lib/weir", "--listen=none", "--allow-egress=127.0.0.0/8", *installed.flags()), stderr=out,
             env={**environment, "PATH": os.environ["PATH"]}) as process:
         try:
             namespace.wait_ready(3, "web")

@@ -239,13 +239,13 @@ def kubernetes_resource(row):
 @rows(*BOTH)
 def cron_window(row):
     """Four in the window, back to the least after its end."""
-    now = time.gmtime(time.time() + 60)
-    end = time.gmtime(time.time() + 180)
+    now = time.gmtime(time.time() + 80)  # cron knows minutes: it begins in 20 s at least
+    end = time.gmtime(time.time() + 200)
     row.start(cron(4, start=f"{now.tm_min} {now.tm_hour} * * *", end=f"{end.tm_min} {end.tm_hour} * * *"), replicas=1,
               minReplicaCount=1, maxReplicaCount=10)
     row.wait_condition("Ready", "True", "ScaledObjectReady")
     row.hold(1, 1)
-    row.wait_replicas(4, limit_s=90)
+    row.wait_replicas(4, limit_s=110)
     over = {"start": "0 0 1 1 *", "end": "1 0 1 1 *"}
     row.patch("scaledobjects", "web", {"spec": {"triggers": [cron(4, **over)]}})
     row.wait_replicas(1)

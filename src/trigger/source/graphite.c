@@ -51,7 +51,7 @@ static enum poll_next read_points(struct poll *poll, const struct tree *points)
     const struct tree *last = NULL;
     double value;
 
-    if (tree_count(points) == 0)
+    if (!points || points->count == 0)
         return poll_missing(poll, SWITCH_UNSET, "the series has no points in this time");
     for (const struct tree *point = points->first; point; point = point->next) {
         if (point->type != TREE_LIST || tree_count(point) == 0)

@@ -140,12 +140,15 @@ static enum poll_next on_queues(const void *config, struct poll *poll, const str
 {
     const struct ibmmq *c = config;
     struct walk *walk = poll_scratch(poll);
+    int64_t whole;
 
     (void)none;
     if (walk->failed)
         return poll_fail_with(poll, &walk->error);
-    if (strcmp(c->operation, "avg") == 0) /* whole messages, as in the original */
-        return poll_value(poll, (double)((int64_t)walk->sum / (int64_t)c->queues->count));
+    if (strcmp(c->operation, "avg") == 0) { /* whole messages, as in the original */
+        whole = (int64_t)walk->sum / (int64_t)c->queues->count;
+        return poll_value(poll, (double)whole);
+    }
     return poll_value(poll, strcmp(c->operation, "sum") == 0 ? walk->sum : walk->max);
 }
 

@@ -61,7 +61,7 @@ static bool prepare(void *config, struct trigger_check *check)
         good = check_error(check, "database", "write it down", "version 3 needs a database");
     if (c->version == VERSION_3 && !c->key)
         good = check_error(check, "metricKey", "write the name of the column", "version 3 needs a metricKey");
-    if (c->version == VERSION_3 && !c->sql && strcasecmp(c->query_type, "InfluxQL") != 0)
+    if (c->version == VERSION_3 && !c->sql && c->query_type && strcasecmp(c->query_type, "InfluxQL") != 0)
         good = check_error(check, "queryType", "write InfluxQL or FlightSQL",
                            "queryType %.40s is neither InfluxQL nor "
                            "FlightSQL",

@@ -153,8 +153,8 @@ static void keep_quiet(mongoc_log_level_t level, const char *domain, const char 
 
 static void begin_library(void)
 {
-    mongoc_init();
     mongoc_log_set_handler(keep_quiet, NULL); /* what is wrong is in the errors, too */
+    mongoc_init();
 }
 
 static void write_uri(const struct mongodb *c, struct text *out)
