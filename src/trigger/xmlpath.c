@@ -341,7 +341,8 @@ bool xmlpath_tree(const char *body, size_t length, struct arena *arena, const st
     struct reader r = {.s = body, .end = body + length, .arena = arena, .err = err};
     bool good = read_document(&r);
 
-    if (good) {
+    assert(!good || r.root);
+    if (good && r.root) {
         struct tree *map = arena_alloc(arena, sizeof(*map));
 
         map->type = TREE_MAP;

@@ -10,6 +10,7 @@
  * User and password in `host` are taken out of it: they go where credentials go, and never stand in a URL. The management API
  * tells a queue's counts some seconds after its declaration only: until then the value is missing, not 0.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -407,7 +408,7 @@ static enum poll_next on_queues(const void *config, struct poll *poll, const str
         join(c->operation, &sum, &one);
     }
     if (strcmp(c->operation, "avg") == 0) {
-        sum.messages = (double)((int64_t)sum.messages / (int64_t)count); /* whole messages, as in the original */
+        sum.messages = trunc(sum.messages / (double)count); /* whole messages, as in the original */
         sum.published /= count;
         sum.delivered /= count;
     } else if (strcmp(c->operation, "sum") != 0 && strcmp(c->operation, "max") != 0) {
