@@ -206,14 +206,6 @@ static bool same_questions(const struct policy *a, const struct policy *b)
     return true;
 }
 
-static bool waits_for_data(const struct policy *policy)
-{
-    for (size_t i = 0; i < policy->trigger_count; i++)
-        if (policy->triggers[i].waits)
-            return true;
-    return false;
-}
-
 static void put_policy(struct autoscaler *a, const char *key, const struct application *on, struct policy *policy,
                        int64_t now_ms)
 {
@@ -249,7 +241,7 @@ static bool build(struct autoscaler *a, const char *key, const struct applicatio
     struct policy *policy = on->scaled_object ? policy_build_object(on->scaled_object, &context, report)
                                               : policy_build_job(on->scaled_job, &context, report);
     const char *refused = policy && on->built ? on->built(on->arg, policy, arena) : NULL;
-    bool waits = policy && !refused && on->built && waits_for_data(policy);
+    bool waits = policy && !refused && on->built && policy_waits_for_data(policy);
 
     if (waits || refused)
         policy_unref(policy);

@@ -86,19 +86,11 @@ static bool leave_out(void *arg, const char *key, const struct policy *policy, u
     return true;
 }
 
-static bool waits_for_data(const struct policy *policy)
-{
-    for (size_t i = 0; i < policy->trigger_count; i++)
-        if (policy->triggers[i].waits)
-            return true;
-    return false;
-}
-
 static bool is_settled(void *arg, const struct object_status *status)
 {
     bool *all = arg;
 
-    if (status->policy && (!status->has_decision || waits_for_data(status->policy)))
+    if (status->policy && (!status->has_decision || policy_waits_for_data(status->policy)))
         *all = false;
     return *all;
 }

@@ -426,6 +426,14 @@ struct policy *policy_build_job(const struct scaled_job *job, const struct polic
 
 /* ------------------------------------------------------------------ life */
 
+bool policy_waits_for_data(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->trigger_count; i++)
+        if (policy->triggers[i].waits)
+            return true;
+    return false;
+}
+
 struct policy *policy_ref(struct policy *policy)
 {
     assert(policy->references > 0);

@@ -105,6 +105,7 @@ struct policy *policy_build_object(const struct scaled_object *object, const str
                                    struct report *report);
 struct policy *policy_build_job(const struct scaled_job *job, const struct policy_context *context,
                                 struct report *report);
+bool policy_waits_for_data(const struct policy *policy); /* some trigger does: it is built again when that is known */
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 size_t policy_bytes(const struct policy *policy);
