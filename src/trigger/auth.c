@@ -31,7 +31,7 @@ static const struct param auth_params[] = {
     {"method", PARAM_CHOICE(method, "header,query"), .from = "MA", .fallback = "header",
      .help = "for apiKey: where it goes, header or query"},
     {"keyParamName", PARAM_TEXT(key_name), .from = "MA", .help = "for apiKey: the header's or parameter's name"},
-    {"oauthTokenURI", PARAM_TEXT(token_url), .from = "A", .help = "for oauth"},
+    {"oauthTokenURI", PARAM_TEXT(token_url), .from = "A", .address = true, .help = "for oauth"},
     {"scopes", PARAM_LIST(scopes), .aliases = "scope", .from = "A", .help = "for oauth"},
     {"clientID", PARAM_TEXT(client_id), .from = "A", .help = "for oauth"},
     {"clientSecret", PARAM_SECRET(client_secret), .from = "A", .help = "for oauth"},

@@ -23,6 +23,7 @@
 #include "trigger/trigger.h"
 
 struct arena;
+struct destinations;
 struct http_header;
 struct param;
 struct pod_view;
@@ -99,9 +100,9 @@ struct param {
     const char *exclusive; /* of these words at most one, comma separated */
     const char *help;      /* half a sentence */
     bool hidden;           /* not in the reference page */
-    bool address;          /* a secret that is an address with credentials in it: shown without those */
-    char separator;        /* of a list, where it is not a comma */
-    bool question;         /* says what is asked, not of whom: two that differ in it alone can use one connection */
+    bool address;   /* a secret that is an address with credentials in it: shown without those; a text that is a URL */
+    char separator; /* of a list, where it is not a comma */
+    bool question;  /* says what is asked, not of whom: two that differ in it alone can use one connection */
 };
 
 /* PARAM_NUMBER(f) and the like fill kind and offset, and do not compile if the field has another type. */
@@ -350,8 +351,11 @@ struct trigger_driver {
     void (*metric_name)(const void *config, const struct trigger_input *input,
                         struct text *out);                             /* instead of `metric` */
     void (*target)(const void *config, struct trigger_metric *metric); /* instead of the parameter with ROLE_TARGET */
-    bool (*destination)(const void *config, char *out, size_t size); /* "host:port"; NULL: of the first URL parameter */
-    void (*forget)(void *memory);                                    /* before memory is freed */
+    /* Where it asks; one of the two, or neither: then the URL parameters are it. Egress rules, allowed hosts of credentials and people
+       go by it, so a driver that may turn to one of several names all: destinations. What is read here must be what is dialled. */
+    bool (*destination)(const void *config, char *out, size_t size);    /* one server: "host:port" */
+    void (*destinations)(const void *config, struct destinations *out); /* each of a list, the one asked first first */
+    void (*forget)(void *memory);                                       /* before memory is freed */
     void (*hang_up)(
         void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
 
@@ -370,6 +374,11 @@ struct trigger_driver {
 
 /* Host and port of an absolute http or https address, "host:port"; false: not one. For destination(). */
 bool url_destination(const char *url, char *out, size_t size);
+/* For destinations(). A host, without brackets, or the path of a Unix socket (port 0). */
+void destinations_add(struct destinations *out, const char *host, int port);
+/* Places with commas between them, "host:port" or "[v6]:port"; usual_port: of those without one. NULL: none. */
+void destinations_add_list(struct destinations *out, const char *places, int usual_port);
+void destinations_add_url(struct destinations *out, const char *url);
 
 #define TRIGGER(word) const struct trigger_driver trigger_driver_##word
 

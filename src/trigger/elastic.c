@@ -79,11 +79,10 @@ static const char *node_url(const struct elastic *c, size_t node)
     return c->addresses ? c->addresses->items[node % c->addresses->count] : c->cloud_url;
 }
 
-bool elastic_destination(const struct elastic *c, char *out, size_t size)
+void elastic_destinations(const struct elastic *c, struct destinations *out)
 {
-    const char *url = c->addresses || c->cloud_url ? node_url(c, 0) : NULL;
-
-    return url && url_destination(url, out, size);
+    for (size_t i = 0; i < node_count(c) && (c->addresses || c->cloud_url); i++)
+        destinations_add_url(out, node_url(c, i));
 }
 
 /* ------------------------------------------------------------------ asking */

@@ -34,8 +34,8 @@ struct elastic_walk {
 
 /* Rules between the parameters of a cluster that is either a list of addresses with a user or a cloud ID with a key. */
 bool elastic_check(struct elastic *cluster, struct trigger_check *check);
-/* driver.destination: the first node. */
-bool elastic_destination(const struct elastic *cluster, char *out, size_t size);
+/* driver.destinations: all nodes. */
+void elastic_destinations(const struct elastic *cluster, struct destinations *out);
 
 /* POST of a JSON body; then() sees a good answer. Node after node is tried while none can be reached, up to ELASTIC_TRIES_MAX. */
 enum poll_next elastic_send(struct poll *poll, const struct elastic *cluster, const char *path, const char *body,

@@ -96,11 +96,12 @@ static bool prepare_server(struct redis *c, struct trigger_check *check)
     return check_nodes(c, check) && good;
 }
 
-bool redis_destination(const void *config, char *out, size_t size)
+void redis_destinations(const void *config, struct destinations *out)
 {
     const struct redis *c = config;
 
-    return c->node_count > 0 && (size_t)snprintf(out, size, "%s:%d", c->nodes[0].host, c->nodes[0].port) < size;
+    for (size_t i = 0; i < c->node_count; i++)
+        destinations_add(out, c->nodes[i].host, c->nodes[i].port);
 }
 
 /* ------------------------------------------------------------------ the talk */

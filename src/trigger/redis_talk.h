@@ -108,7 +108,7 @@ struct redis_stream {
 /* For the driver's table. */
 bool redis_prepare_list(void *config, struct trigger_check *check);
 bool redis_prepare_stream(void *config, struct trigger_check *check);
-bool redis_destination(const void *config, char *out, size_t size);
+void redis_destinations(const void *config, struct destinations *out);
 void redis_list_name(const void *config, const struct trigger_input *input, struct text *out);
 void redis_stream_name(const void *config, const struct trigger_input *input, struct text *out);
 void redis_stream_target(const void *config, struct trigger_metric *metric);

@@ -45,11 +45,12 @@ bool solace_prepare(struct solace *solace, struct trigger_check *check)
     return true;
 }
 
-bool solace_destination(const void *config, char *out, size_t size)
+void solace_destinations(const void *config, struct destinations *out)
 {
     const struct solace *solace = config;
 
-    return solace->host_count > 0 && url_destination(solace->hosts[0], out, size);
+    for (size_t i = 0; i < solace->host_count; i++)
+        destinations_add_url(out, solace->hosts[i]);
 }
 
 bool solace_next(const struct solace *solace, struct solace_place *place)

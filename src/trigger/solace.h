@@ -26,7 +26,7 @@ struct solace_place { /* first member of a scratch */
 
 /* Takes `urls` apart; each has to be one. */
 bool solace_prepare(struct solace *solace, struct trigger_check *check);
-bool solace_destination(const void *config, char *out, size_t size);
+void solace_destinations(const void *config, struct destinations *out);
 /* Notes the failure of the host being asked; false: there is another one, and place->host is it. */
 bool solace_next(const struct solace *solace, struct solace_place *place);
 /* What all of them said. */

@@ -39,34 +39,6 @@ bool trigger_metric_strip(int index, const char *metric_name, const char **name)
     return true;
 }
 
-bool url_destination(const char *url, char *out, size_t size)
-{
-    bool secure = strncasecmp(url, "https://", 8) == 0;
-    const char *host, *end, *at, *colon = NULL;
-
-    if (!secure && strncasecmp(url, "http://", 7) != 0)
-        return false;
-    host = strstr(url, "://") + 3;
-    end = host + strcspn(host, "/?#");
-    for (at = end; at > host; at--)
-        if (at[-1] == '@') {
-            host = at;
-            break;
-        }
-    for (const char *c = host; c < end; c++) {
-        if ((unsigned char)*c <= ' ' || strchr("{}<>$\"\\^`|", *c))
-            return false;
-        colon = *c == ':' ? c : *c == ']' ? NULL : colon;
-    }
-    if (host == end || host == colon)
-        return false;
-    if (colon && (colon + 1 == end || strspn(colon + 1, "0123456789") != (size_t)(end - colon - 1)))
-        return false;
-    if (colon)
-        return (size_t)snprintf(out, size, "%.*s", (int)(end - host), host) < size;
-    return (size_t)snprintf(out, size, "%.*s:%d", (int)(end - host), host, secure ? 443 : 80) < size;
-}
-
 double value_published(double value)
 {
     char digits[400]; /* the largest double has 309 digits before the point */
@@ -75,20 +47,6 @@ double value_published(double value)
         return 0;
     snprintf(digits, sizeof(digits), "%.3f", value);
     return strtod(digits, NULL);
-}
-
-static bool first_url(const struct trigger_driver *driver, const void *config, char *out, size_t size)
-{
-    for (const struct param *p = driver->params; p->name; p++) {
-        const char *url;
-
-        if (p->kind != PARAM_KIND_URL)
-            continue;
-        memcpy(&url, (const char *)config + p->offset, sizeof(url));
-        if (url)
-            return url_destination(url, out, size);
-    }
-    return false;
 }
 
 /* ------------------------------------------------------------------ the metric */
@@ -321,8 +279,7 @@ static void fill_head(struct trigger *head, const struct trigger_engine *engine,
         head->ns = atom_ref(input->ns ? input->ns : "");
     if ((driver->scope & SCOPE_TARGET) && input->target)
         head->target = target_copy(input->target);
-    if (driver->destination ? driver->destination(config, destination, sizeof(destination))
-                            : first_url(driver, config, destination, sizeof(destination)))
+    if (destinations_first(driver, config, destination, sizeof(destination)))
         head->destination = atom_ref(destination);
     head->identity = identity_of(head, config);
 }

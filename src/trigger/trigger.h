@@ -75,6 +75,11 @@ bool trigger_metric_strip(int index, const char *metric_name, const char **name)
 struct trigger *trigger_ref(struct trigger *trigger);
 void trigger_unref(struct trigger *trigger);
 const char *trigger_destination(const struct trigger *trigger); /* "host:port", or "" */
+/* Every host that its parameters make it connect to: all servers of a list, the one asked first first, and where tokens are had from.
+   One may be told twice. host: without brackets, as it is written; port 0: not said, or host is the path of a Unix socket. What
+   servers name when they are asked (redirects, the members of a cluster) is not among them. */
+typedef void trigger_destination_each(void *arg, const char *host, int port);
+void trigger_destinations(const struct trigger *trigger, trigger_destination_each *each, void *arg);
 /* Equal questions have equal numbers; from run to run too, unless a secret is part of the question. */
 uint64_t trigger_identity(const struct trigger *trigger);
 bool trigger_is_resource(const struct trigger *trigger); /* cpu, memory: never polled */

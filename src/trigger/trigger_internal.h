@@ -80,6 +80,14 @@ void url_escape(struct text *url, const char *value);
 /* A value as KEDA publishes it: NaN, infinities and negatives are 0, three decimals (_common.md 3). */
 double value_published(double value);
 
+/* ------------------------------------------------------------------ destination.c */
+
+/* trigger_destinations() of one that is not built yet: config as prepare() left it. */
+void destinations_walk(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
+                       void *arg);
+/* "host:port" of the server that is asked first; false: the parameters name none. */
+bool destinations_first(const struct trigger_driver *driver, const void *config, char *out, size_t size);
+
 /* ------------------------------------------------------------------ a poll under way */
 
 enum { FLIGHT_MAGIC = 0x464c5447, REQUEST_HEADERS_MAX = 24 };

@@ -127,11 +127,12 @@ static void release(void *config)
     secret_unref(((struct arangodb *)config)->token);
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
     const struct arangodb *c = config;
 
-    return c->url_count > 0 && url_destination(c->urls[0], out, size);
+    for (size_t i = 0; i < c->url_count; i++)
+        destinations_add_url(out, c->urls[i]);
 }
 
 /* ------------------------------------------------------------------ the three questions */
@@ -274,6 +275,6 @@ TRIGGER(arangodb) = {
     .scratch_size = sizeof(struct walk),
     .prepare = prepare,
     .release = release,
-    .destination = destination,
+    .destinations = destinations,
     .poll = ask,
 };

@@ -82,9 +82,9 @@ static void metric_name(const void *config, const struct trigger_input *input, s
     text_printf(out, "elastic-forecast-%s", c->job);
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
-    return elastic_destination(&((const struct forecast *)config)->cluster, out, size);
+    elastic_destinations(&((const struct forecast *)config)->cluster, out);
 }
 
 /* ------------------------------------------------------------------ reading the forecast */
@@ -228,6 +228,6 @@ TRIGGER(elastic_forecast) = {
     .scratch_size = sizeof(struct forecast_scratch),
     .prepare = prepare,
     .metric_name = metric_name,
-    .destination = destination,
+    .destinations = destinations,
     .poll = ask,
 };

@@ -141,9 +141,9 @@ static void opensearch_name(const void *config, const struct trigger_input *inpu
     text_printf(out, "opensearch-%s", c->template_name ? c->template_name : "query");
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
-    return elastic_destination(&((const struct search *)config)->cluster, out, size);
+    elastic_destinations(&((const struct search *)config)->cluster, out);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -274,7 +274,7 @@ TRIGGER(elasticsearch) = {
     .scratch_size = sizeof(struct elastic_walk),
     .prepare = prepare_elasticsearch,
     .metric_name = elasticsearch_name,
-    .destination = destination,
+    .destinations = destinations,
     .poll = ask,
 };
 
@@ -309,6 +309,6 @@ TRIGGER(opensearch) = {
     .scratch_size = sizeof(struct elastic_walk),
     .prepare = prepare_opensearch,
     .metric_name = opensearch_name,
-    .destination = destination,
+    .destinations = destinations,
     .poll = ask_opensearch,
 };

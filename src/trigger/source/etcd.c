@@ -89,13 +89,15 @@ static const char *without_scheme(const char *endpoint, bool *tls)
     return rest ? rest + 3 : endpoint;
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
     const struct etcd *c = config;
+    char place[TRIGGER_NAME_MAX_BYTES];
     bool tls = false;
 
-    return c->endpoints && c->endpoints->count > 0 &&
-           grpc_destination(without_scheme(c->endpoints->items[0], &tls), out, size);
+    for (size_t i = 0; c->endpoints && i < c->endpoints->count; i++)
+        if (grpc_destination(without_scheme(c->endpoints->items[i], &tls), place, sizeof(place)))
+            destinations_add_list(out, place, 0);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -305,7 +307,7 @@ TRIGGER(etcd) = {
     .scratch_size = sizeof(struct calls),
     .prepare = prepare,
     .metric_name = metric_name,
-    .destination = destination,
+    .destinations = destinations,
     .forget = forget,
     .poll = ask,
     .listen = open_watch,

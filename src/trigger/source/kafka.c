@@ -20,6 +20,8 @@
 #include "trigger/kafka_client.h"
 #include "trigger/kafka_lag.h"
 
+enum { KAFKA_PORT = 9092 };
+
 enum sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS, SASL_MSK, SASL_UNKNOWN };
 
 struct kafka {
@@ -93,7 +95,7 @@ static const struct param kafka_params[] = {
     {"saslTokenProvider", PARAM_CHOICE(provider, "bearer,aws_msk_iam"), .from = "MA", .fallback = "bearer",
      .help = "where oauthbearer gets its token"},
     {"scopes", PARAM_TEXT(scopes), .from = "A", .help = "of the token, by commas"},
-    {"oauthTokenEndpointUri", PARAM_TEXT(token_url), .from = "A", .help = "where tokens come from"},
+    {"oauthTokenEndpointUri", PARAM_TEXT(token_url), .from = "A", .address = true, .help = "where tokens come from"},
     {"oauthExtensions", PARAM_TEXT(extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
     {"keytab", PARAM_SECRET(keytab), .from = "A", .help = "for gssapi"},
     {"realm", PARAM_TEXT(realm), .from = "A", .help = "for gssapi"},
@@ -361,13 +363,12 @@ static void target(const void *config, struct trigger_metric *metric)
     metric->activation = (double)c->activation;
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
     const struct kafka *c = config;
-    const char *broker = c->brokers && c->brokers->count > 0 ? c->brokers->items[0] : NULL;
-    const char *colon = broker ? strrchr(broker, ':') : NULL;
 
-    return broker && (size_t)snprintf(out, size, "%s%s", broker, colon && !strchr(colon, ']') ? "" : ":9092") < size;
+    for (size_t i = 0; c->brokers && i < c->brokers->count; i++)
+        destinations_add_list(out, c->brokers->items[i], KAFKA_PORT);
 }
 
 /* ------------------------------------------------------------------ on the worker thread */
@@ -521,7 +522,7 @@ static void forget(void *memory)
 #define COMMON                                                                                                         \
     .config_size = sizeof(struct kafka), .memory_size = sizeof(struct kafka_memory),                                   \
     .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_QUEUE_MS,                      \
-    .metric_name = metric_name, .target = target, .destination = destination, .forget = forget, .hang_up = hang_up,    \
+    .metric_name = metric_name, .target = target, .destinations = destinations, .forget = forget, .hang_up = hang_up,  \
     .query = run
 
 TRIGGER(kafka) = {

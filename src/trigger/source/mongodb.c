@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/arena.h"
 #include "base/secret.h"
@@ -108,19 +109,66 @@ static bool prepare(void *config, struct trigger_check *check)
     return check_tls(config, check) && good;
 }
 
-static bool destination(const void *config, char *out, size_t size)
-{
-    const struct mongodb *c = config;
-    struct dsn dsn = {.scheme = NULL};
-    char host[DSN_HOST_BYTES];
-    int port = c->port ? dsn_port(c->port) : MONGODB_PORT;
-    bool good = c->host && (size_t)snprintf(host, sizeof(host), "%s", c->host) < sizeof(host);
+/* ------------------------------------------------------------------ where the servers are */
 
-    if (c->connection)
-        good = dsn_read_url(secret_reveal(c->connection), &dsn, NULL) &&
-               dsn_host(dsn.hosts, 0, MONGODB_PORT, host, sizeof(host), &port);
-    dsn_done(&dsn);
-    return good && (size_t)snprintf(out, size, "%s:%d", host, port) < size;
+static void write_uri(const struct mongodb *c, struct text *out)
+{
+    if (c->connection) {
+        text_add(out, secret_reveal(c->connection));
+        return;
+    }
+    text_printf(out, "%s://", c->scheme);
+    dsn_escape(out, c->user ? c->user : "");
+    text_add(out, ":");
+    dsn_escape(out, c->password ? secret_reveal(c->password) : "");
+    text_printf(out, "@%s", c->host ? c->host : "");
+    if (c->port && strcmp(c->scheme, "mongodb+srv") != 0)
+        text_printf(out, ":%s", c->port);
+    text_add(out, "/");
+    dsn_escape(out, c->database ? c->database : "");
+}
+
+static void keep_quiet(mongoc_log_level_t level, const char *domain, const char *message, void *data)
+{
+    (void)level;
+    (void)domain;
+    (void)message;
+    (void)data;
+}
+
+static void begin_library(void)
+{
+    mongoc_log_set_handler(keep_quiet, NULL); /* what is wrong is in the errors, too */
+    mongoc_init();
+}
+
+/* As the library reads it, which will dial what it finds there. NULL: *why. */
+static mongoc_uri_t *parse_uri(const struct mongodb *c, bson_error_t *why)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct text text;
+    mongoc_uri_t *uri;
+
+    pthread_once(&once, begin_library);
+    text_init(&text, URI_MAX_BYTES);
+    write_uri(c, &text);
+    uri = mongoc_uri_new_with_error(text.bytes, why);
+    explicit_bzero(text.bytes, text.length);
+    text_done(&text);
+    return uri;
+}
+
+static void destinations(const void *config, struct destinations *out)
+{
+    bson_error_t why;
+    mongoc_uri_t *uri = parse_uri(config, &why);
+    const char *found_by_name = uri ? mongoc_uri_get_srv_hostname(uri) : NULL;
+
+    if (found_by_name)
+        destinations_add(out, found_by_name, MONGODB_PORT);
+    for (const mongoc_host_list_t *at = uri ? mongoc_uri_get_hosts(uri) : NULL; at; at = at->next)
+        destinations_add(out, at->host, at->family == AF_UNIX ? 0 : at->port);
+    mongoc_uri_destroy(uri);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -141,37 +189,6 @@ static void hang_up(void *session)
     pem_file_close(&kept->ca);
     pem_file_close(&kept->identity);
     kept->client = NULL;
-}
-
-static void keep_quiet(mongoc_log_level_t level, const char *domain, const char *message, void *data)
-{
-    (void)level;
-    (void)domain;
-    (void)message;
-    (void)data;
-}
-
-static void begin_library(void)
-{
-    mongoc_log_set_handler(keep_quiet, NULL); /* what is wrong is in the errors, too */
-    mongoc_init();
-}
-
-static void write_uri(const struct mongodb *c, struct text *out)
-{
-    if (c->connection) {
-        text_add(out, secret_reveal(c->connection));
-        return;
-    }
-    text_printf(out, "%s://", c->scheme);
-    dsn_escape(out, c->user ? c->user : "");
-    text_add(out, ":");
-    dsn_escape(out, c->password ? secret_reveal(c->password) : "");
-    text_printf(out, "@%s", c->host ? c->host : "");
-    if (c->port && strcmp(c->scheme, "mongodb+srv") != 0)
-        text_printf(out, ":%s", c->port);
-    text_add(out, "/");
-    dsn_escape(out, c->database);
 }
 
 static bool uri_is_allowed(const mongoc_uri_t *uri, struct query *query)
@@ -198,15 +215,9 @@ static void bound(mongoc_uri_t *uri, const char *option, int64_t most_ms)
 
 static mongoc_uri_t *make_uri(const struct mongodb *c, struct query *query)
 {
-    struct text text;
-    mongoc_uri_t *uri;
     bson_error_t why;
+    mongoc_uri_t *uri = parse_uri(c, &why);
 
-    text_init(&text, URI_MAX_BYTES);
-    write_uri(c, &text);
-    uri = mongoc_uri_new_with_error(text.bytes, &why);
-    explicit_bzero(text.bytes, text.length);
-    text_done(&text);
     if (!uri) {
         query_fail(query, ERROR_INVALID, "this is no connection string for MongoDB", why.message);
         return NULL;
@@ -379,7 +390,7 @@ TRIGGER(mongodb) = {
     .timeout_ms = QUERY_TIMEOUT_MS,
     .prepare = prepare,
     .metric_name = metric_name,
-    .destination = destination,
+    .destinations = destinations,
     .hang_up = hang_up,
     .query = run,
 };

@@ -67,11 +67,12 @@ static bool prepare(void *config, struct trigger_check *check)
     return good;
 }
 
-static bool destination(const void *config, char *out, size_t size)
+static void destinations(const void *config, struct destinations *out)
 {
     const struct nsq *c = config;
 
-    return c->lookupds && c->lookupds->count > 0 && (size_t)snprintf(out, size, "%s", c->lookupds->items[0]) < size;
+    for (size_t i = 0; c->lookupds && i < c->lookupds->count; i++)
+        destinations_add_list(out, c->lookupds->items[i], c->https ? 443 : 80);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -267,6 +268,6 @@ TRIGGER(nsq) = {
     .scratch_size = sizeof(struct walk),
     .prepare = prepare,
     .metric_name = metric_name,
-    .destination = destination,
+    .destinations = destinations,
     .poll = ask,
 };

@@ -20,9 +20,10 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "trigger/driver.h"
+#include "trigger/dsn.h"
 #include "trigger/sql.h"
 
-enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16 };
+enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16, USUAL_PORT = 5432 };
 
 #define SLOW_QUERY "57014" /* the SQLSTATE of a statement_timeout: says nothing about the server */
 
@@ -96,25 +97,52 @@ static bool prepare(void *config, struct trigger_check *check)
     return good;
 }
 
-static bool destination(const void *config, char *out, size_t size)
+/* libpq's lists: the i-th port belongs to the i-th host, one port to all. */
+static int port_at(const char *ports, size_t index)
+{
+    char digits[8] = "";
+    size_t length;
+
+    for (const char *next; ports && index > 0 && (next = strchr(ports, ',')); index--)
+        ports = next + 1;
+    length = ports ? strcspn(ports, ",") : 0;
+    if (length == 0 || length >= sizeof(digits))
+        return USUAL_PORT;
+    memcpy(digits, ports, length);
+    return dsn_port(digits);
+}
+
+static void add_hosts(struct destinations *out, const char *hosts, const char *ports)
+{
+    char host[DSN_HOST_BYTES];
+
+    for (size_t i = 0; hosts; i++) {
+        size_t length = strcspn(hosts, ",");
+        bool is_socket = hosts[0] == '/' || hosts[0] == '@';
+
+        snprintf(host, sizeof(host), "%.*s", (int)length, hosts);
+        destinations_add(out, host, is_socket ? 0 : port_at(ports, i));
+        hosts = hosts[length] ? hosts + length + 1 : NULL;
+    }
+}
+
+/* hostaddr is where libpq goes where both are given, and host whose certificate it expects there: both count. */
+static void destinations(const void *config, struct destinations *out)
 {
     const struct postgresql *c = config;
-    bool good = false;
+    const char *host = c->host, *address = NULL, *port = c->port;
+    PQconninfoOption *options = c->connection ? PQconninfoParse(secret_reveal(c->connection), NULL) : NULL;
 
-    if (c->connection) {
-        PQconninfoOption *options = PQconninfoParse(secret_reveal(c->connection), NULL);
-        const char *host = NULL, *port = NULL;
-
-        for (PQconninfoOption *o = options; o && o->keyword; o++) {
-            host = strcmp(o->keyword, "host") == 0 && o->val ? o->val : host;
-            port = strcmp(o->keyword, "port") == 0 && o->val ? o->val : port;
-        }
-        if (host)
-            good = (size_t)snprintf(out, size, "%s:%s", host, port ? port : "5432") < size;
-        PQconninfoFree(options);
-        return good;
+    if (c->connection)
+        host = port = NULL;
+    for (PQconninfoOption *o = options; o && o->keyword; o++) {
+        host = strcmp(o->keyword, "host") == 0 ? o->val : host;
+        address = strcmp(o->keyword, "hostaddr") == 0 ? o->val : address;
+        port = strcmp(o->keyword, "port") == 0 ? o->val : port;
     }
-    return c->host && c->port && (size_t)snprintf(out, size, "%s:%s", c->host, c->port) < size;
+    add_hosts(out, host, port);
+    add_hosts(out, address, port);
+    PQconninfoFree(options);
 }
 
 /* ------------------------------------------------------------------ on the worker thread: within bounds */
@@ -398,7 +426,7 @@ TRIGGER(postgresql) = {
     .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
     .prepare = prepare,
-    .destination = destination,
+    .destinations = destinations,
     .hang_up = hang_up,
     .query = run,
 };

@@ -117,6 +117,16 @@ static bool prepare(void *config, struct trigger_check *check)
     return good;
 }
 
+/* The key goes to the service, and the credential's other parts to Prometheus. */
+static void destinations(const void *config, struct destinations *out)
+{
+    const struct predict *c = config;
+
+    if (c->server)
+        destinations_add_url(out, c->server);
+    destinations_add_list(out, service, 443);
+}
+
 static void target(const void *config, struct trigger_metric *metric)
 {
     metric->activation = ((const struct predict *)config)->activation;
@@ -341,5 +351,6 @@ TRIGGER(predictkube) = {
     .scratch_size = sizeof(struct predict_scratch),
     .prepare = prepare,
     .target = target,
+    .destinations = destinations,
     .poll = ask,
 };

@@ -51,7 +51,7 @@ static const struct param params[] = {
     {"method", PARAM_CHOICE(auth.method, "header,query"), .from = "MA", .fallback = "header", .hidden = true,
      .help = "without effect"},
     {"keyParamName", PARAM_TEXT(auth.key_name), .from = "MA", .hidden = true, .help = "without effect"},
-    {"oauthTokenURI", PARAM_TEXT(auth.token_url), .from = "AM", .help = "for oauth"},
+    {"oauthTokenURI", PARAM_TEXT(auth.token_url), .from = "AM", .address = true, .help = "for oauth"},
     {"scopes", PARAM_LIST(auth.scopes), .aliases = "scope", .from = "AM", .help = "for oauth"},
     {"clientID", PARAM_TEXT(auth.client_id), .from = "AM", .help = "for oauth"},
     {"clientSecret", PARAM_SECRET(auth.client_secret), .from = "A", .help = "for oauth"},

@@ -85,7 +85,7 @@ static const struct param params[] = {
     {"cert", PARAM_TEXT(auth.certificate), .from = "A", .help = "the client's certificate, PEM"},
     {"key", PARAM_SECRET(auth.key), .from = "A", .help = "its key, PEM"},
     {"keyPassword", PARAM_SECRET(auth.key_password), .from = "A", .help = "of an encrypted key"},
-    {"oauthTokenURI", PARAM_TEXT(auth.token_url), .from = "A",
+    {"oauthTokenURI", PARAM_TEXT(auth.token_url), .from = "A", .address = true,
      .help = "OAuth2 client credentials for the management API, with clientID and clientSecret"},
     {"clientID", PARAM_TEXT(auth.client_id), .from = "A", .help = "for OAuth2"},
     {"clientSecret", PARAM_SECRET(auth.client_secret), .from = "A", .help = "for OAuth2"},

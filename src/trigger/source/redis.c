@@ -64,7 +64,7 @@ TRIGGER(redis) = {
     .session_size = sizeof(struct redis_session),
     .prepare = redis_prepare_list,
     .metric_name = redis_list_name,
-    .destination = redis_destination,
+    .destinations = redis_destinations,
     .talk = talk_list,
 };
 
@@ -95,6 +95,6 @@ TRIGGER(redis_streams) = {
     .prepare = redis_prepare_stream,
     .metric_name = redis_stream_name,
     .target = redis_stream_target,
-    .destination = redis_destination,
+    .destinations = redis_destinations,
     .talk = talk_stream,
 };

@@ -173,7 +173,7 @@ TRIGGER(redis_sentinel) = {
     .session_size = sizeof(struct redis_session),
     .prepare = redis_prepare_list,
     .metric_name = redis_list_name,
-    .destination = redis_destination,
+    .destinations = redis_destinations,
     .talk = talk_list,
     .lost = lost,
 };
@@ -204,7 +204,7 @@ TRIGGER(redis_sentinel_streams) = {
     .prepare = redis_prepare_stream,
     .metric_name = redis_stream_name,
     .target = redis_stream_target,
-    .destination = redis_destination,
+    .destinations = redis_destinations,
     .talk = talk_stream,
     .lost = lost,
 };

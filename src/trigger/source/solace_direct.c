@@ -305,6 +305,6 @@ TRIGGER(solace_direct_messaging) = {
     .prepare = prepare,
     .metric_name = metric_name,
     .target = target,
-    .destination = solace_destination,
+    .destinations = solace_destinations,
     .poll = ask,
 };

@@ -243,6 +243,6 @@ TRIGGER(solace_event_queue) = {
     .prepare = prepare,
     .metric_name = metric_name,
     .target = target,
-    .destination = solace_destination,
+    .destinations = solace_destinations,
     .poll = ask,
 };
