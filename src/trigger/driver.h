@@ -304,13 +304,19 @@ typedef enum poll_next trigger_read(const void *config, struct poll *poll);
 struct query {
     void *memory;            /* session_size bytes (see sessions); nobody else touches them meanwhile */
     void *own;               /* memory_size bytes, of this trigger from poll to poll; new after a call that hung */
-    int64_t timeout_ms;      /* set connect and statement time-outs by it */
+    int64_t timeout_ms;      /* of the whole call, from the moment it has a thread: query_left_ms() says what remains */
+    int64_t until_ticks_ms;  /* the engine's; 0: as if it began only now */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
     enum sample_activity activity; /* as poll_activity() has it; left alone, the value decides */
     struct error error;
 };
 typedef void trigger_query(const void *config, struct query *query);
+/* What remains of the query's time: the time-out of the next step (connect, sign in, statement, another attempt), asked anew before each,
+   so that all steps together have one deadline. Never below 1, which libraries would take for "for ever"; query_is_over() says whether
+   anything is left. On the worker's thread. */
+int64_t query_left_ms(const struct query *query);
+bool query_is_over(const struct query *query);
 
 /* ------------------------------------------------------------------ listening: what a source tells by itself */
 

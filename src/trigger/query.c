@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "net/egress.h"
+#include "trigger/sql.h"
 #include "trigger/trigger_internal.h"
 
 /* The library's own time-outs shall strike first: they know better what was slow. */
@@ -28,12 +29,26 @@ struct query_job {
     char host[300];
 };
 
+bool query_is_over(const struct query *query)
+{
+    return query->until_ticks_ms != 0 && query->until_ticks_ms <= query_ticks_ms();
+}
+
+int64_t query_left_ms(const struct query *query)
+{
+    int64_t left = query->until_ticks_ms - query_ticks_ms();
+
+    if (query->until_ticks_ms == 0)
+        return query->timeout_ms;
+    return left > 1 ? left : 1;
+}
+
 static void on_worker(void *arg)
 {
     struct query_job *job = arg;
-
     const char *why;
 
+    job->query.until_ticks_ms = query_ticks_ms() + job->query.timeout_ms;
     egress_enter(job->egress, &job->caller);
     job->trigger->driver->query(trigger_config(job->trigger), &job->query);
     if (egress_leave(&why) && job->query.state == SAMPLE_FAILED) /* the library only knows that it was not allowed to */

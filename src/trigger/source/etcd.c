@@ -7,7 +7,6 @@
  * A token is kept until it is refused: the server makes it from the password with much work on purpose. Without a user the key is
  * watched, too, and asked for at once when it changes; a watch of a user would need a token that is renewed under it.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"

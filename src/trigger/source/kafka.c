@@ -8,7 +8,6 @@
  * kafka_client.h asks and keeps its connections in a session, kafka_lag.h works it out. Where KEDA makes up an answer we fail instead:
  * a topic that is not there is no lag of 0, and a group without commits and without a topic to look at is not the whole cluster.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"

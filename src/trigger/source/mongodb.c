@@ -10,7 +10,6 @@
 #include <mongoc/mongoc.h>
 #include <openssl/x509.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>

@@ -6,7 +6,6 @@
  * One host that does not answer makes the poll fail: a sum without its part would be too small. A topic that no lookupd knows has no
  * messages, as NSQ makes topics when the first message comes.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
