@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -231,5 +232,15 @@ void tree_write_json(const struct tree *node, struct text *out)
             tree_write_json(child, out);
         }
         text_add_char(out, map ? '}' : ']');
+    }
+}
+
+/* Depth as above. */
+void tree_wipe(const struct tree *node)
+{
+    for (; node; node = node->next) {
+        if (node->text && node->length > 0)
+            explicit_bzero((char *)(uintptr_t)node->text, node->length);
+        tree_wipe(node->first);
     }
 }

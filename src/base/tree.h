@@ -70,6 +70,8 @@ bool number_parse(const char *string, size_t length, double *value);
 
 /* Compact, in the order written, repeated keys included; YAML's other number forms as JSON numbers, .inf and .nan as null. */
 void tree_write_json(const struct tree *node, struct text *out);
+/* Overwrites what a tree of tree_read_json says, for it lies in memory that is used again; NULL is fine. */
+void tree_wipe(const struct tree *node);
 /* In blocks, so that it reads back as the same tree. false: it does not fit, or is no Unicode, and what was written is of no use. */
 bool tree_write_yaml(const struct tree *node, struct text *out);
 

@@ -156,6 +156,5 @@ void values_free(struct map *values);
 /* A text for secrets: it never moves while it grows to `bytes`, and is wiped when it is done with. */
 void secret_text_init(struct text *text, size_t bytes);
 void secret_text_done(struct text *text);
-void tree_wipe(const struct tree *node); /* what it says; NULL is fine */
 
 #endif

@@ -59,16 +59,6 @@ static bool same_values(const struct map *a, const struct map *b)
     return true;
 }
 
-/* Nodes lie in arenas whose memory is used again. As deep as TREE_DEPTH_MAX. */
-void tree_wipe(const struct tree *node)
-{
-    for (; node; node = node->next) {
-        if (node->text && node->length > 0)
-            explicit_bzero((char *)(uintptr_t)node->text, node->length);
-        tree_wipe(node->first);
-    }
-}
-
 void secret_text_init(struct text *text, size_t bytes)
 {
     char *room = mem_alloc(bytes);

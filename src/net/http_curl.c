@@ -633,18 +633,24 @@ static void tell_profile(struct http_slot *slot, const struct tls_profile *profi
 static void tell_proxy(struct http_slot *slot, const struct http_call *call)
 {
     bool tunnel = is_plain_http2(call); /* no proxy reads it */
+    bool own = call->request.proxy != NULL;
     const char *proxy = "";
 
-    if (strcmp(call->scheme, "https") == 0)
+    if (own)
+        proxy = call->request.proxy;
+    else if (strcmp(call->scheme, "https") == 0)
         proxy = slot->client->https_proxy;
     else if (strcmp(call->scheme, "http") == 0)
         proxy = tunnel ? slot->client->https_proxy : slot->client->http_proxy;
     if (slot->tunnel != tunnel)
         curl_easy_setopt(slot->easy, CURLOPT_HTTPPROXYTUNNEL, tunnel ? 1L : 0L);
     slot->tunnel = tunnel;
+    if (slot->own_proxy != own)
+        curl_easy_setopt(slot->easy, CURLOPT_NOPROXY, own ? "" : slot->client->no_proxy);
+    slot->own_proxy = own;
     if (slot->proxy == proxy)
         return;
-    slot->proxy = proxy;
+    slot->proxy = own ? NULL : proxy; /* the call's text ends with it */
     curl_easy_setopt(slot->easy, CURLOPT_PROXY, proxy);
 }
 

@@ -112,6 +112,11 @@ static bool explain_first_words(const struct http_slot *slot, CURLcode result, s
     return true;
 }
 
+static const char *proxy_setting(const struct http_call *call)
+{
+    return call->request.proxy ? "proxy-url of the kubeconfig" : "HTTP_PROXY and HTTPS_PROXY";
+}
+
 void http_explain(const struct http_slot *slot, CURLcode result, struct error *err)
 {
     const struct http_call *call = slot->exchange->call;
@@ -134,12 +139,12 @@ void http_explain(const struct http_slot *slot, CURLcode result, struct error *e
                   call->place);
         break;
     case CURLE_COULDNT_RESOLVE_PROXY:
-        error_set(err, ERROR_UNREACHABLE,
-                  "%.200s: the name of the proxy cannot be resolved; check HTTP_PROXY and HTTPS_PROXY", call->place);
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the name of the proxy cannot be resolved; check %s", call->place,
+                  proxy_setting(call));
         break;
     case CURLE_PROXY:
-        error_set(err, ERROR_UNREACHABLE, "%.200s: the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY",
-                  call->place);
+        error_set(err, ERROR_UNREACHABLE, "%.200s: the proxy does not let us through; check %s", call->place,
+                  proxy_setting(call));
         break;
     case CURLE_GOT_NOTHING:
         error_set(err, ERROR_UNREACHABLE, "%.200s: closed the connection without an answer; look at the server's log",

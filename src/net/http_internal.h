@@ -46,7 +46,8 @@ struct http_slot {
     uint64_t profile_number;
     int64_t timeout_ms;
     long http_version;
-    const char *proxy;
+    const char *proxy; /* of the environment */
+    bool own_proxy;    /* that of the call is set */
     bool fresh, tunnel, plain_get, has_headers, has_connect_to, has_socket_path, has_connect_timeout;
     /* what stands behind pointers the library keeps */
     struct curl_slist *header_nodes;

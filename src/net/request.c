@@ -202,7 +202,8 @@ static size_t block_size(const struct http_request *request, const struct url_pa
     if (request->tls)
         size += sizeof *request->tls + text_size(request->tls->ca_pem) + text_size(request->tls->certificate_pem) +
                 text_size(request->tls->server_name);
-    size += text_size(request->method) + text_size(request->url) + text_size(request->ns) + request->body_length;
+    size += text_size(request->method) + text_size(request->url) + text_size(request->ns) + text_size(request->proxy) +
+            request->body_length;
     /* host, place "host:65535", origin "scheme://host:65535", scheme; each with its 0 byte */
     return size + 3 * parts->host_length + 2 * sizeof ":65535" + 2 * sizeof parts->scheme + sizeof "://" + 8;
 }
@@ -336,6 +337,7 @@ struct http_call *http_call_new(const struct http_request *request, struct error
     call->request.method = put_text(&place, request->method);
     call->request.url = put_text(&place, request->url);
     call->request.ns = put_text(&place, request->ns);
+    call->request.proxy = put_text(&place, request->proxy);
     call->user = call->request.url + parts.user_at;
     call->user_length = parts.user_length;
     call->path = call->request.url + parts.path_at;

@@ -57,6 +57,7 @@ struct target_view {
        the target itself tells (metadata.managedFields of a Deployment and its like). */
     uint32_t others_writes;
     const char *other;
+    const char *rival; /* the HorizontalPodAutoscaler that does it; NULL: there is none, or target_look_rival was never called */
 };
 
 struct target; /* one scale target that somebody watches */
@@ -134,6 +135,9 @@ struct platform_ops {
                                    void *arg);
     void (*target_unwatch)(struct target *);
     void (*target_view)(struct target *, struct target_view *out);
+    /* Looks which HorizontalPodAutoscaler scales the target, too; whoever watches it is told when there is one, and when it is gone.
+       NULL: there are none here. */
+    void (*target_look_rival)(struct target *);
     size_t (*target_pods)(struct target *, const struct pod_view **out);
     /* In a cluster pods and their usage are watched only while somebody needs them, and asking is needing (for some minutes). So
        there is a time in which they are not known yet. These say so; NULL, and always elsewhere: they are known.

@@ -66,7 +66,6 @@ static void on_token(void *arg, const struct kube_reply *reply)
     if (token && token[0]) {
         struct secret *secret = secret_new(node->text, node->length);
 
-        explicit_bzero((char *)(uintptr_t)node->text, node->length); /* the answer lies in memory that is used again */
         t->done(t->arg, secret, left_ms(t, status), NULL);
         secret_unref(secret);
     } else {

@@ -34,7 +34,6 @@ enum {
     HTTP_TOO_MANY = 429,
     HTTP_UNAVAILABLE = 503,
     HTTP_SERVER_ERROR = 500,
-    SNIPPET_BYTES = 80,
 };
 
 enum ask_place { ASK_WAITING, ASK_PAUSING, ASK_OUT, ASK_FAILING };
@@ -50,6 +49,7 @@ struct kube_ask {
     int64_t deadline_ms;                         /* ticks; 0: it has not gone out yet */
     int64_t out_until_ms;                        /* of the attempt that is out */
     bool fenced, no_retry, reasked_login, heard; /* heard: some of the answer was handed over */
+    bool is_secret;                              /* kube_path_is_secret */
     struct kube_stream stream;
     struct http_header header; /* of the one who asks; name NULL: none */
     int attempts;
@@ -159,7 +159,8 @@ static int64_t ticks(const struct kube *kube)
 /* ---- the end of an ask ---- */
 static void free_ask(struct kube_ask *ask)
 {
-    explicit_bzero(ask->body, ask->body_length); /* a TokenReview has somebody's token */
+    if (ask->is_secret)
+        explicit_bzero(ask->body, ask->body_length);
     loop_timer_free(ask->timer);
     free(ask);
 }
@@ -266,11 +267,12 @@ static enum error_kind kind_of(int status)
     return status >= HTTP_SERVER_ERROR ? ERROR_UNREACHABLE : status >= 400 ? ERROR_INVALID : ERROR_NONSENSE;
 }
 
-/* Printable bytes of what cannot be read, for a message. */
-static const char *snippet(const char *bytes, size_t length, char out[SNIPPET_BYTES + 1])
+const char *kube_snippet(const char *bytes, size_t length, bool is_secret, char out[KUBE_SNIPPET_BYTES + 1])
 {
-    size_t count = length < SNIPPET_BYTES ? length : SNIPPET_BYTES;
+    size_t count = length < KUBE_SNIPPET_BYTES ? length : KUBE_SNIPPET_BYTES;
 
+    if (is_secret)
+        return "(not shown: it may hold a credential)";
     for (size_t i = 0; i < count; i++)
         out[i] = bytes[i] >= ' ' && bytes[i] < 0x7f ? bytes[i] : ' ';
     out[count] = 0;
@@ -281,7 +283,7 @@ static void say_status(struct error *err, const struct kube_ask *ask, const stru
                        const struct tree *body, struct arena *arena)
 {
     const char *message = tree_string(tree_get(body, "message"));
-    char start[SNIPPET_BYTES + 1];
+    char start[KUBE_SNIPPET_BYTES + 1];
 
     if (http->status == HTTP_FORBIDDEN) {
         say_refused(err, ask, message, arena);
@@ -297,22 +299,23 @@ static void say_status(struct error *err, const struct kube_ask *ask, const stru
                   http->status >= 300 && http->status < 400
                       ? ", a redirect, which is not followed; name the API server itself"
                       : "",
-                  snippet(http->body, http->body_length, start));
+                  kube_snippet(http->body, http->body_length, ask->is_secret, start));
     }
 }
 
-static const struct tree *read_body(struct error *err, const struct http_reply *http, struct arena *arena)
+static const struct tree *read_body(struct error *err, const struct kube_ask *ask, const struct http_reply *http,
+                                    struct arena *arena)
 {
     struct tree *body = NULL;
     struct error why;
-    char start[SNIPPET_BYTES + 1];
+    char start[KUBE_SNIPPET_BYTES + 1];
 
     if (http->body_length == 0)
         return NULL;
     if (tree_read_json(http->body, http->body_length, false, arena, &body, &why))
         return body;
     error_set(err, why.kind, "the answer cannot be read: %s; it begins \"%s\"", why.text,
-              snippet(http->body, http->body_length, start));
+              kube_snippet(http->body, http->body_length, ask->is_secret, start));
     return NULL;
 }
 
@@ -326,7 +329,7 @@ static void read_reply(struct kube_ask *ask, const struct http_reply *http, stru
         error_add_place(&reply->error, "%s %.*s", ask->method, (int)strcspn(ask->path, "?"), ask->path);
         return;
     }
-    reply->body = read_body(&reply->error, http, arena);
+    reply->body = read_body(&reply->error, ask, http, arena);
     if (http->status / 100 != 2) {
         const char *reason = tree_string(tree_get(reply->body, "reason"));
 
@@ -462,6 +465,7 @@ static void on_answer(void *arg, const struct http_reply *http)
     int64_t wait_ms;
     struct arena *arena;
     struct kube_reply reply;
+    bool is_secret = ask->is_secret;
 
     ask->exchange = NULL;
     note_presence(kube, http);
@@ -482,6 +486,8 @@ static void on_answer(void *arg, const struct http_reply *http)
     read_reply(ask, http, arena, &reply);
     reply.retry_after_ms = retry_after_ms(http);
     finish(ask, &reply);
+    if (is_secret)
+        tree_wipe(reply.body);
     arena_free(arena);
 }
 
@@ -524,7 +530,9 @@ static void send(struct kube_ask *ask, const struct kube_login *login, int64_t t
                                    .body_max_bytes = KUBE_BODY_MAX_BYTES,
                                    .no_redirects = true,
                                    .uncounted = true,
-                                   .trusted = true};
+                                   .trusted = true,
+                                   .proxy = kube_config_proxy(kube->config),
+                                   .secret = ask->is_secret};
     struct text url;
 
     text_init(&url, 2 * KUBE_PATH_MAX_BYTES);
@@ -632,6 +640,7 @@ static struct kube_ask *new_ask(struct kube *kube, const struct kube_request *re
     ask->body_length = request->body_length;
     ask->priority = request->priority == KUBE_READ ? KUBE_READ : KUBE_WRITE;
     ask->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : KUBE_TIMEOUT_MS;
+    ask->is_secret = kube_path_is_secret(ask->path);
     ask->fenced = request->fenced;
     ask->no_retry = request->no_retry;
     if (request->header_secret)

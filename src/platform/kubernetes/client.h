@@ -37,13 +37,15 @@ struct kube_config_options {
 };
 /* false: err names file, entry and remedy. Files named in a kubeconfig are relative to it. Supports certificate-authority(-data),
    client-certificate(-data), client-key(-data), token, tokenFile, exec (v1, v1beta1), insecure-skip-tls-verify, tls-server-name,
-   as (impersonation); username/password and auth-provider, which Kubernetes took out, are refused by name, and so is proxy-url:
-   proxies come from the environment (transport.h). */
+   as (impersonation), proxy-url (http, https, socks5; without it proxies come from the environment, see transport.h); username/password
+   and auth-provider, which Kubernetes took out, are refused by name. */
 bool kube_config_load(const struct kube_config_options *options, struct kube_config **out, struct error *err);
 void kube_config_free(struct kube_config *config);
 const char *kube_config_namespace(const struct kube_config *config); /* of the context or the pod; "default" */
 const char *kube_config_server(const struct kube_config *config);    /* for messages */
-bool kube_config_is_in_cluster(const struct kube_config *config);    /* a pod's service account */
+/* Whether this process runs in a pod, whatever it signs in with, and the address of its cluster's API server ("": not told). */
+enum { KUBE_POD_SERVER_BYTES = 300 };
+bool kube_config_is_pod(char server[KUBE_POD_SERVER_BYTES]);
 
 /* ---- asking ---- */
 struct kube;
@@ -116,7 +118,7 @@ struct reflector_options {                       /* copied */
     void (*begin)(void *arg);
     void (*item)(void *arg, const struct tree *object); /* added or modified; the object as the API gives it */
     void (*gone)(void *arg, const char *ns, const char *name, const struct tree *last);
-    /* Or NULL. An object of the list is there, but too deep or too large to be read (trouble says so): what is known of it stands.
+    /* NULL only where nothing follows from what a list lacks. An object of the list is there, but too deep or too large to be read (trouble says so): what is known of it stands.
        metadata: an object of nothing else; NULL: not even that can be read, so it may be any. */
     void (*kept)(void *arg, const struct tree *metadata);
     void (*synced)(void *arg);

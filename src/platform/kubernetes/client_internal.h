@@ -40,6 +40,9 @@ bool kube_config_refused(struct kube_config *config, uint64_t generation);
 /* "https://host:6443/prefix", no '/' at its end. */
 const char *kube_config_url(const struct kube_config *config);
 
+/* Through which it is reached; NULL: as the environment says. May hold a password. */
+const char *kube_config_proxy(const struct kube_config *config);
+
 /* Standard base64, line ends skipped; false: not base64, or over the limit of out. */
 bool kube_base64_decode(const char *string, size_t length, struct text *out);
 void kube_base64_encode(const char *bytes, size_t length, struct text *out);
@@ -105,8 +108,13 @@ struct kube_place {
     const char *group, *version, *ns, *resource, *name, *subresource; /* "" where there is none */
 };
 bool kube_path_read(const char *path, struct arena *arena, struct kube_place *out);
+/* Is what is asked or answered there a credential (Secrets, tokens, reviews of tokens)? Then it is wiped, and no part of it quoted. */
+bool kube_path_is_secret(const char *path);
 /* "get", "list", "watch", "create", "update", "patch", "delete": as RBAC names it. */
 const char *kube_verb(const char *method, const char *path, const struct kube_place *place);
+/* Printable bytes of the beginning of what cannot be read, for a message. */
+enum { KUBE_SNIPPET_BYTES = 80 };
+const char *kube_snippet(const char *bytes, size_t length, bool is_secret, char out[KUBE_SNIPPET_BYTES + 1]);
 /* Everything but letters, digits and -._~ as %XX. */
 bool kube_escape(struct text *out, const char *string);
 
@@ -118,7 +126,8 @@ bool kube_escape(struct text *out, const char *string);
 struct kube_scan {
     bool (*item)(void *arg, const char *json, size_t length); /* false: stop */
     void *arg;
-    bool lines; /* a watch */
+    bool lines;     /* a watch */
+    bool is_secret; /* what was collected is wiped; set after kube_scan_init */
     struct text piece, envelope;
     /* of a list */
     int depth;

@@ -40,8 +40,8 @@ struct source {
 struct kube_config {
     struct arena *arena;
     const char *server, *ns;
-    bool insecure, plain_http, in_cluster;
-    const char *server_name;
+    bool insecure, plain_http;
+    const char *server_name, *proxy; /* or NULL */
     struct source ca, certificate, key, token;
     struct kube_exec *exec;
     struct http_header headers[IMPERSONATION_HEADERS_MAX];
@@ -279,6 +279,22 @@ static bool set_server(struct kube_config *config, const char *server, const cha
     return true;
 }
 
+/* Host names are the proxy's to resolve, as for kubectl. The value may hold a password, and is not shown. */
+static bool set_proxy(struct kube_config *config, const char *proxy, const char *place, struct error *err)
+{
+    static const char socks[] = "socks5://";
+    const char *rest = strstr(proxy, "://");
+    bool known = string_starts(proxy, "http://") || string_starts(proxy, "https://") || string_starts(proxy, socks);
+
+    if (!known || rest[3] == 0 || strpbrk(proxy, " \t\r\n"))
+        return error_set(err, ERROR_INVALID,
+                         "%s.proxy-url is not the URL of a proxy; give one that begins with http://, https:// or %s",
+                         place, socks);
+    config->proxy =
+        string_starts(proxy, socks) ? arena_printf(config->arena, "socks5h%s", rest) : arena_copy(config->arena, proxy);
+    return true;
+}
+
 static bool read_cluster(struct kube_config *config, const struct tree *cluster, const struct config_file *file,
                          const char *place, struct error *err)
 {
@@ -286,9 +302,8 @@ static bool read_cluster(struct kube_config *config, const struct tree *cluster,
 
     if (!server)
         return error_set(err, ERROR_INVALID, "%s has no server; give the URL of the API server", place);
-    if (proxy)
-        return error_set(err, ERROR_INVALID, "%s.proxy-url (%s) is not read; remove it and set HTTPS_PROXY=%s", place,
-                         proxy, proxy);
+    if (proxy && !set_proxy(config, proxy, place, err))
+        return false;
     config->insecure = is_true(cluster, "insecure-skip-tls-verify");
     config->server_name = arena_copy(config->arena, scalar(cluster, "tls-server-name"));
     if (!read_pem(config, cluster, "certificate-authority", file, place, &config->ca, err))
@@ -387,6 +402,7 @@ static bool read_exec(struct kube_config *config, const struct tree *user, const
                       const struct config_file *file, const char *place, struct error *err)
 {
     struct kube_exec_cluster about = {.server = config->server,
+                                      .proxy_url = scalar(cluster, "proxy-url"),
                                       .server_name = config->server_name,
                                       .insecure = config->insecure,
                                       .ca_pem = secret_reveal(config->ca.bytes),
@@ -497,7 +513,6 @@ static bool load_pod(struct kube_config *config, struct error *err)
     config->server = arena_printf(config->arena, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
     config->ca.path = SERVICE_ACCOUNT_FOLDER "/ca.crt";
     config->token.path = SERVICE_ACCOUNT_FOLDER "/token";
-    config->in_cluster = true;
     *err = (struct error){0};
     read_source(&config->token, err);
     if (!config->token.bytes)
@@ -559,9 +574,16 @@ const char *kube_config_server(const struct kube_config *config)
     return config->server;
 }
 
-bool kube_config_is_in_cluster(const struct kube_config *config)
+bool kube_config_is_pod(char server[KUBE_POD_SERVER_BYTES])
 {
-    return config->in_cluster;
+    const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
+    bool told = host && host[0];
+
+    server[0] = '\0';
+    if (told)
+        snprintf(server, KUBE_POD_SERVER_BYTES, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
+                 port && port[0] ? port : "443");
+    return told || access(SERVICE_ACCOUNT_FOLDER, F_OK) == 0;
 }
 
 const char *kube_config_url(const struct kube_config *config)
@@ -570,6 +592,11 @@ const char *kube_config_url(const struct kube_config *config)
 }
 
 /* ---- for requests ---- */
+const char *kube_config_proxy(const struct kube_config *config)
+{
+    return config->proxy;
+}
+
 void kube_config_attach(struct kube_config *config, struct loop *loop, struct transport *transport,
                         void (*ready)(void *arg), void *arg)
 {

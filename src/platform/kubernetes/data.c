@@ -238,6 +238,15 @@ static void on_item(void *arg, const struct tree *object)
     know_object(d, object);
 }
 
+/* Too large to be read, not gone: what was known of it stands. */
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct datum *d = arg;
+    const char *name = tree_string(tree_at(metadata, "metadata.name"));
+
+    d->listed |= name == NULL || strcmp(name, d->name) == 0;
+}
+
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
 {
     struct datum *d = arg;
@@ -287,6 +296,7 @@ static void watch(struct datum *d)
                                                                                .begin = on_begin,
                                                                                .item = on_item,
                                                                                .gone = on_gone,
+                                                                               .kept = on_kept,
                                                                                .synced = on_synced,
                                                                                .trouble = on_trouble,
                                                                                .arg = d});

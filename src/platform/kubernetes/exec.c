@@ -6,8 +6,9 @@
  *
  * The program gets our environment, what the config adds, and KUBERNETES_EXEC_INFO, which says in which version it must answer (and,
  * when the config wants that, where the cluster is). It has no standard input: what must ask a person cannot be used by a service.
- * Output and time are bounded; one that takes longer is killed. What it wrote to standard error is shown when it fails, its first
- * line, for that is where plugins say what is wrong.
+ * Output and time are bounded; one that takes longer is killed. What it wrote to standard error is shown when it fails, in quotes, its
+ * first line, for that is where plugins say what is wrong: some of it, nothing that a terminal would obey, and nothing that it was given
+ * as a secret or that looks like one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/hide.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "base/time.h"
@@ -31,7 +33,13 @@
 
 extern char **environ;
 
-enum { COMPLAINT_BYTES = 200, EARLY_MS = 10 * 1000 /* a request must still be good when it arrives */ };
+enum {
+    COMPLAINT_BYTES = 2048, /* looked at for secrets, which must not be cut before; more is thrown away as it comes */
+    COMPLAINT_SHOWN_BYTES = 160,
+    CREDENTIAL_MIN_BYTES =
+        16,              /* of letters of both cases and digits without a blank: words and names are not made so */
+    EARLY_MS = 10 * 1000 /* a request must still be good when it arrives */
+};
 
 /* ---- one run, on a worker thread ---- */
 struct run {
@@ -245,10 +253,55 @@ static bool fail(struct kube_exec *exec, const char *what)
                      what, exec->hint ? "; " : "", exec->hint ? exec->hint : "");
 }
 
+#define DIGITS "0123456789"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static bool looks_like_credential(const char *word, size_t length)
+{
+    return length >= CREDENTIAL_MIN_BYTES && strcspn(word, DIGITS) < length && strcspn(word, LOWER) < length &&
+           strcspn(word, UPPER) < length;
+}
+
+/* In place: tokens and keys that nobody told us of. */
+static void hide_credentials(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from;) {
+        size_t word = strspn(from, DIGITS LOWER UPPER "+/_=-"), length = word > 0 ? word : 1;
+        bool hidden = looks_like_credential(from, word);
+
+        memmove(to, hidden ? "***" : from, hidden ? 3 : length);
+        to += hidden ? 3 : length;
+        from += length;
+    }
+    *to = 0;
+}
+
+/* The first line that says something, made fit to be shown; "" where there is none. */
+static void quote_complaint(const struct kube_exec *exec, const struct run *run, char *out, size_t size)
+{
+    const char *line = run->complaint + strspn(run->complaint, "\r\n\t ");
+    struct text text;
+
+    text_init(&text, COMPLAINT_BYTES);
+    text_append(&text, line, strcspn(line, "\r\n"));
+    text_tame(&text, false);
+    for (size_t i = 0; exec->variables[i]; i++)
+        hide_pair_secrets(text.bytes, exec->variables[i]);
+    hide_credentials(text.bytes);
+    size_t length = strlen(text.bytes), shown = length;
+    if (length > COMPLAINT_SHOWN_BYTES)
+        shown = utf8_valid_prefix(text.bytes, COMPLAINT_SHOWN_BYTES);
+    snprintf(out, size, "%s%.*s%s%s", length ? " and wrote \"" : "", (int)shown, text.bytes,
+             shown < length ? "..." : "", length ? "\"" : "");
+    text_done(&text);
+}
+
 static bool ended_well(struct kube_exec *exec, const struct run *run)
 {
-    char what[COMPLAINT_BYTES + 80];
-    int first_line = (int)strcspn(run->complaint, "\r\n");
+    char what[COMPLAINT_SHOWN_BYTES + 120], words[COMPLAINT_SHOWN_BYTES + 40];
 
     if (run->spawn_error != 0)
         snprintf(what, sizeof what, "cannot be started: %s", strerror(run->spawn_error));
@@ -260,10 +313,10 @@ static bool ended_well(struct kube_exec *exec, const struct run *run)
                  KUBE_EXEC_OUTPUT_MAX_BYTES);
     else if (WIFSIGNALED(run->status))
         snprintf(what, sizeof what, "was killed by signal %d", WTERMSIG(run->status));
-    else if (WEXITSTATUS(run->status) != 0)
-        snprintf(what, sizeof what, "exited with status %d: %.*s", WEXITSTATUS(run->status), first_line,
-                 run->complaint);
-    else
+    else if (WEXITSTATUS(run->status) != 0) {
+        quote_complaint(exec, run, words, sizeof words);
+        snprintf(what, sizeof what, "exited with status %d%s", WEXITSTATUS(run->status), words);
+    } else
         return true;
     return fail(exec, what);
 }
@@ -273,7 +326,7 @@ static bool take_credential(struct kube_exec *exec, const struct tree *answer)
     const struct tree *status = tree_get(answer, "status");
     const char *version = tree_string(tree_get(answer, "apiVersion")),
                *until = tree_string(tree_get(status, "expirationTimestamp"));
-    char what[COMPLAINT_BYTES];
+    char what[COMPLAINT_SHOWN_BYTES];
 
     if (!string_equal(tree_string(tree_get(answer, "kind")), "ExecCredential") ||
         !string_equal(version, exec->api_version)) {

@@ -91,6 +91,7 @@ struct hpa_feed {
     struct reflector *reflector;
     uint32_t list;
     bool settled, blind; /* blind: it may not be listed */
+    bool unsure;         /* something of the list could not be read: what is not in it may be there */
 };
 
 struct hpas {
@@ -620,6 +621,7 @@ static void on_begin(void *arg)
     struct hpa_feed *feed = arg;
 
     feed->list++;
+    feed->unsure = false;
 }
 
 static void on_item(void *arg, const struct tree *object)
@@ -634,6 +636,19 @@ static void on_item(void *arg, const struct tree *object)
     hpa->list = feed->list;
     if (see(hpa, object) && hpa->hash != hpa->approved)
         report_edit(hpa);
+}
+
+/* Too large to be read, not gone: what was known of it stands. */
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct hpa_feed *feed = arg;
+    struct kube_meta meta;
+
+    feed->unsure |= metadata == NULL;
+    kube_meta_read(metadata, &meta);
+    struct hpa *hpa = find(feed->hpas, meta.ns, meta.name);
+    if (hpa != NULL)
+        hpa->list = feed->list;
 }
 
 static void lose(struct hpa *hpa)
@@ -683,7 +698,7 @@ static void on_synced(void *arg)
     for (size_t at = 0; map_next(feed->hpas->all, &at, &key, &value);) {
         struct hpa *hpa = value;
         bool here = feed->ns == NULL || strcmp(feed->ns, hpa->ns) == 0;
-        if (here && hpa->exists && hpa->list != feed->list && !hpa->busy)
+        if (here && !feed->unsure && hpa->exists && hpa->list != feed->list && !hpa->busy)
             lose(hpa);
     }
     settle(feed);
@@ -716,6 +731,7 @@ static void start_feed(struct hpas *h, const char *ns)
                                                                             .begin = on_begin,
                                                                             .item = on_item,
                                                                             .gone = on_gone,
+                                                                            .kept = on_kept,
                                                                             .synced = on_synced,
                                                                             .trouble = on_trouble,
                                                                             .arg = feed});

@@ -201,6 +201,7 @@ static void on_begin(void *arg)
     struct job_watch *w = arg;
 
     w->round = ++w->sets->rounds;
+    w->unsure = false;
 }
 
 static void on_item(void *arg, const struct tree *object)
@@ -216,6 +217,20 @@ static void on_item(void *arg, const struct tree *object)
     job->seen = true;
     job->round = w->round;
     job_set_changed(set);
+}
+
+/* Too large to be read, not gone: one that was not known counts as running, for else it would be made once more. */
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct job_watch *w = arg;
+    struct job_set *set = metadata ? set_of(w->sets, metadata, true) : NULL;
+    struct job_record *job = set ? map_get(set->jobs, tree_string(tree_at(metadata, "metadata.name"))) : NULL;
+
+    w->unsure |= metadata == NULL;
+    if (job != NULL)
+        job->round = w->round;
+    else if (set != NULL)
+        on_item(w, metadata);
 }
 
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -262,7 +277,8 @@ static void on_synced(void *arg)
         struct job_set *set = value;
         if (!covers(w, set))
             continue;
-        drop_unlisted(w, set);
+        if (!w->unsure)
+            drop_unlisted(w, set);
         job_set_changed(set);
         job_set_release(set);
     }
@@ -291,6 +307,7 @@ static void watch(struct job_watch *w)
                                                                                .begin = on_begin,
                                                                                .item = on_item,
                                                                                .gone = on_gone,
+                                                                               .kept = on_kept,
                                                                                .synced = on_synced,
                                                                                .trouble = on_trouble,
                                                                                .arg = w});

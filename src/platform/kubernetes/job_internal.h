@@ -68,6 +68,7 @@ struct job_watch {
     const char *ns; /* NULL: all */
     struct reflector *reflector;
     bool synced;
+    bool unsure; /* something of the list could not be read: what is not in it may be there */
     uint64_t round;
     struct error trouble;
 };

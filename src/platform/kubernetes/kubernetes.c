@@ -226,6 +226,7 @@ static const struct platform_ops ops = {
     .target_watch = kubernetes_target_watch,
     .target_unwatch = kubernetes_target_unwatch,
     .target_view = kubernetes_target_view,
+    .target_look_rival = kubernetes_target_look_rival,
     .target_pods = kubernetes_target_pods,
     .target_usage = kubernetes_target_usage,
     .target_pods_shown = kubernetes_target_pods_shown,

@@ -153,6 +153,7 @@ void kubernetes_resources_stop(struct resources *resources); /* likewise; what w
 struct target *kubernetes_target_watch(struct platform *, const struct target_key *key, platform_changed *changed,
                                        void *arg);
 void kubernetes_target_unwatch(struct target *);
+void kubernetes_target_look_rival(struct target *);
 void kubernetes_target_view(struct target *, struct target_view *out);
 size_t kubernetes_target_pods(struct target *, const struct pod_view **out);
 void kubernetes_target_scale(struct target *, int32_t replicas, const char *reason, platform_done *done, void *arg);

@@ -5,9 +5,9 @@
  *     leader_label_set(label, true);                                       -- asked for until it is so
  *
  * One who stands by knows nothing, and what asks for metrics must not be led to it. At the start the label goes, for the Pod may
- * have it from a process before this one. It is not fenced: nobody but this Pod writes it, and it has to go where nothing may be
- * written any more. A leader cut off from the API server keeps it until it is back; the kubelet takes one that is not ready out of the
- * Service.
+ * have it from a process before this one. A leader that is cut off from the API server cannot take its own away, and neither can one that
+ * was killed, so who leads after it takes it off all other Pods of the release (those with its app.kubernetes.io/name and
+ * app.kubernetes.io/instance, as the chart's Service selects them).
  */
 #ifndef WEIR_PLATFORM_KUBERNETES_LEADER_LABEL_H
 #define WEIR_PLATFORM_KUBERNETES_LEADER_LABEL_H

@@ -95,6 +95,18 @@ bool kube_path_read(const char *path, struct arena *arena, struct kube_place *ou
     return true;
 }
 
+bool kube_path_is_secret(const char *path)
+{
+    struct arena *arena = arena_new(ARENA_SMALL);
+    struct kube_place place;
+    bool is_secret = kube_path_read(path, arena, &place) &&
+                     (strcmp(place.resource, "secrets") == 0 || strcmp(place.resource, "tokenreviews") == 0 ||
+                      (strcmp(place.resource, "serviceaccounts") == 0 && strcmp(place.subresource, "token") == 0));
+
+    arena_free(arena);
+    return is_secret;
+}
+
 static bool asks_to_watch(const char *path)
 {
     const char *query = strchr(path, '?');

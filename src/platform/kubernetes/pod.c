@@ -74,6 +74,7 @@ struct pod_namespace {
     uint64_t version, usage_version, round;
     struct reflector *reflector;
     bool synced;
+    bool unsure;             /* something of the list could not be read: what is not in it may be there */
     int64_t needed_until_ms; /* of the loop's ticks; 0: not needed */
     struct error trouble;    /* kind ERROR_NONE: none */
     struct kube_notice told; /* tells the selections */
@@ -84,7 +85,7 @@ struct pod_watches {
     struct kubernetes *k;
     struct map *namespaces;
     struct reflector *all; /* instead of theirs; or NULL */
-    bool all_synced;
+    bool all_synced, all_unsure;
     int64_t all_refused_until_ms;
     uint64_t all_round, rounds;
     size_t needed;
@@ -530,6 +531,17 @@ static void take_pod(struct pod_namespace *in, const char *name, const struct tr
     index_pod(in, pod);
 }
 
+/* Too large to be read, not gone: what was known of it stands, and of one that was not, only labels are. */
+static void keep_pod(struct pod_namespace *in, const char *name, const struct tree *metadata, uint64_t round)
+{
+    struct pod *pod = map_get(in->pods, name);
+
+    if (pod != NULL)
+        pod->round = round;
+    else
+        take_pod(in, name, metadata, round);
+}
+
 /* ------------------------------------------------------------------ watching one namespace */
 
 static void on_begin(void *arg)
@@ -537,6 +549,7 @@ static void on_begin(void *arg)
     struct pod_namespace *in = arg;
 
     in->round = ++in->w->rounds;
+    in->unsure = false;
 }
 
 static void on_item(void *arg, const struct tree *object)
@@ -547,6 +560,17 @@ static void on_item(void *arg, const struct tree *object)
     kube_meta_read(object, &meta);
     if (meta.name[0] != 0)
         take_pod(in, meta.name, object, in->round);
+}
+
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct pod_namespace *in = arg;
+    struct kube_meta meta;
+
+    in->unsure |= metadata == NULL;
+    kube_meta_read(metadata, &meta);
+    if (meta.name[0] != 0)
+        keep_pod(in, meta.name, metadata, in->round);
 }
 
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -564,7 +588,8 @@ static void on_synced(void *arg)
 {
     struct pod_namespace *in = arg;
 
-    keep_round(in, in->round);
+    if (!in->unsure)
+        keep_round(in, in->round);
     in->synced = true;
     in->trouble = (struct error){0};
     kube_notice_mark(in->w->k, &in->told);
@@ -588,6 +613,7 @@ static void watch_namespace(struct pod_namespace *in)
                                                                               .begin = on_begin,
                                                                               .item = on_item,
                                                                               .gone = on_gone,
+                                                                              .kept = on_kept,
                                                                               .synced = on_synced,
                                                                               .trouble = on_trouble,
                                                                               .arg = in});
@@ -601,6 +627,7 @@ static void on_all_begin(void *arg)
     struct pod_watches *w = arg;
 
     w->all_round = ++w->rounds;
+    w->all_unsure = false;
 }
 
 static void on_all_item(void *arg, const struct tree *object)
@@ -611,6 +638,17 @@ static void on_all_item(void *arg, const struct tree *object)
     kube_meta_read(object, &meta);
     if (meta.ns[0] != 0 && meta.name[0] != 0)
         take_pod(namespace_get(w, meta.ns), meta.name, object, w->all_round);
+}
+
+static void on_all_kept(void *arg, const struct tree *metadata)
+{
+    struct pod_watches *w = arg;
+    struct kube_meta meta;
+
+    w->all_unsure |= metadata == NULL;
+    kube_meta_read(metadata, &meta);
+    if (meta.ns[0] != 0 && meta.name[0] != 0)
+        keep_pod(namespace_get(w, meta.ns), meta.name, metadata, w->all_round);
 }
 
 static void on_all_gone(void *arg, const char *ns, const char *name, const struct tree *last)
@@ -630,7 +668,8 @@ static void on_all_synced(void *arg)
     w->all_synced = true;
     for (size_t at = 0; map_next(w->namespaces, &at, NULL, &value);) {
         struct pod_namespace *in = value;
-        keep_round(in, w->all_round);
+        if (!w->all_unsure)
+            keep_round(in, w->all_round);
         in->synced = true;
         in->trouble = (struct error){0};
         kube_notice_mark(w->k, &in->told);
@@ -675,6 +714,7 @@ static void watch_all(struct pod_watches *w)
                                                                    .begin = on_all_begin,
                                                                    .item = on_all_item,
                                                                    .gone = on_all_gone,
+                                                                   .kept = on_all_kept,
                                                                    .synced = on_all_synced,
                                                                    .trouble = on_all_trouble,
                                                                    .arg = w});

@@ -27,14 +27,7 @@
 #include "net/loop.h"
 #include "platform/kubernetes/client_internal.h"
 
-enum {
-    HTTP_GONE = 410,
-    HTTP_TOO_MANY = 429,
-    HTTP_SERVER_ERROR = 500,
-    VERSION_BYTES = 64,
-    SNIPPET_BYTES = 80,
-    RETURN_SPREAD_MS = 2000
-};
+enum { HTTP_GONE = 410, HTTP_TOO_MANY = 429, HTTP_SERVER_ERROR = 500, VERSION_BYTES = 64, RETURN_SPREAD_MS = 2000 };
 
 enum watch_end { WATCH_GOES_ON, WATCH_AGAIN, WATCH_TOO_OLD, WATCH_NONSENSE };
 
@@ -46,7 +39,7 @@ struct reflector {
     struct kube_ask *ask; /* or the timer runs */
     struct timer *timer;
     struct kube_scan scan;
-    bool is_scanning;
+    bool is_scanning, is_secret; /* is_secret: kube_path_is_secret */
     struct arena *arena;
     char version[VERSION_BYTES]; /* the newest of all items; "": none yet */
     char *continued;             /* the rest of the list, escaped; NULL: from the start */
@@ -214,15 +207,12 @@ static void say_gone(struct reflector *r, const struct tree *object)
 
 static bool nonsense(struct reflector *r, const char *what, const char *bytes, size_t length)
 {
-    char start[SNIPPET_BYTES + 1];
-    size_t count = length < SNIPPET_BYTES ? length : SNIPPET_BYTES;
+    char start[KUBE_SNIPPET_BYTES + 1];
 
-    for (size_t i = 0; i < count; i++)
-        start[i] = bytes[i] >= ' ' && bytes[i] < 0x7f ? bytes[i] : ' ';
-    start[count] = 0;
     r->end = WATCH_NONSENSE;
     return error_set(&r->end_error, ERROR_NONSENSE, "%s%s: %s; it begins \"%s\"",
-                     kube_config_url(kube_config_of(r->kube)), r->path, what, start);
+                     kube_config_url(kube_config_of(r->kube)), r->path, what,
+                     kube_snippet(bytes, length, r->is_secret, start));
 }
 
 /* Of an object that cannot be read as a whole. NULL: not even that can. */
@@ -298,6 +288,8 @@ static bool on_listed(void *arg, const char *json, size_t length)
     if (!tree_string(tree_at(object, "metadata.name")))
         return nonsense(r, "an item of the list has no metadata.name", json, length);
     say_item(r, object);
+    if (r->is_secret)
+        tree_wipe(object);
     return !r->freed;
 }
 
@@ -366,6 +358,7 @@ static void start_scanning(struct reflector *r, bool lines, bool (*item)(void *a
 {
     stop_scanning(r);
     kube_scan_init(&r->scan, lines, item, r);
+    r->scan.is_secret = r->is_secret;
     r->is_scanning = true;
     r->end = WATCH_GOES_ON;
     r->end_error = (struct error){0};
@@ -462,19 +455,11 @@ static bool on_error_event(struct reflector *r, const struct tree *status)
     return end_watch(r, WATCH_NONSENSE, ERROR_UNREACHABLE, message);
 }
 
-static bool on_event(void *arg, const char *json, size_t length)
+static bool take_event(struct reflector *r, const struct tree *event, const char *json, size_t length)
 {
-    struct reflector *r = arg;
-    struct tree *event;
-    const struct tree *object;
-    const char *type;
-    struct error why;
+    const char *type = tree_string(tree_get(event, "type"));
+    const struct tree *object = tree_get(event, "object");
 
-    arena_reset(r->arena);
-    if (!tree_read_json(json, length, false, r->arena, &event, &why))
-        return why.kind == ERROR_LIMIT ? pass_over_event(r, &why, json, length) : nonsense(r, why.text, json, length);
-    type = tree_string(tree_get(event, "type"));
-    object = tree_get(event, "object");
     if (string_equal(type, "ERROR"))
         return on_error_event(r, object);
     if (!type || !version_of(object))
@@ -487,6 +472,22 @@ static bool on_event(void *arg, const char *json, size_t length)
     else if (!string_equal(type, "BOOKMARK"))
         return nonsense(r, "an event of an unknown type", json, length);
     return !r->freed;
+}
+
+static bool on_event(void *arg, const char *json, size_t length)
+{
+    struct reflector *r = arg;
+    struct tree *event;
+    struct error why;
+    bool goes_on;
+
+    arena_reset(r->arena);
+    if (!tree_read_json(json, length, false, r->arena, &event, &why))
+        return why.kind == ERROR_LIMIT ? pass_over_event(r, &why, json, length) : nonsense(r, why.text, json, length);
+    goes_on = take_event(r, event, json, length);
+    if (r->is_secret)
+        tree_wipe(event);
+    return goes_on;
 }
 
 static bool has_held(const struct reflector *r)
@@ -570,6 +571,7 @@ struct reflector *reflector_new(struct kube *kube, const struct reflector_option
     r->kube = kube;
     r->options = *options;
     r->path = mem_copy(options->path);
+    r->is_secret = kube_path_is_secret(r->path);
     r->label_selector = options->label_selector ? mem_copy(options->label_selector) : NULL;
     r->field_selector = options->field_selector ? mem_copy(options->field_selector) : NULL;
     r->arena = arena_new(ARENA_USUAL);

@@ -23,8 +23,15 @@ void kube_scan_init(struct kube_scan *scan, bool lines, bool (*item)(void *arg, 
     text_init(&scan->envelope, KUBE_ENVELOPE_MAX_BYTES);
 }
 
+static void wipe_piece(struct kube_scan *scan)
+{
+    if (scan->is_secret && scan->piece.capacity > 0)
+        explicit_bzero(scan->piece.bytes, scan->piece.capacity);
+}
+
 void kube_scan_done(struct kube_scan *scan)
 {
+    wipe_piece(scan);
     text_done(&scan->piece);
     text_done(&scan->envelope);
 }
@@ -34,6 +41,7 @@ static void forget_piece(struct kube_scan *scan)
 {
     enum { KEPT_BYTES = 64 * 1024 };
 
+    wipe_piece(scan);
     if (scan->piece.capacity > KEPT_BYTES) {
         text_done(&scan->piece);
         text_init(&scan->piece, KUBE_OBJECT_MAX_BYTES);

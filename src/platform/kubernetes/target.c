@@ -29,6 +29,7 @@
 #include "net/loop.h"
 #include "platform/kubernetes/env.h"
 #include "platform/kubernetes/pod.h"
+#include "platform/kubernetes/rival.h"
 #include "platform/kubernetes/sighting.h"
 #include "platform/kubernetes/target.h"
 #include "platform/kubernetes/usage.h"
@@ -67,6 +68,7 @@ struct scale { /* the counts of one object */
     uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
     uint32_t others_writes;                   /* counts of replicas that did not come from a Weir */
     const char *other;                        /* atom: the manager who wrote the last of them; NULL: nobody did */
+    struct rival *rival;                      /* NULL: nobody asked for one yet */
     int64_t written_until_ms;
     char *selector;       /* as text; NULL: none */
     bool selector_unread; /* the counts are of a sighting, which has none */
@@ -89,6 +91,7 @@ struct kind_watch {
     const char *ns; /* NULL: all */
     struct reflector *reflector;
     bool synced;
+    bool unsure; /* something of the list could not be read: what is not in it may be there */
     uint64_t round;
     struct error trouble;
 };
@@ -482,6 +485,7 @@ static void on_begin(void *arg)
     struct kind_watch *w = arg;
 
     w->round = ++w->kind->targets->rounds;
+    w->unsure = false;
 }
 
 /* An object that nobody looks at. */
@@ -510,6 +514,20 @@ static void on_item(void *arg, const struct tree *object)
     take_object(scale, object);
 }
 
+/* Too large to be read, not gone: its /scale is small. */
+static void on_kept(void *arg, const struct tree *metadata)
+{
+    struct kind_watch *w = arg;
+    struct scale *scale = metadata ? find_of(w->kind, metadata) : NULL;
+
+    w->unsure |= metadata == NULL;
+    if (scale == NULL)
+        return;
+    scale->round = w->round;
+    scale->exists = true;
+    look(scale, true);
+}
+
 static void on_gone(void *arg, const char *ns, const char *name, const struct tree *last)
 {
     struct kind_watch *w = arg;
@@ -530,12 +548,13 @@ static void on_synced(void *arg)
 
     w->synced = true;
     w->trouble = (struct error){0};
-    sightings_sweep(w->kind->sightings, w->ns, w->round);
+    if (!w->unsure)
+        sightings_sweep(w->kind->sightings, w->ns, w->round);
     for (size_t at = 0; map_next(w->kind->scales, &at, NULL, &value);) {
         struct scale *scale = value;
         if (!covers(w, scale) || scale->round == w->round)
             continue;
-        if (scale->round != 0)
+        if (scale->round != 0 && !w->unsure)
             now_absent(scale); /* it was told in a list or watch before, and is not in this list */
         else if (scale->look == NULL && !scale->known)
             look(scale, false); /* it is watched since after the list began */
@@ -598,6 +617,7 @@ static void watch(struct kind_watch *w)
                                                                                         .begin = on_begin,
                                                                                         .item = on_item,
                                                                                         .gone = on_gone,
+                                                                                        .kept = on_kept,
                                                                                         .synced = on_synced,
                                                                                         .trouble = on_trouble,
                                                                                         .arg = w});
@@ -764,6 +784,7 @@ static void scale_free(struct scale *scale)
     snprintf(key, sizeof key, "%.253s/%.253s", scale->ns, scale->name);
     map_remove(scale->kind->scales, key);
     atom_unref(scale->other);
+    rival_free(scale->rival);
     free(scale->selector);
     free(scale->error);
     free(scale->ns);
@@ -1013,7 +1034,7 @@ void kubernetes_target_unwatch(struct target *target)
     release_if_unused(scale);
 }
 
-static void on_pods_known(void *arg)
+static void tell_news(void *arg)
 {
     tell(arg);
 }
@@ -1025,7 +1046,7 @@ static struct pod_selection *selection_of(struct scale *scale)
         look(scale, false);
     }
     if (scale->selection == NULL && scale->selector != NULL)
-        scale->selection = pod_selection_new(scale->kind->targets->k, scale->ns, scale->selector, on_pods_known, scale);
+        scale->selection = pod_selection_new(scale->kind->targets->k, scale->ns, scale->selector, tell_news, scale);
     return scale->selection;
 }
 
@@ -1085,6 +1106,21 @@ void kubernetes_target_view(struct target *target, struct target_view *out)
     out->ready_replicas = scale->ready >= 0 ? scale->ready : count_ready(scale);
     out->others_writes = scale->others_writes;
     out->other = scale->other;
+    out->rival = rival_name(scale->rival);
+}
+
+void kubernetes_target_look_rival(struct target *target)
+{
+    struct scale *scale = target->scale;
+    const struct kube_resource *r = scale->kind->resource;
+
+    if (r == NULL)
+        return;
+    if (scale->rival == NULL)
+        scale->rival =
+            rival_new(scale->kind->targets->k,
+                      &(struct rival_target){scale->ns, r->group, scale->kind->name, scale->name}, tell_news, scale);
+    rival_look(scale->rival);
 }
 
 enum lookup kubernetes_target_usage(struct target *target, struct error *err)

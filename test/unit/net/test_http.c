@@ -802,6 +802,22 @@ static void proxies_from_the_environment(void **state)
     raw_stop(&raw);
 }
 
+/* A request may name its own: the environment's, and its exceptions, do not count for it, and for nobody after it. */
+static void a_proxy_of_ones_own(void **state)
+{
+    struct http_request request = {.method = "GET", .url = "http://localhost:1/x", .trusted = true};
+    char proxy[64];
+
+    (void)state;
+    raw_start(&raw, serve_answer, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy");
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", raw.port);
+    request.proxy = proxy;
+    assert_string_equal(ask_for(&request).body, "proxy");
+    assert_memory_equal(raw.got, "GET http://localhost:1/x HTTP/1.1\r\n", 35);
+    assert_string_equal(get(at("/hello")).body, "hello");
+    raw_stop(&raw);
+}
+
 static void serve_http2_preface(struct raw_server *s, int fd)
 {
     ssize_t n = 0;
@@ -852,6 +868,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(egress_of_kept_connections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(proxies_from_the_environment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_proxy_of_ones_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(http2_is_spoken_when_asked, set_up, tear_down),
     };
 

@@ -141,6 +141,23 @@ static inline bool kw_in(const struct kw_place *collection, const struct kw_plac
            (collection->ns[0] == 0 || strcmp(collection->ns, object->ns) == 0);
 }
 
+/* One of "key=value", "key!=value", "key". */
+static inline bool kw_meets(const json_t *labels, const char *requirement, size_t length)
+{
+    char key[300];
+    size_t key_length = strcspn(requirement, "!=,");
+
+    snprintf(key, sizeof key, "%.*s", (int)key_length, requirement);
+    const char *have = json_string_value(json_object_get(labels, key));
+    if (key_length >= length)
+        return have != NULL;
+    bool negative = requirement[key_length] == '!';
+    size_t before = key_length + (negative ? 2 : 1);
+    bool same =
+        have != NULL && strlen(have) == length - before && strncmp(have, requirement + before, strlen(have)) == 0;
+    return same != negative;
+}
+
 static inline bool kw_selected(const struct kw_watch *w, const struct kw_place *place, const json_t *value)
 {
     char pair[300];
@@ -151,12 +168,12 @@ static inline bool kw_selected(const struct kw_watch *w, const struct kw_place *
         snprintf(pair, sizeof pair, "metadata.name=%s", place->name);
         return strcmp(pair, w->field) == 0;
     }
-    if (w->label[0] != 0) {
-        char *equals = strchr(w->label, '=');
-        snprintf(pair, sizeof pair, "%.*s", (int)(equals - w->label), w->label);
-        const char *have =
-            json_string_value(json_object_get(json_object_get(json_object_get(value, "metadata"), "labels"), pair));
-        return have != NULL && strcmp(have, equals + 1) == 0;
+    const json_t *labels = json_object_get(json_object_get(value, "metadata"), "labels");
+    for (const char *at = w->label; *at != 0;) {
+        size_t length = strcspn(at, ",");
+        if (!kw_meets(labels, at, length))
+            return false;
+        at += length + (at[length] == ',');
     }
     return true;
 }
@@ -322,6 +339,29 @@ static inline json_t *kw_get(struct kube_world *kw, const char *path)
     struct kw_object *o = kw_find(kw, &p);
 
     return o ? o->value : NULL;
+}
+
+/* An object that is nested too deep to be read, between two texts. */
+static inline void kw_nest(char *out, size_t size, const char *before, const char *after)
+{
+    size_t at = (size_t)snprintf(out, size, "%s", before);
+
+    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
+        at += (size_t)snprintf(out + at, size - at, "[");
+    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
+        at += (size_t)snprintf(out + at, size - at, "]");
+    snprintf(out + at, size - at, "%s", after);
+}
+
+/* The watches of a resource are told that they are too old. */
+static inline void kw_list_anew(struct kube_world *kw, const char *plural)
+{
+    static const char too_old[] = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n";
+
+    for (size_t i = 0; i < kw->watch_count; i++)
+        if (kw->watches[i].body != NULL && strcmp(kw->watches[i].place.plural, plural) == 0)
+            virtual_body_say(kw->watches[i].body, too_old, strlen(too_old), 0);
+    virtual_run_until(kw->world, loop_ticks_ms(virtual_loop(kw->world)) + 60 * 1000);
 }
 
 /* ---- answering ---- */

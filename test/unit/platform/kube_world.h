@@ -43,8 +43,9 @@ static struct kube *kube;
 static struct text asked, heard;
 static struct answer script[SCRIPT_MAX];
 static size_t script_count;
-static char last_authorization[256];
+static char last_authorization[256], last_proxy[256];
 static int64_t last_timeout_ms;
+static bool last_secret;
 
 static inline struct answer *answers(const char *words, int times, int status, const char *body)
 {
@@ -72,6 +73,8 @@ static void serve(void *arg, const struct http_request *request, struct virtual_
     text_printf(&asked, "%s\n", line);
     note_authorization(request);
     last_timeout_ms = request->timeout_ms;
+    last_secret = request->secret;
+    snprintf(last_proxy, sizeof last_proxy, "%s", request->proxy ? request->proxy : "");
     reply->status = 404;
     for (size_t i = 0; i < script_count; i++) {
         struct answer *a = &script[i];

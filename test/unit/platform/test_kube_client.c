@@ -277,6 +277,38 @@ static void errors_say_what_to_do(void **state)
     }
 }
 
+/* What a Secret or a token says is in no error, and the transport is told to wipe it. */
+static void credentials_are_neither_quoted_nor_kept(void **state)
+{
+    static const struct {
+        const char *path;
+        bool secret;
+    } rows[] = {
+        {"/api/v1/namespaces/shop/secrets/s", true},
+        {"/api/v1/namespaces/shop/secrets?watch=1", true},
+        {"/api/v1/secrets", true},
+        {"/api/v1/namespaces/shop/serviceaccounts/reader/token", true},
+        {"/apis/authentication.k8s.io/v1/tokenreviews", true},
+        {"/api/v1/namespaces/secrets/pods/token", false},
+        {"/api/v1/namespaces/shop/serviceaccounts/token", false},
+        {"/apis/authorization.k8s.io/v1/subjectaccessreviews", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        script_count = 0;
+        answers("/", 1, 200, "{\"data\":{\"password\":\"aHVudGVyMg==\"");
+        answers("/", 1, 500, "aHVudGVyMg==");
+        for (int answer = 0; answer < 2; answer++) {
+            kube_ask(kube, &(struct kube_request){.method = "GET", .path = rows[i].path, .no_retry = true}, keep, NULL);
+            run_ms(1000);
+            assert_true(last_error.kind != ERROR_NONE);
+            assert_int_equal(strstr(last_error.text, "aHVudGVyMg==") == NULL, rows[i].secret);
+            assert_int_equal(last_secret, rows[i].secret);
+        }
+    }
+}
+
 static void a_conflict_is_told(void **state)
 {
     (void)state;
@@ -331,6 +363,7 @@ int main(void)
         TEST(a_falling_fence_cuts_off_and_leaves_doubt),
         TEST(a_held_fence_lets_what_is_out_end),
         TEST(errors_say_what_to_do),
+        TEST(credentials_are_neither_quoted_nor_kept),
         TEST(a_conflict_is_told),
         TEST(paths_are_escaped),
     };

@@ -127,6 +127,9 @@ static void bad_ones(void **state)
         {"clusters: [{name: c, cluster: {server: 'https://h', insecure-skip-tls-verify: true, certificate-authority: "
          "ca.pem}}]\n" USER CONTEXT,
          "remove one"},
+        {"clusters: [{name: c, cluster: {server: 'https://h', proxy-url: 'ftp://u:secret@p'}}]\n" USER CONTEXT,
+         "clusters[c].proxy-url is not the URL of a proxy; give one"},
+        {"clusters: [{name: c, cluster: {server: 'https://h', proxy-url: 'p:3128'}}]\n" USER CONTEXT, "proxy-url"},
         {CLUSTER "users: [{name: u, user: {username: a, password: b}}]\n" CONTEXT, "1.19"},
         {CLUSTER "users: [{name: u, user: {auth-provider: {name: gcp}}}]\n" CONTEXT, "1.26"},
         {CLUSTER "users: [{name: u, user: {client-certificate-data: Q0EyCg==}}]\n" CONTEXT, "no client-key"},
@@ -203,18 +206,24 @@ static void note(void *arg, const struct kube_reply *reply)
     text_printf(&heard, "%d:%s ", reply->status, reply->error.kind == ERROR_NONE ? "ok" : reply->error.text);
 }
 
-static void use(const char *user)
+static void use_config(const char *yaml)
 {
-    char yaml[4096];
     struct kube_config *config;
     struct error err = {0};
 
-    snprintf(yaml, sizeof yaml,
-             "clusters: [{name: c, cluster: {server: '" API "'}}]\nusers: [{name: u, user: {%s}}]\n" CONTEXT, user);
     if (!load(yaml, &config, &err))
         fail_msg("%s %s", err.where, err.text);
     kube_free(kube);
     kube = kube_new(virtual_loop(world), virtual_transport(world), config);
+}
+
+static void use(const char *user)
+{
+    char yaml[4096];
+
+    snprintf(yaml, sizeof yaml,
+             "clusters: [{name: c, cluster: {server: '" API "'}}]\nusers: [{name: u, user: {%s}}]\n" CONTEXT, user);
+    use_config(yaml);
 }
 
 static void get(void)
@@ -278,6 +287,29 @@ static void impersonation_is_sent(void **state)
         heard.bytes,
         "Impersonate-User=me Impersonate-Uid=7 Impersonate-Group=g1 Impersonate-Group=g2 Impersonate-Extra-a%2Fb=x ");
     kube_config_free(config);
+}
+
+/* As kubectl: whatever the environment says of proxies. */
+static void a_proxy_of_the_cluster_is_used(void **state)
+{
+    static const struct {
+        const char *written, *used;
+    } rows[] = {{"http://u:secret@proxy:3128", "http://u:secret@proxy:3128"},
+                {"https://proxy", "https://proxy"},
+                {"socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1080"},
+                {NULL, ""}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char yaml[1000];
+
+        snprintf(yaml, sizeof yaml, "clusters: [{name: c, cluster: {server: '" API "'%s%s}}]\n" USER CONTEXT,
+                 rows[i].written ? ", proxy-url: " : "", rows[i].written ? rows[i].written : "");
+        use_config(yaml);
+        get();
+        run_ms(100);
+        assert_string_equal(last_proxy, rows[i].used);
+    }
 }
 
 /* ---- plugins ---- */
@@ -369,7 +401,15 @@ static void a_plugin_that_fails_says_why(void **state)
         const char *plugin, *words;
     } rows[] = {
         {"#!/bin/sh\necho 'no such profile' >&2\necho more >&2\nexit 3\n",
-         "exited with status 3: no such profile; try harder"},
+         "exited with status 3 and wrote \"no such profile\"; try harder"},
+        {"#!/bin/sh\nprintf '\\r\\n\\033[2J bad\\007 \\303\\244 \\377' >&2\nexit 3\n",
+         "wrote \"?[2J bad? \303\244 ?\""},
+        {"#!/bin/sh\necho 'token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0x-_A is bad at sts.eu-central-1.amazonaws.com' "
+         ">&2\nexit 3\n",
+         "wrote \"token ***.*** is bad at sts.eu-central-1.amazonaws.com\""},
+        {"#!/bin/sh\necho \"denied $PLUGIN_TOKEN.\" >&2\nexit 3\n", "wrote \"denied ***.\""},
+        {"#!/bin/sh\nhead -c 9000000 /dev/zero | tr '\\0' 'x' >&2\nexit 3\n", "xxxxx...\"; try harder"},
+        {"#!/bin/sh\nexit 3\n", "exited with status 3; try harder"},
         {"#!/bin/sh\nkill -9 $$\n", "killed by signal 9"},
         {"#!/nope/sh\n", "cannot be started"},
         {"#!/bin/sh\necho hello\n", "something else than JSON"},
@@ -384,7 +424,7 @@ static void a_plugin_that_fails_says_why(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         text_clear(&heard);
         write_file("plugin", rows[i].plugin);
-        use(EXEC(", installHint: try harder"));
+        use(EXEC(", installHint: try harder, env: [{name: PLUGIN_TOKEN, value: hunter2}]"));
         get();
         get();
         run_ms(1000);
@@ -422,6 +462,25 @@ static void base64_goes_both_ways(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
+/* Whatever it signs in with: what listens in a pod is not for tenants. */
+static void a_pod_is_told_by_its_surroundings(void **state)
+{
+    char server[KUBE_POD_SERVER_BYTES];
+
+    (void)state;
+    setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
+    setenv("KUBERNETES_SERVICE_PORT", "6443", 1);
+    assert_true(kube_config_is_pod(server));
+    assert_string_equal(server, "https://10.96.0.1:6443");
+    setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
+    unsetenv("KUBERNETES_SERVICE_PORT");
+    assert_true(kube_config_is_pod(server));
+    assert_string_equal(server, "https://[fd00::1]:443");
+    unsetenv("KUBERNETES_SERVICE_HOST");
+    assert_int_equal(kube_config_is_pod(server), access("/var/run/secrets/kubernetes.io/serviceaccount", F_OK) == 0);
+    assert_string_equal(server, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,11 +491,13 @@ int main(void)
         CASE(a_token_file_is_read_again),
         CASE(a_refused_token_is_read_again_at_once),
         CASE(impersonation_is_sent),
+        CASE(a_proxy_of_the_cluster_is_used),
         CASE(a_plugin_gives_a_token_until_it_runs_out),
         CASE(a_refused_credential_makes_the_plugin_run_again),
         CASE(a_plugin_is_told_where_the_cluster_is),
         CASE(a_plugin_that_fails_says_why),
         CASE(base64_goes_both_ways),
+        CASE(a_pod_is_told_by_its_surroundings),
     };
 
     unsetenv("KUBERNETES_SERVICE_HOST");

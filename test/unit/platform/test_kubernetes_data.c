@@ -86,6 +86,27 @@ static void values_are_read_by_name_and_kept_up_to_date(void **state)
     kw_free(kw);
 }
 
+static void what_cannot_be_read_any_more_is_not_gone(void **state)
+{
+    struct kube_world *kw = kw_new();
+    struct changes changes;
+    char deep[1000];
+
+    (void)state;
+    kw_put(kw, CONFIG("s"), "{\"data\":{\"a\":\"plain\"}}");
+    start(kw, &changes);
+    look(kw, false, "s", "a");
+    kw_run(kw, 1000);
+    kw_nest(deep, sizeof deep, "{\"data\":{\"a\":", "}}");
+    kw_put(kw, CONFIG("s"), deep);
+    kw_list_anew(kw, "configmaps");
+    assert_string_equal(look(kw, false, "s", "a"), "=plain");
+    kw_put(kw, CONFIG("s"), "{\"data\":{\"a\":\"new\"}}");
+    kw_run(kw, 1000);
+    assert_string_equal(look(kw, false, "s", "a"), "=new");
+    kw_free(kw);
+}
+
 static void without_the_right_to_watch_they_are_asked_for(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -404,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_read_by_name_and_kept_up_to_date),
+        cmocka_unit_test(what_cannot_be_read_any_more_is_not_gone),
         cmocka_unit_test(without_the_right_to_watch_they_are_asked_for),
         cmocka_unit_test(what_nobody_uses_any_more_is_dropped),
         cmocka_unit_test(above_a_bound_they_are_asked_for_instead_of_watched),

@@ -106,6 +106,25 @@ static void it_is_created_once_and_then_left_alone(void **state)
     }
 }
 
+/* Nobody's edit, and nothing to be made anew. */
+static void one_that_cannot_be_read_any_more_is_not_gone(void **state)
+{
+    struct kube_world *kw = start();
+    struct hpa_view view;
+    char deep[1000];
+
+    (void)state;
+    run(kw);
+    put(kw, plain);
+    kw_nest(deep, sizeof deep,
+            "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"keda-operator\"}},\"spec\":", "}");
+    kw_put(kw, HPA, deep);
+    kw_list_anew(kw, "horizontalpodautoscalers");
+    assert_int_equal(kw->platform->ops->hpa_view(kw->platform, "shop", "h", &view), LOOKUP_FOUND);
+    assert_int_equal(told, 1);
+    kw_free(kw);
+}
+
 static void after_a_restart_nothing_is_sent_where_all_is_right(void **state)
 {
     struct kube_world *kw = start();
@@ -381,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_created_once_and_then_left_alone),
+        cmocka_unit_test(one_that_cannot_be_read_any_more_is_not_gone),
         cmocka_unit_test(after_a_restart_nothing_is_sent_where_all_is_right),
         cmocka_unit_test(it_is_replaced_where_it_differs),
         cmocka_unit_test(labels_that_were_ours_go_and_those_of_others_stay),

@@ -79,6 +79,31 @@ static void test_nothing_is_known_before_the_list(void **state)
     kf_free(f);
 }
 
+/* Else its Job would be made once more. */
+static void test_a_job_that_cannot_be_read_any_more_runs_still(void **state)
+{
+    struct kube_front *f = start();
+    struct kf_outcome o = {0};
+    char deep[1000];
+
+    (void)state;
+    struct job_owner *owner = watch(f, &o);
+    kw_nest(deep, sizeof deep, "{\"metadata\":{\"labels\":{\"scaledjob.keda.sh/name\":\"worker\"}},\"spec\":", "}");
+    kw_put(f->kw, JOBS "/worker-old", "{\"metadata\":{\"labels\":{\"scaledjob.keda.sh/name\":\"worker\"}}}");
+    kw_run(f->kw, 1000);
+    assert_int_equal(count_of(f, owner, NULL), 1);
+    kw_put(f->kw, JOBS "/worker-old", deep);
+    kw_put(f->kw, JOBS "/worker-new", deep);
+    kw_run(f->kw, 10 * 60 * 1000);
+    kw_list_anew(f->kw, "jobs");
+    assert_int_equal(count_of(f, owner, NULL), 2);
+    kw_delete(f->kw, JOBS "/worker-old");
+    kw_run(f->kw, 1000);
+    assert_int_equal(count_of(f, owner, NULL), 1);
+    f->kw->platform->ops->jobs_unwatch(owner);
+    kf_free(f);
+}
+
 static const char *text_at(const json_t *value, const char *first, const char *second, const char *third)
 {
     const json_t *at = json_object_get(json_object_get(value, first), second);
@@ -484,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_known_before_the_list),
+        cmocka_unit_test(test_a_job_that_cannot_be_read_any_more_runs_still),
         cmocka_unit_test(test_what_a_job_looks_like),
         cmocka_unit_test(test_an_answer_that_was_lost_makes_no_second_job),
         cmocka_unit_test(test_a_restart_makes_no_second_job),

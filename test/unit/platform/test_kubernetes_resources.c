@@ -141,27 +141,6 @@ static void read_again_it_has_not_ended_twice(void **state)
     kw_free(kw);
 }
 
-static void nest(char *out, size_t size, const char *before, const char *after)
-{
-    size_t at = (size_t)snprintf(out, size, "%s", before);
-
-    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
-        at += (size_t)snprintf(out + at, size - at, "[");
-    for (int i = 0; i < TREE_DEPTH_MAX + 20; i++)
-        at += (size_t)snprintf(out + at, size - at, "]");
-    snprintf(out + at, size - at, "%s", after);
-}
-
-static void list_anew(struct kube_world *kw)
-{
-    static const char too_old[] = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n";
-
-    for (size_t i = 0; i < kw->watch_count; i++)
-        if (kw->watches[i].body != NULL && strcmp(kw->watches[i].place.plural, "scaledobjects") == 0)
-            virtual_body_say(kw->watches[i].body, too_old, strlen(too_old), 0);
-    kw_run(kw, 60 * 1000);
-}
-
 static void what_cannot_be_read_any_more_is_not_gone(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -172,11 +151,11 @@ static void what_cannot_be_read_any_more_is_not_gone(void **state)
     kw_put(kw, SO("b"), SPEC);
     struct told *told = start(kw, (struct kubernetes_options){0});
     expect(told, "SO shop/a stays. SO shop/b stays. ");
-    nest(deep, sizeof deep, "{\"spec\":{\"x\":", "}}");
+    kw_nest(deep, sizeof deep, "{\"spec\":{\"x\":", "}}");
     kw_put(kw, SO("a"), deep);
     kw_run(kw, 1000);
     assert_non_null(strstr(kw->said, "shop/a is passed over"));
-    list_anew(kw);
+    kw_list_anew(kw, "scaledobjects");
     assert_int_equal(kw_count(kw, "GET /apis/keda.sh/v1alpha1/scaledobjects"), 2);
     expect(told, "");
     assert_null(strstr(kw->said, "can be watched again"));
@@ -200,12 +179,12 @@ static void a_list_with_something_unknown_ends_nothing(void **state)
     kw_put(kw, SO("a"), SPEC);
     struct told *told = start(kw, (struct kubernetes_options){0});
     expect(told, "SO shop/a stays. ");
-    nest(deep, sizeof deep, "{\"metadata\":{\"x\":", "}}");
+    kw_nest(deep, sizeof deep, "{\"metadata\":{\"x\":", "}}");
     kw_put(kw, SO("a"), deep);
-    list_anew(kw);
+    kw_list_anew(kw, "scaledobjects");
     expect(told, "");
     kw_delete(kw, SO("a"));
-    list_anew(kw);
+    kw_list_anew(kw, "scaledobjects");
     expect(told, "SO shop/a deleted. ");
     kw_free(kw);
 }
@@ -699,9 +678,9 @@ static void what_waits_is_written_before_the_lease_is_given_up(void **state)
 
 #define POD_OF_WEIR "/api/v1/namespaces/weir/pods/weir-1"
 
-static const char *leader_label(struct kube_world *kw)
+static const char *leader_label(struct kube_world *kw, const char *pod)
 {
-    const json_t *meta = json_object_get(kw_get(kw, POD_OF_WEIR), "metadata");
+    const json_t *meta = json_object_get(kw_get(kw, pod), "metadata");
     const char *value = json_string_value(json_object_get(json_object_get(meta, "labels"), "weir.dev/leader"));
 
     return value ? value : "none";
@@ -719,18 +698,47 @@ static void the_pod_of_the_leader_is_labelled(void **state)
            "{\"spec\":{\"holderIdentity\":\"other\",\"leaseDurationSeconds\":15,\"leaseTransitions\":1}}");
     start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
     kw_run(kw, 1000);
-    assert_string_equal(leader_label(kw), "none");
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "none");
     kw_fault(kw, "PATCH " POD_OF_WEIR, 500, 2);
     kw_run(kw, 30 * 1000); /* the other is silent */
-    assert_string_equal(leader_label(kw), "true");
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "true");
     size_t patches = kw_count(kw, "PATCH " POD_OF_WEIR);
     kw_run(kw, 600 * 1000);
     assert_int_equal(kw_count(kw, "PATCH " POD_OF_WEIR), patches);
     kw->platform->ops->stop(kw->platform, false, on_left, &left);
     kw_run(kw, 1000);
     assert_true(left);
-    assert_string_equal(leader_label(kw), "none");
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "none");
     kw_free(kw);
+}
+
+/* One that was cut off, or killed, cannot: who leads after it does. Pods of another release keep theirs. */
+static void who_leads_takes_the_label_off_others(void **state)
+{
+#define RELEASE(instance) "\"app.kubernetes.io/name\":\"weir\",\"app.kubernetes.io/instance\":\"" instance "\""
+#define LEADS             "\"weir.dev/leader\":\"true\""
+    static const char other[] = "/api/v1/namespaces/weir/pods/weir-2", third[] = "/api/v1/namespaces/weir/pods/weir-3",
+                      theirs[] = "/api/v1/namespaces/weir/pods/test-1";
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, POD_OF_WEIR, "{\"metadata\":{\"labels\":{" RELEASE("prod") "}}}");
+    kw_put(kw, other, "{\"metadata\":{\"labels\":{" RELEASE("prod") "," LEADS "}}}");
+    kw_put(kw, third, "{\"metadata\":{\"labels\":{" RELEASE("prod") "," LEADS "}}}");
+    kw_put(kw, theirs, "{\"metadata\":{\"labels\":{" RELEASE("test") "," LEADS "}}}");
+    kw_fault(kw, "PATCH /api/v1/namespaces/weir/pods/weir-3", 500, 1);
+    start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
+    kw_run(kw, 10 * 1000);
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "true");
+    assert_string_equal(leader_label(kw, other), "none");
+    assert_string_equal(leader_label(kw, third), "none");
+    assert_string_equal(leader_label(kw, theirs), "true");
+    size_t asked = kw->request_count;
+    kw_run(kw, 1000);
+    assert_true(kw->request_count - asked < 3); /* it is not looked for for ever: the Lease is all that is asked for */
+    kw_free(kw);
+#undef RELEASE
+#undef LEADS
 }
 
 /* Somebody else has taken the Lease: the label goes although nothing of objects may be written any more. */
@@ -742,13 +750,13 @@ static void the_label_goes_with_the_lease(void **state)
     kw_put(kw, POD_OF_WEIR, "{\"metadata\":{\"labels\":{\"app\":\"weir\"}}}");
     start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
     kw_run(kw, 5000);
-    assert_string_equal(leader_label(kw), "true");
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "true");
     kw_merge_into(
         kw, "/apis/coordination.k8s.io/v1/namespaces/weir/leases/weir-leader",
         "{\"spec\":{\"holderIdentity\":\"other\"},\"metadata\":{\"annotations\":{\"weir.dev/holder\":\"x\"}}}");
     kw_run(kw, 8 * 1000);
     assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
-    assert_string_equal(leader_label(kw), "none");
+    assert_string_equal(leader_label(kw, POD_OF_WEIR), "none");
     kw_free(kw);
 }
 
@@ -815,6 +823,7 @@ int main(void)
         cmocka_unit_test(objects_are_spread_and_move),
         cmocka_unit_test(what_waits_is_written_before_the_lease_is_given_up),
         cmocka_unit_test(the_pod_of_the_leader_is_labelled),
+        cmocka_unit_test(who_leads_takes_the_label_off_others),
         cmocka_unit_test(the_label_goes_with_the_lease),
         cmocka_unit_test(stopping_is_not_held_up_by_a_silent_server),
         cmocka_unit_test(who_stops_is_told_nothing_more),

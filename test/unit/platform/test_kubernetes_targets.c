@@ -73,6 +73,84 @@ static void test_counts_come_from_the_watch(void **state)
     kf_free(f);
 }
 
+/* A target and a pod that a new list shows, but so that they cannot be read. */
+static void test_what_cannot_be_read_any_more_is_not_gone(void **state)
+{
+    struct kube_front *f = kf_new();
+    struct kf_outcome o = {0};
+    struct arena *arena = arena_new(ARENA_USUAL);
+    const struct pod_view **pods;
+    char deep[1000];
+
+    (void)state;
+    put_web(f, 2, 2);
+    kw_put(f->kw, POD "a", "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"status\":{\"phase\":\"Running\"}}");
+    kf_start(f);
+    const struct platform_ops *ops = f->kw->platform->ops;
+    struct target *target = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    ops->pods_known(f->kw->platform, "shop", NULL);
+    kw_run(f->kw, 1000);
+    check_view(f, target, 2, 2, 2);
+    kw_nest(deep, sizeof deep,
+            "{\"spec\":{\"replicas\":3,\"x\":", "},\"status\":{\"replicas\":3,\"readyReplicas\":3}}");
+    kw_put(f->kw, WEB, deep);
+    kw_nest(deep, sizeof deep, "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"x\":", "}");
+    kw_put(f->kw, POD "a", deep);
+    kw_put(f->kw, POD "b", deep);
+    kw_list_anew(f->kw, "deployments");
+    kw_list_anew(f->kw, "pods");
+    assert_int_equal(view_of(f, target).replicas, 3); /* by its /scale */
+    assert_int_equal(ops->pods(f->kw->platform, "shop", NULL, arena, &pods), 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pods[i]->label_count, 1);
+        assert_int_equal(pods[i]->phase, strcmp(pods[i]->name, "a") == 0 ? POD_RUNNING : POD_PENDING);
+    }
+    ops->target_unwatch(target);
+    arena_free(arena);
+    kf_free(f);
+}
+
+/* Who else scales it is looked for when somebody asks, and while there is one, to see it go. */
+static void test_another_autoscaler_is_named(void **state)
+{
+#define HPAS "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
+#define HPA_OF(kind, name)                                                                                             \
+    "{\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"" kind "\",\"name\":\"" name "\"}}}"
+    struct kube_front *f = kf_new();
+    struct kf_outcome o = {0};
+
+    (void)state;
+    put_web(f, 2, 2);
+    kw_put(f->kw, HPAS "/other", HPA_OF("Deployment", "other"));
+    kw_put(f->kw, HPAS "/kind", HPA_OF("StatefulSet", "web"));
+    kw_put(f->kw, HPAS "/by-hand", HPA_OF("Deployment", "web"));
+    kf_start(f);
+    const struct platform_ops *ops = f->kw->platform->ops;
+    struct target *target = ops->target_watch(f->kw->platform, &web, kf_changed, &o);
+    kw_run(f->kw, 60 * 1000);
+    assert_null(view_of(f, target).rival);
+    assert_int_equal(kw_count(f->kw, "GET " HPAS), 0);
+    int told = o.changed;
+    ops->target_look_rival(target);
+    kw_run(f->kw, 100);
+    assert_string_equal(view_of(f, target).rival, "by-hand");
+    assert_int_equal(o.changed, told + 1);
+    kw_run(f->kw, 100 * 1000);
+    assert_int_equal(kw_count(f->kw, "GET " HPAS), 4);
+    assert_int_equal(o.changed, told + 1);
+    kw_delete(f->kw, HPAS "/by-hand");
+    kw_run(f->kw, 60 * 1000);
+    assert_null(view_of(f, target).rival);
+    assert_int_equal(o.changed, told + 2);
+    size_t asked = kw_count(f->kw, "GET " HPAS);
+    kw_run(f->kw, 600 * 1000);
+    assert_int_equal(kw_count(f->kw, "GET " HPAS), asked);
+    ops->target_unwatch(target);
+    kf_free(f);
+#undef HPAS
+#undef HPA_OF
+}
+
 /* What a watch told before somebody looked is known at once; only pods need the selector, which is read then. */
 static void test_one_that_is_watched_later_costs_no_request(void **state)
 {
@@ -567,6 +645,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_come_from_the_watch),
+        cmocka_unit_test(test_what_cannot_be_read_any_more_is_not_gone),
+        cmocka_unit_test(test_another_autoscaler_is_named),
         cmocka_unit_test(test_one_that_is_watched_later_costs_no_request),
         cmocka_unit_test(test_the_selector_of_one_watched_later_is_read_for_its_pods),
         cmocka_unit_test(test_one_that_went_before_it_was_watched_is_not_known),
