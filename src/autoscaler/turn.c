@@ -469,9 +469,9 @@ static void checkpoint_work(void *path)
     journal_checkpoint(path);
 }
 
-static void checkpoint_done(void *path, bool timed_out)
+static void checkpoint_done(void *path, enum job_end how)
 {
-    (void)path, (void)timed_out; /* the journal asks again when it has grown */
+    (void)path, (void)how; /* the journal asks again when it has grown */
 }
 
 /* fsync may take long: never on the loop's thread. */
@@ -480,7 +480,7 @@ static void checkpoint_if_due(struct autoscaler *a)
     const char *path = journal_checkpoint_due(a->parts.journal);
 
     if (path)
-        a->parts.transport->ops->work(a->parts.transport, "journal", MINUTE_MS, checkpoint_work, checkpoint_done, free,
+        a->parts.transport->ops->work(a->parts.transport, NULL, "journal", MINUTE_MS, checkpoint_work, checkpoint_done, free,
                                       mem_copy(path));
 }
 

@@ -78,12 +78,13 @@ enum {
     CONNECTIONS_IDLE_MAX = 512, /* kept of all destinations while nobody asks: descriptors, as POLLS_IN_FLIGHT_MAX */
     SESSION_RETRY_MAX_MS =
         2000, /* between attempts at a server that is not there: soon seen when it is back, and no storm */
-    WORKER_THREADS_MAX = 8,                   /* for client libraries that block */
-    WORKERS_PER_DESTINATION_MAX = 2,          /* a quarter, as above */
-    KAFKA_BROKERS_MAX_BYTES = 16 * 1024,      /* of bootstrapServers: some 200 of them */
-    KAFKA_TOPICS_MAX = 1000,                  /* of one trigger: the first poll asks for each by itself */
-    KAFKA_PARTITIONS_MAX = 100 * 1000,        /* of one trigger: 5 MB of answer; a cluster has at most some 200,000 */
-    KAFKA_TOPICS_KEPT_MAX = 4096,             /* numbers of partitions known for one connection: some 100 bytes each */
+    WORKER_THREADS_MAX = 8,              /* for client libraries that block */
+    WORKERS_PER_DESTINATION_MAX = 2,     /* a quarter, as above */
+    WORKERS_PER_NAMESPACE_MAX = 6,       /* what a destination has is left to the others, whatever one of them asks */
+    KAFKA_BROKERS_MAX_BYTES = 16 * 1024, /* of bootstrapServers: some 200 of them */
+    KAFKA_TOPICS_MAX = 1000,             /* of one trigger: the first poll asks for each by itself */
+    KAFKA_PARTITIONS_MAX = 100 * 1000,   /* of one trigger: 5 MB of answer; a cluster has at most some 200,000 */
+    KAFKA_TOPICS_KEPT_MAX = 4096,        /* numbers of partitions known for one connection: some 100 bytes each */
     KAFKA_REPLY_MAX_BYTES = 16 * 1024 * 1024, /* of one answer: three times what KAFKA_PARTITIONS_MAX take */
     RESOLVER_THREADS_MAX = 4,                 /* names of byte streams looked up at once, each name once */
     HTTP_DEAD_CONNECTION_MS =
@@ -152,6 +153,7 @@ enum {
     OBJECTS_MAX = 100 * 1000,    /* of one process: some 400 MB; more is work for several */
     EGRESS_RULES_MAX = 1000,     /* each is looked at for each connection: some microseconds */
     EGRESS_RULE_MAX_BYTES = 512, /* a namespace and a name of a host, the longest there are, fit */
+    EGRESS_LEARNED_MAX = 16,     /* addresses of the API server where it is known by name: a load balancer has a few */
     NAMESPACES_MAX = 256,        /* named one by one; each costs some watches: above that, watch all */
     REPLICAS_MAX = 1000 * 1000,  /* of one target; above that a manifest is a mistake */
     LOCAL_REPLICAS_MAX = 1024,   /* processes of one target on one machine */

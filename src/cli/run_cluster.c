@@ -63,14 +63,20 @@ struct run_cluster *run_cluster_new(const struct run_cluster_options *options)
     return cluster;
 }
 
-/* No manifest may have Weir speak to the API server, nor in a pod to what listens there for the pod alone. */
+/* No manifest may have Weir speak to the API server, nor in a pod to what listens there for the pod alone; whatever Weir signs in with: a
+   pod may have a kubeconfig, and then there are two names for the server. */
 static void protect(struct egress *rules, const struct kube_config *config)
 {
+    char pod_server[KUBE_POD_SERVER_BYTES];
+
     if (!rules)
         return;
     egress_protect_server(rules, kube_config_server(config));
-    if (kube_config_is_in_cluster(config))
-        egress_protect_loopback(rules);
+    if (!kube_config_is_pod(pod_server))
+        return;
+    egress_protect_loopback(rules);
+    if (*pod_server)
+        egress_protect_server(rules, pod_server);
 }
 
 /* ------------------------------------------------------------------ the platform */

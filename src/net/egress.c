@@ -1,11 +1,16 @@
 /*
  * egress: see egress.h. Every address is brought into one form first, so that nothing can be written in two ways; every rule is a net, a
  * name, all Unix sockets, or everything.
+ *
+ *     ::ffff:10.0.0.1, 64:ff9b::10.0.0.1 ...      is 10.0.0.1                 one reading: nothing else can be meant
+ *     2002:0a00:0001::1, 64:ff9b:1::10.0.0.1 ...  is itself, and 10.0.0.1     it is an address of its own that a tunnel or a translator
+ *                                                                             takes there: both are judged, and both must be allowed
  */
 #include "net/egress.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,13 +50,21 @@ struct protected
     const char *what;
 };
 
+/* Addresses of servers that are protected by name, learnt when Weir itself connects to them; the oldest go. */
+struct learned {
+    pthread_mutex_t lock;
+    struct protected list[EGRESS_LEARNED_MAX];
+    size_t count; /* ever */
+};
+
 struct egress {
-    int references; /* taken and given back on one thread */
+    int references; /* by any thread */
     bool protects_unix;
     struct rule *rules;
     size_t rule_count;
     struct protected *list;
     size_t count;
+    struct learned *learned;
 };
 
 static const struct {
@@ -68,13 +81,14 @@ enum { WORDS = sizeof(words) / sizeof(words[0]), NETS_OF_WORD = sizeof(words[0].
 
 /* ------------------------------------------------------------------ addresses */
 
-/* An IPv4 address in the last four bytes: mapped (::ffff:a.b.c.d), compatible (::a.b.c.d, but not :: and ::1), NAT64 (64:ff9b::a.b.c.d). */
+/* An IPv4 address in the last four bytes: mapped (::ffff:a.b.c.d), compatible (::a.b.c.d, but not :: and ::1), translated (NAT64's
+   64:ff9b::a.b.c.d, SIIT's ::ffff:0:a.b.c.d). */
 static bool has_v4_inside(const struct in6_addr *address)
 {
-    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
+    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b}, siit[12] = {[8] = 0xff, 0xff};
 
     return IN6_IS_ADDR_V4MAPPED(address) || IN6_IS_ADDR_V4COMPAT(address) ||
-           memcmp(address->s6_addr, nat64, sizeof(nat64)) == 0;
+           memcmp(address->s6_addr, nat64, sizeof(nat64)) == 0 || memcmp(address->s6_addr, siit, sizeof(siit)) == 0;
 }
 
 static struct address from_v4(const void *bytes)
@@ -131,6 +145,64 @@ static bool read_address(const char *string, struct address *out)
     return true;
 }
 
+static size_t name_length(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length > 0 && name[length - 1] == '.' ? length - 1 : length; /* written as absolute */
+}
+
+/* As a manifest may write it and a resolver takes it: also 127.1, 0x7f.1, 2130706433, 127.0.0.1., fe80::1%eth0. */
+static bool read_host(const char *host, struct address *out)
+{
+    char copy[EGRESS_RULE_MAX_BYTES];
+    size_t length = name_length(host), zone = strcspn(host, "%");
+    struct in_addr v4;
+
+    length = zone < length ? zone : length;
+    if (length >= sizeof(copy))
+        return false;
+    memcpy(copy, host, length);
+    copy[length] = '\0';
+    if (read_address(copy, out))
+        return true;
+    if (inet_aton(copy, &v4) == 0)
+        return false;
+    *out = from_v4(&v4);
+    return true;
+}
+
+/* Where an IPv6 address leads besides: IPv4 addresses that a tunnel or a translator finds in it. Of the translators' own prefix
+   (64:ff9b:1::/48) it is theirs to say where in it (RFC 6052): all places count. */
+static const struct {
+    uint8_t prefix[6];
+    int prefix_bytes;
+    uint8_t at[4], inverted;
+} tunnels[] = {
+    {{0x20, 0x02}, 2, {2, 3, 4, 5}, 0},                    /* 6to4 */
+    {{0x20, 0x01, 0, 0}, 4, {4, 5, 6, 7}, 0},              /* Teredo: its server */
+    {{0x20, 0x01, 0, 0}, 4, {12, 13, 14, 15}, 0xff},       /* and its client */
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 6, {12, 13, 14, 15}, 0}, /* NAT64 under a prefix of 96 bits, */
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 6, {9, 10, 11, 12}, 0},  /* of 64 bits, */
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 6, {7, 9, 10, 11}, 0},   /* of 56, */
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 6, {6, 7, 9, 10}, 0},    /* of 48 */
+};
+enum { TUNNELS = sizeof(tunnels) / sizeof(tunnels[0]) };
+
+/* false: the tunnel has nothing to do with the address, or leads to 0.0.0.0/8, which is nowhere (other bytes are meant). */
+static bool through_tunnel(size_t tunnel, const struct address *address, struct address *out)
+{
+    uint8_t v4[4];
+
+    if (address->family != 6 ||
+        memcmp(address->bytes, tunnels[tunnel].prefix, (size_t)tunnels[tunnel].prefix_bytes) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(v4); i++)
+        v4[i] = address->bytes[tunnels[tunnel].at[i]] ^ tunnels[tunnel].inverted;
+    *out = from_v4(v4);
+    return v4[0] != 0;
+}
+
 static int all_bits(const struct address *address)
 {
     return address->family == 4 ? 32 : 128;
@@ -171,13 +243,6 @@ static bool net_has(const struct net *net, const struct address *address)
 }
 
 /* ------------------------------------------------------------------ names */
-
-static size_t name_length(const char *name)
-{
-    size_t length = strlen(name);
-
-    return length > 0 && name[length - 1] == '.' ? length - 1 : length; /* written as absolute */
-}
 
 /* pattern: "db.internal", or ".internal". */
 static bool name_matches(const char *pattern, const char *host)
@@ -222,6 +287,8 @@ struct egress *egress_new(void)
     struct egress *rules = mem_alloc(sizeof(*rules));
 
     rules->references = 1;
+    rules->learned = mem_alloc(sizeof(*rules->learned));
+    pthread_mutex_init(&rules->learned->lock, NULL);
     protect_word(rules, "link-local", "a link-local address");
     protect_word(rules, "metadata", "that of a cloud's metadata service");
     return rules;
@@ -229,14 +296,16 @@ struct egress *egress_new(void)
 
 struct egress *egress_ref(struct egress *rules)
 {
-    rules->references++;
+    __atomic_add_fetch(&rules->references, 1, __ATOMIC_RELAXED);
     return rules;
 }
 
 void egress_unref(struct egress *rules)
 {
-    if (!rules || --rules->references > 0)
+    if (!rules || __atomic_sub_fetch(&rules->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    pthread_mutex_destroy(&rules->learned->lock);
+    free(rules->learned);
     for (size_t i = 0; i < rules->rule_count; i++) {
         free(rules->rules[i].ns);
         free(rules->rules[i].name);
@@ -279,9 +348,44 @@ void egress_protect_server(struct egress *rules, const char *url)
         return;
     memcpy(host, at, length);
     host[length] = '\0';
-    if (!read_net(host, &p.net))
+    if (read_host(host, &p.net.address))
+        p.net.bits = all_bits(&p.net.address);
+    else
         p.name = mem_copy(host);
     protect(rules, &p);
+}
+
+static bool same_place(const struct protected *a, const struct protected *b)
+{
+    return a->port == b->port && a->net.address.family == b->net.address.family &&
+           memcmp(a->net.address.bytes, b->net.address.bytes, sizeof(a->net.address.bytes)) == 0;
+}
+
+static void learn(struct learned *learned, const struct protected *p)
+{
+    bool known = false;
+
+    pthread_mutex_lock(&learned->lock);
+    for (size_t i = 0; i < learned->count && i < EGRESS_LEARNED_MAX; i++)
+        known |= same_place(&learned->list[i], p);
+    if (!known)
+        learned->list[learned->count++ % EGRESS_LEARNED_MAX] = *p;
+    pthread_mutex_unlock(&learned->lock);
+}
+
+void egress_learn_server(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address)
+{
+    for (size_t i = 0; rules && caller->host && i < rules->count; i++) {
+        const struct protected *by_name = &rules->list[i];
+        struct protected p = {.port = by_name->port, .what = by_name->what};
+        int port;
+
+        if (!by_name->name || by_name->port != caller->port || !name_matches(by_name->name, caller->host) ||
+            !read_sockaddr(address, &p.net.address, &port) || port != p.port) /* another port: that of a proxy */
+            continue;
+        p.net.bits = all_bits(&p.net.address);
+        learn(rules->learned, &p);
+    }
 }
 
 /* ------------------------------------------------------------------ reading rules */
@@ -436,6 +540,7 @@ bool egress_deny(struct egress *rules, const char *list, struct error *err)
 struct question { /* one place somebody wants to connect to */
     const struct egress_caller *caller;
     bool is_unix;
+    bool is_inside;                /* the address was found in another one: only what is said of addresses counts */
     const struct address *address; /* NULL: a Unix socket, or not known yet */
     int port;
 };
@@ -455,11 +560,11 @@ static bool matches(const struct rule *rule, const struct question *q)
     case RULE_NET:
         return q->address && net_has(&rule->net, q->address);
     case RULE_NAME:
-        return q->caller->host && !q->is_unix && name_matches(rule->name, q->caller->host);
+        return q->caller->host && !q->is_unix && !q->is_inside && name_matches(rule->name, q->caller->host);
     case RULE_UNIX:
         return q->is_unix;
     case RULE_ALL:
-        return true;
+        return !q->is_inside;
     }
     return false;
 }
@@ -517,23 +622,60 @@ static bool is_protected(const struct protected *p, const struct question *q)
     if (p->port != 0 && p->port != q->port)
         return false;
     if (p->name)
-        return q->caller->host && name_matches(p->name, q->caller->host);
+        return q->caller->host && !q->is_inside && name_matches(p->name, q->caller->host);
     return q->address && net_has(&p->net, q->address);
+}
+
+static bool is_closed(const struct egress *rules, const struct protected *p, const struct question *q)
+{
+    bool closed = is_protected(p, q);
+
+    for (size_t i = 0; closed && i < rules->rule_count; i++)
+        closed = !opens(&rules->rules[i], p, q);
+    return closed;
+}
+
+static bool learned_allows(const struct egress *rules, const struct question *q, const char **why)
+{
+    struct learned *learned = rules->learned;
+    bool allowed = true;
+
+    pthread_mutex_lock(&learned->lock);
+    for (size_t i = 0; allowed && i < learned->count && i < EGRESS_LEARNED_MAX; i++)
+        if (is_closed(rules, &learned->list[i], q)) {
+            *why = learned->list[i].what;
+            allowed = false;
+        }
+    pthread_mutex_unlock(&learned->lock);
+    return allowed;
 }
 
 static bool protection_allows(const struct egress *rules, const struct question *q, const char **why)
 {
-    for (size_t i = 0; i < rules->count; i++) {
-        bool open = !is_protected(&rules->list[i], q);
+    for (size_t i = 0; i < rules->count; i++)
+        if (is_closed(rules, &rules->list[i], q)) {
+            *why = rules->list[i].what;
+            return false;
+        }
+    return learned_allows(rules, q, why);
+}
 
-        for (size_t k = 0; !open && k < rules->rule_count; k++)
-            open = opens(&rules->rules[k], &rules->list[i], q);
-        if (open)
-            continue;
-        *why = rules->list[i].what;
-        return false;
-    }
-    return true;
+/* The address, and what it leads to besides. */
+static bool allows_address(const struct egress *rules, const struct question *as_written, const struct address *address,
+                           const char **why)
+{
+    struct question q = *as_written;
+    struct address inside;
+    bool allowed;
+
+    q.address = address;
+    allowed = protection_allows(rules, &q, why) && rules_allow(rules, &q, why);
+    q.address = &inside;
+    q.is_inside = true;
+    for (size_t i = 0; allowed && i < TUNNELS; i++)
+        allowed =
+            !through_tunnel(i, address, &inside) || (protection_allows(rules, &q, why) && rules_allow(rules, &q, why));
+    return allowed;
 }
 
 static bool allows_unix(const struct egress *rules, const struct question *q, const char **why)
@@ -548,20 +690,66 @@ static bool allows_unix(const struct egress *rules, const struct question *q, co
     return false;
 }
 
-bool egress_allows(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address,
+static bool allows(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address,
                    const char **why)
 {
     struct question q = {.caller = caller, .is_unix = address->sa_family == AF_UNIX};
     struct address a;
 
-    if (!rules)
-        return true;
-    if (!q.is_unix && !read_sockaddr(address, &a, &q.port))
-        return true; /* no address at all: the end of an association */
     if (q.is_unix)
         return allows_unix(rules, &q, why) && rules_allow(rules, &q, why);
-    q.address = &a;
-    return protection_allows(rules, &q, why) && rules_allow(rules, &q, why);
+    if (read_sockaddr(address, &a, &q.port))
+        return allows_address(rules, &q, &a, why);
+    if (address->sa_family == AF_UNSPEC || address->sa_family == AF_NETLINK) /* an end, and this machine's kernel */
+        return true;
+    *why = "of a kind that no rule speaks of";
+    return false;
+}
+
+/* Whether it may be this host that the address belongs to: a name may have any, an address only its own. */
+static bool may_have(const struct egress_caller *caller, const struct sockaddr *address, bool same_port)
+{
+    struct address written, resolved;
+    int port;
+
+    if (!caller->host || !read_sockaddr(address, &resolved, &port))
+        return true;
+    if (same_port && caller->port != port)
+        return false;
+    return !read_host(caller->host, &written) ||
+           (written.family == resolved.family && memcmp(written.bytes, resolved.bytes, sizeof(written.bytes)) == 0);
+}
+
+/* By all hosts that it may belong to: it is not known to which of them. */
+static bool allows_as_any(const struct egress *rules, const struct egress_caller *first, const struct sockaddr *address,
+                          bool same_port, bool *belongs, const char **why)
+{
+    *belongs = false;
+    for (const struct egress_caller *c = first; c; c = c->next) {
+        if (!may_have(c, address, same_port))
+            continue;
+        *belongs = true;
+        if (!allows(rules, c, address, why))
+            return false;
+    }
+    return true;
+}
+
+bool egress_allows(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address,
+                   const char **why)
+{
+    struct egress_caller nowhere = {.ns = NULL};
+    bool belongs, allowed;
+
+    if (!rules)
+        return true;
+    nowhere.ns = caller->ns;
+    if (!caller->next)
+        return allows(rules, caller, address, why);
+    allowed = allows_as_any(rules, caller, address, true, &belongs, why);
+    if (!belongs)
+        allowed = allows_as_any(rules, caller, address, false, &belongs, why);
+    return belongs ? allowed : allows(rules, &nowhere, address, why);
 }
 
 bool egress_allows_text(const struct egress *rules, const struct egress_caller *caller, const char *address, int port,
@@ -572,8 +760,8 @@ bool egress_allows_text(const struct egress *rules, const struct egress_caller *
 
     if (!rules)
         return true;
-    if (read_address(address, &a))
-        q.address = &a;
+    if (read_host(address, &a))
+        return allows_address(rules, &q, &a, why);
     return protection_allows(rules, &q, why) && rules_allow(rules, &q, why);
 }
 
@@ -594,7 +782,7 @@ bool egress_allows_host(const struct egress *rules, const struct egress_caller *
 
     if (!rules || !caller->host)
         return true;
-    if (read_address(caller->host, &a))
+    if (read_host(caller->host, &a))
         return egress_allows_text(rules, caller, caller->host, caller->port, why);
     if (!protection_allows(rules, &q, why))
         return false;

@@ -15,9 +15,10 @@
  * Where none matches, it is allowed.
  *
  * What counts is the address that a name was resolved to, at the moment of connecting: no name, and no name that changes its address
- * meanwhile, gets around that. Written as IPv6 (mapped, NAT64), an IPv4 address is still that address.
+ * meanwhile, gets around that. An IPv4 address is that address however it is written (mapped, NAT64, 127.1), and one that a tunnel or a
+ * translator finds in an IPv6 address (6to4, Teredo, 64:ff9b:1::/48) is judged besides that.
  *
- * Rules are filled before anybody connects, and only read then, by any thread.
+ * Rules are filled before anybody connects, and only read then, by any thread; so are references taken and given back.
  */
 #ifndef WEIR_NET_EGRESS_H
 #define WEIR_NET_EGRESS_H
@@ -33,7 +34,8 @@ struct egress *egress_ref(struct egress *rules);
 void egress_unref(struct egress *rules); /* NULL is fine */
 
 void egress_protect_loopback(struct egress *rules); /* and Unix sockets */
-/* A server that Weir signs in at by itself, by its URL: the cluster's API. Its port only. Names are protected as names. */
+/* A server that Weir signs in at by itself, by its URL: the cluster's API. Its port only. A name is protected as a name, and whatever
+   address Weir was led to by it (egress_learn_server). */
 void egress_protect_server(struct egress *rules, const char *url);
 /*
  * Rules, separated by commas: [NAMESPACE=]WHAT[:PORT]. WHAT is an address, a net (10.0.0.0/8; with a port in brackets: [fd00::/8]:443), a
@@ -47,10 +49,15 @@ struct egress_caller {
     const char *ns;   /* NULL: nobody's namespace in particular */
     const char *host; /* the name before it was resolved; NULL: not known */
     int port;         /* with host */
+    const struct egress_caller
+        *next; /* another host that it may be on the way to: a library with several does not tell to which */
 };
 /* *why: what refuses it, to follow "its address is" ("a loopback address"); lives as long as the rules. rules NULL: allowed. */
 bool egress_allows(const struct egress *rules, const struct egress_caller *caller, const struct sockaddr *address,
                    const char **why);
+/* Weir itself, by its own will, connects there. Rules NULL: nothing. */
+void egress_learn_server(const struct egress *rules, const struct egress_caller *caller,
+                         const struct sockaddr *address);
 /* The same of an address in words ("10.0.0.1", "::1"), as libraries give it. */
 bool egress_allows_text(const struct egress *rules, const struct egress_caller *caller, const char *address, int port,
                         const char **why);
@@ -63,14 +70,14 @@ const char *egress_scope(const struct egress *rules, const char *ns);
 
 /* ---- libraries that connect by themselves (egress_connect.c) ----
 
-   connect() of this program is our own: what a library calls on a thread that has entered is judged as the caller's, and fails
-   with EACCES where it is refused. A thread that has not entered, as libraries start them for themselves, is judged by the rules for all of
+   connect() of this program is our own, and so are sendto() and its kin, which need no connect(): what a library calls on a thread
+   that has entered is judged as the caller's, and fails with EACCES where it is refused. A thread that has not entered, as libraries start them for themselves, is judged by the rules for all of
    the transport that was made last; the thread that made it is trusted, for there every address was looked at before. */
-void egress_enter(const struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
+void egress_enter(struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
 /* true: something was refused since; *why as above. */
 bool egress_leave(const char **why);
 /* For a library that connects on threads of its own, but lets us do it (librdkafka's connect_cb): what this thread has entered with, kept for
-   whatever thread it will be; NULL where there are no rules. It must be freed before the transport is. */
+   whatever thread it will be; NULL where there are no rules. It holds a reference to them. */
 struct egress_guard;
 struct egress_guard *egress_guard_new(void);
 void egress_guard_free(struct egress_guard *guard); /* NULL is fine */

@@ -198,8 +198,12 @@ static bool is_free(const struct http_call *call)
 bool http_egress_allows(const struct exchange *exchange, const struct sockaddr *address, const char **why)
 {
     struct egress_caller caller = caller_of(exchange->call);
+    const struct egress *rules = exchange->client->options.egress;
 
-    return is_free(exchange->call) || egress_allows(exchange->client->options.egress, &caller, address, why);
+    if (!is_free(exchange->call))
+        return egress_allows(rules, &caller, address, why);
+    egress_learn_server(rules, &caller, address);
+    return true;
 }
 
 bool http_egress_allows_again(const struct exchange *exchange, const char *address, int port, const char **why)

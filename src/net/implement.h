@@ -3,7 +3,7 @@
  * keep the same promises with the same code and say the same words. Nobody else includes this.
  *
  *     due heap   what happens when: a binary heap by (ms, order of setting)
- *     gate       how many may be under way, in all and for one destination; the rest waits in order
+ *     gate       how many may be under way, in all, for one destination and for one who asks; the rest waits in order, and may press
  *     http_call  a request that was checked and copied, its destination, and where a redirect leads
  *     failures   the sentences for what goes wrong between us and a destination
  *
@@ -42,7 +42,7 @@ struct gate;
 struct gate_ticket { /* part of what passes; zeroed before */
     struct gate_lane *lane;
     struct gate_ticket *previous, *next;
-    bool waiting;
+    bool waiting, presses;
 };
 typedef void gate_admit(void *arg, struct gate_ticket *ticket);
 /* admit is called, from inside gate_leave of another one, for a ticket whose turn has come. */
@@ -50,6 +50,14 @@ struct gate *gate_new(size_t all_max, size_t destination_max, gate_admit *admit,
 void gate_free(struct gate *gate); /* all tickets have left; NULL is fine */
 /* true: go ahead. false: wait for admit, behind those of the same destination; destinations take turns. */
 bool gate_enter(struct gate *gate, struct gate_ticket *ticket, const char *destination);
+/* The same, counted by share too, whatever the destination: no share has more than share_max under way. NULL: it is not. */
+bool gate_enter_as(struct gate *gate, struct gate_ticket *ticket, const char *destination, const char *share);
+void gate_bound_shares(struct gate *gate, size_t share_max); /* without it: all_max */
+/* Of one destination so many go ahead at once, below its bound; more only while somebody waits who presses. */
+void gate_hold_back(struct gate *gate, size_t usual_max);
+/* It has waited long enough: it goes up to the bound of the destination, and so do those that have waited longer. admit may be
+   called from here. One that does not wait is fine. */
+void gate_press(struct gate *gate, struct gate_ticket *ticket);
 /* Gives the place back, or up. Exactly once for each ticket that entered. */
 void gate_leave(struct gate *gate, struct gate_ticket *ticket);
 size_t gate_under_way(const struct gate *gate);

@@ -382,14 +382,14 @@ static void look_up(void *arg) /* on a worker */
     lookup->result = getaddrinfo(lookup->name, lookup->port, &lookup_hints, &lookup->found);
 }
 
-static void on_lookup(void *arg, bool timed_out)
+static void on_lookup(void *arg, enum job_end how)
 {
     struct lookup *lookup = arg;
     struct stream *stream = lookup->stream;
 
     lookup->stream = NULL;
     stream->lookup = NULL;
-    if (timed_out)
+    if (how != JOB_RETURNED)
         return; /* the stream's own timer is due in this very moment and says so */
     if (lookup->result != 0) {
         error_set(&stream->failure, ERROR_UNREACHABLE,
@@ -432,7 +432,7 @@ static void resolve(struct stream *stream)
     lookup->name = mem_copy(stream->request.host);
     snprintf(lookup->port, sizeof lookup->port, "%s", port);
     stream->lookup = lookup;
-    lookup->job = workers_start(stream->client->resolver, lookup->name, stream->request.connect_timeout_ms, look_up,
+    lookup->job = workers_start(stream->client->resolver, NULL, lookup->name, stream->request.connect_timeout_ms, look_up,
                                 on_lookup, release_lookup, lookup);
 }
 
@@ -525,7 +525,7 @@ struct stream_client *stream_client_new(const struct stream_client_options *opti
     struct stream_client *client = mem_alloc(sizeof *client);
 
     client->options = *options;
-    client->resolver = workers_new(options->loop, &client->lookups, RESOLVER_THREADS_MAX, 1);
+    client->resolver = workers_new(options->loop, &client->lookups, RESOLVER_THREADS_MAX, 1, RESOLVER_THREADS_MAX);
     if (client->resolver)
         return client;
     free(client);

@@ -71,9 +71,7 @@ struct http_request {   /* everything is copied or referenced by transport_http 
     /* Whose manifest names the destination: its egress rules apply (egress.h). NULL: those that are for all. */
     const char *ns;
     bool trusted; /* the destination was named by whoever runs Weir, not by a manifest: no egress rules */
-    const char
-        *proxy;  /* its URL (http, https, socks5h), whatever the environment says; NULL: those of the environment */
-    bool secret; /* body and answer hold credentials: what is kept of them is wiped when it is over */
+    bool secret;  /* body and answer hold credentials: what is kept of them is wiped when it is over */
 };
 struct http_reply {     /* valid during the callback only */
     bool failed;        /* no answer: see error; the rest is empty */
@@ -111,9 +109,15 @@ struct stream_request {
 /* ---- blocking jobs ---- */
 struct job;
 typedef void job_work(void *arg); /* on a worker thread: touches nothing but its arg */
-/* On the loop's thread. timed_out: the work is still running and may still write to arg; done may only read what the work
-   never writes. Its slot stays taken and is counted as stuck until the work returns. */
-typedef void job_done(void *arg, bool timed_out);
+/* How a job ended for whoever waits for it. It has its time-out twice: until it gets a thread, and from then on for its work. */
+enum job_end {
+    JOB_RETURNED,
+    /* The work is still running and may still write to arg; done may only read what the work never writes. Its slot stays taken and is
+       counted as stuck until the work returns. */
+    JOB_HANGS,
+    JOB_NOT_BEGUN, /* no thread became free for it; the work was not called, and never will be */
+};
+typedef void job_done(void *arg, enum job_end how); /* on the loop's thread */
 
 struct transport_ops {
     struct exchange *(*http)(struct transport *, const struct http_request *, http_done *done, void *arg);
@@ -122,11 +126,12 @@ struct transport_ops {
     void (*stream_write)(struct stream *, const void *bytes, size_t length);
     void (*stream_close)(struct stream *); /* no callback afterwards */
     /* The handle is gone once done was called, whatever it said: no cancel after it.
-       destination: what the slot limit counts by. release(arg) is called on the loop's thread exactly once when neither the
-       thread nor the loop needs arg any more, whatever happened before. done is not called after job_cancel. The one
-       exception: work that still hangs when the transport is freed keeps its arg for good, for the thread may be using it. */
-    struct job *(*work)(struct transport *, const char *destination, int64_t timeout_ms, job_work *work, job_done *done,
-                        void (*release)(void *arg), void *arg);
+       destination: what the slot limit counts by; and so does ns, whose manifest is behind it (NULL: nobody's). release(arg) is called
+       on the loop's thread exactly once when neither the thread nor the loop needs arg any more, whatever happened before. done is not
+       called after job_cancel. The one exception: work that still hangs when the transport is freed keeps its arg for good, for the
+       thread may be using it. */
+    struct job *(*work)(struct transport *, const char *ns, const char *destination, int64_t timeout_ms, job_work *work,
+                        job_done *done, void (*release)(void *arg), void *arg);
     void (*work_cancel)(struct job *);
     struct egress *(*egress)(struct transport *); /* its rules, for work that connects by itself; NULL: none */
     void (*free)(struct transport *);             /* cancels all */
@@ -156,10 +161,11 @@ static inline void transport_stream_close(struct transport *t, struct stream *s)
 {
     t->ops->stream_close(s);
 }
-static inline struct job *transport_work(struct transport *t, const char *destination, int64_t timeout_ms,
-                                         job_work *work, job_done *done, void (*release)(void *arg), void *arg)
+static inline struct job *transport_work(struct transport *t, const char *ns, const char *destination,
+                                         int64_t timeout_ms, job_work *work, job_done *done, void (*release)(void *arg),
+                                         void *arg)
 {
-    return t->ops->work(t, destination, timeout_ms, work, done, release, arg);
+    return t->ops->work(t, ns, destination, timeout_ms, work, done, release, arg);
 }
 static inline void transport_work_cancel(struct transport *t, struct job *j)
 {

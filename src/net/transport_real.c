@@ -34,10 +34,10 @@ static struct stream *open_stream(struct transport *transport, const struct stre
     return stream_client_open(real(transport)->streams, request);
 }
 
-static struct job *start_work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *work,
-                              job_done *done, void (*release)(void *arg), void *arg)
+static struct job *start_work(struct transport *transport, const char *ns, const char *destination, int64_t timeout_ms,
+                              job_work *work, job_done *done, void (*release)(void *arg), void *arg)
 {
-    return workers_start(real(transport)->workers, destination, timeout_ms, work, done, release, arg);
+    return workers_start(real(transport)->workers, ns, destination, timeout_ms, work, done, release, arg);
 }
 
 static struct egress *rules_of(struct transport *transport)
@@ -92,7 +92,8 @@ bool transport_new_real(struct loop *loop, const struct transport_options *optio
     r->egress = options->egress ? egress_ref(options->egress) : NULL;
     egress_set_default(r->egress);
     r->tls = tls_pool_new(options->ca_directories);
-    r->workers = workers_new(loop, &r->stats, WORKER_THREADS_MAX, WORKERS_PER_DESTINATION_MAX);
+    r->workers =
+        workers_new(loop, &r->stats, WORKER_THREADS_MAX, WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX);
     r->streams = stream_client_new(
         &(struct stream_client_options){.loop = loop, .tls = r->tls, .stats = &r->stats, .egress = r->egress});
     if (!r->workers || !r->streams) {

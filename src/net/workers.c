@@ -2,11 +2,13 @@
  * workers: threads for client libraries that block. A job has two sides:
  *
  *     loop's thread     start --gate--> handed over . . . . . . . . . . returned --> done, release
- *                                           |   \ deadline: done(timed out)  ^
+ *                                           |   \ deadline: done(why)         ^
  *     a worker                              \--> work ----------------------/
  *
  * The gate lets no more jobs through than there may be threads, so each that passes gets one, and a destination that hangs
- * holds its share. A job whose work does not return keeps its place and its memory, is counted, and is never waited for.
+ * holds its share; so does a namespace. A job whose work does not return keeps its place and its memory, is counted, and is never waited for.
+ *
+ * A job has its time twice: to get a thread, and then, from the moment it has one, for its work. The first is not its library's fault.
  *
  * What both sides touch is in struct crew, under its lock: the queue, the list of jobs that returned, and `handed` of a job.
  * Everything else belongs to the loop's thread; `arg` belongs to the worker until the work returns. The crew outlives the
@@ -35,6 +37,7 @@ struct job {
     struct job *previous, *next; /* all */
     struct gate_ticket ticket;
     struct timer *timer;
+    int64_t timeout_ms;
     job_work *work;
     job_done *done; /* NULL: told already, or cancelled */
     void (*release)(void *arg);
@@ -42,7 +45,8 @@ struct job {
     bool is_over; /* nobody runs it or will; its timer lets it go */
     bool is_stuck;
     /* under the crew's lock */
-    enum { JOB_HERE, JOB_QUEUED, JOB_RUNNING, JOB_RETURNED } handed;
+    enum { JOB_HERE, JOB_QUEUED, JOB_RUNNING, JOB_BACK } handed;
+    int64_t begun_ticks_ms; /* when it had a thread */
     struct job *next_handed;
 };
 
@@ -66,6 +70,14 @@ struct workers {
     struct gate *gate;
     struct job *jobs;
 };
+
+static int64_t ticks_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* ---- the crew ---- */
 static void crew_unref_and_unlock(struct crew *crew)
@@ -92,6 +104,7 @@ static struct job *take_job(struct crew *crew)
     if (!crew->first)
         crew->last = NULL;
     job->handed = JOB_RUNNING;
+    job->begun_ticks_ms = ticks_ms();
     crew->running++;
     return job;
 }
@@ -107,7 +120,7 @@ static void give_back(struct crew *crew, struct job *job)
         free(job);
         return;
     }
-    job->handed = JOB_RETURNED;
+    job->handed = JOB_BACK;
     job->next_handed = crew->returned;
     crew->returned = job;
     while (write(crew->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
@@ -226,30 +239,49 @@ static void let_go(struct job *job)
     free(job);
 }
 
-static void tell(struct job *job, bool timed_out)
+static void tell(struct job *job, enum job_end how)
 {
     job_done *done = job->done;
 
     job->done = NULL;
     loop_timer_stop(job->timer);
     if (done)
-        done(job->arg, timed_out);
+        done(job->arg, how);
+}
+
+/* Of a job that a thread has: 0 or less when its time is over. */
+static int64_t time_left(struct crew *crew, const struct job *job)
+{
+    int64_t begun;
+
+    pthread_mutex_lock(&crew->lock);
+    begun = job->begun_ticks_ms;
+    pthread_mutex_unlock(&crew->lock);
+    return begun + job->timeout_ms - ticks_ms();
 }
 
 static void on_timer(void *arg)
 {
     struct job *job = arg;
+    struct workers *workers = job->workers;
+    int64_t left;
 
-    if (!job->is_over && withdraw(job->workers->crew, job)) {
-        job->is_over = true;
-        gate_leave(job->workers->gate, &job->ticket); /* before the callback, which may start others */
-    } else if (!job->is_over) {
+    if (!job->is_over && !withdraw(workers->crew, job)) {
+        left = time_left(workers->crew, job);
+        if (left > 0) { /* it waited first */
+            loop_timer_set(job->timer, left);
+            return;
+        }
         job->is_stuck = true;
-        job->workers->stats->stuck_jobs++;
+        workers->stats->stuck_jobs++;
+        tell(job, JOB_HANGS);
+        return;
     }
-    tell(job, true);
-    if (job->is_over)
-        let_go(job);
+    if (!job->is_over)
+        gate_leave(workers->gate, &job->ticket); /* before the callback, which may start others */
+    job->is_over = true;
+    tell(job, JOB_NOT_BEGUN);
+    let_go(job);
 }
 
 static void on_returned(evutil_socket_t fd, short what, void *arg)
@@ -275,7 +307,7 @@ static void on_returned(evutil_socket_t fd, short what, void *arg)
     while (oldest_first) {
         struct job *next = oldest_first->next_handed;
 
-        tell(oldest_first, false);
+        tell(oldest_first, JOB_RETURNED);
         let_go(oldest_first);
         oldest_first = next;
     }
@@ -289,12 +321,13 @@ static void on_admit(void *arg, struct gate_ticket *ticket)
     hand_over(job->workers->crew, job);
 }
 
-struct job *workers_start(struct workers *workers, const char *destination, int64_t timeout_ms, job_work *work,
-                          job_done *done, void (*release)(void *arg), void *arg)
+struct job *workers_start(struct workers *workers, const char *ns, const char *destination, int64_t timeout_ms,
+                          job_work *work, job_done *done, void (*release)(void *arg), void *arg)
 {
     struct job *job = mem_alloc(sizeof *job);
 
     job->workers = workers;
+    job->timeout_ms = timeout_ms > 0 ? timeout_ms : HTTP_TIMEOUT_MS;
     job->work = work;
     job->done = done;
     job->release = release;
@@ -305,8 +338,8 @@ struct job *workers_start(struct workers *workers, const char *destination, int6
     workers->jobs = job;
     workers->stats->jobs_now++;
     job->timer = loop_timer_new(workers->loop, on_timer, job);
-    loop_timer_set(job->timer, timeout_ms > 0 ? timeout_ms : HTTP_TIMEOUT_MS);
-    if (gate_enter(workers->gate, &job->ticket, destination))
+    loop_timer_set(job->timer, job->timeout_ms);
+    if (gate_enter_as(workers->gate, &job->ticket, destination, ns))
         hand_over(workers->crew, job);
     else
         workers->stats->queued++;
@@ -324,7 +357,8 @@ void workers_cancel(struct job *job)
     loop_timer_set(job->timer, 0); /* release comes in a later turn */
 }
 
-struct workers *workers_new(struct loop *loop, struct transport_stats *stats, int threads_max, int destination_max)
+struct workers *workers_new(struct loop *loop, struct transport_stats *stats, int threads_max, int destination_max,
+                            int namespace_max)
 {
     struct workers *workers = mem_alloc(sizeof *workers);
     struct crew *crew = mem_alloc(sizeof *crew);
@@ -343,6 +377,7 @@ struct workers *workers_new(struct loop *loop, struct transport_stats *stats, in
     workers->stats = stats;
     workers->crew = crew;
     workers->gate = gate_new((size_t)threads_max, (size_t)destination_max, on_admit, workers);
+    gate_bound_shares(workers->gate, (size_t)namespace_max);
     workers->wake = event_new(loop_event_base(loop), crew->wake_fd, EV_READ | EV_PERSIST, on_returned, workers);
     if (crew->wake_fd < 0 || !workers->wake || event_add(workers->wake, NULL) < 0) {
         workers_free(workers);

@@ -76,8 +76,8 @@ void virtual_stream_init(struct virtual_world *world);
 void virtual_stream_close_all(struct virtual_world *world);
 void virtual_stream_done(struct virtual_world *world);
 
-struct job *virtual_work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *work,
-                         job_done *done, void (*release)(void *arg), void *arg);
+struct job *virtual_work(struct transport *transport, const char *ns, const char *destination, int64_t timeout_ms,
+                         job_work *work, job_done *done, void (*release)(void *arg), void *arg);
 void virtual_work_cancel(struct job *job);
 void virtual_work_init(struct virtual_world *world);
 void virtual_work_cancel_all(struct virtual_world *world);

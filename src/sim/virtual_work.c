@@ -1,9 +1,9 @@
 /*
  * virtual_work: blocking jobs without threads. A job holds its place among the workers for the delay that was set, then its
- * work is done in one go. One that hangs keeps its place, as a stuck thread would, and times out by its deadline.
+ * work is done in one go. One that hangs keeps its place, as a stuck thread would, and times out by its deadline, which begins with its place.
  *
  *     start --gate--> running --after the delay--> work, done, release
- *        \___ waits ____/ \__ deadline first: done(timed out) ... work, release (when hanging: release with the world)
+ *        \___ waits ____/ \__ deadline first: done(it hangs) ... work, release (when hanging: release with the world)
  */
 #include <stdlib.h>
 
@@ -16,6 +16,7 @@ struct job {
     struct gate_ticket ticket;
     struct virtual_world *world;
     struct job *previous, *next;
+    int64_t timeout_ms;
     job_work *work;
     job_done *done; /* NULL: told already, or cancelled */
     void (*release)(void *arg);
@@ -43,14 +44,14 @@ static void let_go(struct job *job)
     free(job);
 }
 
-static void tell(struct job *job, bool timed_out)
+static void tell(struct job *job, enum job_end how)
 {
     job_done *done = job->done;
 
     job->done = NULL;
     event_clear(job->world, &job->deadline);
     if (done)
-        done(job->arg, timed_out);
+        done(job->arg, how);
 }
 
 static void finish(struct event *event)
@@ -58,7 +59,7 @@ static void finish(struct event *event)
     struct job *job = owner_of(event, struct job, finish);
 
     job->work(job->arg);
-    tell(job, false);
+    tell(job, JOB_RETURNED);
     let_go(job);
 }
 
@@ -74,7 +75,7 @@ static void time_out(struct event *event)
 
     if (never_ran) /* no worker needs it any more, and a callback may start others */
         gate_leave(job->world->work_gate, &job->ticket);
-    tell(job, true);
+    tell(job, never_ran ? JOB_NOT_BEGUN : JOB_HANGS);
     if (never_ran)
         let_go(job);
 }
@@ -82,6 +83,7 @@ static void time_out(struct event *event)
 static void run(struct job *job)
 {
     event_after(job->world, &job->finish, job->world->work_delay_ms, finish);
+    event_after(job->world, &job->deadline, job->timeout_ms, time_out);
 }
 
 static void admit(void *arg, struct gate_ticket *ticket)
@@ -90,13 +92,14 @@ static void admit(void *arg, struct gate_ticket *ticket)
     run(owner_of(ticket, struct job, ticket));
 }
 
-struct job *virtual_work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *work,
-                         job_done *done, void (*release)(void *arg), void *arg)
+struct job *virtual_work(struct transport *transport, const char *ns, const char *destination, int64_t timeout_ms,
+                         job_work *work, job_done *done, void (*release)(void *arg), void *arg)
 {
     struct virtual_world *world = owner_of(transport, struct virtual_transport, transport)->world;
     struct job *job = mem_alloc(sizeof *job);
 
     job->world = world;
+    job->timeout_ms = timeout_ms > 0 ? timeout_ms : HTTP_TIMEOUT_MS;
     job->work = work;
     job->done = done;
     job->release = release;
@@ -106,9 +109,10 @@ struct job *virtual_work(struct transport *transport, const char *destination, i
         world->jobs->previous = job;
     world->jobs = job;
     world->job_count++;
-    if (gate_enter(world->work_gate, &job->ticket, destination))
+    if (gate_enter_as(world->work_gate, &job->ticket, destination, ns))
         run(job);
-    event_after(world, &job->deadline, timeout_ms > 0 ? timeout_ms : HTTP_TIMEOUT_MS, time_out);
+    else
+        event_after(world, &job->deadline, job->timeout_ms, time_out);
     return job;
 }
 
@@ -130,6 +134,7 @@ void virtual_work_delay(struct virtual_world *world, int64_t after_ms)
 void virtual_work_init(struct virtual_world *world)
 {
     world->work_gate = gate_new(WORKER_THREADS_MAX, WORKERS_PER_DESTINATION_MAX, admit, world);
+    gate_bound_shares(world->work_gate, WORKERS_PER_NAMESPACE_MAX);
 }
 
 void virtual_work_cancel_all(struct virtual_world *world)

@@ -120,8 +120,8 @@ static void add_addresses(struct destinations *out, const struct param *params, 
     }
 }
 
-void destinations_walk(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
-                       void *arg)
+void destinations_servers(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
+                          void *arg)
 {
     struct destinations out = {.each = each, .arg = arg};
     char place[DESTINATION_BYTES];
@@ -130,6 +130,14 @@ void destinations_walk(const struct trigger_driver *driver, const void *config, 
         driver->destinations(config, &out);
     else if (driver->destination && driver->destination(config, place, sizeof(place)))
         destinations_add_list(&out, place, 0);
+}
+
+void destinations_walk(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
+                       void *arg)
+{
+    struct destinations out = {.each = each, .arg = arg};
+
+    destinations_servers(driver, config, each, arg);
     add_addresses(&out, driver->params, config);
 }
 

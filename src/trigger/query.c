@@ -1,11 +1,15 @@
 /*
- * query: asking through a library that blocks, on a worker thread of the transport.
+ * query: asking through a library that blocks, on a worker thread of the
+ * transport.
  *
- *     query_start --waits for a session--> query_begin --> job: driver->query on a thread --> outcome, session back
+ *     query_start --waits for a session--> query_begin --> job: driver->query
+ * on a thread --> outcome, session back
  *
- * The job owns all that the worker touches: a reference to the trigger, whose config is immutable, a session, the trigger's own
- * memory, and the place of the result. When the job does not come back in time, the poll fails and goes on without it: session
- * and memory stay with the stuck job until it does, and are ended then; the next poll begins with new ones.
+ * The job owns all that the worker touches: a reference to the trigger, whose
+ * config is immutable, a session, the trigger's own memory, and the place of
+ * the result. When the job does not come back in time, the poll fails and goes
+ * on without it: session and memory stay with the stuck job until it does, and
+ * are ended then; the next poll begins with new ones.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +17,12 @@
 
 #include "base/arena.h"
 #include "net/egress.h"
+#include "trigger/dsn.h"
 #include "trigger/sql.h"
 #include "trigger/trigger_internal.h"
 
-/* The library's own time-outs shall strike first: they know better what was slow. */
+/* The library's own time-outs shall strike first: they know better what was
+ * slow. */
 enum { QUERY_GRACE_MS = 1000 };
 
 struct query_job {
@@ -24,9 +30,10 @@ struct query_job {
     struct flight *flight;   /* NULL: nobody waits any more */
     struct session *session; /* NULL: it went back */
     struct query query;
-    struct egress *egress; /* a reference; NULL: no rules */
-    struct egress_caller caller;
-    char host[300];
+    struct egress *egress;         /* a reference; NULL: no rules */
+    struct egress_caller *callers; /* one for each server its library may turn to;
+                                    linked, hosts are copies */
+    size_t caller_count;
 };
 
 bool query_is_over(const struct query *query)
@@ -43,32 +50,68 @@ int64_t query_left_ms(const struct query *query)
     return left > 1 ? left : 1;
 }
 
+/* Every name is judged before the library resolves the first: it may turn to
+ * any of them. */
+static bool names_are_allowed(struct query_job *job)
+{
+    char place[DSN_HOST_BYTES + 16];
+    const char *why;
+
+    for (size_t i = 0; i < job->caller_count; i++) {
+        const struct egress_caller *caller = &job->callers[i];
+
+        if (egress_allows_host(job->egress, caller, &why))
+            continue;
+        snprintf(place, sizeof(place), strchr(caller->host, ':') ? "[%.*s]:%d" : "%.*s:%d", DSN_HOST_BYTES,
+                 caller->host, caller->port);
+        failure_egress(&job->query.error, place, why);
+        return false;
+    }
+    return true;
+}
+
 static void on_worker(void *arg)
 {
     struct query_job *job = arg;
     const char *why;
 
+    if (!names_are_allowed(job))
+        return;
     job->query.until_ticks_ms = query_ticks_ms() + job->query.timeout_ms;
-    egress_enter(job->egress, &job->caller);
+    egress_enter(job->egress, job->callers);
     job->trigger->driver->query(trigger_config(job->trigger), &job->query);
     if (egress_leave(&why) && job->query.state == SAMPLE_FAILED) /* the library only knows that it was not allowed to */
         failure_egress(&job->query.error, trigger_destination(job->trigger), why);
 }
 
-/* "db:5432", "[::1]:5432" */
-static void set_caller(struct query_job *job, struct transport *transport)
+static void add_caller(void *arg, const char *host, int port)
 {
-    const char *place = trigger_destination(job->trigger), *colon = strrchr(place, ':');
-    bool brackets = place[0] == '[' && colon && colon > place + 1 && colon[-1] == ']';
+    struct query_job *job = arg;
 
-    snprintf(job->host, sizeof(job->host), "%.*s",
-             (int)((colon ? (size_t)(colon - place) : strlen(place)) - (brackets ? 2 : 0)), place + brackets);
+    job->callers = mem_grow(job->callers, job->caller_count + 1, sizeof(*job->callers));
+    job->callers[job->caller_count++] =
+        (struct egress_caller){.ns = job->trigger->ns, .host = mem_copy(host), .port = port};
+}
+
+static void set_callers(struct query_job *job, struct transport *transport)
+{
     job->egress = transport_egress(transport);
-    if (job->egress)
-        egress_ref(job->egress);
-    job->caller = (struct egress_caller){.ns = job->trigger->ns, .host = *job->host ? job->host : NULL};
-    if (colon)
-        job->caller.port = (int)strtol(colon + 1, NULL, 10);
+    if (!job->egress)
+        return;
+    egress_ref(job->egress);
+    destinations_servers(job->trigger->driver, trigger_config(job->trigger), add_caller, job);
+    if (job->caller_count == 0)
+        add_caller(job, NULL, 0);
+    for (size_t i = 1; i < job->caller_count; i++)
+        job->callers[i - 1].next = &job->callers[i];
+}
+
+static void free_callers(struct query_job *job)
+{
+    for (size_t i = 0; i < job->caller_count; i++)
+        free((char *)(uintptr_t)job->callers[i].host);
+    free(job->callers);
+    egress_unref(job->egress);
 }
 
 static void take_result(struct poll *poll, const struct query *query)
@@ -95,7 +138,20 @@ static void take_back_session(struct query_job *job)
     session_return(session, true); /* the driver has mended what was broken, or will */
 }
 
-static void on_done(void *arg, bool timed_out)
+static void never_began(struct query_job *job, struct flight *flight)
+{
+    session_return(job->session, true);
+    job->session = NULL;
+    poll_fail(&flight->poll, ERROR_LIMIT,
+              "no worker thread became free to ask %s within %lld ms: %d may ask "
+              "one server, %d for one namespace, %d in all "
+              "(WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, "
+              "WORKER_THREADS_MAX), and others are slow or hang",
+              trigger_destination(flight->trigger), (long long)job->query.timeout_ms + QUERY_GRACE_MS,
+              WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, WORKER_THREADS_MAX);
+}
+
+static void on_done(void *arg, enum job_end how)
 {
     struct query_job *job = arg;
     struct flight *flight = job->flight;
@@ -105,7 +161,9 @@ static void on_done(void *arg, bool timed_out)
     flight->session = NULL;
     job->flight = NULL;
     job->session->flight = NULL;
-    if (timed_out) {
+    if (how == JOB_NOT_BEGUN) {
+        never_began(job, flight);
+    } else if (how == JOB_HANGS) {
         session_disown(job->session);
         poll_fail(&flight->poll, ERROR_UNREACHABLE, "%s did not answer within %lld ms, and its client library hangs",
                   trigger_destination(flight->trigger), (long long)job->query.timeout_ms);
@@ -143,7 +201,7 @@ static void on_release(void *arg)
     else
         trigger->memory = job->query.own;
     trigger_unref(trigger);
-    egress_unref(job->egress);
+    free_callers(job);
     free(job);
 }
 
@@ -170,11 +228,11 @@ void query_begin(struct flight *flight)
     trigger->memory = NULL;
     if (!job->query.own && driver->memory_size > 0)
         job->query.own = mem_alloc(driver->memory_size);
-    set_caller(job, transport);
+    set_callers(job, transport);
     flight->query = job;
     flight_stats(flight)->requests++;
-    flight->job = transport->ops->work(transport, trigger_destination(trigger), job->query.timeout_ms + QUERY_GRACE_MS,
-                                       on_worker, on_done, on_release, job);
+    flight->job = transport->ops->work(transport, trigger->share, trigger_destination(trigger),
+                                       job->query.timeout_ms + QUERY_GRACE_MS, on_worker, on_done, on_release, job);
 }
 
 static void on_wait_over(void *arg)

@@ -68,10 +68,10 @@ static void say_goodbye(void *arg)
     goodbye->said = true;
 }
 
-static void nobody_waits(void *arg, bool timed_out)
+static void nobody_waits(void *arg, enum job_end how)
 {
     (void)arg;
-    (void)timed_out;
+    (void)how;
 }
 
 static void goodbye_is_over(void *arg)
@@ -107,7 +107,7 @@ static void part(struct trigger_engine *engine, const struct trigger_driver *dri
     goodbye = mem_alloc(sizeof(*goodbye));
     goodbye->driver = driver;
     goodbye->session = session;
-    engine->transport->ops->work(engine->transport, place, GOODBYE_MS, say_goodbye, nobody_waits, goodbye_is_over,
+    engine->transport->ops->work(engine->transport, NULL, place, GOODBYE_MS, say_goodbye, nobody_waits, goodbye_is_over,
                                  goodbye);
 }
 

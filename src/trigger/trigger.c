@@ -229,6 +229,7 @@ static void release_parts(struct trigger *trigger, void *config, bool sealed)
     target_free(trigger->target);
     atom_unref(trigger->ns);
     atom_unref(trigger->destination);
+    atom_unref(trigger->share);
 }
 
 /* Moves head and config into one piece of memory. */
@@ -277,6 +278,7 @@ static void fill_head(struct trigger *head, const struct trigger_engine *engine,
     head->direct = input->direct;
     if ((driver->scope & SCOPE_NAMESPACE) || has_own_egress(engine, input->ns))
         head->ns = atom_ref(input->ns ? input->ns : "");
+    head->share = input->ns && *input->ns ? atom_ref(input->ns) : NULL;
     if ((driver->scope & SCOPE_TARGET) && input->target)
         head->target = target_copy(input->target);
     if (destinations_first(driver, config, destination, sizeof(destination)))

@@ -33,6 +33,8 @@ struct trigger {
     struct target *watched;       /* the scale target, from the first poll that looks at it */
     struct target_key *target;    /* atoms; only for SCOPE_TARGET */
     const char *ns, *destination; /* atoms; ns only for SCOPE_NAMESPACE */
+    const char *
+        share; /* an atom: the namespace it was first built for, whose share of the worker threads it takes; NULL: none */
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
@@ -85,6 +87,9 @@ double value_published(double value);
 /* trigger_destinations() of one that is not built yet: config as prepare() left it. */
 void destinations_walk(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
                        void *arg);
+/* Of these only what the driver's own question goes to: what a client library connects to by itself. */
+void destinations_servers(const struct trigger_driver *driver, const void *config, trigger_destination_each *each,
+                          void *arg);
 /* "host:port" of the server that is asked first; false: the parameters name none. */
 bool destinations_first(const struct trigger_driver *driver, const void *config, char *out, size_t size);
 

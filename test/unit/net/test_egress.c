@@ -78,6 +78,24 @@ static void protects_by_default(void **state)
         {"::ffff:169.254.169.254", false, false},
         {"::169.254.169.254", false, false},
         {"64:ff9b::a9fe:a9fe", false, false},
+        {"64:ff9b::7f00:1", true, false},
+        {"::ffff:0:169.254.169.254", false, false}, /* SIIT */
+        {"::ffff:0:127.0.0.1", true, false},
+        {"::ffff:0:10.0.0.1", true, true},
+        {"64:ff9b:1::a9fe:a9fe", false, false},       /* NAT64 under a prefix of one's own: of 96 bits, */
+        {"64:ff9b:1:0:a9:fea9:fe00:0", false, false}, /* of 64, */
+        {"64:ff9b:1:a9:fe:a9fe::", false, false},     /* of 56, */
+        {"64:ff9b:1:a9fe:a9:fe00::", false, false},   /* of 48 */
+        {"64:ff9b:1::7f00:1", true, false},
+        {"64:ff9b:1::a00:1", true, true},
+        {"64:ff9b:2::a9fe:a9fe", true, true}, /* another prefix */
+        {"2002:a9fe:a9fe::1", false, false},  /* 6to4 */
+        {"2002:7f00:1::", true, false},
+        {"2002:a00:1::1", true, true},
+        {"2001:0:a9fe:a9fe::", false, false},           /* Teredo: its server, */
+        {"2001:0:808:808:0:0:5601:5601", false, false}, /* and its client, inverted */
+        {"2001:0:808:808:0:0:80ff:fffe", true, false},
+        {"2001:db8:a9fe:a9fe::", true, true},
         {"fe80::1", false, false},
         {"febf::1", false, false},
         {"fec0::1", true, true},
@@ -168,6 +186,12 @@ static void most_specific_rule_decides(void **state)
         {NULL, "10.128.0.0/9", "a", NULL, "10.127.255.255", 80, true},
         {NULL, "10.128.0.0/9", "a", NULL, "10.128.0.0", 80, false},
         {NULL, "fd00::/8", "a", NULL, "fd12::1", 80, false},
+        {NULL, "10.0.0.0/8", "a", NULL, "2002:a01:203::1", 80, false}, /* what it leads to is refused, */
+        {NULL, "10.0.0.0/8", "a", NULL, "64:ff9b:1::a01:203", 80, false},
+        {NULL, "2002::/16", "a", NULL, "2002:808:808::1", 80, false}, /* or it is itself, */
+        {"2002::/16", "all", "a", NULL, "2002:808:808::1", 80, true},
+        {"2002::/16", "all,8.8.8.0/24", "a", NULL, "2002:808:808::1", 80, false},
+        {"8.8.8.8", "all", "a", NULL, "2002:808:808::1", 80, false}, /* and its own are not those of the other */
         {NULL, "all", "a", NULL, "8.8.8.8", 80, false},
         {NULL, "all", "a", NULL, "2001:db8::1", 80, false},
         {"10.0.0.0/8", "all", "a", NULL, "10.1.2.3", 80, true},
@@ -227,10 +251,18 @@ static void judges_unix_sockets(void **state)
     }
 }
 
+static void learn(const struct egress *rules, const struct egress_caller *caller, const char *address, int port)
+{
+    struct sockaddr_storage storage = address_of(address, port);
+
+    egress_learn_server(rules, caller, (const struct sockaddr *)(const void *)&storage);
+}
+
 static void protects_the_api_server(void **state)
 {
     struct egress *rules = make(NULL, NULL, false);
-    const struct egress_caller by_name = {.host = "API.example.com", .port = 6443};
+    const struct egress_caller by_name = {.host = "API.example.com", .port = 6443},
+                               elsewhere = {.host = "metrics.example.com", .port = 6443};
     const char *why;
 
     (void)state;
@@ -246,6 +278,16 @@ static void protects_the_api_server(void **state)
     assert_non_null(refusal(rules, "a", "api.example.com", "8.8.8.8", 6443));
     assert_null(refusal(rules, "a", "api.example.com", "8.8.8.8", 443));
     assert_false(egress_allows_host(rules, &by_name, &why));
+    assert_null(refusal(rules, "a", NULL, "9.9.9.9", 6443));
+    learn(rules, &by_name, "9.9.9.9", 6443); /* Weir was led there by that name: another name for it helps nobody */
+    learn(rules, &by_name, "9.9.9.9", 6443);
+    learn(rules, &by_name, "3.3.3.3", 3128); /* a proxy */
+    learn(rules, &elsewhere, "4.4.4.4", 6443);
+    assert_string_equal(refusal(rules, "a", "my.example.com", "9.9.9.9", 6443), "that of the cluster's own API");
+    assert_non_null(refusal(rules, "a", NULL, "::ffff:9.9.9.9", 6443));
+    assert_null(refusal(rules, "a", NULL, "9.9.9.9", 443));
+    assert_null(refusal(rules, "a", NULL, "3.3.3.3", 3128));
+    assert_null(refusal(rules, "a", NULL, "4.4.4.4", 6443));
     assert_true(egress_allow(rules, "a=127.0.0.1:6443", NULL));
     assert_null(refusal(rules, "a", NULL, "127.0.0.1", 6443));
     assert_non_null(refusal(rules, "b", NULL, "127.0.0.1", 6443));
@@ -259,12 +301,26 @@ static void judges_names_early(void **state)
         struct egress_caller caller;
         bool allowed;
     } rows[] = {
-        {{"b", "db.internal", 80}, false},
-        {{"b", "db.example", 80}, true},
-        {{"b", "169.254.169.254", 80}, false},
-        {{"b", "::1", 80}, false},
-        {{"b", NULL, 0}, true},
-        {{"a", "db.internal", 80}, true}, /* its address counts */
+        {{.ns = "b", .host = "db.internal", .port = 80}, false},
+        {{.ns = "b", .host = "db.example", .port = 80}, true},
+        {{.ns = "b", .host = "169.254.169.254", .port = 80}, false},
+        {{.ns = "b", .host = "::1", .port = 80}, false},
+        {{.ns = "b", .host = NULL, .port = 0}, true},
+        {{.ns = "a", .host = "db.internal", .port = 80}, true}, /* its address counts */
+        /* what a proxy would take for an address */
+        {{.ns = "b", .host = "127.1", .port = 80}, false},
+        {{.ns = "b", .host = "0x7f.1", .port = 80}, false},
+        {{.ns = "b", .host = "2130706433", .port = 80}, false},
+        {{.ns = "b", .host = "017700000001", .port = 80}, false},
+        {{.ns = "b", .host = "0x7f000001.", .port = 80}, false},
+        {{.ns = "b", .host = "127.0.0.1.", .port = 80}, false},
+        {{.ns = "b", .host = "0xa9fea9fe", .port = 80}, false},
+        {{.ns = "b", .host = "169.16689662", .port = 80}, false},
+        {{.ns = "b", .host = "0", .port = 80}, false},
+        {{.ns = "b", .host = "fe80::1%eth0", .port = 80}, false},
+        {{.ns = "b", .host = "64:ff9b:1::7f00:1", .port = 80}, false},
+        {{.ns = "b", .host = "10.1", .port = 80}, true},
+        {{.ns = "b", .host = "0x7g.1", .port = 80}, true},
     };
     const char *why;
 
@@ -307,16 +363,105 @@ static void refuses_what_is_no_rule(void **state)
     egress_unref(rules);
 }
 
+/* A library was given several servers, and does not say to which of them it connects. */
+static void judges_all_of_a_list(void **state)
+{
+    static const struct {
+        const char *allow, *deny, *hosts[3], *address;
+        int port;
+        bool allowed;
+    } rows[] = {
+        {"*.internal", "all", {"a.internal", "b.internal"}, "10.0.0.1", 1, true},
+        {"*.internal", "all", {"a.internal", "b.example"}, "10.0.0.1", 2, false},
+        {"*.internal", "all", {"b.example", "a.internal"}, "10.0.0.1", 1, false},
+        {NULL, "b.example", {"a.internal", "b.example"}, "10.0.0.1", 2, false},
+        {"*.internal,10.0.0.2",
+         "all",
+         {"a.internal", "10.0.0.2"},
+         "10.0.0.1",
+         1,
+         true}, /* a.internal's: not the other's */
+        {"*.internal,10.0.0.2", "all", {"a.internal", "10.0.0.2"}, "10.0.0.2", 2, true},
+        {"*.internal", "all", {"a.internal", "10.0.0.2"}, "10.0.0.2", 2, false},
+        {"*.internal", "all", {"a.internal", "0x0a.2"}, "10.0.0.2", 2, false},
+        {"10.0.0.1,10.0.0.2", "all", {"10.0.0.1", "10.0.0.2"}, "10.0.0.3", 1, false}, /* one they told it of */
+        {"10.0.0.0/24", "all", {"10.0.0.1", "10.0.0.2"}, "10.0.0.3", 1, true},
+        {"a.internal:1,b.internal:2", "all", {"a.internal", "b.internal"}, "10.0.0.1", 1, true}, /* by its port, a's */
+        {"a.internal:1,b.internal:3", "all", {"a.internal", "b.internal"}, "10.0.0.1", 2, false},
+        {"a.internal", "all", {"a.internal", "b.example"}, "10.0.0.1", 9, false}, /* a port of neither: of either */
+        {"*.internal", "all", {"a.internal", "b.internal", "c.internal"}, "169.254.169.254", 1, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct egress *rules = make(rows[i].allow, rows[i].deny, true);
+        struct sockaddr_storage storage = address_of(rows[i].address, rows[i].port);
+        struct egress_caller callers[3];
+        const char *why;
+
+        for (int k = 0; k < 3 && rows[i].hosts[k]; k++) {
+            callers[k] = (struct egress_caller){.ns = "x", .host = rows[i].hosts[k], .port = k + 1};
+            if (k > 0)
+                callers[k - 1].next = &callers[k];
+        }
+        if (egress_allows(rules, callers, (const struct sockaddr *)(const void *)&storage, &why) != rows[i].allowed)
+            fail_msg("row %zu", i);
+        egress_unref(rules);
+    }
+}
+
+static void refuses_what_it_does_not_know(void **state)
+{
+    static const struct {
+        unsigned short family;
+        bool allowed;
+    } rows[] = {{AF_VSOCK, false}, {AF_BLUETOOTH, false}, {AF_PACKET, false}, {AF_UNSPEC, true}, {AF_NETLINK, true}};
+    struct egress *rules = make("all", NULL, false);
+    const struct egress_caller caller = {.ns = "a"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sockaddr_storage address = {.ss_family = rows[i].family};
+        const char *why = NULL;
+
+        assert_int_equal(egress_allows(rules, &caller, (const struct sockaddr *)(const void *)&address, &why),
+                         rows[i].allowed);
+        assert_int_equal(why != NULL, !rows[i].allowed);
+    }
+    egress_unref(rules);
+}
+
 /* ------------------------------------------------------------------ libraries that connect by themselves */
 
 struct trying {
-    const struct egress *rules;
+    struct egress *rules;
     const struct egress_caller *caller; /* NULL: a thread of the library's own */
     struct sockaddr_in address;
+    enum { CONNECT, SENDTO, SENDMSG, SENDMMSG } how;
     int type, number; /* errno, or 0 */
     bool refused;
     const char *why;
 };
+
+static bool reach(int fd, struct trying *t)
+{
+    const struct sockaddr *address = (const struct sockaddr *)(const void *)&t->address;
+    struct iovec bytes = {.iov_base = (char[]){"?"}, .iov_len = 1};
+    struct mmsghdr message = {
+        .msg_hdr = {.msg_name = &t->address, .msg_namelen = sizeof(t->address), .msg_iov = &bytes, .msg_iovlen = 1}};
+
+    switch (t->how) {
+    case CONNECT:
+        return connect(fd, address, sizeof(t->address)) == 0;
+    case SENDTO:
+        return sendto(fd, "?", 1, 0, address, sizeof(t->address)) == 1;
+    case SENDMSG:
+        return sendmsg(fd, &message.msg_hdr, 0) == 1;
+    case SENDMMSG:
+        return sendmmsg(fd, &message, 1, 0) == 1;
+    }
+    return false;
+}
 
 static void *try_to_connect(void *arg)
 {
@@ -325,7 +470,7 @@ static void *try_to_connect(void *arg)
 
     if (t->caller)
         egress_enter(t->rules, t->caller);
-    t->number = connect(fd, (const struct sockaddr *)(const void *)&t->address, sizeof(t->address)) == 0 ? 0 : errno;
+    t->number = reach(fd, t) ? 0 : errno;
     if (t->caller)
         t->refused = egress_leave(&t->why);
     close(fd);
@@ -375,9 +520,6 @@ static void holds_libraries(void **state)
     t.caller = NULL; /* of a thread that nobody told anything */
     run(&t);
     assert_int_equal(t.number, EACCES);
-    t.type = SOCK_DGRAM;
-    run(&t);
-    assert_int_equal(t.number, 0);
     egress_enter(rules, &b);
     guards[0] = egress_guard_new();
     egress_leave(&why);
@@ -400,13 +542,77 @@ static void holds_libraries(void **state)
     egress_unref(rules);
 }
 
+/* FreeTDS asks UDP 1434 where an instance listens, without a connect(). */
+static void holds_datagrams(void **state)
+{
+    struct egress *rules = make("a=loopback", NULL, true);
+    const struct egress_caller a = {.ns = "a"}, b = {.ns = "b"};
+    struct trying t = {.rules = rules, .type = SOCK_DGRAM};
+    socklen_t size = sizeof(t.address);
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0);
+
+    (void)state;
+    t.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(bind(receiver, (const struct sockaddr *)(const void *)&t.address, size), 0);
+    assert_int_equal(getsockname(receiver, (struct sockaddr *)(void *)&t.address, &size), 0);
+    for (t.how = CONNECT; t.how <= SENDMMSG; t.how++) {
+        t.caller = &a;
+        run(&t);
+        assert_int_equal(t.number, 0);
+        assert_false(t.refused);
+        t.caller = &b;
+        run(&t);
+        assert_int_equal(t.number, EACCES);
+        assert_string_equal(t.why, "a loopback address");
+    }
+    t.how = CONNECT;
+    t.address.sin_port = htons(53); /* a library's own resolver */
+    run(&t);
+    assert_int_equal(t.number, 0);
+    t.type = SOCK_STREAM;
+    run(&t);
+    assert_int_equal(t.number, EACCES);
+    close(receiver);
+    egress_unref(rules);
+}
+
+/* A library's thread that hangs may be the last that knows them. */
+static void guards_outlive_rules(void **state)
+{
+    struct egress *rules = make(NULL, "b.example", true);
+    const struct egress_caller second = {.ns = "b", .host = "b.example", .port = 1},
+                               first = {.ns = "b", .host = "a.example", .port = 1, .next = &second};
+    struct sockaddr_storage address = address_of("10.0.0.1", 1);
+    struct egress_guard *guard;
+    const char *why;
+
+    (void)state;
+    egress_enter(rules, &first);
+    guard = egress_guard_new();
+    egress_leave(&why);
+    egress_unref(rules);
+    assert_int_equal(
+        egress_guard_connect(guard, -1, (const struct sockaddr *)(const void *)&address, sizeof(struct sockaddr_in)),
+        EACCES);
+    assert_string_equal(egress_guard_refusal(guard), "named by b.example of --deny-egress");
+    egress_guard_free(guard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(protects_by_default),        cmocka_unit_test(opens_only_what_is_named),
-        cmocka_unit_test(most_specific_rule_decides), cmocka_unit_test(judges_unix_sockets),
-        cmocka_unit_test(protects_the_api_server),    cmocka_unit_test(judges_names_early),
-        cmocka_unit_test(refuses_what_is_no_rule),    cmocka_unit_test(holds_libraries),
+        cmocka_unit_test(protects_by_default),
+        cmocka_unit_test(opens_only_what_is_named),
+        cmocka_unit_test(most_specific_rule_decides),
+        cmocka_unit_test(judges_unix_sockets),
+        cmocka_unit_test(protects_the_api_server),
+        cmocka_unit_test(judges_names_early),
+        cmocka_unit_test(refuses_what_is_no_rule),
+        cmocka_unit_test(judges_all_of_a_list),
+        cmocka_unit_test(refuses_what_it_does_not_know),
+        cmocka_unit_test(holds_libraries),
+        cmocka_unit_test(holds_datagrams),
+        cmocka_unit_test(guards_outlive_rules),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

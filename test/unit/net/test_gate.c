@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -25,11 +26,12 @@ static void admit(void *arg, struct gate_ticket *ticket)
     text_printf(&heard, "%s ", owner_of(ticket, struct visitor, ticket)->name);
 }
 
-/* A script: "+a1" a1 enters for destination a; "-a1" it leaves. Heard: who was let in later. */
+/* A script: "+a1" a1 enters for destination a; "-a1" it leaves; "!a1" it presses. Heard: who was let in later. usual: below the bound. */
 static void visits_in_order(void **state)
 {
     static const struct {
         const char *script, *heard;
+        size_t usual;
     } rows[] = {
         {"+a1 +a2 +b1", ""},
         {"+a1 +a2 +a3 +a4 -a1 -a2", "a3 a4 "},             /* a's bound is 2; first come, first served */
@@ -39,6 +41,15 @@ static void visits_in_order(void **state)
         {"+a1 +a2 +a3 +a4 -a3 -a1", "a4 "},                                  /* a3 gave up */
         {"+a1 +b1 +c1 +d1 +a2 +a3 +b2 +b3 -a1 -b1 -c1 -d1", "a2 b2 a3 b3 "}, /* destinations take turns */
         {"+a1 +a2 +a3 -a3 -a1 -a2 +a4 +a5 +a6 -a4", "a6 "},
+        {"+a1 +a2 -a1", "a2 ", 1},
+        {"+a1 +a2 !a2", "a2 ", 1},
+        {"+a1 +a2 +a3 !a3", "a2 ", 1},        /* who has waited longer goes first, up to the bound */
+        {"+a1 +a2 +a3 !a3 -a1", "a2 a3 ", 1}, /* and a3 still presses */
+        {"+a1 +a2 +a3 !a2 -a2", "a2 ", 1},    /* nobody does any more: as few as usual */
+        {"+a1 +a2 +a3 !a2 -a2 -a1", "a2 a3 ", 1},
+        {"+a1 +a2 +a3 !a2 -a2 !a1 !a3", "a2 a3 ", 1},      /* a1 does not wait */
+        {"+a1 +a2 +a3 !a2 +a4 !a3 -a3 -a1", "a2 ", 1},     /* who gives up presses no longer: a2 is one already */
+        {"+a1 +b1 +c1 +d1 +a2 !a2 +b2 !b2 -c1", "a2 ", 1}, /* the bound of all holds */
     };
 
     (void)state;
@@ -48,6 +59,8 @@ static void visits_in_order(void **state)
         char destination[2] = "";
         size_t under_way;
 
+        if (rows[i].usual > 0)
+            gate_hold_back(gate, rows[i].usual);
         text_init(&heard, 1024);
         for (const char *c = rows[i].script; *c; c += c[3] ? 4 : 3) {
             struct visitor *v = &visitors[c[1] - 'a'][c[2] - '0'];
@@ -56,6 +69,8 @@ static void visits_in_order(void **state)
             snprintf(v->name, sizeof v->name, "%c%c", c[1], c[2]);
             if (c[0] == '+')
                 gate_enter(gate, &v->ticket, destination);
+            else if (c[0] == '!')
+                gate_press(gate, &v->ticket);
             else
                 gate_leave(gate, &v->ticket);
             assert_true(gate_under_way(gate) <= 4);
@@ -69,6 +84,48 @@ static void visits_in_order(void **state)
                     under_way--;
                 }
         assert_int_equal(under_way, 0);
+        gate_free(gate);
+        text_done(&heard);
+    }
+}
+
+/* "+ax1": 1 enters for destination a as share x. */
+static void shares_have_their_bound(void **state)
+{
+    static const struct {
+        const char *script, *heard;
+    } rows[] = {
+        {"+ax1 +bx2 +cx3 +cy4", ""},                   /* x has 2 of 4; y goes on to the host x waits for */
+        {"+ax1 +bx2 +cx3 +cx4 -ax1 -cx3", "x3 x4 "},   /* first come, first served */
+        {"+ax1 +bx2 +cx3 +dy4 +ay5 +ay6 -bx2", "x3 "}, /* y has its two, and waits for its own */
+        {"+ax1 +ay2 +ay3 +ax4 -ax1", "y3 "},           /* a is full; both wait there, y first */
+        {"+ax1 +ay2 +ax3 +ay4 -ax1", "x3 "},           /* and x first */
+        {"+ax1 +bx2 +cx3 +ay4 +by5 +cy6 -ay4", "y6 "}, /* y's turn: x is at its bound */
+        {"+ax1 +bx2 +cx3 -cx3 +cx4 -ax1", "x4 "},      /* who gives up holds nothing */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct gate *gate = gate_new(4, 2, admit, NULL);
+        struct visitor visitors[8] = {0};
+
+        gate_bound_shares(gate, 2);
+        text_init(&heard, 1024);
+        for (const char *c = rows[i].script; *c; c += c[4] ? 5 : 4) {
+            struct visitor *v = &visitors[c[3] - '0'];
+
+            snprintf(v->name, sizeof v->name, "%c%c", c[2], c[3]);
+            if (c[0] == '+')
+                gate_enter_as(gate, &v->ticket, (char[]){c[1], '\0'}, (char[]){c[2], '\0'});
+            else
+                gate_leave(gate, &v->ticket);
+        }
+        if (strcmp(heard.bytes, rows[i].heard) != 0)
+            fail_msg("row %zu: %s", i, heard.bytes);
+        for (int n = 0; n < 8; n++)
+            if (visitors[n].ticket.lane)
+                gate_leave(gate, &visitors[n].ticket);
+        assert_int_equal(gate_under_way(gate) + gate_waiting(gate), 0);
         gate_free(gate);
         text_done(&heard);
     }
@@ -148,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(visits_in_order),
+        cmocka_unit_test(shares_have_their_bound),
         cmocka_unit_test(many_destinations_do_not_pile_up),
         cmocka_unit_test(the_first_is_always_the_smallest),
         cmocka_unit_test(urls),

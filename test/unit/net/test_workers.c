@@ -17,7 +17,7 @@ static _Atomic int begun, at_work, most_at_work;
 
 struct task {
     int worked; /* the thread's until the work returns */
-    int dones, timeouts, releases;
+    int dones, timeouts, not_begun, releases;
     int work_ms;
     int *left;
 };
@@ -49,14 +49,13 @@ static void hang(void *arg)
     pthread_mutex_unlock(&gate);
 }
 
-static void done(void *arg, bool timed_out)
+static void done(void *arg, enum job_end how)
 {
     struct task *task = arg;
 
-    if (timed_out)
-        task->timeouts++;
-    else
-        task->dones++;
+    task->not_begun += how == JOB_NOT_BEGUN;
+    task->timeouts += how == JOB_HANGS;
+    task->dones += how == JOB_RETURNED;
 }
 
 static void release(void *arg)
@@ -68,9 +67,15 @@ static void release(void *arg)
         loop_stop(loop);
 }
 
+static struct job *start_of(const char *ns, struct task *task, const char *destination, job_work *what,
+                            int64_t timeout_ms)
+{
+    return transport_work(transport, ns, destination, timeout_ms, what, done, release, task);
+}
+
 static struct job *start(struct task *task, const char *destination, job_work *what, int64_t timeout_ms)
 {
-    return transport_work(transport, destination, timeout_ms, what, done, release, task);
+    return start_of(NULL, task, destination, what, timeout_ms);
 }
 
 /* A thread takes its time to start on a busy machine, where the first job may have ended before the next begins; time-outs are
@@ -161,8 +166,10 @@ static void stuck_jobs(void **state)
         start(&stuck[i], "kafka:9092", hang, 100);
     wait_for(2);
     run_for(200);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(stuck[i].timeouts, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(stuck[i].timeouts, i < 2);
+        assert_int_equal(stuck[i].not_begun, i >= 2); /* never had a thread, and is not said to hang */
+    }
     assert_int_equal(stats().stuck_jobs, WORKERS_PER_DESTINATION_MAX);
     assert_int_equal(stuck[0].releases + stuck[1].releases, 0);
     assert_int_equal(stuck[2].releases + stuck[3].releases, 2); /* never had a thread */
@@ -177,6 +184,59 @@ static void stuck_jobs(void **state)
     assert_int_equal(stuck[0].dones + stuck[1].dones, 0); /* it was told that it timed out */
     assert_int_equal(stats().stuck_jobs, 0);
     assert_int_equal(stats().jobs_now, 0);
+}
+
+/* However many hosts of it hang. */
+static void a_namespace_does_not_have_all(void **state)
+{
+    static struct task stuck[WORKER_THREADS_MAX], fine;
+    char destination[16];
+    int left = 1, others = WORKER_THREADS_MAX, begun_here = 0;
+
+    (void)state;
+    memset(stuck, 0, sizeof stuck);
+    memset(&fine, 0, sizeof fine);
+    pthread_mutex_lock(&gate);
+    for (int i = 0; i < WORKER_THREADS_MAX; i++) {
+        snprintf(destination, sizeof destination, "db%d:5432", i);
+        stuck[i].left = &others;
+        start_of("bad", &stuck[i], destination, hang, 100);
+    }
+    wait_for(WORKERS_PER_NAMESPACE_MAX);
+    fine.left = &left;
+    start_of("good", &fine, "db7:5432", work, 5000);
+    run_loop();
+    assert_int_equal(fine.dones, 1);
+    run_for(200);
+    for (int i = 0; i < WORKER_THREADS_MAX; i++) {
+        begun_here += stuck[i].timeouts;
+        assert_int_equal(stuck[i].timeouts + stuck[i].not_begun, 1);
+    }
+    assert_int_equal(begun_here, WORKERS_PER_NAMESPACE_MAX);
+    pthread_mutex_unlock(&gate);
+    run_loop();
+    assert_int_equal(stats().jobs_now, 0);
+}
+
+/* What a job waited for a thread is not taken from its time. */
+static void time_begins_with_a_thread(void **state)
+{
+    static struct task first[WORKERS_PER_DESTINATION_MAX], waited;
+    int left = 1;
+
+    (void)state;
+    memset(first, 0, sizeof first);
+    memset(&waited, 0, sizeof waited);
+    for (int i = 0; i < WORKERS_PER_DESTINATION_MAX; i++) {
+        first[i].work_ms = 1100;
+        start(&first[i], "pg:5432", work, 15000);
+    }
+    waited.left = &left;
+    waited.work_ms = 1100; /* together longer than its time */
+    start(&waited, "pg:5432", work, 2000);
+    run_loop();
+    assert_int_equal(waited.dones, 1);
+    assert_int_equal(waited.timeouts + waited.not_begun, 0);
 }
 
 static void cancelled_jobs(void **state)
@@ -242,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_job_is_done_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_destination_has_a_quarter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stuck_jobs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_namespace_does_not_have_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(time_begins_with_a_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(freeing_releases_what_it_can, set_up, tear_down),
     };

@@ -528,11 +528,11 @@ static void work(void *arg)
     ((struct task *)arg)->works++;
 }
 
-static void done(void *arg, bool timed_out)
+static void done(void *arg, enum job_end how)
 {
     struct task *task = arg;
 
-    if (timed_out)
+    if (how != JOB_RETURNED)
         task->timeouts++;
     else
         task->dones++;
@@ -545,7 +545,7 @@ static void release(void *arg)
 
 static struct job *start(struct task *task, const char *destination)
 {
-    return transport_work(virtual_transport(world), destination, 100, work, done, release, task);
+    return transport_work(virtual_transport(world), NULL, destination, 100, work, done, release, task);
 }
 
 static void jobs_finish_once(void **state)

@@ -129,10 +129,11 @@ static struct {
     bool cancelled;
 } job;
 
-static struct job *work(struct transport *transport, const char *destination, int64_t timeout_ms, job_work *run,
-                        job_done *done, void (*release)(void *arg), void *arg)
+static struct job *work(struct transport *transport, const char *ns, const char *destination, int64_t timeout_ms,
+                        job_work *run, job_done *done, void (*release)(void *arg), void *arg)
 {
     (void)transport;
+    (void)ns;
     (void)destination;
     (void)timeout_ms;
     job.work = run;
@@ -346,7 +347,7 @@ static void test_stuck_query(void **state)
     trigger_poll_start(engine, a, on_sample, &seen);
     turn(); /* a session is handed out in a later turn */
     stuck = job.arg;
-    job.done(job.arg, true);
+    job.done(job.arg, JOB_HANGS);
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.sample.state, SAMPLE_FAILED);
     assert_int_equal(seen.why.kind, ERROR_UNREACHABLE);
@@ -358,6 +359,34 @@ static void test_stuck_query(void **state)
     trigger_unref(a);
     job.release(stuck);
     job.release(job.arg);
+}
+
+/* All threads are taken: that is not the library's fault, and its connection is as good as before. */
+static void test_waiting_query(void **state)
+{
+    struct trigger_engine *engine;
+    struct trigger *a;
+    struct seen seen = {0};
+
+    (void)state;
+    if (trigger_support("postgresql") != TRIGGER_BUILT_IN)
+        return;
+    engine = trigger_engine_new(&loop, &transport, NULL);
+    a = build(engine, "postgresql",
+              "{\"query\":\"SELECT "
+              "1\",\"host\":\"h\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\",\"sslmode\":\"disable\"}");
+    for (int i = 1; i <= 5; i++) { /* more often than there are sessions */
+        trigger_poll_start(engine, a, on_sample, &seen);
+        turn();
+        job.done(job.arg, JOB_NOT_BEGUN);
+        assert_int_equal(seen.count, i);
+        assert_int_equal(seen.sample.state, SAMPLE_FAILED);
+        assert_int_equal(seen.why.kind, ERROR_LIMIT);
+        assert_non_null(strstr(seen.why.text, "no worker thread became free"));
+        job.release(job.arg);
+    }
+    trigger_unref(a);
+    trigger_engine_free(engine);
 }
 
 /* 10,000 objects with a prometheus trigger each have to stay small. */
@@ -376,7 +405,8 @@ int main(void)
         cmocka_unit_test(test_shared),       cmocka_unit_test(test_not_shared),
         cmocka_unit_test(test_cancel),       cmocka_unit_test(test_again_from_inside),
         cmocka_unit_test(test_never_inside), cmocka_unit_test(test_engine_first),
-        cmocka_unit_test(test_stuck_query),  cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_stuck_query),  cmocka_unit_test(test_waiting_query),
+        cmocka_unit_test(test_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
