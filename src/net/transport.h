@@ -71,7 +71,9 @@ struct http_request {   /* everything is copied or referenced by transport_http 
     /* Whose manifest names the destination: its egress rules apply (egress.h). NULL: those that are for all. */
     const char *ns;
     bool trusted; /* the destination was named by whoever runs Weir, not by a manifest: no egress rules */
-    bool secret;  /* body and answer hold credentials: what is kept of them is wiped when it is over */
+    const char
+        *proxy;  /* its URL (http, https, socks5h), whatever the environment says; NULL: those of the environment */
+    bool secret; /* body and answer hold credentials: what is kept of them is wiped when it is over */
 };
 struct http_reply {     /* valid during the callback only */
     bool failed;        /* no answer: see error; the rest is empty */

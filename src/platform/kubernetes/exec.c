@@ -361,7 +361,7 @@ static bool read_output(struct kube_exec *exec, const struct run *run)
     return fine;
 }
 
-static void ended(void *arg, bool timed_out)
+static void ended(void *arg, enum job_end how)
 {
     struct run *run = arg;
     struct kube_exec *exec = run->exec;
@@ -371,8 +371,10 @@ static void ended(void *arg, bool timed_out)
     exec->generation++;
     forget(exec);
     exec->error = (struct error){0};
-    if (timed_out)
+    if (how == JOB_HANGS)
         fail(exec, "did not end in time"); /* then it may still be writing to the run */
+    else if (how == JOB_NOT_BEGUN)
+        fail(exec, "was not started: all worker threads are busy");
     else
         exec->has_given = read_output(exec, run);
     exec->has_failed = !exec->has_given;
@@ -385,7 +387,7 @@ static void ended(void *arg, bool timed_out)
 static void start(struct kube_exec *exec)
 {
     /* The worker's own deadline is a little later than the run's, so that what a killed program said is still heard. */
-    exec->job = transport_work(exec->transport, exec->command, KUBE_EXEC_TIMEOUT_MS + 2 * EARLY_MS, run_it, ended,
+    exec->job = transport_work(exec->transport, NULL, exec->command, KUBE_EXEC_TIMEOUT_MS + 2 * EARLY_MS, run_it, ended,
                                free_run, new_run(exec));
 }
 
