@@ -3,10 +3,15 @@
     nats.stream("ORDERS", "orders.*"); nats.consumer("ORDERS", "worker"); nats.publish("orders.new", 5); nats.take("ORDERS", "worker", 2)
     nats.monitor            # host:port of the monitoring page
     cluster.nodes[0].kill()
+
+What is asked of a cluster goes through cluster.insist(): streams, consumers and the cluster itself each elect a leader of their own, and
+until then a question is answered with an error, or by nobody.
 """
+import http.client
 import json
 import socket
 import urllib.request
+import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -38,33 +43,46 @@ class Nats(Server):
         with urllib.request.urlopen(f"http://{self.monitor}{path}", timeout=5) as answer:
             return json.loads(answer.read())
 
+    def told(self, path):
+        """The same of one that may be coming or going: {} where it does not answer."""
+        try:
+            return self.get(path)
+        except (OSError, ValueError, http.client.HTTPException):
+            return {}
+
     @contextmanager
     def talk(self):
         with socket.create_connection((self.host, self.port), timeout=10) as s, s.makefile("rwb") as stream:
             stream.readline()
-            stream.write(b'CONNECT {"verbose":false}\r\nSUB inbox 1\r\n')
+            stream.write(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB inbox 1\r\n')
             yield stream
 
     @staticmethod
-    def say(stream, subject, body):
-        stream.write(b"PUB %s inbox %d\r\n%s\r\n" % (subject.encode(), len(body), body))
+    def say(stream, subject, body, name=None):
+        """name: of the message; one that is said twice counts once."""
+        head = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n" % name.encode() if name else b""
+        sizes = b"%d %d" % (len(head), len(head + body)) if name else b"%d" % len(body)
+        stream.write(b"%s %s inbox %s\r\n%s%s\r\n" % (b"HPUB" if name else b"PUB", subject.encode(), sizes, head, body))
         stream.flush()
 
     def heard(self, stream):
+        """The body of the next message."""
         while True:
             line = stream.readline()
             if line.startswith((b"MSG", b"HMSG")):
-                return stream.read(int(line.split()[-1]) + 2)
+                words = line.split()
+                message = stream.read(int(words[-1]) + 2)
+                return message[int(words[-2]):] if line.startswith(b"HMSG") else message
             if line.startswith(b"PING"):
                 stream.write(b"PONG\r\n")
                 stream.flush()
             if not line:
                 raise ConnectionError("NATS hung up")
 
-    def request(self, subject, body):
+    def request(self, subject, body, name=None):
         with self.talk() as stream:
-            self.say(stream, subject, json.dumps(body).encode())
-            answer = json.loads(self.heard(stream))
+            self.say(stream, subject, json.dumps(body).encode(), name)
+            answer = json.loads(self.heard(stream))  # empty where nobody listens there
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer
@@ -79,9 +97,10 @@ class Nats(Server):
     def delete(self, stream):
         self.request(f"$JS.API.STREAM.DELETE.{stream}", {})
 
-    def publish(self, subject, count=1):
-        for _ in range(count):
-            self.request(subject, "x")
+    def publish(self, subject, count=1, name=None):
+        """The stream has them. name: of what is one message however often it is published."""
+        for number in range(count):
+            self.request(subject, "x", name and f"{name}-{number}")
 
     def take(self, stream, consumer, count):
         """Delivered, and not acknowledged."""
@@ -101,19 +120,45 @@ class NatsCluster:
         self.nodes = [Nats(place(f"nats-{n}"), f"n{n}", host, port, monitor,
                            f'cluster {{ name: c, listen: "{host}:{routes}", routes: [{listed}] }}') for n, host in enumerate(hosts)]
 
+    def together(self):
+        """Each is well, knows who leads, and where the others are."""
+        return all(answers(f"http://{node.monitor}/healthz") and node.told("/jsz").get("meta_cluster", {}).get("leader")
+                   and len(node.told("/varz").get("connect_urls") or []) == len(self.nodes) for node in self.nodes)
+
     def start(self):
         for node in self.nodes:
             node.check = lambda: True  # they are well together, or not at all
             node.start()
-        wait_for(lambda: all(answers(f"http://{node.monitor}/healthz") and node.get("/jsz").get("meta_cluster", {}).get("leader")
-                             for node in self.nodes), 60)
+        wait_for(self.together, 60)
         return self
+
+    @staticmethod
+    def insist(ask, limit_s=60):
+        """ask(): done anew until it is answered; it must do no harm to do it twice."""
+        def done():
+            try:
+                ask()
+                return True
+            except (OSError, ValueError, RuntimeError) as err:
+                why.append(err)
+                return False
+
+        why = []
+        try:
+            wait_for(done, limit_s)
+        except AssertionError:
+            raise AssertionError(f"not done after {limit_s} s: {why[-1]!r}") from why[-1]
+
+    def publish(self, subject, count=1):
+        """By any that is there; once, although it is tried again."""
+        name = str(uuid.uuid4())
+        self.insist(lambda: next(node for node in self.nodes if node.pid).publish(subject, count, name))
 
     def leader(self, stream, consumer):
         for node in self.nodes:
             if not node.pid:
                 continue
-            for account in node.get("/jsz?acc=%24G&consumers=true&streams=true").get("account_details") or []:
+            for account in node.told("/jsz?acc=%24G&consumers=true&streams=true").get("account_details") or []:
                 for one in account.get("stream_detail") or []:
                     for each in one.get("consumer_detail") or []:
                         if (one["name"], each["name"]) == (stream, consumer) and each.get("cluster", {}).get("leader"):

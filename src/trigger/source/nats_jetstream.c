@@ -9,7 +9,9 @@
  *         -> (any server: /jsz) -> on_first --no cluster--> value
  *            -> /varz -> on_nodes --> each node: /varz -> on_names -> each node: /jsz -> on_leaders -> value
  *
- * A stream or consumer that is not there is a failure. So is an answer that is no 200, which KEDA reads all the same.
+ * While leaders change two servers may say that they lead, the old one with the figures of before: it counts which of them more servers
+ * name, and where that is even there is no value. A stream or consumer that is not there is a failure. So is an answer that is no 200,
+ * which KEDA reads all the same.
  */
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +38,8 @@ struct memory {
 };
 struct node {
     const char *name, *base; /* name: NULL where it is not known yet */
+    const char *says;        /* who leads, as it knows; NULL: it does not know the consumer, or did not answer */
+    double value;            /* of the consumer, as it knows: right if it leads itself */
 };
 struct backlog {
     bool found;
@@ -45,8 +49,7 @@ struct backlog {
 struct walk {
     struct node nodes[NODES_MAX];
     size_t count;
-    bool led; /* by nodes[best] */
-    size_t best;
+    bool led; /* by the one that is remembered */
     double value;
     struct error error; /* of a node that could not be asked */
 };
@@ -152,9 +155,9 @@ static struct request *jsz(const struct nats *c, struct poll *poll, const char *
     return r;
 }
 
-static enum poll_next nonsense(struct poll *poll)
+static bool nonsense(struct error *err)
 {
-    return poll_fail(poll, ERROR_NONSENSE, "the answer is not what NATS' monitoring port gives at /jsz");
+    return error_set(err, ERROR_NONSENSE, "the answer is not what NATS' monitoring port gives at /jsz");
 }
 
 static enum poll_next not_there(const struct nats *c, struct poll *poll)
@@ -169,39 +172,77 @@ static enum poll_next not_there(const struct nats *c, struct poll *poll)
 static void each_leader(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct walk *walk = poll_scratch(poll);
-    const struct node *node = &walk->nodes[reply->index];
+    struct node *node = &walk->nodes[reply->index];
     struct backlog backlog;
 
-    if (reply->failed || !find_backlog(config, reply->json, &backlog)) {
+    if (reply->failed) {
         walk->error = reply->error;
-        return;
+    } else if (!find_backlog(config, reply->json, &backlog)) {
+        nonsense(&walk->error);
+    } else if (backlog.found) {
+        node->says = arena_copy(poll_arena(poll), backlog.leader);
+        node->value = backlog.value;
     }
-    if (!backlog.found || !node->name || strcmp(backlog.leader, node->name) != 0 ||
-        (walk->led && walk->best < reply->index))
-        return;
-    walk->led = true;
-    walk->best = reply->index;
-    walk->value = backlog.value;
+}
+
+static size_t votes_for(const struct walk *walk, const char *name)
+{
+    size_t votes = 0;
+
+    for (size_t i = 0; i < walk->count; i++)
+        votes += string_equal(walk->nodes[i].says, name);
+    return votes;
+}
+
+/* Of those that say so themselves the one that most servers name; NULL: nobody does, or as many name another. A server may be listed
+   under several addresses. */
+static const struct node *leader_of(const struct walk *walk, bool *even)
+{
+    const struct node *best = NULL;
+    size_t most = 0;
+
+    *even = false;
+    for (size_t i = 0; i < walk->count; i++) {
+        const struct node *node = &walk->nodes[i];
+        size_t votes = node->name && string_equal(node->says, node->name) ? votes_for(walk, node->name) : 0;
+
+        if (votes == 0 || votes < most || (best && strcmp(best->name, node->name) == 0))
+            continue;
+        *even = votes == most;
+        most = votes;
+        best = node;
+    }
+    return *even ? NULL : best;
+}
+
+static enum poll_next no_leader(const struct nats *c, struct poll *poll, bool even)
+{
+    const struct walk *walk = poll_scratch(poll);
+
+    if (even)
+        return poll_fail(poll, ERROR_NONSENSE,
+                         "two servers say that they lead consumer %.60s of stream %.60s: its leader is changing",
+                         c->consumer, c->stream);
+    if (walk->error.kind != ERROR_NONE)
+        return poll_fail_with(poll, &walk->error);
+    return poll_fail(poll, ERROR_NONSENSE,
+                     "none of the %zu servers leads consumer %.60s of stream %.60s; check the names", walk->count,
+                     c->consumer, c->stream);
 }
 
 static enum poll_next on_leaders(const void *config, struct poll *poll, const struct reply *none)
 {
-    const struct nats *c = config;
-    struct walk *walk = poll_scratch(poll);
     struct memory *memory = poll_memory(poll);
+    bool even;
+    const struct node *leader = leader_of(poll_scratch(poll), &even);
 
     (void)none;
-    if (!walk->led && walk->error.kind != ERROR_NONE)
-        return poll_fail_with(poll, &walk->error);
-    if (!walk->led)
-        return poll_fail(poll, ERROR_NONSENSE,
-                         "none of the %zu servers leads consumer %.60s of stream %.60s; check the names", walk->count,
-                         c->consumer, c->stream);
-    snprintf(memory->leader, sizeof(memory->leader), "%s", walk->nodes[walk->best].name);
-    if ((size_t)snprintf(memory->base, sizeof(memory->base), "%s", walk->nodes[walk->best].base) >=
-        sizeof(memory->base))
+    if (!leader)
+        return no_leader(config, poll, even);
+    snprintf(memory->leader, sizeof(memory->leader), "%s", leader->name);
+    if ((size_t)snprintf(memory->base, sizeof(memory->base), "%s", leader->base) >= sizeof(memory->base))
         memory->base[0] = '\0';
-    return poll_value(poll, walk->value);
+    return poll_value(poll, leader->value);
 }
 
 static enum poll_next ask_leaders(const struct nats *c, struct poll *poll)
@@ -270,8 +311,8 @@ static enum poll_next on_nodes(const void *config, struct poll *poll, const stru
             return poll_fail(poll, ERROR_NONSENSE, "the server's list of the cluster's nodes is not one of addresses");
         if (walk->count == NODES_MAX)
             return poll_fail(poll, ERROR_LIMIT, "the cluster has more than %d servers (NODES_MAX)", NODES_MAX);
-        walk->nodes[walk->count++] = advertised ? (struct node){NULL, advertised_base(c, arena, text)}
-                                                : (struct node){name, pod_base(c, arena, name)};
+        walk->nodes[walk->count++] = advertised ? (struct node){.base = advertised_base(c, arena, text)}
+                                                : (struct node){.name = name, .base = pod_base(c, arena, name)};
     }
     if (walk->count == 0)
         return poll_fail(poll, ERROR_NONSENSE, "the server is one of a cluster and names no other nodes");
@@ -288,11 +329,14 @@ static enum poll_next on_first(const void *config, struct poll *poll, const stru
 {
     const struct nats *c = config;
     struct backlog backlog;
+    struct error err;
     int64_t size;
 
     if (reply->json->type != TREE_MAP || !find_backlog(c, reply->json, &backlog) ||
-        member_integer(tree_get_fold(reply->json, "meta_cluster"), "cluster_size", &size) == MEMBER_WRONG)
-        return nonsense(poll);
+        member_integer(tree_get_fold(reply->json, "meta_cluster"), "cluster_size", &size) == MEMBER_WRONG) {
+        nonsense(&err);
+        return poll_fail_with(poll, &err);
+    }
     if (size > 1)
         return poll_send(poll, request_get(poll, c->base, "/varz"), on_nodes);
     return backlog.found ? poll_value(poll, backlog.value) : not_there(c, poll);
