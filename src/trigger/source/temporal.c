@@ -13,24 +13,10 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "base/wire.h"
 #include "net/transport.h"
 #include "trigger/driver.h"
 #include "trigger/grpc.h"
 #include "trigger/temporal.h"
-
-enum queue_type { QUEUE_WORKFLOW = 1, QUEUE_ACTIVITY, QUEUE_NEXUS, QUEUE_TYPES };
-enum version_status { VERSION_CURRENT = 2, VERSION_RAMPING = 3, VERSION_DRAINING = 4 };
-
-struct temporal {
-    struct trigger_config common;
-    const char *endpoint, *ns, *queue, *build_id, *deployment, *deployment_build, *count_queue;
-    const struct param_list *types;
-    const struct secret *api_key, *key, *key_password;
-    const char *certificate, *ca, *server_name;
-    bool all_active, unversioned, count_running, enable_tls, unsafe;
-    int64_t connect_timeout_s;
-};
 
 #define PARAM_STRUCT struct temporal
 static const struct param params[] = {
@@ -41,7 +27,7 @@ static const struct param params[] = {
      .help = "tasks one replica should carry"},
     {"activationTargetQueueSize", PARAM_WHOLE(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
-    {"queueTypes", PARAM_LIST(types), .question = true,
+    {"queueTypes", PARAM_LIST(type_words), .question = true,
      .help = "of workflow, activity, nexus, with commas; all, if it is not given"},
     {"workerDeploymentName", PARAM_TEXT(deployment), .from = "ME", .question = true,
      .help = "only the backlog of this version of the workers; with workerDeploymentBuildId"},
@@ -74,12 +60,12 @@ static const struct param params[] = {
 
 /* ------------------------------------------------------------------ rules */
 
-static const char *const type_words[QUEUE_TYPES] = {"", "workflow", "activity", "nexus"};
+static const char *const type_words[TEMPORAL_TYPES] = {"", "workflow", "activity", "nexus"};
 
 /* 0: a word nobody knows. */
-static enum queue_type type_of(const char *word)
+static enum temporal_type type_of(const char *word)
 {
-    enum queue_type type = QUEUE_TYPES;
+    enum temporal_type type = TEMPORAL_TYPES;
 
     while (--type > 0 && strcmp(word, type_words[type]) != 0)
         ;
@@ -91,12 +77,12 @@ static unsigned types_of(const struct temporal *c)
 {
     unsigned types = 0;
 
-    if (!c->types || c->types->count == 0)
-        return 1u << QUEUE_WORKFLOW | 1u << QUEUE_ACTIVITY | 1u << QUEUE_NEXUS;
-    for (size_t i = 0; i < c->types->count; i++) {
-        if (type_of(c->types->items[i]) == 0)
+    if (!c->type_words || c->type_words->count == 0)
+        return 1u << TEMPORAL_WORKFLOW | 1u << TEMPORAL_ACTIVITY | 1u << TEMPORAL_NEXUS;
+    for (size_t i = 0; i < c->type_words->count; i++) {
+        if (type_of(c->type_words->items[i]) == 0)
             return 0;
-        types |= 1u << type_of(c->types->items[i]);
+        types |= 1u << type_of(c->type_words->items[i]);
     }
     return types;
 }
@@ -185,9 +171,10 @@ static bool check_numbers(const struct temporal *c, struct trigger_check *check)
 
 static bool prepare(void *config, struct trigger_check *check)
 {
-    const struct temporal *c = config;
+    struct temporal *c = config;
 
-    if (types_of(c) == 0)
+    c->types = types_of(c);
+    if (c->types == 0)
         check_warning(check, "queueTypes", "write workflow, activity, nexus, or some of them",
                       "queueTypes has a word that is no type of a task queue: every poll fails");
     return check_numbers(c, check) && check_versions(c, check) && check_count(c, check) && check_tls(c, check) &&
@@ -231,168 +218,58 @@ static struct request *call(const struct temporal *c, struct poll *poll, const c
     return request;
 }
 
-/* Every request begins with the namespace. */
-static void begin(const struct temporal *c, struct text *message)
-{
-    text_init(message, GRPC_REQUEST_MAX_BYTES);
-    wire_text(message, 1, c->ns);
-}
-
 static struct request *describe_version(const struct temporal *c, struct poll *poll)
 {
     struct text message;
-    size_t version;
 
-    begin(c, &message);
-    version = wire_begin(&message, 3);
-    wire_text(&message, 1, c->deployment_build);
-    wire_text(&message, 2, c->deployment);
-    wire_end(&message, version);
-    wire_varint(&message, 4, true); /* with figures */
+    text_init(&message, GRPC_REQUEST_MAX_BYTES);
+    temporal_write_version(c, &message);
     return call(c, poll, SERVICE "DescribeWorkerDeploymentVersion", &message);
 }
 
 static struct request *describe_builds(const struct temporal *c, struct poll *poll)
 {
     struct text message;
-    size_t part;
 
-    begin(c, &message);
-    part = wire_begin(&message, 2);
-    wire_text(&message, 1, c->queue);
-    wire_end(&message, part);
-    wire_varint(&message, 5, 1); /* the enhanced form of the answer */
-    part = wire_begin(&message, 6);
-    wire_text(&message, 1, c->build_id ? c->build_id : "");
-    wire_varint(&message, 2, c->unversioned);
-    wire_varint(&message, 3, c->all_active);
-    wire_end(&message, part);
-    for (unsigned type = QUEUE_WORKFLOW; type < QUEUE_TYPES; type++)
-        if (types_of(c) & 1u << type)
-            wire_varint(&message, 7, type);
-    wire_varint(&message, 8, true); /* with figures */
+    text_init(&message, GRPC_REQUEST_MAX_BYTES);
+    temporal_write_builds(c, &message);
     return call(c, poll, SERVICE "DescribeTaskQueue", &message);
 }
 
-static struct request *describe_type(const struct temporal *c, struct poll *poll, unsigned type)
+static struct request *describe_type(const struct temporal *c, struct poll *poll, enum temporal_type type)
 {
     struct text message;
-    size_t queue;
 
-    begin(c, &message);
-    queue = wire_begin(&message, 2);
-    wire_text(&message, 1, c->queue);
-    wire_varint(&message, 2, 1); /* a queue by its plain name */
-    wire_end(&message, queue);
-    wire_varint(&message, 3, type);
-    wire_varint(&message, 8, true); /* with figures */
+    text_init(&message, GRPC_REQUEST_MAX_BYTES);
+    temporal_write_type(c, type, &message);
     return call(c, poll, SERVICE "DescribeTaskQueue", &message);
-}
-
-void temporal_count_query(const void *config, struct text *out)
-{
-    const struct temporal *c = config;
-
-    text_printf(out, "ExecutionStatus = 'Running' AND TaskQueue = '%s'", c->count_queue ? c->count_queue : c->queue);
-    if (c->deployment)
-        text_printf(out, " AND TemporalWorkerDeploymentVersion = '%s:%s'", c->deployment, c->deployment_build);
-    else if (!c->build_id && !c->all_active && !c->unversioned)
-        text_add(out, " AND TemporalWorkerDeploymentVersion is null");
 }
 
 static struct request *count_running(const struct temporal *c, struct poll *poll)
 {
-    struct text message, query;
+    struct text message;
 
-    text_init(&query, GRPC_REQUEST_MAX_BYTES);
-    temporal_count_query(c, &query);
-    begin(c, &message);
-    wire_text(&message, 2, query.bytes);
-    text_done(&query);
+    text_init(&message, GRPC_REQUEST_MAX_BYTES);
+    temporal_write_count(c, &message);
     return call(c, poll, SERVICE "CountWorkflowExecutions", &message);
 }
 
-/* ------------------------------------------------------------------ answers */
+/* ------------------------------------------------------------------ a poll */
 
 struct walk { /* of a poll, in its scratch */
     double backlog;
-    bool active, failed, broken;
+    bool active, failed;
 };
 
-/* Fields of a message one after the other, of those that are asked for. */
-struct fields {
-    struct wire_reader reader;
-    struct wire_field at;
-};
-
-static struct fields fields_of(const void *bytes, size_t length)
+static enum poll_next unreadable(struct poll *poll)
 {
-    return (struct fields){.reader = {bytes, (const uint8_t *)bytes + length, false}};
+    return poll_fail(poll, ERROR_NONSENSE, "an answer of Temporal cannot be read");
 }
-
-static bool next_message(struct fields *fields, unsigned number)
-{
-    while (wire_next(&fields->reader, &fields->at))
-        if (fields->at.number == number && fields->at.type == WIRE_BYTES)
-            return true;
-    return false;
-}
-
-static uint64_t number_in(const struct wire_field *message, unsigned number, bool *broken)
-{
-    struct wire_reader reader = {message->bytes, message->bytes + message->length, false};
-    struct wire_field field;
-    uint64_t value = 0;
-
-    while (wire_next(&reader, &field))
-        if (field.number == number && field.type == WIRE_VARINT)
-            value = field.value;
-    *broken |= reader.broken;
-    return value;
-}
-
-/* Of the TaskQueueStats in field `number` of a message; without them 0. */
-static double backlog_in(const void *bytes, size_t length, unsigned number, bool *broken)
-{
-    struct fields fields = fields_of(bytes, length);
-    double backlog = 0;
-
-    while (next_message(&fields, number))
-        backlog = (double)(int64_t)number_in(&fields.at, 1, broken);
-    *broken |= fields.reader.broken;
-    return backlog;
-}
-
-/* Of one entry of the map of versions: types by number, each with figures. */
-static double version_backlog(const struct wire_field *entry, bool *broken)
-{
-    struct fields info = fields_of(entry->bytes, entry->length);
-    double backlog = 0;
-
-    while (next_message(&info, 2)) {
-        struct fields types = fields_of(info.at.bytes, info.at.length);
-
-        while (next_message(&types, 1)) {
-            struct fields type = fields_of(types.at.bytes, types.at.length);
-
-            while (next_message(&type, 2))
-                backlog += backlog_in(type.at.bytes, type.at.length, 2, broken);
-            *broken |= type.reader.broken;
-        }
-        *broken |= types.reader.broken;
-    }
-    *broken |= info.reader.broken;
-    return backlog;
-}
-
-/* ------------------------------------------------------------------ a poll */
 
 static enum poll_next finish(struct poll *poll)
 {
     const struct walk *walk = poll_scratch(poll);
 
-    if (walk->broken)
-        return poll_fail(poll, ERROR_NONSENSE, "an answer of Temporal cannot be read");
     if (walk->active)
         poll_activity(poll, true);
     return poll_value(poll, walk->backlog);
@@ -408,13 +285,15 @@ static enum poll_next on_counted(const void *config, struct poll *poll, const st
 static void on_count(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct walk *walk = poll_scratch(poll);
-    struct wire_field whole = {.bytes = (const uint8_t *)reply->body, .length = reply->length};
+    uint64_t running;
 
     (void)config;
     if (reply->failed)
         poll_note(poll, "running workflows could not be counted: %.200s", reply->error.text);
+    else if (!temporal_read_count(reply->body, reply->length, &running))
+        unreadable(poll);
     else
-        walk->active = number_in(&whole, 1, &walk->broken) > 0;
+        walk->active = running > 0;
 }
 
 static enum poll_next count(const struct temporal *c, struct poll *poll)
@@ -431,38 +310,23 @@ static enum poll_next on_version(const void *config, struct poll *poll, const st
 {
     const struct temporal *c = config;
     struct walk *walk = poll_scratch(poll);
-    struct fields info = fields_of(reply->body, reply->length), queues = info;
-    uint64_t status = 0;
+    struct temporal_version version;
 
-    while (next_message(&queues, 2)) {
-        struct fields name = fields_of(queues.at.bytes, queues.at.length);
-        uint64_t type = number_in(&queues.at, 2, &walk->broken);
-
-        if (next_message(&name, 1) && name.at.length == strlen(c->queue) &&
-            memcmp(name.at.bytes, c->queue, name.at.length) == 0 && type < QUEUE_TYPES && types_of(c) & 1u << type)
-            walk->backlog += backlog_in(queues.at.bytes, queues.at.length, 3, &walk->broken);
-    }
-    while (next_message(&info, 1))
-        status = number_in(&info.at, 14, &walk->broken);
-    if (queues.reader.broken || info.reader.broken)
-        return poll_fail(poll, ERROR_NONSENSE, "the answer to DescribeWorkerDeploymentVersion cannot be read");
-    walk->active = c->count_running && status == VERSION_DRAINING; /* what it has begun it shall end */
-    return status == VERSION_CURRENT || status == VERSION_RAMPING ? count(c, poll) : finish(poll);
+    if (!temporal_read_version(c, reply->body, reply->length, &version))
+        return unreadable(poll);
+    walk->backlog = version.backlog;
+    walk->active = c->count_running && version.is_draining;
+    return version.serves ? count(c, poll) : finish(poll);
 }
 
 static enum poll_next on_builds(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct walk *walk = poll_scratch(poll);
-    struct fields versions = fields_of(reply->body, reply->length), older = versions;
-    bool any = false;
+    bool too_old;
 
-    while (next_message(&versions, 3)) {
-        any = true;
-        walk->backlog += version_backlog(&versions.at, &walk->broken);
-    }
-    if (versions.reader.broken)
-        return poll_fail(poll, ERROR_NONSENSE, "the answer to DescribeTaskQueue cannot be read");
-    if (!any && (next_message(&older, 1) || (older = fields_of(reply->body, reply->length), next_message(&older, 2))))
+    if (!temporal_read_builds(reply->body, reply->length, &walk->backlog, &too_old))
+        return unreadable(poll);
+    if (too_old)
         return poll_fail(poll, ERROR_NONSENSE, "this Temporal is too old to tell the backlog of builds apart");
     return count(config, poll);
 }
@@ -473,36 +337,40 @@ static enum poll_next on_types(const void *config, struct poll *poll, const stru
     return count(config, poll);
 }
 
+/* No part of a sum is a value. */
 static void on_type(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct walk *walk = poll_scratch(poll);
+    double backlog;
 
     (void)config;
     if (walk->failed)
         return;
-    walk->failed = reply->failed;
+    walk->failed = reply->failed || !temporal_read_type(reply->body, reply->length, &backlog);
     if (reply->failed)
-        poll_fail_with(poll, &reply->error); /* no part of a sum is a value */
+        poll_fail_with(poll, &reply->error);
+    else if (walk->failed)
+        unreadable(poll);
     else
-        walk->backlog += backlog_in(reply->body, reply->length, 5, &walk->broken);
+        walk->backlog += backlog;
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct temporal *c = config;
-    struct request *requests[QUEUE_TYPES];
+    struct request *requests[TEMPORAL_TYPES];
     size_t asked = 0;
 
     (void)none;
-    if (types_of(c) == 0)
+    if (c->types == 0)
         return poll_fail(poll, ERROR_INVALID,
                          "queueTypes has a word that is no type of a task queue; write workflow, activity, nexus");
     if (c->deployment)
         return poll_send(poll, describe_version(c, poll), on_version);
     if (c->build_id || c->all_active || c->unversioned)
         return poll_send(poll, describe_builds(c, poll), on_builds);
-    for (unsigned type = QUEUE_WORKFLOW; type < QUEUE_TYPES; type++)
-        if (types_of(c) & 1u << type)
+    for (unsigned type = TEMPORAL_WORKFLOW; type < TEMPORAL_TYPES; type++)
+        if (c->types & 1u << type)
             requests[asked++] = describe_type(c, poll, type);
     return poll_send_all(poll, requests, asked, on_type, on_types);
 }
