@@ -13,9 +13,15 @@ enum {
     TRIGGERS_MAX = 100,                        /* per object; the largest found in the field has 31 */
     CREDENTIAL_PARAMS_MAX = 256,        /* of one TriggerAuthentication; the most any trigger type knows is about 30 */
     CREDENTIAL_FETCHED_MAX = 10 * 1000, /* secrets, logins and tokens fetched and kept: 2 KB each */
-    CREDENTIAL_FETCHED_IN_NAMESPACE_MAX = 2500, /* a quarter, so that one namespace cannot take all */
-    CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024,  /* of Vault or of a token server; etcd's bound for a Secret */
-    CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,    /* of filePath, and of a service account's token: likewise */
+    CREDENTIAL_FETCHED_IN_NAMESPACE_MAX = 2500,        /* a quarter, so that one namespace cannot take all */
+    CREDENTIAL_KEPT_MAX_BYTES = 256 * 1024,            /* of one of these: bundles of certificates have up to 200 KB */
+    CREDENTIAL_STORE_MAX_BYTES = 64 * 1024 * 1024,     /* of all: 6 KB each, more than a chain of certificates */
+    CREDENTIAL_NAMESPACE_MAX_BYTES = 16 * 1024 * 1024, /* of one namespace: a quarter */
+    CREDENTIAL_ASKERS_MAX =
+        1000, /* TriggerAuthentications that are told of one thing: of one namespace or the cluster */
+    CREDENTIAL_REFRESH_MIN_MS = 5000, /* nothing is fetched anew sooner, however short a life its server gives it */
+    CREDENTIAL_ANSWER_MAX_BYTES = 1024 * 1024, /* of Vault or of a token server; etcd's bound for a Secret */
+    CREDENTIAL_FILE_MAX_BYTES = 1024 * 1024,   /* of filePath, and of a service account's token: likewise */
     CREDENTIAL_FORM_MAX_BYTES = 16 * 1024, /* scopes or parameters for a token server; servers refuse longer forms */
     CREDENTIAL_LIFE_MAX_S = 10 * 365 * 24 * 3600, /* believed of a lease or a token that somebody else counts */
     CREDENTIAL_ACCOUNT_TOKEN_MS = 3600 * 1000,    /* of a service account's: KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY */
@@ -57,9 +63,12 @@ enum {
     HTTP_TIMEOUT_MAX_MS = 24 * 3600 * 1000, /* what is longer is cut to this: a place held for a day is lost anyway */
     STREAM_REPLY_MAX_BYTES = 1024 * 1024,
     STREAM_WRITE_MAX_BYTES =
-        1024 * 1024,                    /* written and not yet taken by the server; questions are a few hundred bytes */
-    POLL_REQUESTS_MAX = 64,             /* requests a single poll may have under way or make in a row */
-    POLL_FANOUT_MAX = 1024,             /* replicas one poll may ask: LOCAL_REPLICAS_MAX */
+        1024 * 1024,        /* written and not yet taken by the server; questions are a few hundred bytes */
+    POLL_REQUESTS_MAX = 64, /* requests a single poll may have under way or make in a row */
+    POLL_FANOUT_MAX = 1024, /* replicas one poll may ask: LOCAL_REPLICAS_MAX */
+    POLL_MEMORY_MAX_BYTES =
+        128 * 1024 * 1024, /* of all that a poll was answered and keeps until its end: one answer of TREE_NODES_MAX, or
+                              POLL_REQUESTS_MAX pages of 2 MB at once */
     HTTP_URL_MAX_BYTES = 64 * 1024,     /* a long PromQL query; servers refuse more than about this */
     TRIGGER_NAME_MAX_BYTES = 4096,      /* of a metric's name: parts of it come from parameters */
     RETRY_AFTER_MAX_MS = 5 * 60 * 1000, /* how long a source may send us away: longer would be silence */
@@ -67,10 +76,16 @@ enum {
     HTTP_STATUSES_MAX = 16,             /* different ones counted apart for a trigger type: servers use under ten */
     LISTEN_RETRY_MIN_MS = 2 * 1000,     /* before a stream that ended is opened anew: KEDA's, doubled each time up to */
     LISTEN_RETRY_MAX_MS = 60 * 1000, /* this, with a quarter of jitter, so that a server that restarts is not stormed */
+    LISTENING_MAX = 10 * 1000,       /* streams kept open to sources that tell by themselves: 12 KB and a socket each */
+    LISTENING_IN_NAMESPACE_MAX = 2500, /* a quarter, so that one namespace cannot take all */
     PUSH_LOOK_MS = 100,        /* between two polls of an object because a source spoke up: some push by the thousand */
     POLL_RETRIES_MAX = 1,      /* KEDA asks once more after rebuilding the scaler */
     POLLS_IN_FLIGHT_MAX = 512, /* file descriptors: well under the usual 1024 */
     POLLS_PER_DESTINATION_MAX = 128, /* a quarter, so that one hanging host cannot hold all */
+    POLLS_PER_DESTINATION_USUAL =
+        16, /* of HTTP/1.1, a connection each: Prometheus computes 20 at once. More only where one waits long
+                                         (QUEUE_PATIENCE_SHARE), as servers do that take a second for each answer */
+    QUEUE_PATIENCE_SHARE = 3, /* of its time, a third: what is left is still several times that of an answer */
     CONNECTIONS_KEPT_MAX =
         4, /* connections kept for one destination and credential: a poll takes milliseconds, a thousand
                                  objects at 30 s come 33 a second */

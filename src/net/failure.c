@@ -64,8 +64,8 @@ void failure_egress(struct error *err, const char *place, const char *why)
 
 void failure_body_limit(struct error *err, const char *place, size_t limit_bytes)
 {
-    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (HTTP_BODY_MAX_BYTES); ask for less",
-              place, limit_bytes);
+    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (%s); ask for less", place, limit_bytes,
+              limit_bytes == HTTP_BODY_MAX_BYTES ? "HTTP_BODY_MAX_BYTES" : "the bound of this question");
 }
 
 void failure_header_limit(struct error *err, const char *place)

@@ -6,6 +6,8 @@
  *      |   \ deadline     |_ redirect_|
  *      \__ known to fail (a URL, a key): told by the next kick
  *
+ * Who waits at the gate presses after a third of its time: then more connections are opened to a server that is slow, not ill.
+ *
  * An exchange is in exactly one of these places, and whatever happens leaves it through take_out(). The deadline is of the whole
  * exchange: waiting at the gate and redirects included. On the wire the library watches over it; only one that waits has
  * a timer of its own.
@@ -135,7 +137,13 @@ void http_client_tell_failing(struct http_client *client)
 static void run_out_of_patience(void *arg)
 {
     struct exchange *exchange = arg;
+    int64_t left_ms = exchange->deadline_ms - loop_ticks_ms(exchange->client->options.loop);
 
+    if (left_ms > 0) {
+        loop_timer_set(exchange->patience, left_ms);
+        gate_press(exchange->client->gate, &exchange->ticket);
+        return;
+    }
     failure_timeout(&exchange->error, exchange->call->place, PHASE_QUEUED, exchange->call->request.timeout_ms);
     finish_failed(exchange);
 }
@@ -228,6 +236,7 @@ static bool egress_refuses_call(const struct http_client *client, const struct h
 static void enter_gate(struct exchange *exchange)
 {
     struct http_client *client = exchange->client;
+    int64_t left_ms;
 
     if (egress_refuses_call(client, exchange->call, &exchange->error)) {
         http_exchange_fail_later(exchange);
@@ -239,7 +248,10 @@ static void enter_gate(struct exchange *exchange)
     }
     client->options.stats->queued++;
     exchange->patience = loop_timer_new(client->options.loop, run_out_of_patience, exchange);
-    loop_timer_set(exchange->patience, exchange->deadline_ms - loop_ticks_ms(client->options.loop));
+    left_ms = exchange->deadline_ms - loop_ticks_ms(client->options.loop);
+    loop_timer_set(exchange->patience, left_ms > 0 ? (left_ms + QUEUE_PATIENCE_SHARE - 1) / QUEUE_PATIENCE_SHARE : 0);
+    if (exchange->call->request.http2) /* all of them have one connection */
+        gate_press(client->gate, &exchange->ticket);
 }
 
 /* ---- the answer ---- */
@@ -427,6 +439,7 @@ bool http_client_new(const struct http_client_options *options, struct http_clie
 
     client->options = *options;
     client->gate = gate_new(POLLS_IN_FLIGHT_MAX, POLLS_PER_DESTINATION_MAX, on_admit, client);
+    gate_hold_back(client->gate, POLLS_PER_DESTINATION_USUAL);
     if (!http_curl_open(client, err)) {
         http_client_free(client);
         return false;
