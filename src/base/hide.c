@@ -44,14 +44,38 @@ static size_t percent_read(const char *at, char *byte)
     return low >= 0 ? 3 : 1;
 }
 
-/* How much of the text at `at` is the secret, whichever of its bytes a URL's writer has escaped; 0: it does not stand there. */
+/* The same for what JSON's writers need not escape, and some do for HTML's sake: "\u0026", "\/". */
+static size_t escape_read(const char *at, char *byte)
+{
+    int code = 0;
+
+    if (at[0] != '\\')
+        return percent_read(at, byte);
+    if (at[1] == '/') {
+        *byte = '/';
+        return 2;
+    }
+    if (at[1] != 'u')
+        return percent_read(at, byte);
+    for (int i = 2; i < 6; i++) {
+        int digit = hex_digit(at[i]);
+
+        if (digit < 0)
+            return percent_read(at, byte);
+        code = code * 16 + digit;
+    }
+    *byte = (char)(code < 0x80 ? code : 0);
+    return 6;
+}
+
+/* How much of the text at `at` is the secret, whichever of its bytes a writer of URLs or JSON has escaped; 0: it does not stand there. */
 static size_t match(const char *at, const char *secret, size_t length)
 {
     size_t used = 0, same = 0;
     char byte = 0;
 
     while (same < length && at[used]) {
-        size_t takes = at[used] == secret[same] ? 1 : percent_read(at + used, &byte);
+        size_t takes = at[used] == secret[same] ? 1 : escape_read(at + used, &byte);
 
         if (at[used] != secret[same] && byte != secret[same] && !(at[used] == '+' && secret[same] == ' '))
             break;
