@@ -245,6 +245,9 @@ const char *poll_time_rfc3339(struct poll *poll); /* the same, whole seconds, "2
 struct arena *poll_arena(struct poll *poll);      /* emptied when the poll ends */
 void *poll_scratch(struct poll *poll);            /* scratch_size bytes, zeroed for each poll */
 void *poll_memory(struct poll *poll);             /* memory_size bytes, kept from poll to poll of this trigger */
+/* account_size bytes, shared by all triggers of the driver with the same parameters but those marked `question`: what was got for signing
+   in. Another trigger's poll may change them between two steps. */
+void *poll_account(struct poll *poll);
 const char *poll_namespace(const struct poll *poll);
 /* Pods of the object's namespace that the selector matches. false: poll_fail was not called yet; *err says why. */
 bool poll_pods(struct poll *poll, const struct selector *selector, const struct pod_view *const **pods, size_t *count,
@@ -344,7 +347,7 @@ struct trigger_driver {
         targets; /* a type with several metrics: the parameters that are their targets, comma separated (trigger_metrics) */
     const struct param *params; /* ends with {0} */
     size_t config_size;         /* what params fill; immutable afterwards, so threads may read it */
-    size_t memory_size, scratch_size;
+    size_t memory_size, scratch_size, account_size;
     size_t session_size, sessions_max; /* 0 sessions_max: CONNECTIONS_KEPT_MAX */
     int64_t timeout_ms;                /* of a query; 0: HTTP_TIMEOUT_MS */
     enum trigger_scope scope;
@@ -362,6 +365,7 @@ struct trigger_driver {
     bool (*destination)(const void *config, char *out, size_t size);    /* one server: "host:port" */
     void (*destinations)(const void *config, struct destinations *out); /* each of a list, the one asked first first */
     void (*forget)(void *memory);                                       /* before memory is freed */
+    void (*forget_account)(void *account);                           /* likewise */
     void (*hang_up)(
         void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
 

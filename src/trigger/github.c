@@ -2,10 +2,12 @@
  * github: what is asked of GitHub, apart from what it means. Facts: triggers/github-runner.md.
  *
  * An answer is kept as a digest, one line for each thing that matters; with ETags digests outlive the poll, and an answer "not modified"
- * costs nothing of the rate limit. While that is used up nothing is asked: the last count stands, with a note.
+ * costs nothing of the rate limit. While that is used up nothing is asked, and polls fail: what was counted before is no count of now, so
+ * it is told with its age, and what runs stays as it is.
  */
 #include "trigger/github.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +21,11 @@
 #include "trigger/jwt.h"
 
 enum {
-    CACHE_MAX = 5000,           /* digests kept from poll to poll, as many as KEDA keeps */
+    /* Of one answer: a page has a hundred runs of at most 130 characters. */
+    DIGEST_MAX_BYTES = 64 * 1024,
+    /* Of all that one trigger keeps: as many answers as one poll may ask for (POLL_FANOUT_MAX), of a kilobyte each. What does not fit is
+       asked for anew each time. */
+    DIGESTS_MAX_BYTES = 1024 * 1024,
     JWT_BACK_S = 30,            /* their clock may be behind ours */
     JWT_FOR_S = 120,            /* it is used at once */
     TOKEN_EARLY_MS = 60 * 1000, /* a token is renewed so long before its end */
@@ -64,8 +70,19 @@ bool github_check(const struct github *c, struct trigger_check *check)
 
 /* ------------------------------------------------------------------ digests kept from poll to poll */
 
-static void digest_free(struct digest *digest)
+static size_t digest_bytes(const char *asked, const char *etag, const char *text)
 {
+    return sizeof(struct digest) + strlen(asked) + strlen(etag) + strlen(text);
+}
+
+static void digest_drop(struct github_memory *memory, const char *asked)
+{
+    struct digest *digest = map_get(memory->digests, asked);
+
+    if (!digest)
+        return;
+    memory->digests_bytes -= digest_bytes(asked, digest->etag, digest->text);
+    map_remove(memory->digests, asked);
     free(digest->etag);
     free(digest->text);
     free(digest);
@@ -78,14 +95,13 @@ static void digest_keep(struct github_memory *memory, const char *asked, const c
 
     if (!memory->digests)
         memory->digests = map_new();
-    digest = map_remove(memory->digests, asked);
-    if (digest)
-        digest_free(digest);
-    if (!etag || map_count(memory->digests) >= CACHE_MAX)
+    digest_drop(memory, asked);
+    if (!etag || memory->digests_bytes + digest_bytes(asked, etag, text) > DIGESTS_MAX_BYTES)
         return;
     digest = mem_alloc(sizeof(*digest));
     *digest = (struct digest){mem_copy(etag), mem_copy(text), now_ms};
     map_put(memory->digests, asked, digest);
+    memory->digests_bytes += digest_bytes(asked, etag, text);
 }
 
 /* What this poll had no use for is of repositories and runs that are gone. */
@@ -94,14 +110,9 @@ static void digests_prune(struct github_memory *memory, int64_t now_ms)
     const char *key;
     void *value;
 
-    for (size_t i = 0; memory->digests && map_next(memory->digests, &i, &key, &value);) {
-        struct digest *digest = value;
-
-        if (digest->seen_ms != now_ms) {
-            map_remove(memory->digests, key);
-            digest_free(digest);
-        }
-    }
+    for (size_t i = 0; memory->digests && map_next(memory->digests, &i, &key, &value);)
+        if (((const struct digest *)value)->seen_ms != now_ms)
+            digest_drop(memory, key);
 }
 
 void github_forget(void *of)
@@ -114,6 +125,11 @@ void github_forget(void *of)
     secret_unref(memory->token);
 }
 
+void github_forget_account(void *of)
+{
+    secret_unref(((struct github_account *)of)->token);
+}
+
 /* ------------------------------------------------------------------ the rate limit */
 
 static int64_t seconds(const char *text)
@@ -123,52 +139,56 @@ static int64_t seconds(const char *text)
     return value < 0 ? 0 : value > INT64_C(100000000000) ? INT64_C(100000000000) : value;
 }
 
-static void note_limit(struct github_memory *memory, const struct reply *reply, int64_t now_ms)
+static void note_limit(struct poll *poll, const struct reply *reply)
 {
+    struct github_account *account = poll_account(poll);
+    int64_t now_ms = poll_now_ms(poll);
     const char *remaining = reply_header(reply, "x-ratelimit-remaining"),
                *reset = reply_header(reply, "x-ratelimit-reset");
     const char *after = reply_header(reply, "retry-after");
 
     int64_t until_ms = 0;
 
-    if (!remaining)
+    if (!remaining && !(reply->failed && after))
         return;
-    if (strtoll(remaining, NULL, 10) == 0 && reset)
+    if (remaining && strtoll(remaining, NULL, 10) == 0 && reset)
         until_ms = seconds(reset) * 1000;
     if (after && now_ms + seconds(after) * 1000 > until_ms)
         until_ms = now_ms + seconds(after) * 1000;
-    memory->limited_until_ms = until_ms < now_ms + LIMIT_MAX_S * 1000 ? until_ms : now_ms + LIMIT_MAX_S * 1000;
+    account->limited_until_ms = until_ms < now_ms + LIMIT_MAX_S * 1000 ? until_ms : now_ms + LIMIT_MAX_S * 1000;
 }
 
-/* Ends the poll while GitHub has had enough of us: with the last count, where there is one. */
+/* Ends the poll while GitHub has had enough of us. */
 static enum poll_next stand_by(struct poll *poll)
 {
     const struct github_memory *memory = poll_memory(poll);
-    long long left_s = (memory->limited_until_ms - poll_now_ms(poll) + 999) / 1000;
+    const struct github_account *account = poll_account(poll);
+    int64_t now_ms = poll_now_ms(poll);
+    char last[80] = "";
 
-    if (!memory->has_count)
-        return poll_fail(poll, ERROR_UNREACHABLE,
-                         "GitHub's rate limit is used up for %lld s more; name the repos, or "
-                         "use enableEtags",
-                         left_s);
-    poll_note(poll, "GitHub's rate limit is used up for %lld s more: this is the last count", left_s);
-    return poll_value(poll, memory->count);
+    if (memory->counted_ms != 0)
+        snprintf(last, sizeof(last), "; %lld s ago there were %.0f jobs",
+                 (long long)(now_ms - memory->counted_ms) / 1000, memory->count);
+    return poll_fail(poll, ERROR_UNREACHABLE,
+                     "GitHub's rate limit is used up for %lld s more%s: name the repos, or use enableEtags",
+                     (long long)(account->limited_until_ms - now_ms + 999) / 1000, last);
 }
 
-static bool is_limited(const struct github_memory *memory, int64_t now_ms)
+static bool is_limited(struct poll *poll)
 {
-    return memory->limited_until_ms > now_ms;
+    return ((const struct github_account *)poll_account(poll))->limited_until_ms > poll_now_ms(poll);
 }
 
 static enum poll_next refused(struct poll *poll, const struct reply *reply)
 {
-    struct github_memory *memory = poll_memory(poll);
+    const struct github_memory *memory = poll_memory(poll);
+    struct github_account *account = poll_account(poll);
     struct error error;
 
-    if (is_limited(memory, poll_now_ms(poll)))
+    if (is_limited(poll))
         return stand_by(poll);
-    if (reply->status == 401)
-        memory->token_until_ms = 0; /* of an App: a new one is asked for next time */
+    if (reply->status == 401 && account->token == memory->token)
+        account->token_until_ms = 0; /* of an App: a new one is asked for next time */
     error = reply->error;
     if (memory->token)
         hide_secret_bytes(error.text, secret_reveal(memory->token), secret_length(memory->token));
@@ -177,19 +197,21 @@ static enum poll_next refused(struct poll *poll, const struct reply *reply)
 
 /* ------------------------------------------------------------------ one answer */
 
+/* The answer is read into an arena of its own: of many large pages only what matters stays until the end of the poll. */
 static const char *made(const void *config, struct poll *poll, const struct reply *reply, github_write *write)
 {
+    struct arena *arena = arena_new(ARENA_USUAL);
     struct tree *json;
     struct text out;
     struct error err;
     const char *digest = NULL;
 
-    if (!tree_read_json(reply->body, reply->length, false, poll_arena(poll), &json, &err))
-        return NULL;
-    text_init(&out, HTTP_BODY_MAX_BYTES);
-    if (write(json, &out, config) && !out.overflowed)
+    text_init(&out, DIGEST_MAX_BYTES);
+    if (tree_read_json(reply->body, reply->length, false, arena, &json, &err) && write(json, &out, config) &&
+        !out.overflowed)
         digest = arena_copy(poll_arena(poll), out.bytes);
     text_done(&out);
+    arena_free(arena);
     return digest;
 }
 
@@ -200,7 +222,7 @@ const char *github_digest(const void *config, struct poll *poll, const struct re
     const char *asked = walk->asked[walk->asked_from + reply->index], *text;
     struct digest *kept = memory->digests ? map_get(memory->digests, asked) : NULL;
 
-    note_limit(memory, reply, poll_now_ms(poll));
+    note_limit(poll, reply);
     if (reply->failed) {
         refused(poll, reply);
         return NULL;
@@ -267,17 +289,28 @@ enum poll_next github_get_all(const void *config, struct poll *poll, const char 
 
 /* ------------------------------------------------------------------ a token for an App */
 
-static enum poll_next on_token(const void *config, struct poll *poll, const struct reply *reply)
+/* This poll keeps the token that it began with, whatever others get meanwhile. */
+static enum poll_next go_on(const void *config, struct poll *poll)
 {
     struct github_memory *memory = poll_memory(poll);
+    const struct github_account *account = poll_account(poll);
+
+    secret_unref(memory->token);
+    memory->token = account->token ? secret_ref(account->token) : NULL;
+    return ((struct github_walk *)poll_scratch(poll))->then(config, poll, NULL);
+}
+
+static enum poll_next on_token(const void *config, struct poll *poll, const struct reply *reply)
+{
+    struct github_account *account = poll_account(poll);
     const struct tree *token = tree_get_fold(reply->json, "token");
     const char *until = tree_string(tree_get_fold(reply->json, "expires_at"));
 
-    if (!tree_string(token) || !until || !instant_parse(until, &memory->token_until_ms))
+    if (!tree_string(token) || !until || !instant_parse(until, &account->token_until_ms))
         return poll_fail(poll, ERROR_NONSENSE, "GitHub answered without a token for the App, or without its end");
-    secret_unref(memory->token);
-    memory->token = secret_new(token->text, token->length);
-    return ((struct github_walk *)poll_scratch(poll))->then(config, poll, NULL);
+    secret_unref(account->token);
+    account->token = secret_new(token->text, token->length);
+    return go_on(config, poll);
 }
 
 static enum poll_next ask_token(const struct github *c, struct poll *poll)
@@ -305,22 +338,22 @@ static enum poll_next ask_token(const struct github *c, struct poll *poll)
 enum poll_next github_begin(const void *config, struct poll *poll, const struct github *account, poll_step *then)
 {
     struct github_walk *walk = poll_scratch(poll);
-    const struct github_memory *memory = poll_memory(poll);
+    const struct github_account *shared = poll_account(poll);
 
     walk->account = account;
     walk->then = then;
-    if (is_limited(memory, poll_now_ms(poll)))
+    if (is_limited(poll))
         return stand_by(poll);
-    if (is_app(account) && memory->token_until_ms - TOKEN_EARLY_MS <= poll_now_ms(poll))
+    if (is_app(account) && shared->token_until_ms - TOKEN_EARLY_MS <= poll_now_ms(poll))
         return ask_token(account, poll);
-    return then(config, poll, NULL);
+    return go_on(config, poll);
 }
 
 /* ------------------------------------------------------------------ the end */
 
 void github_pass(struct poll *poll, const struct reply *reply)
 {
-    note_limit(poll_memory(poll), reply, poll_now_ms(poll));
+    note_limit(poll, reply);
 }
 
 enum poll_next github_count(struct poll *poll, double count)
@@ -329,6 +362,6 @@ enum poll_next github_count(struct poll *poll, double count)
 
     digests_prune(memory, poll_now_ms(poll));
     memory->count = count;
-    memory->has_count = true;
+    memory->counted_ms = poll_now_ms(poll);
     return poll_value(poll, count);
 }

@@ -5,10 +5,10 @@
  *     return github_begin(config, poll, &c->account, ask_repos);                     -- signed in, and not over the limit
  *     return github_get_all(config, poll, asked, count, on_answer, then);            -- asked: "/repos/..." with the query
  *     digest = github_digest(config, poll, reply, write_digest);                     -- in on_answer: what of it matters
- *     return github_count(poll, jobs);                                               -- the end; remembered
+ *     return github_count(poll, jobs);                                               -- the end
  *
- * A driver that uses it has a struct github_walk first in its scratch and a struct github_memory first in its memory, with
- * github_forget() as `forget`.
+ * A driver that uses it has a struct github_walk first in its scratch, a struct github_memory first in its memory, with
+ * github_forget() as `forget`, and a struct github_account as its account, with github_forget_account().
  */
 #ifndef WEIR_TRIGGER_GITHUB_H
 #define WEIR_TRIGGER_GITHUB_H
@@ -25,11 +25,16 @@ struct github {
 };
 struct github_memory {
     struct map *digests; /* by path and query */
-    struct secret *jwt, *token;
+    size_t digests_bytes;
+    struct secret *jwt;
+    struct secret *token; /* that this poll goes out with */
+    double count;
+    int64_t counted_ms; /* when that was; 0: never */
+};
+struct github_account { /* of all triggers that come as the same */
+    struct secret *token;
     int64_t token_until_ms;
     int64_t limited_until_ms; /* nothing is asked before */
-    double count;
-    bool has_count;
 };
 struct github_walk {
     const struct github *account;
@@ -51,5 +56,6 @@ const char *github_digest(const void *config, struct poll *poll, const struct re
 void github_pass(struct poll *poll, const struct reply *reply);
 enum poll_next github_count(struct poll *poll, double count);
 void github_forget(void *memory);
+void github_forget_account(void *account);
 
 #endif

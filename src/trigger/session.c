@@ -4,6 +4,7 @@
  *     party     triggers of one driver whose connection parameters are equal, credentials included
  *     `- server    a place they speak to: one; more where a server names others (Sentinel, a cluster)
  *        `- session   a connection, with what the driver knows about it: one poll has it, or it is idle
+ *     `- account   what the driver knows about whom it comes as: a token that all of them go out with
  *
  *     session_want --queue of the server--> (a later turn) talk_begin | query_begin ... session_return --> idle | gone
  *
@@ -50,6 +51,7 @@ struct party {
     struct party *next; /* in its bucket */
     struct trigger *members;
     struct session_server *servers;
+    void *account; /* the driver's, from the first poll on that asks for it */
 };
 
 /* ------------------------------------------------------------------ the end of a session */
@@ -269,7 +271,20 @@ static void party_free(struct party *party)
         party->servers = server->next;
         server_free(server);
     }
+    if (party->account && party->driver->forget_account)
+        party->driver->forget_account(party->account);
+    free(party->account);
     free(party);
+}
+
+void *poll_account(struct poll *poll)
+{
+    struct flight *flight = flight_of(poll);
+    struct party *party = party_of(flight->engine, flight->trigger);
+
+    if (!party->account)
+        party->account = mem_alloc(party->driver->account_size);
+    return party->account;
 }
 
 void party_leave(struct trigger *trigger)

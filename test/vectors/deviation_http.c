@@ -42,6 +42,8 @@ const char *deviation_http(const struct trigger_case *c, const struct tree *vect
         (type_is(c, "elasticsearch") || type_is(c, "graphite") || type_is(c, "splunk") || type_is(c, "nats-jetstream")))
         return "elasticsearch, graphite, nats-jetstream, splunk: an answer outside 2xx is a failure, whatever its body "
                "says";
+    if (failed && type_is(c, "github-runner") && metadata(c, "repos") && any_status_outside_2xx(vector))
+        return "github-runner: a repository that is named and answers 404 is a failure, not one without jobs";
     if (failed && type_is(c, "solr"))
         return "solr: an answer without numFound is a failure, not 0";
     if (failed && type_is(c, "selenium-grid") && !strstr(body(vector), "\"data\""))

@@ -49,13 +49,12 @@ static void target(const void *config, struct trigger_metric *metric)
     metric->target = 1; /* a runner takes one job */
 }
 
-/* Of the fields that are read elsewhere those with another type make it another API's answer. */
+/* What has no number, or a state that is none, is an entry of another API's answer. */
 static bool is_job(const struct tree *job)
 {
     const struct tree *id = tree_get_fold(job, "id"), *status = tree_get_fold(job, "status");
 
-    return job->type == TREE_MAP && (!id || id->type == TREE_NUMBER || id->type == TREE_NULL) &&
-           (!status || status->type == TREE_STRING || status->type == TREE_NULL);
+    return id && id->type == TREE_NUMBER && (!status || status->type == TREE_STRING || status->type == TREE_NULL);
 }
 
 static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)

@@ -20,7 +20,10 @@
 #include "trigger/github.h"
 #include "trigger/path.h"
 
-enum { REPOS_OF_PAGE = 30 /* GitHub's, where per_page is not said: a shorter page is the last one */ };
+enum {
+    REPOS_OF_PAGE = 30, /* GitHub's, where per_page is not said: a shorter page is the last one */
+    LABELS_MAX = 256,   /* of a runner: each label of each job is looked for among them */
+};
 
 struct runner {
     struct trigger_config common;
@@ -39,7 +42,9 @@ struct runner_scratch {
     const char **repos;
     struct run *runs;
     size_t repo_count, repo_capacity, run_count, run_capacity;
+    size_t without; /* answers about repositories that have no Actions, or are out of our sight */
     int page;
+    bool named; /* by the manifest, not listed by GitHub */
     double jobs;
 };
 
@@ -47,18 +52,20 @@ struct runner_scratch {
 static const struct param params[] = {
     {"githubApiURL", PARAM_URL(account.url), .from = "ME", .fallback = "https://api.github.com",
      .help = "of GitHub Enterprise: https://HOST/api/v3"},
-    {"owner", PARAM_TEXT(owner), .from = "ME", .required = true, .help = "organisation or user"},
-    {"runnerScope", PARAM_CHOICE(scope, "org,ent,repo"), .from = "ME", .required = true,
+    {"owner", PARAM_TEXT(owner), .from = "ME", .question = true, .required = true, .help = "organisation or user"},
+    {"runnerScope", PARAM_CHOICE(scope, "org,ent,repo"), .from = "ME", .question = true, .required = true,
      .help = "of the runner: org, ent or repo"},
     {"personalAccessToken", PARAM_SECRET(account.token), .from = "A", .help = "or appKey"},
-    {"repos", PARAM_LIST(repos), .from = "ME", .help = "all of the owner unless given: fewer requests"},
-    {"labels", PARAM_LIST(labels), .from = "ME", .help = "of the runner, besides self-hosted, linux, x64"},
-    {"noDefaultLabels", PARAM_BOOL(no_default_labels), .from = "ME", .fallback = "false",
+    {"repos", PARAM_LIST(repos), .from = "ME", .question = true,
+     .help = "all of the owner unless given: fewer requests"},
+    {"labels", PARAM_LIST(labels), .from = "ME", .question = true,
+     .help = "of the runner, besides self-hosted, linux, x64"},
+    {"noDefaultLabels", PARAM_BOOL(no_default_labels), .from = "ME", .question = true, .fallback = "false",
      .help = "the runner has not these three"},
-    {"enableEtags", PARAM_BOOL(account.etags), .from = "ME", .fallback = "false",
+    {"enableEtags", PARAM_BOOL(account.etags), .from = "ME", .question = true, .fallback = "false",
      .help = "ask only for what has changed: unchanged answers do not count against the rate limit"},
-    {"matchUnlabeledJobsWithUnlabeledRunners", PARAM_BOOL(match_unlabeled), .from = "ME", .fallback = "false",
-     .help = "a job without labels counts only where labels is empty"},
+    {"matchUnlabeledJobsWithUnlabeledRunners", PARAM_BOOL(match_unlabeled), .from = "ME", .question = true,
+     .fallback = "false", .help = "a job without labels counts only where labels is empty"},
     {"targetWorkflowQueueLength", PARAM_WHOLE(common.target), .from = "ME", .role = ROLE_TARGET, .fallback = "1",
      .help = "jobs for one replica; the object is active from so many on"},
     {"applicationID", PARAM_INTEGER(account.app), .from = "ME", .help = "of a GitHub App, with the next two"},
@@ -70,7 +77,12 @@ static const struct param params[] = {
 
 static bool prepare(void *config, struct trigger_check *check)
 {
-    return github_check(&((const struct runner *)config)->account, check);
+    const struct runner *c = config;
+
+    if (c->labels && c->labels->count > LABELS_MAX)
+        return check_error(check, "labels", "name those that jobs ask for", "a runner has no more than %d labels",
+                           LABELS_MAX);
+    return github_check(&c->account, check);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -90,21 +102,29 @@ static void target(const void *config, struct trigger_metric *metric)
 
 /* ------------------------------------------------------------------ what of an answer matters */
 
+/* Lists and names that GitHub always sends: an answer without them is another one, and no word on what waits. */
 static bool one_line(const char *word)
 {
     return word && *word && !strpbrk(word, "\r\n ");
+}
+
+static bool is_list(const struct tree *node)
+{
+    return node && node->type == TREE_LIST;
 }
 
 /* A line for each repository: its name. */
 static bool digest_repos(const struct tree *json, struct text *out, const void *config)
 {
     (void)config;
-    if (json->type != TREE_LIST)
+    if (!is_list(json))
         return false;
     for (const struct tree *repo = json->first; repo; repo = repo->next) {
         const char *name = tree_string(tree_get_fold(repo, "name"));
 
-        text_printf(out, "%s\n", one_line(name) ? name : ".");
+        if (!one_line(name))
+            return false;
+        text_printf(out, "%s\n", name);
     }
     return true;
 }
@@ -120,15 +140,16 @@ static bool digest_runs(const struct tree *json, struct text *out, const void *c
     const struct tree *runs = tree_get_fold(json, "workflow_runs");
 
     (void)config;
-    if (json->type != TREE_MAP || (runs && runs->type != TREE_LIST && runs->type != TREE_NULL))
+    if (!is_list(runs))
         return false;
-    for (const struct tree *run = runs ? runs->first : NULL; run; run = run->next) {
+    for (const struct tree *run = runs->first; run; run = run->next) {
         const char *name = tree_string(tree_get_fold(tree_get_fold(run, "repository"), "name"));
+        const char *status = tree_string(tree_get_fold(run, "status"));
         int64_t id;
 
-        if (!is_open(tree_string(tree_get_fold(run, "status"))))
+        if (status && !is_open(status))
             continue;
-        if (!tree_integer(tree_get_fold(run, "id"), &id) || !one_line(name))
+        if (!status || !tree_integer(tree_get_fold(run, "id"), &id) || !one_line(name))
             return false;
         text_printf(out, "%lld %s\n", (long long)id, name);
     }
@@ -164,10 +185,16 @@ static bool digest_jobs(const struct tree *json, struct text *out, const void *c
     const struct tree *jobs = tree_get_fold(json, "jobs");
     int count = 0;
 
-    if (json->type != TREE_MAP || (jobs && jobs->type != TREE_LIST && jobs->type != TREE_NULL))
+    if (!is_list(jobs))
         return false;
-    for (const struct tree *job = jobs ? jobs->first : NULL; job; job = job->next)
-        count += is_open(tree_string(tree_get_fold(job, "status"))) && fits(config, tree_get_fold(job, "labels"));
+    for (const struct tree *job = jobs->first; job; job = job->next) {
+        const char *status = tree_string(tree_get_fold(job, "status"));
+        const struct tree *labels = tree_get_fold(job, "labels");
+
+        if (!status || (labels && labels->type != TREE_NULL && labels->type != TREE_LIST))
+            return false;
+        count += is_open(status) && fits(config, labels);
+    }
     return text_printf(out, "%d", count);
 }
 
@@ -198,9 +225,16 @@ static void on_jobs(const void *config, struct poll *poll, const struct reply *r
 
 static enum poll_next finish(const void *config, struct poll *poll, const struct reply *none)
 {
-    (void)config;
+    const struct runner *c = config;
+    const struct runner_scratch *scratch = poll_scratch(poll);
+
     (void)none;
-    return github_count(poll, ((struct runner_scratch *)poll_scratch(poll))->jobs);
+    if (scratch->without == 2 * scratch->repo_count)
+        return poll_fail(poll, ERROR_MISSING,
+                         "GitHub answered 404 for the runs of all %zu repositories of %s: this token may not see them, "
+                         "or they have no Actions",
+                         scratch->repo_count, c->owner);
+    return github_count(poll, scratch->jobs);
 }
 
 static enum poll_next ask_jobs(const void *config, struct poll *poll, const struct reply *none)
@@ -211,7 +245,12 @@ static enum poll_next ask_jobs(const void *config, struct poll *poll, const stru
     const char **asked = arena_array(arena, scratch->run_count + 1, sizeof(char *));
 
     if (scratch->run_count == 0)
-        return finish(config, poll, none);
+        return finish(c, poll, none);
+    if (2 * scratch->repo_count + scratch->run_count > POLL_FANOUT_MAX)
+        return poll_fail(poll, ERROR_LIMIT,
+                         "%zu runs of %s wait or are under way, more than one poll may ask for their jobs "
+                         "(POLL_FANOUT_MAX); name fewer repos",
+                         scratch->run_count, c->owner);
     for (size_t i = 0; i < scratch->run_count; i++)
         asked[i] = arena_printf(arena, "/repos/%s/%s/actions/runs/%s/jobs?per_page=100", path_part(arena, c->owner),
                                 path_part(arena, scratch->runs[i].repo), scratch->runs[i].id);
@@ -220,6 +259,21 @@ static enum poll_next ask_jobs(const void *config, struct poll *poll, const stru
 
 /* ------------------------------------------------------------------ runs */
 
+/* Of the repositories that an owner has, one without Actions has no jobs; one that the manifest names has to be there. */
+static void no_runs(const struct runner *c, struct poll *poll, const struct reply *reply)
+{
+    struct runner_scratch *scratch = poll_scratch(poll);
+    const char *repo = scratch->repos[(scratch->walk.asked_from + reply->index) / 2];
+
+    github_pass(poll, reply);
+    if (scratch->named)
+        poll_fail(poll, ERROR_MISSING,
+                  "GitHub answered 404 for the runs of %.100s/%.100s: it does not exist, has no Actions, or this token "
+                  "may not see it",
+                  c->owner, repo);
+    scratch->without++;
+}
+
 static void on_runs(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct runner_scratch *scratch = poll_scratch(poll);
@@ -227,8 +281,8 @@ static void on_runs(const void *config, struct poll *poll, const struct reply *r
     char *save = NULL;
 
     if (reply->failed && reply->status == 404) {
-        github_pass(poll, reply);
-        return; /* a repository without Actions, or out of our sight */
+        no_runs(config, poll, reply);
+        return;
     }
     digest = github_digest(config, poll, reply, digest_runs);
     for (char *line = digest ? strtok_r(arena_copy(poll_arena(poll), digest), "\n", &save) : NULL; line;
@@ -249,7 +303,7 @@ static enum poll_next ask_runs(const struct runner *c, struct poll *poll)
     const char **asked = arena_array(arena, 2 * scratch->repo_count + 1, sizeof(char *));
 
     if (scratch->repo_count == 0)
-        return finish(c, poll, NULL);
+        return poll_missing(poll, SWITCH_UNSET, "%s has no repository that this token may see", c->owner);
     if (2 * scratch->repo_count > POLL_FANOUT_MAX)
         return poll_fail(poll, ERROR_LIMIT,
                          "%s has %zu repositories, more than one poll may ask (POLL_FANOUT_MAX); name "
@@ -310,15 +364,15 @@ static enum poll_next ask_page(const void *config, struct poll *poll, const stru
 static enum poll_next ask_repos(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct runner *c = config;
+    struct runner_scratch *scratch = poll_scratch(poll);
 
     (void)none;
-    ((struct runner_scratch *)poll_scratch(poll))->page = 1;
-    if (!c->repos || c->repos->count == 0)
-        return ask_page(c, poll, NULL);
-    for (size_t i = 0; i < c->repos->count; i++)
+    for (size_t i = 0; c->repos && i < c->repos->count; i++)
         if (c->repos->items[i][0])
             add_repo(poll, c->repos->items[i]);
-    return ask_runs(c, poll);
+    scratch->named = scratch->repo_count > 0;
+    scratch->page = 1;
+    return scratch->named ? ask_runs(c, poll) : ask_page(c, poll, NULL);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
@@ -334,8 +388,10 @@ TRIGGER(github_runner) = {
         "The value is the number of queued and running jobs whose labels the runner all has. Without `repos` every "
         "repository of "
         "the owner is looked at, which costs three and more requests each: name them, and use `enableEtags`. While "
-        "GitHub's rate limit is used up, the last count stands. The object is active from the target on. A "
-        "repository that answers 404 is passed over; an owner that does is a failure.",
+        "GitHub's rate limit is used up every poll fails, and tells the last count with its age. A repository that is "
+        "named and not there, or out of the token's sight, is a failure, and so is such an owner; of those that GitHub "
+        "lists one without Actions has no jobs. An owner without repositories is missing. The object is active from "
+        "the target on.",
     .example = "triggers:\n"
                "  - type: github-runner\n"
                "    metadata:\n"
@@ -362,9 +418,11 @@ TRIGGER(github_runner) = {
     .config_size = sizeof(struct runner),
     .memory_size = sizeof(struct github_memory),
     .scratch_size = sizeof(struct runner_scratch),
+    .account_size = sizeof(struct github_account),
     .prepare = prepare,
     .metric_name = metric_name,
     .target = target,
     .forget = github_forget,
+    .forget_account = github_forget_account,
     .poll = ask,
 };

@@ -3,7 +3,7 @@
  * that no node there could take, and one for each session that runs. Facts: triggers/selenium-grid.md.
  *
  * The grid tells capabilities as JSON within JSON. Each is read once; what cannot be read matches nothing. A request is given
- * the first free place of a node that could take it, else one of a node to be added (with nodeMaxSessions places).
+ * a free place of a node that could take it, else one of a node to be added (with nodeMaxSessions places).
  */
 #include <string.h>
 #include <strings.h>
@@ -15,7 +15,10 @@
 #include "trigger/driver.h"
 #include "trigger/selenium_platform.h"
 
-enum { PLACES_MAX = 1000 * 1000 /* of one node: more is a mistake, and their sum must stay a number */ };
+enum {
+    PLACES_MAX = 1000 * 1000,      /* of one node: more is a mistake, and their sum must stay a number */
+    CAPABILITIES_MAX_BYTES = 4096, /* they are looked for in each request and node; real ones have some hundred bytes */
+};
 
 struct grid {
     struct trigger_config common;
@@ -60,6 +63,9 @@ static bool prepare(void *config, struct trigger_check *check)
         c->session_browser = c->browser;
     if (!c->capabilities)
         return true;
+    if (strlen(c->capabilities) > CAPABILITIES_MAX_BYTES)
+        return check_error(check, "capabilities", "name those that tell your nodes from others",
+                           "capabilities is longer than %d bytes", CAPABILITIES_MAX_BYTES);
     if (tree_read_json(c->capabilities, strlen(c->capabilities), false, check_arena(check), &extras, NULL) &&
         extras->type == TREE_MAP)
         c->extras = extras;
@@ -171,9 +177,11 @@ static bool matches(const struct grid *c, const struct tree *x, bool of_node)
 
 /* ------------------------------------------------------------------ the grid */
 
-struct node {
-    int64_t places_left, places, sessions; /* places and sessions: of the kind we look for */
-    bool up;
+/* What the answer comes to. Requests are all alike for us, so it is enough to know how many there are and how many places. */
+struct tally {
+    int64_t places;   /* free ones, of nodes that could take a request */
+    int64_t sessions; /* that run, of the kind we look for */
+    int64_t requests; /* that wait, likewise */
 };
 
 static const struct tree *inner(struct poll *poll, const struct tree *text)
@@ -192,77 +200,54 @@ static int64_t whole(const struct tree *number)
     return tree_integer(number, &value) && value > 0 ? (value < PLACES_MAX ? value : PLACES_MAX) : 0;
 }
 
-static struct node read_node(const struct grid *c, struct poll *poll, const struct tree *json)
+/* A node that is up takes requests while it runs fewer sessions of their kind than it has places for it; how many more, is said by its
+   places of any kind. */
+static void add_node(const struct grid *c, struct poll *poll, const struct tree *node, struct tally *tally)
 {
-    const struct tree *stereotypes = inner(poll, tree_get_fold(json, "stereotypes"));
-    const struct tree *sessions = tree_get_fold(json, "sessions");
-    const char *status = tree_string(tree_get_fold(json, "status"));
-    struct node node = {.up = status && strcasecmp(status, "UP") == 0};
+    const struct tree *stereotypes = inner(poll, tree_get_fold(node, "stereotypes"));
+    const struct tree *sessions = tree_get_fold(node, "sessions");
+    const char *status = tree_string(tree_get_fold(node, "status"));
+    int64_t left = whole(tree_get_fold(node, "maxSession")) - whole(tree_get_fold(node, "sessionCount"));
+    int64_t places = 0, running = 0;
 
-    node.places_left = whole(tree_get_fold(json, "maxSession")) - whole(tree_get_fold(json, "sessionCount"));
     for (const struct tree *s = stereotypes ? stereotypes->first : NULL; s; s = s->next)
         if (matches(c, tree_get_fold(s, "stereotype"), true))
-            node.places += whole(tree_get_fold(s, "slots"));
+            places += whole(tree_get_fold(s, "slots"));
     for (const struct tree *s = sessions ? sessions->first : NULL; s; s = s->next)
-        node.sessions += matches(c, inner(poll, tree_get_fold(tree_get_fold(s, "slot"), "stereotype")), true);
-    return node;
+        running += matches(c, inner(poll, tree_get_fold(tree_get_fold(s, "slot"), "stereotype")), true);
+    tally->sessions += running;
+    if (status && strcasecmp(status, "UP") == 0 && left > 0 && places > running)
+        tally->places += left;
 }
 
-/* A request takes a place of a node that has one; true: it has. */
-static bool take_place(struct node *nodes, size_t count)
+/* All of a new node's places are filled before the next one is added. */
+static int64_t nodes_needed(const struct grid *c, const struct tally *tally)
 {
-    for (size_t i = 0; i < count; i++)
-        if (nodes[i].up && nodes[i].places_left > 0 && nodes[i].places > nodes[i].sessions) {
-            nodes[i].places_left--;
-            return true;
-        }
-    return false;
-}
+    int64_t left_over = tally->requests > tally->places ? tally->requests - tally->places : 0;
+    int64_t places = c->places > 1 ? c->places : 1;
 
-/* All of a new node's places are filled before the next one is added, so the last one alone has any left. */
-static int64_t count_new_nodes(const struct grid *c, struct poll *poll, const struct tree *requests, struct node *nodes,
-                               size_t count)
-{
-    int64_t added = 0, places_left = 0;
-
-    for (const struct tree *r = requests ? requests->first : NULL; r; r = r->next) {
-        if (!matches(c, inner(poll, r), false) || take_place(nodes, count))
-            continue;
-        if (places_left > 0) {
-            places_left--;
-        } else {
-            added++;
-            places_left = c->places - 1;
-        }
-    }
-    return added;
-}
-
-static bool is_list(const struct tree *node)
-{
-    return !node || node->type == TREE_NULL || node->type == TREE_LIST;
+    return left_over / places + (left_over % places != 0) + tally->sessions;
 }
 
 static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct grid *c = config;
     const struct tree *data = tree_get_fold(reply->json, "data");
-    const struct tree *list = tree_get_fold(tree_get_fold(data, "nodesInfo"), "nodes");
+    const struct tree *nodes = tree_get_fold(tree_get_fold(data, "nodesInfo"), "nodes");
     const struct tree *requests = tree_get_fold(tree_get_fold(data, "sessionsInfo"), "sessionQueueRequests");
     const char *why = tree_string(tree_get_fold(tree_index(tree_get_fold(reply->json, "errors"), 0), "message"));
-    struct node *nodes = arena_array(poll_arena(poll), tree_count(list) + 1, sizeof(*nodes));
-    int64_t sessions = 0;
-    size_t count = 0;
+    struct tally tally = {.places = 0};
 
     if (!data || data->type != TREE_MAP)
         return poll_fail(poll, ERROR_NONSENSE, "the grid answered without data%s%.200s", why ? ": " : "", given(why));
-    if (!is_list(list) || !is_list(requests))
-        return poll_fail(poll, ERROR_NONSENSE, "nodes and requests of the grid are no lists");
-    for (const struct tree *n = list ? list->first : NULL; n; n = n->next, count++) {
-        nodes[count] = read_node(c, poll, n);
-        sessions += nodes[count].sessions;
-    }
-    return poll_value(poll, (double)(count_new_nodes(c, poll, requests, nodes, count) + sessions));
+    if (!nodes || nodes->type != TREE_LIST || !requests || requests->type != TREE_LIST)
+        return poll_fail(poll, ERROR_NONSENSE, "the grid answered without a list of its %s%s%.200s",
+                         nodes && nodes->type == TREE_LIST ? "requests" : "nodes", why ? ": " : "", given(why));
+    for (const struct tree *node = nodes->first; node; node = node->next)
+        add_node(c, poll, node, &tally);
+    for (const struct tree *request = requests->first; request; request = request->next)
+        tally.requests += matches(c, inner(poll, request), false);
+    return poll_value(poll, (double)nodes_needed(c, &tally));
 }
 
 static void sign(struct request *r, const struct grid *c, struct poll *poll)
