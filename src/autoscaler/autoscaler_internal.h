@@ -95,12 +95,14 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     bool hpa_busy;         /* a write about its HPA is under way */
     bool silent;           /* observe mode: nothing of it is written */
     uint64_t problem_said; /* hash of the failed check that was said; 0: none */
+    uint64_t infos_said;   /* hash of what status_infos said; 0: nothing */
     char *hpa_error;       /* why its HPA could not be put; NULL */
     char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
     uint64_t hpa_targets;                          /* hash of the targets that sources said when it was put */
     uint32_t others_seen;                          /* writes of somebody else to the target's replicas */
     int64_t others_ticks_ms, others_said_ticks_ms; /* the last of them; when it was said, 0: never */
+    char *rival_said;                              /* the HorizontalPodAutoscaler that does it; NULL: none was said */
     uint8_t failed_said[(TRIGGERS_MAX + 7) / 8];   /* triggers whose failure was said */
 };
 
@@ -299,6 +301,8 @@ void status_tell(struct object *object, const struct decision *decision);
 /* Jobs were asked for; err: of the first that was refused. */
 void status_jobs_created(struct object *object, const struct error *err);
 void status_scaled(struct object *object, const struct decision *decision, const struct error *err);
+/* Parameters and fields of it that do nothing; once for each time they are others. quiet: they were there before. */
+void status_infos(struct object *object, const struct report *report, bool quiet);
 void status_stopped(struct object *object); /* its triggers are not asked any more: it is paused, or ends */
 void status_event(struct object *object, bool warning, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

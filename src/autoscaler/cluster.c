@@ -29,7 +29,8 @@
 enum {
     WAIT_RETRY_MS = 5 * 1000, /* data that is looked up is told when it comes; this is for what was told too early */
     MANY = 100, /* after so many what reading and writing them took is given back: it is much more than what is kept */
-    QUIET_MS = 10 * 1000, /* once it is over */
+    QUIET_MS = 10 * 1000,       /* once it is over */
+    USERS_RETRY_MS = 30 * 1000, /* lists that are another Weir's to write: it may be ours by then */
 };
 
 #define PLACE "the cluster" /* where its objects stand, as others stand in a file */
@@ -56,7 +57,7 @@ struct cluster {
     struct map *records; /* by key */
     struct map *index;   /* refer.c */
     struct record *first, *last;
-    struct timer *timer, *wait_timer, *quiet_timer;
+    struct timer *timer, *wait_timer, *quiet_timer, *users_timer;
     const char *place; /* an atom */
     size_t waiting, applied;
     bool timer_set, synced, was_synced;
@@ -173,11 +174,18 @@ static char *prune(const struct tree *tree, enum resource_kind kind, bool with_s
     return text_take(&out);
 }
 
+static void on_elsewhere(struct cluster *c, const struct resource_view *view);
+
 static void on_resource(void *arg, const struct resource_view *view, enum resource_end end)
 {
     struct cluster *c = arg;
-    struct record *r = record_get(c, view->kind, view->ns ? view->ns : "", view->name);
+    struct record *r;
 
+    if (end == RESOURCE_ELSEWHERE) {
+        on_elsewhere(c, view);
+        return;
+    }
+    r = record_get(c, view->kind, view->ns ? view->ns : "", view->name);
     /* Authentications are everybody's: they move only when the lease is lost, and all are told again when it is back. */
     if (end == RESOURCE_MOVED && is_auth(view->kind))
         c->synced = false;
@@ -191,18 +199,25 @@ static void on_resource(void *arg, const struct resource_view *view, enum resour
     mark_due(r);
 }
 
-static void on_synced(void *arg)
+static void tell_all_users(void *arg)
 {
     struct cluster *c = arg;
     const char *key;
     void *value;
 
-    if (!c->synced)
-        log_info("the objects of the cluster are known", NULL);
-    c->synced = c->was_synced = true;
     for (size_t at = 0; map_next(c->records, &at, &key, &value);)
         if (((struct record *)value)->users_due)
             mark_due(value);
+}
+
+static void on_synced(void *arg)
+{
+    struct cluster *c = arg;
+
+    if (!c->synced)
+        log_info("the objects of the cluster are known", NULL);
+    c->synced = c->was_synced = true;
+    tell_all_users(c);
 }
 
 bool cluster_is_unread(const struct cluster *cluster)
@@ -275,6 +290,14 @@ void cluster_again(struct object *object)
 
     if (r)
         again(r);
+}
+
+/* As far as can be told of one that may have errors. */
+static bool is_observed(const struct autoscaler *a, const struct tree *document)
+{
+    const char *mode = tree_string(tree_get(tree_at(document, "metadata.annotations"), "weir.dev/mode"));
+
+    return mode ? strcmp(mode, "observe") == 0 : a->settings.mode == DECIDE_OBSERVE;
 }
 
 /* ------------------------------------------------------------------ authentications */
@@ -372,8 +395,28 @@ static void add_user(void *arg, struct referrer *who)
     if (r->observed || map_get(users->seen[which], name))
         return;
     map_put(users->seen[which], name, users);
-    text_add(&users->lists[which], users->lists[which].length ? "," : "");
-    text_add(&users->lists[which], name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* In order, so that every Weir would write the same. */
+static void join_users(const struct map *seen, struct text *out)
+{
+    const char **names = mem_array(map_count(seen) + 1, sizeof(*names));
+    size_t count = 0;
+    void *value;
+
+    for (size_t at = 0; map_next(seen, &at, &names[count], &value);)
+        count++;
+    qsort(names, count, sizeof(*names), by_name);
+    for (size_t i = 0; i < count; i++) {
+        text_add(out, i ? "," : "");
+        text_add(out, names[i]);
+    }
+    free(names);
 }
 
 /* Where nothing uses it that is ours to look after, the list is somebody else's: what is only observed, or not seen at all
@@ -395,8 +438,10 @@ static void tell_users(struct record *r)
     if (!r->cluster->synced)
         return; /* it would be told that nobody uses it, and be told otherwise a moment later: see on_synced */
     r->users_due = false;
-    if (platform->ops->is_alone && !platform->ops->is_alone(platform))
-        return; /* who of the other Weirs' objects uses it is not known here, and their names must not go */
+    if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name)) {
+        loop_timer_set(r->cluster->users_timer, USERS_RETRY_MS); /* another Weir writes it, and may end */
+        return;
+    }
     text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
     for (int i = 0; i < 2; i++) {
         text_init(&users.lists[i], STATUS_USERS_MAX_BYTES);
@@ -404,6 +449,8 @@ static void tell_users(struct record *r)
     }
     refer_each(r->cluster->index, r->key, add_user, &users);
     uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
+    for (int i = 0; i < 2; i++)
+        join_users(users.seen[i], &users.lists[i]);
     if (is_ours_to_tell(r, &users) && hash != r->users_told && platform->ops->status_merge) {
         r->users_told = hash;
         text_add(&patch, "{\"scaledobjects\":");
@@ -453,6 +500,77 @@ static void set_references(struct record *r, const char *const *names, size_t co
 }
 
 /* ---- one target, one owner ---- */
+/* ---- those of other Weirs ---- */
+
+/* What its triggers sign in with, as keys; out has room for all. */
+static size_t read_auths(const struct resource_view *view, struct arena *arena, const char **out)
+{
+    const struct tree *triggers = tree_at(view->tree, "spec.triggers");
+    size_t count = 0;
+
+    for (const struct tree *t = triggers && triggers->type == TREE_LIST ? triggers->first : NULL; t; t = t->next) {
+        const struct tree *reference = tree_get(t, "authenticationRef");
+        const char *name = tree_string(tree_get(reference, "name")), *kind = tree_string(tree_get(reference, "kind"));
+        char key[OBJECT_KEY_BYTES];
+
+        if (!name || count == TRIGGERS_MAX)
+            continue;
+        auth_key(key, sizeof(key), kind && *kind ? kind : kind_names[RESOURCE_TRIGGER_AUTH], view->ns, name);
+        out[count++] = arena_copy(arena, key);
+    }
+    return count;
+}
+
+static size_t kept_auths(const struct record *r, struct arena *arena, const char **out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->referrer.count && count < TRIGGERS_MAX; i++) {
+        const char *name = refer_name(&r->referrer, i);
+
+        if (string_starts(name, "TriggerAuthentication/") || string_starts(name, "ClusterTriggerAuthentication/"))
+            out[count++] = arena_copy(arena, name);
+    }
+    return count;
+}
+
+/* Of another Weir's object only what it signs in with is kept: an authentication says who uses it, whoever looks after them. */
+static void on_elsewhere(struct cluster *c, const struct resource_view *view)
+{
+    struct arena *arena = arena_new(ARENA_SMALL);
+    const char **names = arena_array(arena, TRIGGERS_MAX, sizeof(*names));
+    char key[OBJECT_KEY_BYTES];
+    struct record *r;
+    size_t count;
+
+    snprintf(key, sizeof(key), "%s/%s/%s", kind_names[view->kind], view->ns, view->name);
+    r = map_get(c->records, key);
+    count = view->tree ? read_auths(view, arena, names) : r ? kept_auths(r, arena, names) : 0;
+    if (r || count > 0) {
+        r = record_get(c, view->kind, view->ns, view->name);
+        free(r->json);
+        r->json = NULL;
+        r->end = RESOURCE_ELSEWHERE;
+        if (view->tree)
+            r->observed = is_observed(c->a, view->tree);
+        set_references(r, names, count);
+        mark_due(r);
+    }
+    arena_free(arena);
+}
+
+/* It was ours until now, or uses nothing any more. */
+static void apply_elsewhere(struct record *r)
+{
+    struct object *object = object_find(r->cluster->a, r->key);
+
+    set_waits(r, false);
+    if (object && object->standing)
+        object_forget(object);
+    if (r->referrer.count == 0)
+        record_free(r);
+}
+
 
 /* "target/shop/apps/Deployment/web"; NULL: it scales none. A version of the API is another way to the same thing. */
 static const char *target_name(struct arena *arena, const struct policy *policy)
@@ -560,14 +678,6 @@ static struct object *known_object(struct record *r, const struct tree *document
     return object;
 }
 
-/* As far as can be told of one that may have errors. */
-static bool is_observed(const struct autoscaler *a, const struct tree *document)
-{
-    const char *mode = tree_string(tree_get(tree_at(document, "metadata.annotations"), "weir.dev/mode"));
-
-    return mode ? strcmp(mode, "observe") == 0 : a->settings.mode == DECIDE_OBSERVE;
-}
-
 /* Deleted and made anew under the same name while nobody looked: not the same object. */
 static void end_another(struct record *r, const struct tree *document)
 {
@@ -593,11 +703,13 @@ static void apply_scaled(struct record *r, const struct manifest *manifest, cons
                              .arg = r};
     struct object *object;
 
+    bool quiet;
     end_another(r, document);
     object = known_object(r, document);
     if (!object)
         return;
     object->standing->silent = is_observed(r->cluster->a, document);
+    quiet = !object->policy && object->standing->seen_before;
     if (!scaled_object && !scaled_job) {
         object_set_problem(r->cluster->a, r->key, r->cluster->place,
                            report_count(report) > 0 ? report_at(report, 0)->text : "it cannot be read");
@@ -610,6 +722,7 @@ static void apply_scaled(struct record *r, const struct manifest *manifest, cons
         return;
     r->again = false;
     if (scaled_object && object->policy && !object->problem)
+    status_infos(object, report, quiet);
         hpa_arrange(object, scaled_object);
     if (object->problem)
         status_tell(object, NULL);
@@ -674,11 +787,16 @@ static void apply_document(struct record *r, const struct tree *document)
 
 static void apply(struct record *r)
 {
-    struct arena *arena = arena_new(ARENA_USUAL);
+    struct arena *arena;
     struct tree *document = NULL;
     struct error err;
 
     if (r->json && !tree_read_json(r->json, strlen(r->json), false, arena, &document, &err))
+    if (r->end == RESOURCE_ELSEWHERE) {
+        apply_elsewhere(r);
+        return;
+    }
+    arena = arena_new(ARENA_USUAL);
         log_error("a resource cannot be read", "object", r->key, "error", err.text, NULL);
     if (r->end != RESOURCE_STAYS) {
         end_record(r, document);
@@ -747,6 +865,7 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
     c->quiet_timer = loop_timer_new(a->parts.loop, on_quiet, c);
     a->cluster = c;
+    c->users_timer = loop_timer_new(a->parts.loop, tell_all_users, c);
     platform->ops->on_data_change(platform, on_data, c);
     platform->ops->resources_watch(platform, on_resource, on_synced, c);
 }
@@ -771,5 +890,6 @@ void cluster_free(struct cluster *c)
     loop_timer_free(c->wait_timer);
     loop_timer_free(c->quiet_timer);
     atom_unref(c->place);
+    loop_timer_free(c->users_timer);
     free(c);
 }

@@ -121,6 +121,7 @@ void standing_free(struct standing *s)
     free(s->hpa_message);
     free(s->hpa_error);
     free(s->jobs_error);
+    free(s->rival_said);
     free(s);
 }
 

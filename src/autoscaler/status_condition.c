@@ -77,6 +77,13 @@ bool status_never_built(const struct policy *policy)
     return policy->trigger_count > 0;
 }
 
+const char *status_rival(const struct telling *t)
+{
+    bool scales = t->policy && !t->job_kind && t->policy->rules.mode == DECIDE_DIRECT;
+
+    return scales && !string_equal(t->target.rival, t->s->hpa_name) ? t->target.rival : NULL;
+}
+
 static bool lacks_target(const struct telling *t)
 {
     enum error_kind kind = t->target.error.kind;
@@ -129,6 +136,14 @@ static void ready_by_poll(struct telling *t, enum keda_status status, const char
         message = "ScaledObject is paused";
     else if (t->job_kind && t->policy->job_rules.paused)
         message = "ScaledJob is paused, skipping reconcile loop";
+    else if (status_rival(t)) {
+        message = arena_printf(
+            t->arena,
+            "ScaledObject is ready for scaling, but the HorizontalPodAutoscaler %s scales the same target, and "
+            "the two undo each other's work: delete one of them",
+            status_rival(t));
+        t->detail = hash_string(5, status_rival(t));
+    }
     if (message && t->detail == 0)
         t->detail = hash_string(3, reason);
     set(t, CONDITION_READY, status, reason, message);

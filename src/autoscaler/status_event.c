@@ -111,6 +111,41 @@ void status_built(struct object *object, const struct policy *old)
     s->started = true;
 }
 
+enum { INFOS_MAX = 8 /* of one object at once; the condition and lint say the rest */ };
+
+/* What KEDA says so: parameters that mean nothing, and fields that have no effect. */
+static bool is_info(const struct finding *f)
+{
+    static const char *const codes[] = {"unknown-parameter", "ignored-parameter", "no-effect"};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(f->code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+void status_infos(struct object *object, const struct report *report, bool quiet)
+{
+    struct standing *s = standing_of(object);
+    uint64_t hash = 0;
+    int said = 0;
+
+    for (size_t i = 0; i < report_count(report); i++)
+        if (is_info(report_at(report, i)))
+            hash = hash_string(hash, report_at(report, i)->text);
+    if (!s || hash == s->infos_said)
+        return;
+    s->infos_said = hash;
+    for (size_t i = 0; !quiet && i < report_count(report) && said < INFOS_MAX; i++) {
+        const struct finding *f = report_at(report, i);
+
+        if (!is_info(f))
+            continue;
+        status_event(object, f->severity == FINDING_WARNING, "KEDAScalerInfo", "%s: %s", f->field, f->text);
+        said++;
+    }
+}
+
 /* ------------------------------------------------------------------ to zero and back */
 
 static const char *scale_target(const struct object *object, struct arena *arena)
@@ -258,15 +293,47 @@ void status_say_failures(struct telling *t)
     }
 }
 
+#define HPA_CONTROLLER "kube-controller-manager"
+
 static const char *remedy_for(const char *other)
 {
-    if (strcmp(other, "kube-controller-manager") == 0)
+    if (strcmp(other, HPA_CONTROLLER) == 0)
         return "likely by a HorizontalPodAutoscaler on it; delete that (kubectl get hpa)";
     if (strstr(other, "argo") != NULL)
         return "leave spec.replicas out of what Argo CD applies (ignoreDifferences)";
     if (strstr(other, "keda") != NULL)
         return "let only one of KEDA and Weir look after this object (annotation weir.dev/mode: observe)";
     return "only one may scale it; pause this object (autoscaling.keda.sh/paused) or stop the other";
+}
+
+/* An autoscaler writes again and again: it is named at once. */
+static void say_rival(struct telling *t)
+{
+    struct standing *s = t->s;
+    const char *rival = status_rival(t);
+
+    if (string_equal(s->rival_said, rival))
+        return;
+    free(s->rival_said);
+    s->rival_said = rival ? mem_copy(rival) : NULL;
+    if (!rival)
+        return;
+    log_warning("the target is scaled by a HorizontalPodAutoscaler, too", "object", t->object->key, "name", rival,
+                NULL);
+    status_event(
+        t->object, true, "KEDAScaleTargetContested",
+        "the replicas of the target are also changed by the HorizontalPodAutoscaler %s: delete that, or pause this "
+        "object (autoscaling.keda.sh/paused)",
+        rival);
+}
+
+/* While the one of before is on its way out, it is no surprise. */
+static void look_for_rival(const struct telling *t)
+{
+    const struct platform_ops *ops = t->object->a->parts.platform->ops;
+
+    if (ops->target_look_rival && !t->s->hpa_name && strcmp(t->target.other, HPA_CONTROLLER) == 0)
+        ops->target_look_rival(t->object->target);
 }
 
 /* Once somebody else scales by hand, twice within minutes it is a contest. */
@@ -277,10 +344,14 @@ void status_say_contest(struct telling *t)
     uint32_t news = t->target.others_writes - s->others_seen;
     bool again = news > 1 || (s->others_ticks_ms > 0 && ticks - s->others_ticks_ms < CONTEST_MS);
 
+    say_rival(t);
     if (news == 0 || !t->target.other || !t->policy || t->policy->rules.mode != DECIDE_DIRECT)
         return;
     s->others_seen = t->target.others_writes;
     s->others_ticks_ms = ticks;
+    look_for_rival(t);
+    if (s->rival_said)
+        return;
     if (!again || (s->others_said_ticks_ms > 0 && ticks - s->others_said_ticks_ms < CONTEST_MS))
         return;
     s->others_said_ticks_ms = ticks;

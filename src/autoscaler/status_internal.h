@@ -33,6 +33,8 @@ void names_done(struct names *names);
 /* status_condition.c */
 void status_conditions(struct telling *t);
 const char *status_message(const struct telling *t, enum condition_type type);
+/* The HorizontalPodAutoscaler that scales the target besides Weir; NULL: none is known, or it is meant to. */
+const char *status_rival(const struct telling *t);
 bool status_never_built(const struct policy *policy); /* not one of its triggers could be */
 
 /* status_patch.c */

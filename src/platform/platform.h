@@ -94,7 +94,10 @@ enum resource_kind {
 enum resource_end {
     RESOURCE_STAYS,
     RESOURCE_DELETED, /* it is gone, or is being deleted and waits for our finalizer */
-    RESOURCE_MOVED, /* another Weir has it from now on, or this one is no longer the leader: forget it, touch nothing */
+    RESOURCE_MOVED, /* this Weir is no longer the leader: forget it, touch nothing */
+    /* Where objects are spread over several Weirs: it is another's. Told of those too, for what they refer to (tree) counts everywhere;
+       tree NULL: it was this Weir's until now, refers to what it did, and is to be forgotten otherwise. */
+    RESOURCE_ELSEWHERE,
 };
 struct resource_view { /* borrowed, valid during the call */
     enum resource_kind kind;
@@ -210,8 +213,6 @@ struct platform_ops {
                            const char *patch_json, size_t length, platform_done *done, void *arg);
     /* May what was decided for this object be written now? false: this Weir is not (or not certainly) the one who writes. */
     bool (*may_write)(struct platform *, const char *ns, const char *name);
-    /* false: other Weirs look after some of the objects at the same time (shards). NULL: there are none. */
-    bool (*is_alone)(struct platform *);
     /* HorizontalPodAutoscalers of hpa mode. json: all of it, as it should be; it is created, taken over or replaced where it
        differs (keda-operator/02 5.3). */
     void (*hpa_put)(struct platform *, const char *ns, const char *name, const char *json, size_t length,

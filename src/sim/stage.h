@@ -84,7 +84,8 @@ const char *stage_metadata(struct stage *stage, const char *key); /* the members
 uint64_t stage_status_writes(const struct stage *stage);
 uint64_t stage_told_again(const struct stage *stage); /* how often the autoscaler asked to be told again */
 void stage_may_write(struct stage *stage, bool may);
-void stage_shared(struct stage *stage, bool shared); /* other Weirs look after some of the objects */
+/* Objects are spread over several Weirs, and what is made, changed or moved from now on is another's. */
+void stage_elsewhere(struct stage *stage, bool elsewhere);
 /* How many events there were of that object and reason whose text has that in it; NULL: any. */
 size_t stage_events(const struct stage *stage, const char *key, const char *reason, const char *text);
 const char *stage_hpa(struct stage *stage, const char *ns, const char *name); /* JSON; NULL: there is none */

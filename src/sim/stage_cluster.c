@@ -56,7 +56,7 @@ struct stage_cluster {
     struct stage_hpa *hpas;
     struct stage_datum *data;
     uint64_t next_uid, status_writes, told_again;
-    bool may_not_write, shared;
+    bool may_not_write, elsewhere;
 };
 
 static const char *const kinds[RESOURCE_KINDS] = {"TriggerAuthentication", "ClusterTriggerAuthentication",
@@ -265,7 +265,8 @@ static void apply(struct stage *stage, const struct tree *document)
         free(r->status);
         r->status = take_json(status, "{}");
     }
-    tell(stage, r, RESOURCE_STAYS, true);
+    bool object = kind == RESOURCE_SCALED_OBJECT || kind == RESOURCE_SCALED_JOB;
+    tell(stage, r, object && stage->cluster->elsewhere ? RESOURCE_ELSEWHERE : RESOURCE_STAYS, true);
 }
 
 void stage_resource(struct stage *stage, const char *yaml)
@@ -310,7 +311,7 @@ void stage_resource_move(struct stage *stage, const char *key, bool away)
     struct stage_resource *r = by_key(stage, key);
 
     if (r)
-        tell(stage, r, away ? RESOURCE_MOVED : RESOURCE_STAYS, !away);
+        tell(stage, r, !away ? RESOURCE_STAYS : stage->cluster->elsewhere ? RESOURCE_ELSEWHERE : RESOURCE_MOVED, !away);
 }
 
 bool stage_resource_exists(struct stage *stage, const char *key)
@@ -475,17 +476,10 @@ bool stage_on_may_write(struct platform *platform, const char *ns, const char *n
     return !c || !c->may_not_write;
 }
 
-bool stage_on_is_alone(struct platform *platform)
-{
-    const struct stage_cluster *c = cluster_of(platform);
-
-    return !c || !c->shared;
-}
-
-void stage_shared(struct stage *stage, bool shared)
+void stage_elsewhere(struct stage *stage, bool elsewhere)
 {
     stage_cluster(stage);
-    stage->cluster->shared = shared;
+    stage->cluster->elsewhere = elsewhere;
 }
 
 void stage_may_write(struct stage *stage, bool may)

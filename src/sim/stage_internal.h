@@ -117,7 +117,6 @@ void stage_on_status_merge(struct platform *platform, enum resource_kind kind, c
 void stage_on_resource_merge(struct platform *platform, enum resource_kind kind, const char *ns, const char *name,
                              const char *patch, size_t length, platform_done *done, void *arg);
 bool stage_on_may_write(struct platform *platform, const char *ns, const char *name);
-bool stage_on_is_alone(struct platform *platform);
 void stage_on_hpa_put(struct platform *platform, const char *ns, const char *name, const char *json, size_t length,
                       platform_done *done, void *arg);
 void stage_on_hpa_delete(struct platform *platform, const char *ns, const char *name, const char *owner_uid,

@@ -456,7 +456,6 @@ const struct platform_ops stage_platform_ops = {
     .status_merge = stage_on_status_merge,
     .resource_merge = stage_on_resource_merge,
     .may_write = stage_on_may_write,
-    .is_alone = stage_on_is_alone,
     .hpa_put = stage_on_hpa_put,
     .hpa_delete = stage_on_hpa_delete,
     .hpa_view = stage_on_hpa_view,

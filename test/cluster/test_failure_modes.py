@@ -171,7 +171,7 @@ def test_two_want_the_same_target(namespace, weir, ledger):
 
 
 def test_an_autoscaler_by_hand_is_named(namespace, weir, ledger):
-    """T4. An HPA that somebody made on the same target: an event says who else scales it."""
+    """T4. An HPA that somebody made on the same target: an event and the condition say at once which it is, until it is gone."""
     ledger.values["app"] = 3
     namespace.create("deployments", deployment("app", 1))
     namespace.create("scaledobjects", follower("app", ledger, target={"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}))
@@ -181,7 +181,11 @@ def test_an_autoscaler_by_hand_is_named(namespace, weir, ledger):
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}, "minReplicas": 8, "maxReplicas": 9,
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
     said = wait_for(lambda: [text for _, reason, text in namespace.events("app") if reason == "KEDAScaleTargetContested"], 60)
-    assert "kube-controller-manager" in said[0] and "HorizontalPodAutoscaler" in said[0]
+    assert "HorizontalPodAutoscaler by-hand" in said[0]
+    message = lambda: namespace.condition("scaledobjects", "app", "Ready")[2]  # noqa: E731
+    wait_for(lambda: "HorizontalPodAutoscaler by-hand" in message(), 10)
+    namespace.delete("horizontalpodautoscalers", "by-hand")
+    wait_for(lambda: "by-hand" not in message() and namespace.replicas("app") == 3, 60)
 
 
 def test_series_go_with_their_object(namespace, weir, ledger):

@@ -72,13 +72,6 @@ static bool may_write(struct platform *platform, const char *ns, const char *nam
     return kubernetes_may_write(kubernetes_of(platform), ns, name);
 }
 
-static bool is_alone(struct platform *platform)
-{
-    const struct kubernetes *k = kubernetes_of(platform);
-
-    return k->shards == NULL || shards_members(k->shards) <= 1;
-}
-
 static void on_leadership(void *arg, bool held)
 {
     struct kubernetes *k = arg;
@@ -252,7 +245,6 @@ static const struct platform_ops ops = {
     .status_merge = kubernetes_status_merge,
     .resource_merge = kubernetes_resource_merge,
     .may_write = may_write,
-    .is_alone = is_alone,
     .hpa_put = kubernetes_hpa_put,
     .hpa_delete = kubernetes_hpa_delete,
     .hpa_view = kubernetes_hpa_view,

@@ -315,6 +315,12 @@ static void tell_end(struct resources *r, enum resource_kind kind, const char *k
     tell(r, kind, &meta, NULL, end);
 }
 
+/* One that another member of the group looks after. */
+static bool is_elsewhere(const struct resources *r, enum resource_kind kind, const char *ns, const char *name)
+{
+    return r->k->shards != NULL && !is_ours(r, kind, ns, name);
+}
+
 /* An object as it is now. `anyway`: also where nothing differs. */
 static void take(struct resources *r, enum resource_kind kind, struct record *record, const struct kube_meta *meta,
                  const struct tree *object, bool anyway)
@@ -323,6 +329,8 @@ static void take(struct resources *r, enum resource_kind kind, struct record *re
     bool same = record->hash == hash;
 
     record->hash = hash;
+    if (!same && is_elsewhere(r, kind, meta->ns, meta->name))
+        tell(r, kind, meta, object, RESOURCE_ELSEWHERE);
     if (!is_ours(r, kind, meta->ns, meta->name))
         return;
     kubernetes_status_seen(r->k->statuses, &record->status, object);
@@ -343,7 +351,7 @@ static void gone(struct resources *r, enum resource_kind kind, const char *ns, c
 
     if (record == NULL)
         return;
-    if (record->state == RECORD_TOLD)
+    if (record->state == RECORD_TOLD || is_elsewhere(r, kind, ns, name))
         tell(r, kind, &(struct kube_meta){.ns = ns, .name = name}, NULL, RESOURCE_DELETED);
     record_drop(r, kind, ns, name);
 }
@@ -422,7 +430,7 @@ static void drop_unlisted(struct feed *feed)
         struct record *record = value;
         if (record->feed != feed - r->feeds || record->list == feed->list)
             continue;
-        if (record->state == RECORD_TOLD)
+        if (record->state == RECORD_TOLD || (r->k->shards != NULL && record->state == RECORD_UNTOLD))
             tell_end(r, feed->kind, key, RESOURCE_DELETED);
         map_remove(records, key);
         record_free(r, record);
@@ -708,7 +716,7 @@ static void let_go(struct resources *r, enum resource_kind kind, const char *key
     record->state = RECORD_UNTOLD;
     kubernetes_status_gone(r->k->statuses, record->status);
     record->status = NULL;
-    tell_end(r, kind, key, RESOURCE_MOVED);
+    tell_end(r, kind, key, RESOURCE_ELSEWHERE);
 }
 
 static void get_one(struct resources *r, enum resource_kind kind, const char *key, const char *ns, const char *name,

@@ -879,22 +879,63 @@ static void while_not_all_users_are_known_again_their_list_stays(void **state)
     end(&p);
 }
 
-static void names_that_other_weirs_look_after_do_not_go(void **state)
+/* Objects are spread over several Weirs: whoever writes the list names all of them, and it is written when it may be. */
+static void users_that_other_weirs_look_after_are_listed(void **state)
 {
     struct play p;
 
     (void)state;
     begin_at(&p, 1);
-    stage_shared(p.r.stage, true);
     stage_data(p.r.stage, "shop", "passwords", "token", "one");
-    stage_resource(p.r.stage, AUTH "status: {scaledobjects: 'theirs,a', scaledjobs: ''}\n");
+    stage_resource(p.r.stage, AUTH);
     put_with_auth(&p, "a");
-    pass(&p, 5);
-    assert_users(&p, "theirs,a");
-    stage_shared(p.r.stage, false);
+    stage_elsewhere(p.r.stage, true);
     put_with_auth(&p, "b");
+    put(&p, "", "");
     pass(&p, 5);
     assert_users(&p, "a,b");
+    stage_resource_move(p.r.stage, "ScaledObject/shop/a", true);
+    pass(&p, 5);
+    assert_users(&p, "a,b");
+    stage_may_write(p.r.stage, false);
+    stage_resource_delete(p.r.stage, "ScaledObject/shop/b");
+    pass(&p, 60);
+    assert_users(&p, "a,b");
+    stage_may_write(p.r.stage, true); /* who wrote it has ended */
+    pass(&p, 60);
+    assert_users(&p, "a");
+    stage_elsewhere(p.r.stage, false);
+    put_with_auth(&p, "b");
+    stage_resource_move(p.r.stage, "ScaledObject/shop/a", false);
+    pass(&p, 5);
+    assert_users(&p, "a,b");
+    end(&p);
+}
+
+/* Once for each version that says something else; what was there before is no news. */
+static void parameters_that_mean_nothing_are_said(void **state)
+{
+    static const char odd[] =
+        HEAD "}\nspec:\n  scaleTargetRef: {name: app}\n  pollingInterval: %d\n  triggers:\n  - type: prometheus\n"
+             "    metadata: {serverAddress: 'http://prom:9090', query: load, threshold: '10', treshold: '5'}\n%s";
+    struct play p;
+    char yaml[2000];
+
+    (void)state;
+    begin_at(&p, 1);
+    for (int i = 0; i < 2; i++) {
+        snprintf(yaml, sizeof(yaml), odd, 10 + i, "");
+        stage_resource(p.r.stage, yaml);
+        pass(&p, 5);
+        assert_int_equal(events(&p, "KEDAScalerInfo", "treshold"), 1);
+    }
+    end(&p);
+    begin_at(&p, 1);
+    snprintf(yaml, sizeof(yaml), odd, 10,
+             "status: {conditions: [{type: Ready, status: 'True', reason: ScaledObjectReady}]}\n");
+    stage_resource(p.r.stage, yaml);
+    pass(&p, 5);
+    assert_int_equal(events(&p, "KEDAScalerInfo", NULL), 0);
     end(&p);
 }
 
@@ -1422,7 +1463,8 @@ int main(void)
         cmocka_unit_test(an_authentication_whose_users_are_observed_is_left_alone),
         cmocka_unit_test(the_last_user_of_an_authentication_leaves_an_empty_list),
         cmocka_unit_test(while_not_all_users_are_known_again_their_list_stays),
-        cmocka_unit_test(names_that_other_weirs_look_after_do_not_go),
+        cmocka_unit_test(users_that_other_weirs_look_after_are_listed),
+        cmocka_unit_test(parameters_that_mean_nothing_are_said),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
         cmocka_unit_test(other_triggers_are_not_shown_with_the_decision_of_before),

@@ -559,6 +559,7 @@ enum { SPREAD = 40 };
 struct member { /* of a group, and how it stands with each object s0 ... */
     struct platform *platform;
     int has[SPREAD], auths;
+    bool knows[SPREAD]; /* what it refers to, though it is another's */
 };
 
 static void on_spread(void *arg, const struct resource_view *view, enum resource_end ended)
@@ -571,6 +572,11 @@ static void on_spread(void *arg, const struct resource_view *view, enum resource
         return;
     }
     assert_int_equal(sscanf(view->name, "s%d", &at), 1);
+    member->knows[at] |= ended == RESOURCE_ELSEWHERE;
+    if (ended == RESOURCE_ELSEWHERE && view->tree != NULL) {
+        assert_int_equal(member->has[at], 0);
+        return;
+    }
     assert_int_equal(member->has[at], ended == RESOURCE_STAYS ? 0 : 1); /* told once, and moved once */
     member->has[at] = ended == RESOURCE_STAYS;
 }
@@ -643,6 +649,10 @@ static void objects_are_spread_and_move(void **state)
         a.has[i] = i == 0 ? 0 : a.has[i], b.has[i] = i == 0 ? 0 : b.has[i]; /* it is told once more, to its owner */
     kw_run(kw, 100);
     assert_int_equal(a.has[0] + b.has[0], 1);
+    for (int i = 0; i < SPREAD; i++) { /* and what an object refers to, to everybody */
+        assert_true(a.has[i] || a.knows[i]);
+        assert_true(b.has[i] || b.knows[i]);
+    }
     b.platform->ops->stop(b.platform, false, on_left, &left);
     watch_them(kw, &a, &b, 5 * 1000);
     assert_true(left);
