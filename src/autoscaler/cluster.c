@@ -310,7 +310,7 @@ static void auth_event(const struct record *r, const char *reason, const char *t
 
     if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name))
         return;
-    if (platform->ops->event)
+    if (platform->ops->event && !r->observed)
         platform->ops->event(platform, ns, kind_names[r->kind], name, false, reason, text);
     listeners_tell_event(r->cluster->a, &(struct autoscaler_event){.ns = ns,
                                                                    .kind = kind_names[r->kind],
@@ -369,6 +369,7 @@ static void apply_auth(struct record *r, const struct manifest *manifest, const 
     }
     if (created)
         instant_parse(created, &created_at_ms);
+    r->observed = is_observed(c->a, document);
     say_auth(r, created_at_ms);
     if (!r->applied)
         r->users_told =
@@ -437,20 +438,20 @@ static void tell_users(struct record *r)
 
     if (!r->cluster->synced)
         return; /* it would be told that nobody uses it, and be told otherwise a moment later: see on_synced */
-    r->users_due = false;
     if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name)) {
         loop_timer_set(r->cluster->users_timer, USERS_RETRY_MS); /* another Weir writes it, and may end */
         return;
     }
+    r->users_due = false;
     text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
     for (int i = 0; i < 2; i++) {
         text_init(&users.lists[i], STATUS_USERS_MAX_BYTES);
         users.seen[i] = map_new();
     }
     refer_each(r->cluster->index, r->key, add_user, &users);
-    uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
     for (int i = 0; i < 2; i++)
         join_users(users.seen[i], &users.lists[i]);
+    uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
     if (is_ours_to_tell(r, &users) && hash != r->users_told && platform->ops->status_merge) {
         r->users_told = hash;
         text_add(&patch, "{\"scaledobjects\":");
@@ -499,7 +500,6 @@ static void set_references(struct record *r, const char *const *names, size_t co
     free(old);
 }
 
-/* ---- one target, one owner ---- */
 /* ---- those of other Weirs ---- */
 
 /* What its triggers sign in with, as keys; out has room for all. */
@@ -571,6 +571,7 @@ static void apply_elsewhere(struct record *r)
         record_free(r);
 }
 
+/* ---- one target, one owner ---- */
 
 /* "target/shop/apps/Deployment/web"; NULL: it scales none. A version of the API is another way to the same thing. */
 static const char *target_name(struct arena *arena, const struct policy *policy)
@@ -702,14 +703,14 @@ static void apply_scaled(struct record *r, const struct manifest *manifest, cons
                              .built = on_built,
                              .arg = r};
     struct object *object;
-
     bool quiet;
+
     end_another(r, document);
     object = known_object(r, document);
     if (!object)
         return;
-    object->standing->silent = is_observed(r->cluster->a, document);
     quiet = !object->policy && object->standing->seen_before;
+    object->standing->silent = is_observed(r->cluster->a, document);
     if (!scaled_object && !scaled_job) {
         object_set_problem(r->cluster->a, r->key, r->cluster->place,
                            report_count(report) > 0 ? report_at(report, 0)->text : "it cannot be read");
@@ -721,8 +722,8 @@ static void apply_scaled(struct record *r, const struct manifest *manifest, cons
     if (r->waits)
         return;
     r->again = false;
-    if (scaled_object && object->policy && !object->problem)
     status_infos(object, report, quiet);
+    if (scaled_object && object->policy && !object->problem)
         hpa_arrange(object, scaled_object);
     if (object->problem)
         status_tell(object, NULL);
@@ -791,12 +792,12 @@ static void apply(struct record *r)
     struct tree *document = NULL;
     struct error err;
 
-    if (r->json && !tree_read_json(r->json, strlen(r->json), false, arena, &document, &err))
     if (r->end == RESOURCE_ELSEWHERE) {
         apply_elsewhere(r);
         return;
     }
     arena = arena_new(ARENA_USUAL);
+    if (r->json && !tree_read_json(r->json, strlen(r->json), false, arena, &document, &err))
         log_error("a resource cannot be read", "object", r->key, "error", err.text, NULL);
     if (r->end != RESOURCE_STAYS) {
         end_record(r, document);
@@ -864,8 +865,8 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->timer = loop_timer_new(a->parts.loop, on_turn, c);
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
     c->quiet_timer = loop_timer_new(a->parts.loop, on_quiet, c);
-    a->cluster = c;
     c->users_timer = loop_timer_new(a->parts.loop, tell_all_users, c);
+    a->cluster = c;
     platform->ops->on_data_change(platform, on_data, c);
     platform->ops->resources_watch(platform, on_resource, on_synced, c);
 }
@@ -889,7 +890,7 @@ void cluster_free(struct cluster *c)
     loop_timer_free(c->timer);
     loop_timer_free(c->wait_timer);
     loop_timer_free(c->quiet_timer);
-    atom_unref(c->place);
     loop_timer_free(c->users_timer);
+    atom_unref(c->place);
     free(c);
 }

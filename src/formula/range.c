@@ -66,7 +66,7 @@ static void narrow(struct walk *w, int place, enum op op, const struct reach *th
 {
     struct reach now = w->env[place];
 
-    if (w->undo_count == RANGE_UNDO_MAX || than->open)
+    if (w->undo_count == RANGE_UNDO_MAX || than->open || than->undefined)
         return;
     if (op == OP_GT || op == OP_GE || op == OP_EQ)
         now.low = fmax(now.low, than->low);
@@ -206,6 +206,7 @@ static struct reach boolean(const struct reach *a, const struct reach *b)
     struct reach r = reach_between(0, 1);
 
     r.names = a->names | b->names;
+    r.undefined = a->undefined || b->undefined;
     return r;
 }
 
@@ -693,6 +694,7 @@ void formula_range(const char *source, size_t length, const struct formula_optio
         out->known = true;
         out->low = v.low;
         out->high = v.high;
+        out->undefined = v.undefined;
         out->rises = v.up & ~REACH_PODS;
         out->falls = v.down & ~REACH_PODS;
         out->rises_with_pods = (v.up & REACH_PODS) != 0;

@@ -27,6 +27,12 @@ static void mention(struct reach *v, const struct reach *from)
     v->product_down |= from->product_down;
     v->open |= from->open;
     v->vast |= from->vast;
+    v->undefined |= from->undefined;
+}
+
+static bool may_be_zero(const struct reach *v)
+{
+    return v->low <= 0 && v->high >= 0 && !v->nonzero;
 }
 
 void reach_follow(struct reach *v, const struct reach *from)
@@ -85,6 +91,7 @@ struct reach reach_add(struct reach a, struct reach b)
     r.low = isnan(r.low) ? -INFINITY : r.low;
     r.high = isnan(r.high) ? INFINITY : r.high;
     r.nonzero = r.low > 0 || r.high < 0 || (a.low >= 0 && b.low >= 0 && (a.nonzero || b.nonzero));
+    r.undefined = a.vast && b.vast; /* infinity less infinity */
     reach_follow(&r, &a);
     reach_follow(&r, &b);
     return r;
@@ -124,6 +131,7 @@ struct reach reach_multiply(struct reach a, struct reach b)
     follow_factor(&r, &a, &b);
     follow_factor(&r, &b, &a);
     note_product(&r, a.up, a.down, b.up, b.down);
+    r.undefined |= a.vast || b.vast; /* 0 times infinity */
     return r;
 }
 
@@ -153,7 +161,8 @@ struct reach reach_divide(struct reach a, struct reach b)
 
     if (a.low >= 0 && b.low >= 0)
         r.low = fmax(r.low, 0);
-    r.vast |= b.low <= 0 && b.high >= 0 && !b.nonzero;
+    r.vast |= may_be_zero(&b);
+    r.undefined |= may_be_zero(&a) && may_be_zero(&b);
     return r;
 }
 
@@ -165,6 +174,7 @@ struct reach reach_remainder(struct reach a, struct reach b)
         r = reach_between(0, fmin(a.high, fmax(fabs(b.low), fabs(b.high))));
     reach_follow_both(&r, &a);
     reach_follow_both(&r, &b);
+    r.undefined = true; /* by 0, of infinity */
     return r;
 }
 
@@ -174,6 +184,7 @@ struct reach reach_power(struct reach a, struct reach b)
 
     r.nonzero = a.nonzero;
     r.vast = !reach_is_constant(&b) || b.low < 0 || b.low > 3;
+    r.undefined = a.low < 0; /* a root of what is below 0 */
     if (a.low >= 0 && reach_is_constant(&b) && b.low > 0) {
         r.low = pow(a.low, b.low);
         r.high = pow(a.high, b.low);
@@ -185,13 +196,22 @@ struct reach reach_power(struct reach a, struct reach b)
     return r;
 }
 
+/* Where one is no number, the other may be the result. */
 struct reach reach_extreme(struct reach a, struct reach b, bool max)
 {
     struct reach r = {.low = max ? fmax(a.low, b.low) : fmin(a.low, b.low),
                       .high = max ? fmax(a.high, b.high) : fmin(a.high, b.high)};
 
+    if (a.undefined) {
+        r.low = fmin(r.low, b.low);
+        r.high = fmax(r.high, b.high);
+    }
+    if (b.undefined) {
+        r.low = fmin(r.low, a.low);
+        r.high = fmax(r.high, a.high);
+    }
     r.nonzero = r.low > 0 || r.high < 0 || (a.nonzero && b.nonzero) ||
-                (max && ((a.nonzero && a.low >= 0) || (b.nonzero && b.low >= 0)));
+                (max && ((a.nonzero && a.low >= 0 && !a.undefined) || (b.nonzero && b.low >= 0 && !b.undefined)));
     reach_follow(&r, &a);
     reach_follow(&r, &b);
     return r;

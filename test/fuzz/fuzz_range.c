@@ -1,6 +1,7 @@
 /*
  * fuzz_range: any text as a formula. What formula_range says of its values must hold for every evaluation with triggers within
- * their bounds: the result lies between low and high, and moves with a trigger only in the directions named.
+ * their bounds: the result lies between low and high, and, where nothing in it is undefined, moves with a trigger only in the
+ * directions named.
  */
 #include <math.h>
 #include <stddef.h>
@@ -67,6 +68,8 @@ static void compare(const struct formula *f, const struct formula_state *state, 
     }
     double before = evaluate(f, state, values);
     check_bounds(r, before);
+    if (r->undefined)
+        return;
     for (int i = 0; i < NAMES; i++) {
         double old = values[i];
 

@@ -36,6 +36,9 @@ static const struct {
     {"a", true, 0, INFINITY, ""},
     {"-a + 3", true, -INFINITY, 3, ""},
     {"a - b", true, -INFINITY, INFINITY, ""},
+    {"max(a, 1 - 0 / c)", true, 1, INFINITY, ""},
+    {"max(a, 1 - 0 / b)", true, 0, INFINITY, "b"}, /* at b = 0 the second is no number, and a is what is left */
+    {"min(1, 0 / b)", true, 0, 1, "b"},
     {"2 * c - 1", true, 1, INFINITY, ""},
     {"a > 5 ? 1 : 0", true, 0, 1, ""},
     {"a > 5 && b < 3 || !(a == 1)", true, 0, 1, ""},
