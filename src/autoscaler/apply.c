@@ -80,6 +80,23 @@ const char *auth_file(const struct autoscaler *a, const char *key)
     return entry ? entry->file : NULL;
 }
 
+/* Of the annotations only what begins so: others may be long, and nobody looks at them. */
+static void write_annotations(const struct tree *annotations, struct text *json)
+{
+    size_t written = 0;
+
+    text_add_char(json, '{');
+    for (const struct tree *m = annotations ? annotations->first : NULL; m; m = m->next) {
+        if (!string_starts(m->key, "weir.dev/") || !tree_string(m))
+            continue;
+        text_add(json, written++ ? "," : "");
+        text_add_json_string(json, m->key, strlen(m->key));
+        text_add_char(json, ':');
+        text_add_json_string(json, m->text, m->length);
+    }
+    text_add_char(json, '}');
+}
+
 void auth_keep(struct autoscaler *a, const char *file, const struct trigger_auth *auth)
 {
     const struct object_meta *meta = &auth->meta;
@@ -89,7 +106,11 @@ void auth_keep(struct autoscaler *a, const char *file, const struct trigger_auth
 
     auth_key(key, sizeof(key), meta->kind, meta->ns ? meta->ns : "", meta->name);
     text_init(&json, MANIFEST_FILE_MAX_BYTES);
+    text_add(&json, "{\"spec\":");
     tree_write_json(auth->spec, &json);
+    text_add(&json, ",\"annotations\":");
+    write_annotations(meta->annotations, &json);
+    text_add_char(&json, '}');
     entry->json = text_take(&json);
     entry->file = atom_ref(file);
     snprintf(entry->kind, sizeof(entry->kind), "%s", meta->kind);
@@ -127,17 +148,20 @@ static const struct trigger_auth *find_auth(void *arg, const char *ns, const cha
     struct finding_auth *on = arg;
     struct auth_entry *entry;
     struct trigger_auth *auth;
-    struct tree *spec;
+    struct tree *whole;
     struct error err;
     char key[OBJECT_KEY_BYTES];
 
     auth_key(key, sizeof(key), kind, ns, name);
     entry = map_get(on->a->auths, key);
-    if (!entry || !tree_read_json(entry->json, strlen(entry->json), false, on->arena, &spec, &err))
+    if (!entry || !tree_read_json(entry->json, strlen(entry->json), false, on->arena, &whole, &err))
         return NULL;
     auth = arena_alloc(on->arena, sizeof(*auth));
-    auth->meta = (struct object_meta){.kind = entry->kind, .ns = entry->ns, .name = entry->name};
-    auth->spec = spec;
+    auth->meta = (struct object_meta){.kind = entry->kind,
+                                      .ns = entry->ns,
+                                      .name = entry->name,
+                                      .annotations = tree_get(whole, "annotations")};
+    auth->spec = tree_get(whole, "spec");
     return auth;
 }
 

@@ -186,7 +186,7 @@ static void on_answer(void *arg, const struct sample *sample, const struct error
     note_listening(question);
     for (uint32_t i = 0; i < count && i < DENIED_OBJECTS_MAX; i++)
         if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
-            credentials_denied(askers[i].object);
+            credentials_denied(askers[i].object, askers[i].index);
     for (uint32_t i = 0; i < count; i++)
         object_answered(askers[i].object, askers[i].index, sample);
     question->asker_count = 0;

@@ -385,7 +385,7 @@ void object_gather(const struct object *object, int64_t now_ms, struct arena *ar
 /* credentials.c */
 void credentials_start(struct autoscaler *a);
 void credentials_stop(struct autoscaler *a);
-void credentials_denied(const struct object *object); /* a source of it refused us */
+void credentials_denied(const struct object *object, size_t trigger); /* its source refused us */
 /* After make_triggers; old and from: the version before, NULL: none. view fills in credentials of one trigger. */
 void credentials_note(struct object *object, const struct policy *old, const struct object_trigger *from,
                       int64_t now_ms);

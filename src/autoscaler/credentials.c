@@ -1,7 +1,7 @@
 /*
  * credentials: what becomes of objects when their credentials change, and since when what a trigger's credentials supply has been in use.
  *
- *     a source refuses -> what was fetched for its TriggerAuthentication is fetched anew, and files are read again
+ *     a source refuses -> what was fetched for that trigger is fetched anew, and files are read again
  *     what was fetched is there, or another -> the objects that refer to it are built again, and asked soon
  *
  * Of the time of use: a new version of an object takes over that of every source that supplies what it did before; after a restart it
@@ -27,7 +27,8 @@ static void on_change(void *arg, const char *key)
 void credentials_start(struct autoscaler *a)
 {
     struct credential_settings settings = {.file_root = a->settings.file_root,
-                                           .account_token_ms = a->settings.account_token_ms};
+                                           .account_token_ms = a->settings.account_token_ms,
+                                           .vault_namespaces = a->settings.vault_namespaces};
 
     if (!a->parts.engine)
         return;
@@ -41,17 +42,14 @@ void credentials_stop(struct autoscaler *a)
         credential_store_listen(trigger_engine_credentials(a->parts.engine), NULL, NULL);
 }
 
-void credentials_denied(const struct object *object)
+void credentials_denied(const struct object *object, size_t trigger)
 {
-    struct autoscaler *a = object->a;
+    const struct credential *used =
+        object->policy && trigger < object->policy->trigger_count ? object->policy->triggers[trigger].credential : NULL;
 
-    for (size_t i = 0; object->policy && a->parts.engine && i < object->policy->reference_count; i++) {
-        const char *name = object->policy->references_to[i];
-
-        if (string_starts(name, "TriggerAuthentication/") || string_starts(name, "ClusterTriggerAuthentication/"))
-            credential_store_denied(trigger_engine_credentials(a->parts.engine), name);
-    }
-    files_credentials_denied(a);
+    if (used)
+        credential_denied(used);
+    files_credentials_denied(object->a);
 }
 
 /* ------------------------------------------------------------------ since when they are in use */

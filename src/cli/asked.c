@@ -46,6 +46,7 @@ static bool get_credential(const struct trigger_spec *spec, const struct asked_s
 {
     static const struct target_key nobody = {.ns = "", .kind = "", .name = ""};
     const struct trigger_auth *auth;
+    struct credential_request request;
 
     if (source->server || !spec->auth_name)
         return true;
@@ -54,7 +55,12 @@ static bool get_credential(const struct trigger_spec *spec, const struct asked_s
         return error_set(err, ERROR_MISSING,
                          "%s %s is not in the files: add it, or say with --prometheus where to ask without it",
                          spec->auth_kind, spec->auth_name);
-    if (credential_resolve(platform, source->ns, auth->spec, &nobody, NULL, out, err) == LOOKUP_FOUND)
+    request = (struct credential_request){.spec = auth->spec,
+                                          .annotations = auth->meta.annotations,
+                                          .cluster_kind = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0,
+                                          .ns = source->ns,
+                                          .target = &nobody};
+    if (credential_resolve(platform, &request, out, err) == LOOKUP_FOUND)
         return true;
     return error_add_place(err, "%s %s", spec->auth_kind, spec->auth_name);
 }

@@ -30,7 +30,7 @@
 #include "net/transport.h"
 #include "trigger/trigger.h"
 
-static const char *output = "text", *mode = "direct", *only, *kubeconfig, *context, *file_root;
+static const char *output = "text", *mode = "direct", *only, *kubeconfig, *context, *file_root, *vault_namespaces;
 static int64_t timeout_ms = 30 * SECOND_MS, replicas = -1;
 static bool in_kubernetes;
 static struct egress_options egress;
@@ -45,6 +45,8 @@ static const struct option_row options[] = {
     EGRESS_OPTIONS(egress),
     {"filepath-auth-root-path", 0, OPTION_TEXT, &file_root, "DIR",
      "below it, and nowhere else, a ClusterTriggerAuthentication may name files by filePath (none)"},
+    {"vault-namespaces", 0, OPTION_TEXT, &vault_namespaces, "NS[,NS]",
+     "whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir itself; team-*: all that begin so (none)"},
     {"kubernetes", 0, OPTION_FLAG, &in_kubernetes, NULL,
      "look up Secrets, ConfigMaps, pods and the scale in the cluster; nothing is written there"},
     {"kubeconfig", 0, OPTION_TEXT, &kubeconfig, "FILE",
@@ -318,6 +320,7 @@ static int probe(const struct command *self, char **paths, int count)
                       : strcmp(mode, "observe") == 0 ? DECIDE_OBSERVE
                                                      : DECIDE_DIRECT;
     p.settings.file_root = file_root;
+    p.settings.vault_namespaces = vault_namespaces;
     p.egress = egress_options_rules(&egress, &err);
     fine = p.egress != NULL;
     for (int i = 0; fine && i < count; i++)

@@ -22,6 +22,7 @@
 #include "cli/run_api.h"
 #include "cli/run_cluster.h"
 #include "cli/run_viewers.h"
+#include "credential/credential.h"
 #include "export/export.h"
 #include "journal/journal.h"
 #include "net/loop.h"
@@ -34,7 +35,7 @@
 static const char *data_dir, *mode = "direct", *missing_hold, *log_format = "logfmt", *log_level = "info";
 static const char *metrics_listen_at, *api_listen_at, *record_into;
 static int64_t downscale_stabilization_ms = 5 * MINUTE_MS;
-static const char *journal_max, *file_root;
+static const char *journal_max, *file_root, *vault_namespaces;
 static int64_t journal_max_bytes = JOURNAL_MAX_BYTES;
 static bool strict_activation, leave_running, in_kubernetes, no_apiservice_patch, read_only;
 static struct run_api_options api = {.listen_at = "127.0.0.1:8642"};
@@ -114,6 +115,8 @@ static const struct option_row options[] = {
     EGRESS_OPTIONS(egress),
     {"filepath-auth-root-path", 0, OPTION_TEXT, &file_root, "DIR",
      "below it, and nowhere else, a ClusterTriggerAuthentication may name files by filePath (none)"},
+    {"vault-namespaces", 0, OPTION_TEXT, &vault_namespaces, "NS[,NS]",
+     "whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir itself; team-*: all that begin so (none)"},
     {"k8s-cluster-name", 0, OPTION_TEXT, &exported.cluster_name, "NAME",
      "what the cluster is called in CloudEvents (kubernetes-default)"},
     {"log-format", 0, OPTION_CHOICE, &log_format, "logfmt|json", "form of log lines (logfmt)"},
@@ -162,6 +165,7 @@ static bool make_settings(const struct command *self, struct policy_settings *se
     settings->strict_activation = strict_activation;
     settings->downscale_stabilization_ms = downscale_stabilization_ms;
     settings->file_root = file_root;
+    settings->vault_namespaces = vault_namespaces;
     if (missing_hold && strcmp(missing_hold, "forever") == 0)
         settings->missing_hold_ms = INT64_MAX;
     else if (missing_hold &&
@@ -216,7 +220,8 @@ static void on_stopped(void *arg, const struct error *err)
         loop_stop(r->loop);
 }
 
-static void on_exported(void *arg)
+/* Of what is let go without a word about how: the last records are sent, what credentials were lent is given back. */
+static void on_part_done(void *arg)
 {
     struct running *r = arg;
 
@@ -260,10 +265,11 @@ static void on_terminate(void *arg)
     r->stopping = true;
     log_info("stopping", "replicas", leave_running || in_kubernetes ? "left running" : "stopped", NULL);
     close_servers(r);
-    r->stops_left = 2;
-    export_finish(r->exporter, on_exported, r);
+    r->stops_left = 3;
+    export_finish(r->exporter, on_part_done, r);
     autoscaler_free(r->autoscaler);
     r->autoscaler = NULL;
+    credential_store_part(trigger_engine_credentials(r->engine), on_part_done, r);
     r->platform->ops->stop(r->platform, leave_running, on_stopped, r);
 }
 

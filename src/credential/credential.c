@@ -270,6 +270,7 @@ static enum lookup take_fetched(const struct walk *w, struct fetched *f, const c
         return found;
     hold(w->credential, f);
     if (!value) {
+        fetched_lacks(f);
         error_set(w->err, ERROR_MISSING, "%s %s, which is to supply %s, has no %s", kind, from, parameter, name);
         return LOOKUP_ABSENT;
     }
@@ -475,17 +476,34 @@ static const struct tree *only_source(const struct tree *spec, size_t *index)
     return NULL;
 }
 
+/* What the authentication says about whom it is for. */
+static bool is_for(const struct credential_request *request, const char **hosts, struct error *err)
+{
+    const char *namespaces = tree_string(tree_get(request->annotations, CREDENTIAL_NAMESPACES_ANNOTATION));
+    const char *ns = request->object_ns ? request->object_ns : request->ns;
+
+    *hosts = tree_string(tree_get(request->annotations, CREDENTIAL_HOSTS_ANNOTATION));
+    if (namespaces && !binding_admits(namespaces, ns))
+        return error_set(err, ERROR_INVALID,
+                         "it is not for namespace %.63s: " CREDENTIAL_NAMESPACES_ANNOTATION
+                         " is \"%.150s\"; have it added there, or use a TriggerAuthentication of your own",
+                         ns, namespaces);
+    return binding_check_hosts(*hosts, err);
+}
+
 enum lookup credential_store_resolve(struct credential_store *store, const struct credential_request *request,
                                      struct credential **out, struct error *err)
 {
     struct walk w = {.place = {store, request}, .platform = store->parts.platform, .err = err};
     const struct tree *alone;
+    const char *hosts;
     enum lookup found;
     size_t count, index;
 
-    if (!refuse_unknown(request->spec, err) || !within_bounds(request->spec, &count, err))
+    if (!is_for(request, &hosts, err) || !refuse_unknown(request->spec, err) || !within_bounds(request->spec, &count, err))
         return LOOKUP_DENIED;
     w.credential = credential_new(count);
+    w.credential->allowed_hosts = arena_copy(w.credential->arena, hosts);
     alone = only_source(request->spec, &index);
     found = alone ? sources[index].resolve(&w, alone, sources[index].name) : walk_sources(&w, request->spec);
     if (found == LOOKUP_FOUND)
@@ -495,13 +513,11 @@ enum lookup credential_store_resolve(struct credential_store *store, const struc
     return found;
 }
 
-enum lookup credential_resolve(struct platform *platform, const char *ns, const struct tree *spec,
-                               const struct target_key *target, const char *container, struct credential **out,
-                               struct error *err)
+enum lookup credential_resolve(struct platform *platform, const struct credential_request *request,
+                               struct credential **out, struct error *err)
 {
     struct credential_store *store = credential_store_new(&(struct credential_parts){.platform = platform});
-    struct credential_request request = {.spec = spec, .ns = ns, .target = target, .container = container};
-    enum lookup found = credential_store_resolve(store, &request, out, err);
+    enum lookup found = credential_store_resolve(store, request, out, err);
 
     credential_store_free(store);
     return found;

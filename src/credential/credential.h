@@ -43,6 +43,7 @@ struct credential {
     struct credential_param *params;
     size_t param_count;
     const char *pod_identity; /* provider, or NULL */
+    const char *allowed_hosts; /* where it may go (credential_may_go); NULL: anywhere */
     struct fetched **held;    /* what of it was fetched: kept and renewed as long as somebody has this credential */
     size_t held_count;
     int references;
@@ -64,6 +65,7 @@ struct credential_parts { /* borrowed for the store's life */
 struct credential_settings {  /* flags of `weir run`; copied */
     const char *file_root;    /* --filepath-auth-root-path; NULL: filePath is refused */
     int64_t account_token_ms; /* life of a service account's token; 0: CREDENTIAL_ACCOUNT_TOKEN_MS */
+    const char *vault_namespaces; /* --vault-namespaces: whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir; NULL: none */
 };
 struct credential_store *credential_store_new(const struct credential_parts *parts);
 void credential_store_configure(struct credential_store *store, const struct credential_settings *settings);
@@ -80,6 +82,7 @@ struct credential_request {
     const char *key;   /* who is told: "TriggerAuthentication/shop/vault"; NULL: nobody */
     const char *ns;    /* where its Secrets, ConfigMaps and service accounts are looked up */
     const char *object_ns;           /* of the scaled object; NULL: ns */
+    const struct tree *annotations;  /* of the TriggerAuthentication: whom it is for (binding.c); NULL: none */
     const struct target_key *target; /* for `env` */
     const char *container;           /* NULL: the first */
 };
@@ -88,12 +91,20 @@ struct credential_request {
 enum lookup credential_store_resolve(struct credential_store *store, const struct credential_request *request,
                                      struct credential **out, struct error *err);
 /* The same once, for who has no store: what has to be fetched is refused. */
-enum lookup credential_resolve(struct platform *platform, const char *ns, const struct tree *spec,
-                               const struct target_key *target, const char *container, struct credential **out,
-                               struct error *err);
-/* A source refused what this TriggerAuthentication supplies: what of it was fetched is fetched anew, soon. Who asked is told only if it
-   changed. */
-void credential_store_denied(struct credential_store *store, const char *key);
+enum lookup credential_resolve(struct platform *platform, const struct credential_request *request,
+                               struct credential **out, struct error *err);
+/* A source refused what this credential supplies: what of it was fetched is fetched anew, soon, and less often each time it was to no
+   avail. Who asked is told only if it changed. */
+void credential_denied(const struct credential *credential);
+/* The end is near: what is lent (leases, logins) is given back. done, in a later turn: all have answered, or enough was waited for. */
+void credential_store_part(struct credential_store *store, void (*done)(void *arg), void *arg);
+
+/* ---- whom it is for ---- */
+#define CREDENTIAL_HOSTS_ANNOTATION      "weir.dev/allowed-hosts"
+#define CREDENTIAL_NAMESPACES_ANNOTATION "weir.dev/allowed-namespaces"
+/* To be asked before anything of a credential is given to a request, of every place it goes to. hosts: credential.allowed_hosts.
+   place: "host:port". */
+bool credential_may_go(const char *hosts, const char *place, struct error *err);
 
 /* ---- tokens by OAuth2 client credentials, for requests ---- */
 struct credential_client { /* borrowed for the call */
@@ -104,6 +115,7 @@ struct credential_client { /* borrowed for the call */
     const struct tls_identity *tls;
     const char *destination; /* "host:port" where the token is used: each has its own */
     const char *ns;          /* whose manifest names them: its egress rules apply. NULL: nobody's */
+    const char *owner;       /* then: whom it counts for */
 };
 struct credential_waiter { /* storage of the caller; told once, in a later turn, or ended */
     void (*told)(void *arg);

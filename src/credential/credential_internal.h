@@ -6,6 +6,7 @@
  *     account.c      tokens of service accounts
  *     vault.c        HashiCorp Vault and OpenBao: asking; vault_login.c: signing in; vault_secret.c: reading
  *     file.c         filePath
+ *     binding.c      to which hosts a credential may go, and for which namespaces it is
  *     oauth.c        tokens by client credentials
  *
  * A kind of thing that is fetched is a struct fetch_kind. Its begin() fetches, the first time or anew, and ends with fetched_found or
@@ -25,6 +26,7 @@ struct arena;
 struct exchange;
 struct fetched;
 struct http_header;
+struct parting;
 struct secret;
 struct timer;
 
@@ -33,7 +35,7 @@ struct fetch_kind {
     int64_t unused_ms; /* kept so long while nobody holds or asks for it */
     void (*begin)(struct fetched *f);
     void (*stop)(struct fetched *f);      /* beside its exchange, which the store cancels; NULL: nothing */
-    void (*give_back)(struct fetched *f); /* it is about to go: what was lent is returned; NULL: nothing */
+    void (*give_back)(struct fetched *f); /* it is about to go, known or not: what was lent is returned; NULL: nothing */
     void (*forget)(void *spec);           /* secrets of the spec; NULL: none */
 };
 
@@ -52,13 +54,18 @@ struct fetched {
     struct arena *arena;
     void *spec; /* the kind's: what is asked for, in the arena */
     const char *ns;
+    const char *owner; /* the namespace that it counts for; "": nobody's */
     bool trusted; /* the destination is one that whoever runs Weir named (http_request.trusted) */
 
     enum lookup state;  /* PENDING until it is known the first time */
     struct map *values; /* name -> struct secret; while FOUND */
+    size_t bytes;       /* of them */
+    uint32_t version;   /* another one whenever the values are others, or lost */
     struct error why;   /* while neither FOUND nor PENDING */
-    int64_t fetched_ticks_ms, ends_ticks_ms, asked_ticks_ms;
+    int64_t begun_ticks_ms, fetched_ticks_ms, ends_ticks_ms, asked_ticks_ms;
     int failures;        /* in a row */
+    int denials;         /* how often it was fetched anew because a source refused it; see credential_denied */
+    int64_t denied_ticks_ms;
     struct timer *timer; /* begins it anew */
 
     bool busy; /* under way */
@@ -67,27 +74,39 @@ struct fetched {
     fetch_answered *answered;
     struct fetched *needed; /* held */
     struct credential_waiter need;
+    uint32_t need_version; /* of what it needs, when it was begun */
+    bool stale;            /* that changed while it was asked for: once more */
 
     uint32_t holders;
     struct map
         *keys; /* who is told: "TriggerAuthentication/shop/vault" -> the telling by which it asked last, plus 1 */
     uintptr_t tellings;
+    bool lacking; /* somebody asked for a name that it does not have: it may come */
     int64_t told_ticks_ms;
     struct credential_waiter *waiters, *telling;
     bool changed; /* in the store's list of those to be told of */
     struct fetched *next_changed;
 };
 
+struct share { /* what a namespace has of the store */
+    uint32_t count;
+    size_t bytes;
+};
+
 struct credential_store {
     struct credential_parts parts;
     struct credential_settings settings;
-    char *file_root;
+    char *file_root, *vault_namespaces; /* of the settings */
     void (*listener)(void *arg, const char *key);
     void *listener_arg;
     struct map *all;    /* key -> struct fetched */
-    struct map *counts; /* namespace -> how many of them */
+    struct map *shares; /* owner -> struct share */
+    size_t bytes;
     struct fetched *changed;
-    struct timer *tell_timer, *look_timer;
+    struct timer *tell_timer, *look_timer, *part_timer;
+    struct parting *partings; /* words to be answered that nobody waits for, but who parts with all */
+    void (*parted)(void *arg);
+    void *parted_arg;
     struct credential_stats stats;
 };
 
@@ -95,9 +114,10 @@ struct credential_store {
 /* What makes two things the same, told part by part; only a digest of it is kept, for tokens are among it. */
 struct fetch_key {
     EVP_MD_CTX *md;
-    const char *ns;
+    const char *ns, *owner;
 };
-/* ns: whose manifest names the destination (http_request.ns); nothing is shared with others. NULL: nobody's. */
+/* ns: whose manifest names the destination (http_request.ns); nothing is shared with others, and it counts as theirs. NULL: nobody's;
+   then owner may be set, whom it counts for as the first who needed it. */
 void fetch_key_begin(struct fetch_key *key, const struct fetch_kind *kind, const char *ns);
 void fetch_key_add(struct fetch_key *key, const char *text); /* NULL is other than "" */
 void fetch_key_add_secret(struct fetch_key *key, const struct secret *secret);
@@ -114,6 +134,7 @@ struct fetched *fetched_hold(struct fetched *f);
 void fetched_release(struct fetched *f);
 void fetched_wait(struct fetched *f, struct credential_waiter *waiter);
 void fetched_again(struct fetched *f); /* soon, and not merely renewed; nothing while it is under way */
+void fetched_lacks(struct fetched *f); /* it was asked for a name that it does not have: whoever asked is told when it changes */
 
 /* ---- for kinds, within or after begin ---- */
 /* f cannot be had without other: it is begun again whenever that changes. FOUND: go on. Else f waits, or has failed for the same reason. */
@@ -151,6 +172,10 @@ struct fetched *vault_secret(const struct source_place *place, const struct tree
                              struct error *err);
 /* The whole of a file below root, whatever links lead to; false and why. out: begins here, ended by secret_text_done in any case. */
 bool file_read_below(const char *root, const char *path, struct text *out, struct error *err);
+
+/* binding.c: lists of hosts and of namespaces. */
+bool binding_check_hosts(const char *hosts, struct error *err);
+bool binding_admits(const char *namespaces, const char *ns);
 
 void values_free(struct map *values);
 /* A text for secrets: it never moves while it grows to `bytes`, and is wiped when it is done with. */

@@ -29,8 +29,11 @@ enum {
     ASK_AGAIN_MS = 10 * 60 * 1000, /* who was told and did not ask again within that is forgotten */
     RETRY_MS = 1000,               /* after the first failure; then twice as long, up to: */
     RETRY_MAX_MS = 60 * 1000,
-    REFUSED_AGAIN_MS = 30 * 1000, /* after a refusal, or where there is nothing: somebody has to do something first */
-    DENIED_AGAIN_MS = 15 * 1000,  /* what is younger was fetched because of a refusal already */
+    REFUSED_AGAIN_MS = 30 * 1000,      /* after a refusal, or where there is nothing: somebody has to do something first */
+    DENIED_AGAIN_MS = 15 * 1000,       /* what is younger is not what is wrong; then twice as long each time, up to: */
+    DENIED_AGAIN_MAX_MS = 900 * 1000,  /* a source that refuses for ever, or a tenant who names one, costs a lease that often */
+    DENIED_FORGET_MS = 3600 * 1000,    /* a refusal so long after the last has another reason */
+    PART_MS = 3000,                    /* for what is given back at the end */
     HEADERS_MAX = 6,
 };
 
@@ -76,6 +79,71 @@ void secret_text_done(struct text *text)
     text_done(text);
 }
 
+static size_t values_bytes(const struct map *values)
+{
+    enum { ROOM_OF_ONE = 96 }; /* in the map, and as a secret */
+    const char *key;
+    void *value;
+    size_t bytes = 0;
+
+    for (size_t at = 0; map_next(values, &at, &key, &value);)
+        bytes += strlen(key) + secret_length(value) + ROOM_OF_ONE;
+    return bytes;
+}
+
+/* ------------------------------------------------------------------ shares of the room there is */
+
+static struct share *share_of(struct credential_store *store, const char *owner)
+{
+    struct share *share = map_get(store->shares, owner);
+
+    if (!share) {
+        share = mem_alloc(sizeof(*share));
+        map_put(store->shares, owner, share);
+    }
+    return share;
+}
+
+/* Takes the values over. */
+static void keep_values(struct fetched *f, struct map *values, size_t bytes)
+{
+    struct share *share = share_of(f->store, f->owner);
+
+    share->bytes = share->bytes - f->bytes + bytes;
+    f->store->bytes = f->store->bytes - f->bytes + bytes;
+    f->bytes = bytes;
+    values_free(f->values);
+    f->values = values;
+}
+
+static void leave_share(struct fetched *f)
+{
+    struct share *share = share_of(f->store, f->owner);
+
+    keep_values(f, NULL, 0);
+    if (--share->count == 0)
+        free(map_remove(f->store->shares, f->owner));
+}
+
+/* One namespace cannot take all the room there is. */
+static bool fits(const struct fetched *f, size_t bytes, struct error *err)
+{
+    const struct share *share = map_get(f->store->shares, f->owner);
+
+    if (bytes > CREDENTIAL_KEPT_MAX_BYTES)
+        return error_set(err, ERROR_LIMIT, "%s has more than %d KiB (CREDENTIAL_KEPT_MAX_BYTES)", f->kind->what,
+                         CREDENTIAL_KEPT_MAX_BYTES / 1024);
+    if (f->owner[0] && share->bytes - f->bytes + bytes > CREDENTIAL_NAMESPACE_MAX_BYTES)
+        return error_set(err, ERROR_LIMIT,
+                         "what is fetched for the credentials of namespace %.63s takes more than %d MiB "
+                         "(CREDENTIAL_NAMESPACE_MAX_BYTES)",
+                         f->owner, CREDENTIAL_NAMESPACE_MAX_BYTES >> 20);
+    return f->store->bytes - f->bytes + bytes <= CREDENTIAL_STORE_MAX_BYTES ||
+           error_set(err, ERROR_LIMIT,
+                     "what is fetched for credentials takes more than %d MiB (CREDENTIAL_STORE_MAX_BYTES)",
+                     CREDENTIAL_STORE_MAX_BYTES >> 20);
+}
+
 /* ------------------------------------------------------------------ telling */
 
 static void tell_waiters(struct fetched *f)
@@ -98,6 +166,7 @@ static void tell_keys(struct fetched *f)
     void *asked;
 
     f->tellings++;
+    f->lacking = false; /* until they ask again */
     f->told_ticks_ms = loop_ticks_ms(store->parts.loop);
     if (map_count(f->keys) > 0)
         f->asked_ticks_ms = f->told_ticks_ms; /* they will ask soon */
@@ -164,6 +233,8 @@ void credential_wait_end(struct credential_waiter *waiter)
 static void begin(struct fetched *f)
 {
     f->busy = true;
+    f->stale = false;
+    f->begun_ticks_ms = loop_ticks_ms(f->store->parts.loop);
     f->store->stats.fetches++;
     f->kind->begin(f);
 }
@@ -183,10 +254,13 @@ void fetched_start(struct fetched *f)
 
 void fetched_again(struct fetched *f)
 {
+    int64_t wait_ms;
+
     if (!f->store || f->busy)
         return;
     f->anew = true;
-    loop_timer_set(f->timer, 0);
+    wait_ms = f->begun_ticks_ms + CREDENTIAL_REFRESH_MIN_MS - loop_ticks_ms(f->store->parts.loop);
+    loop_timer_set(f->timer, wait_ms > 0 ? wait_ms : 0);
 }
 
 /* A tenth sooner or later, so that what was asked for together is not always asked for together; the same for the same thing. */
@@ -205,8 +279,11 @@ void fetched_stays(struct fetched *f, int64_t valid_ms, int64_t again_ms)
     f->busy = f->anew = false;
     f->failures = 0;
     f->ends_ticks_ms = valid_ms > 0 ? loop_ticks_ms(f->store->parts.loop) + valid_ms : INT64_MAX;
-    if (again_ms > 0)
-        loop_timer_set(f->timer, spread_ms(f, again_ms));
+    if (f->stale)
+        loop_timer_set(f->timer, 0);
+    else if (again_ms > 0)
+        loop_timer_set(f->timer,
+                       spread_ms(f, again_ms > CREDENTIAL_REFRESH_MIN_MS ? again_ms : CREDENTIAL_REFRESH_MIN_MS));
     else
         loop_timer_stop(f->timer);
 }
@@ -214,12 +291,18 @@ void fetched_stays(struct fetched *f, int64_t valid_ms, int64_t again_ms)
 void fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int64_t again_ms)
 {
     bool same = f->state == LOOKUP_FOUND && same_values(f->values, values);
-    struct map *old = f->values;
+    size_t bytes = values_bytes(values);
+    struct error err;
 
+    if (!fits(f, bytes, &err)) {
+        values_free(values);
+        fetched_failed(f, &err);
+        return;
+    }
     f->state = LOOKUP_FOUND;
-    f->values = values;
+    f->version += !same;
+    keep_values(f, values, bytes);
     f->fetched_ticks_ms = loop_ticks_ms(f->store->parts.loop);
-    values_free(old);
     fetched_stays(f, valid_ms, again_ms);
     if (!same || f->waiters)
         mark_changed(f);
@@ -255,15 +338,19 @@ void fetched_failed(struct fetched *f, const struct error *err)
     f->failures++;
     f->store->stats.failures++;
     wait_ms = spread_ms(f, retry_ms(f, err->kind));
+    if (f->stale)
+        wait_ms = 0;
     if (fetched_is_good(f) && is_temporary(err->kind)) {
         left_ms = f->ends_ticks_ms - loop_ticks_ms(f->store->parts.loop);
         loop_timer_set(f->timer, left_ms < wait_ms ? left_ms : wait_ms);
+        if (f->waiters)
+            mark_changed(f); /* some cannot go on with what there is */
         return;
     }
     if (f->state == LOOKUP_PENDING || f->state == LOOKUP_FOUND || f->why.kind != err->kind || f->waiters)
         mark_changed(f);
-    values_free(f->values);
-    f->values = NULL;
+    f->version += f->state == LOOKUP_FOUND;
+    keep_values(f, NULL, 0);
     f->anew = false;
     f->state = err->kind == ERROR_MISSING ? LOOKUP_ABSENT : LOOKUP_DENIED;
     f->why = *err;
@@ -274,9 +361,12 @@ static void on_need(void *arg)
 {
     struct fetched *f = arg;
 
-    if (f->exchange)
-        return; /* it is asking already, with what it knew; the answer tells */
-    begin(f);
+    if (f->exchange) /* it is asking already, with what it knew */
+        f->stale = true;
+    else if (f->busy || f->needed->version != f->need_version)
+        begin(f);
+    else /* what it needs is as it was */
+        fetched_wait(f->needed, &f->need);
 }
 
 enum lookup fetched_needs(struct fetched *f, struct fetched *other)
@@ -287,11 +377,16 @@ enum lookup fetched_needs(struct fetched *f, struct fetched *other)
         f->needed = other;
     }
     other->asked_ticks_ms = loop_ticks_ms(f->store->parts.loop);
+    f->need_version = other->version;
     f->need.told = on_need;
     f->need.arg = f;
     fetched_wait(other, &f->need);
     if (other->state != LOOKUP_FOUND && other->state != LOOKUP_PENDING)
         fetched_failed(f, &other->why);
+    if (other->state == LOOKUP_FOUND && !fetched_is_good(other)) { /* over, and nobody knows better yet */
+        fetched_again(other);
+        return LOOKUP_PENDING;
+    }
     return other->state;
 }
 
@@ -364,24 +459,77 @@ void fetched_http(struct fetched *f, const struct fetch_request *request, fetch_
     f->exchange = transport_http(transport, &http, on_http, f);
 }
 
+/* ------------------------------------------------------------------ parting */
+
+struct parting { /* a word that was sent, with no thing behind it any more */
+    struct credential_store *store;
+    struct parting *next;
+    struct exchange *exchange;
+};
+
+static void parting_end(struct parting *parting)
+{
+    struct parting **link = &parting->store->partings;
+
+    while (*link != parting)
+        link = &(*link)->next;
+    *link = parting->next;
+    free(parting);
+}
+
 static void on_parted(void *arg, const struct http_reply *reply)
 {
-    (void)arg, (void)reply;
+    struct parting *parting = arg;
+    struct credential_store *store = parting->store;
+
+    (void)reply;
+    parting_end(parting);
+    if (!store->partings && store->parted)
+        loop_timer_set(store->part_timer, 0);
 }
 
 void fetch_parting_word(struct fetched *f, const struct fetch_request *request)
 {
     struct http_header headers[HEADERS_MAX];
     struct http_request http = http_of(f, request, headers);
+    struct parting *parting = mem_alloc(sizeof(*parting));
 
-    transport_http(f->store->parts.transport, &http, on_parted, NULL);
+    *parting = (struct parting){.store = f->store, .next = f->store->partings};
+    f->store->partings = parting;
+    parting->exchange = transport_http(f->store->parts.transport, &http, on_parted, parting);
+}
+
+static void on_all_parted(void *arg)
+{
+    struct credential_store *store = arg;
+    void (*parted)(void *arg) = store->parted;
+
+    store->parted = NULL;
+    parted(store->parted_arg);
+}
+
+void credential_store_part(struct credential_store *store, void (*done)(void *arg), void *arg)
+{
+    const char *key;
+    void *value;
+
+    store->parted = done;
+    store->parted_arg = arg;
+    loop_timer_stop(store->look_timer);
+    for (size_t at = 0; map_next(store->all, &at, &key, &value);) {
+        struct fetched *f = value;
+
+        if (f->kind->give_back)
+            f->kind->give_back(f);
+    }
+    loop_timer_set(store->part_timer, store->partings ? PART_MS : 0);
 }
 
 /* ------------------------------------------------------------------ finding one */
 
 void fetch_key_begin(struct fetch_key *key, const struct fetch_kind *kind, const char *ns)
 {
-    key->ns = ns;
+    key->ns = key->owner = ns;
     key->md = EVP_MD_CTX_new();
     if (!key->md || !EVP_DigestInit_ex(key->md, EVP_sha256(), NULL))
         abort(); /* out of memory */
@@ -408,28 +556,15 @@ void fetch_key_add_secret(struct fetch_key *key, const struct secret *secret)
     add_part(key, secret_reveal(secret), secret_length(secret));
 }
 
-/* So many there are of a namespace; NULL: of nobody's. */
-static uintptr_t count_of(const struct credential_store *store, const char *ns)
+static bool has_room(const struct credential_store *store, const char *owner, struct error *err)
 {
-    return (uintptr_t)map_get(store->counts, ns ? ns : "");
-}
+    const struct share *share = owner ? map_get(store->shares, owner) : NULL;
 
-static void count(struct credential_store *store, const char *ns, uintptr_t number)
-{
-    if (number > 0)
-        map_put(store->counts, ns ? ns : "", (void *)number);
-    else
-        map_remove(store->counts, ns ? ns : "");
-}
-
-/* One namespace cannot take all the room there is. */
-static bool has_room(const struct credential_store *store, const char *ns, struct error *err)
-{
-    if (ns && count_of(store, ns) >= CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)
+    if (share && share->count >= CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)
         return error_set(err, ERROR_LIMIT,
-                         "more than %d things are fetched for the credentials of namespace %s "
+                         "more than %d things are fetched for the credentials of namespace %.63s "
                          "(CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)",
-                         CREDENTIAL_FETCHED_IN_NAMESPACE_MAX, ns);
+                         CREDENTIAL_FETCHED_IN_NAMESPACE_MAX, owner);
     return map_count(store->all) < CREDENTIAL_FETCHED_MAX ||
            error_set(err, ERROR_LIMIT, "more than %d things are fetched for credentials (CREDENTIAL_FETCHED_MAX)",
                      CREDENTIAL_FETCHED_MAX);
@@ -468,12 +603,13 @@ struct fetched *fetch_key_end(struct fetch_key *key, struct credential_store *st
     hex[2 * length] = '\0';
     f = map_get(store->all, hex);
     *is_new = !f;
-    if (!f && !has_room(store, key->ns, err))
+    if (!f && !has_room(store, key->owner, err))
         return NULL;
     if (!f) {
         f = fetched_new(store, kind, hex);
         f->ns = arena_copy(f->arena, key->ns);
-        count(store, key->ns, count_of(store, key->ns) + 1);
+        f->owner = arena_copy(f->arena, key->owner ? key->owner : "");
+        share_of(store, f->owner)->count++;
     }
     return f;
 }
@@ -481,11 +617,21 @@ struct fetched *fetch_key_end(struct fetch_key *key, struct credential_store *st
 enum lookup fetched_ask(struct fetched *f, const char *key, struct error *err)
 {
     f->asked_ticks_ms = loop_ticks_ms(f->store->parts.loop);
+    if (key && map_count(f->keys) >= CREDENTIAL_ASKERS_MAX && !map_get(f->keys, key)) {
+        error_set(err, ERROR_LIMIT, "%s is supplied by more than %d TriggerAuthentications (CREDENTIAL_ASKERS_MAX)",
+                  f->kind->what, CREDENTIAL_ASKERS_MAX);
+        return LOOKUP_DENIED;
+    }
     if (key)
         map_put(f->keys, key, (void *)(f->tellings + 1));
     if (f->state != LOOKUP_FOUND && f->state != LOOKUP_PENDING)
         *err = f->why;
     return f->state;
+}
+
+void fetched_lacks(struct fetched *f)
+{
+    f->lacking = true;
 }
 
 const struct secret *fetched_value(const struct fetched *f, const char *name)
@@ -541,12 +687,12 @@ static void drop(struct fetched *f)
     struct credential_store *store = f->store;
 
     assert(!f->changed && f->holders == 0 && !f->waiters);
-    if (f->state == LOOKUP_FOUND && f->kind->give_back)
+    if (f->kind->give_back)
         f->kind->give_back(f);
     stop(f);
     fetched_release(f->needed);
     map_remove(store->all, f->key);
-    count(store, f->ns, count_of(store, f->ns) - 1);
+    leave_share(f);
     fetched_destroy(f);
 }
 
@@ -563,12 +709,12 @@ static void forget_silent(struct fetched *f, int64_t now)
             map_remove(f->keys, key);
 }
 
-/* What could not be had has no holders, only those who wait to be told: whether they still do is found out by telling. */
+/* What could not be had, or lacks what is wanted of it, may have no holders, only those who wait to be told: whether they still do is found out by telling. */
 static bool is_unused(struct fetched *f, int64_t now)
 {
     if (f->holders > 0 || f->waiters || f->changed || now - f->asked_ticks_ms < f->kind->unused_ms)
         return false;
-    if (f->state == LOOKUP_FOUND || map_count(f->keys) == 0)
+    if ((f->state == LOOKUP_FOUND && !f->lacking) || map_count(f->keys) == 0)
         return true;
     if (now - f->asked_ticks_ms >= ASK_AGAIN_MS && now - f->told_ticks_ms >= ASK_AGAIN_MS)
         mark_changed(f);
@@ -591,18 +737,36 @@ static void on_look(void *arg)
         loop_timer_set(store->look_timer, LOOK_MS);
 }
 
-void credential_store_denied(struct credential_store *store, const char *key)
+static int64_t denied_again_ms(const struct fetched *f)
 {
-    const char *at_key;
-    void *value;
+    int64_t ms = DENIED_AGAIN_MS;
 
-    for (size_t at = 0; map_next(store->all, &at, &at_key, &value);) {
-        struct fetched *f = value;
+    for (int i = 0; i < f->denials && ms < DENIED_AGAIN_MAX_MS; i++)
+        ms *= 2;
+    return ms < DENIED_AGAIN_MAX_MS ? ms : DENIED_AGAIN_MAX_MS;
+}
 
-        if (map_get(f->keys, key) && f->state == LOOKUP_FOUND &&
-            loop_ticks_ms(store->parts.loop) - f->fetched_ticks_ms >= DENIED_AGAIN_MS)
-            fetched_again(f);
-    }
+static void denied(struct fetched *f)
+{
+    int64_t now;
+
+    if (!f->store || f->busy || f->state != LOOKUP_FOUND)
+        return;
+    now = loop_ticks_ms(f->store->parts.loop);
+    if (f->denials > 0 && now - f->denied_ticks_ms >= DENIED_FORGET_MS)
+        f->denials = 0;
+    if (now - f->fetched_ticks_ms < DENIED_AGAIN_MS ||
+        (f->denials > 0 && now - f->denied_ticks_ms < denied_again_ms(f)))
+        return;
+    f->denials++;
+    f->denied_ticks_ms = now;
+    fetched_again(f);
+}
+
+void credential_denied(const struct credential *credential)
+{
+    for (size_t i = 0; i < credential->held_count; i++)
+        denied(credential->held[i]);
 }
 
 /* ------------------------------------------------------------------ the store */
@@ -613,10 +777,11 @@ struct credential_store *credential_store_new(const struct credential_parts *par
 
     store->parts = *parts;
     store->all = map_new();
-    store->counts = map_new();
+    store->shares = map_new();
     if (parts->loop) {
         store->tell_timer = loop_timer_new(parts->loop, on_tell, store);
         store->look_timer = loop_timer_new(parts->loop, on_look, store);
+        store->part_timer = loop_timer_new(parts->loop, on_all_parted, store);
     }
     return store;
 }
@@ -624,9 +789,10 @@ struct credential_store *credential_store_new(const struct credential_parts *par
 void credential_store_configure(struct credential_store *store, const struct credential_settings *settings)
 {
     free(store->file_root);
+    free(store->vault_namespaces);
     store->settings = *settings;
-    store->file_root = settings->file_root ? mem_copy(settings->file_root) : NULL;
-    store->settings.file_root = store->file_root;
+    store->settings.file_root = store->file_root = mem_copy(settings->file_root);
+    store->settings.vault_namespaces = store->vault_namespaces = mem_copy(settings->vault_namespaces);
 }
 
 void credential_store_listen(struct credential_store *store, void (*changed)(void *arg, const char *key), void *arg)
@@ -642,6 +808,10 @@ void credential_store_free(struct credential_store *store)
 
     if (!store)
         return;
+    while (store->partings) {
+        transport_http_cancel(store->parts.transport, store->partings->exchange);
+        parting_end(store->partings);
+    }
     for (size_t at = 0; map_next(store->all, &at, &key, &value);)
         stop(value);
     for (size_t at = 0; map_next(store->all, &at, &key, &value);) {
@@ -658,10 +828,14 @@ void credential_store_free(struct credential_store *store)
     for (size_t at = 0; map_next(store->all, &at, &key, &value);)
         fetched_release(value);
     map_free(store->all);
-    map_free(store->counts);
+    for (size_t at = 0; map_next(store->shares, &at, &key, &value);)
+        free(value);
+    map_free(store->shares);
     loop_timer_free(store->tell_timer);
     loop_timer_free(store->look_timer);
+    loop_timer_free(store->part_timer);
     free(store->file_root);
+    free(store->vault_namespaces);
     free(store);
 }
 

@@ -254,6 +254,7 @@ static struct fetched *find(struct credential_store *store, const struct credent
         return NULL;
     }
     fetch_key_begin(&key, &kind, client->ns);
+    key.owner = client->ns ? client->ns : client->owner;
     fetch_key_add(&key, client->token_url);
     fetch_key_add(&key, client->id);
     fetch_key_add_secret(&key, client->secret);
@@ -300,7 +301,7 @@ enum lookup credential_store_token(struct credential_store *store, const struct 
         *token = secret_ref((struct secret *)(uintptr_t)value);
         return LOOKUP_FOUND;
     }
-    if (known == LOOKUP_FOUND && !f->busy && !ask_anew(f, err))
+    if (known == LOOKUP_FOUND && !ask_anew(f, err))
         return LOOKUP_DENIED;
     fetched_wait(f, waiter);
     return LOOKUP_PENDING;

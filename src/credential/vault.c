@@ -6,11 +6,11 @@
  * A login is shared by all who sign in alike, renewed at half of its life and given back when nobody needs it. A secret is read once for
  * all its keys. What Vault lends (a lease) is renewed likewise, or asked for anew before it ends; a certificate is issued anew before it
  * ends; other secrets are read again every minute, for Vault tells nobody that they changed. A token that is refused before its time was
- * revoked: we log in anew and read once more.
+ * revoked: we log in anew and read once more. A lease that was replaced goes back a while later, for others may not know yet.
  *
  * $VAULT_CACERT, $VAULT_SKIP_VERIFY, $VAULT_TLS_SERVER_NAME and $VAULT_NAMESPACE count as for Vault's own tools. $VAULT_TOKEN, and the
- * token of Weir's own service account, are Weir's: they go to the Vault that $VAULT_ADDR names, or that a ClusterTriggerAuthentication
- * does, and never to an address that a TriggerAuthentication alone says (KEDA sends them to any).
+ * token of Weir's own service account, are Weir's: they are for ClusterTriggerAuthentications, and for the namespaces that
+ * --vault-namespaces names, but then only for the Vault of $VAULT_ADDR (KEDA sends them to any address that anybody writes).
  */
 #include "credential/vault_internal.h"
 

@@ -2,7 +2,7 @@
  * vault_login: signing in at Vault, by a token or as a service account (auth/<mount>/login). A login is shared by all who sign in alike,
  * renewed at half of its life, made anew where Vault gives less and less, and given back when nobody needs it.
  *
- * What is Weir's own goes to nobody that a tenant alone names: see may_use_own.
+ * What is Weir's own is used for nobody who may not have it: see may_use_own.
  */
 #include "credential/vault_internal.h"
 
@@ -258,7 +258,7 @@ static void login_give_back(struct fetched *f)
     struct login *spec = f->spec;
     struct text body;
 
-    if (spec->token)
+    if (spec->token || !fetched_value(f, "value"))
         return;
     vault_write_body(&body, NULL, 0);
     vault_ask(
@@ -285,10 +285,16 @@ static const struct fetch_kind login_kind = {.what = "a Vault login",
 
 /* ------------------------------------------------------------------ which login */
 
+/* Who looks after the cluster says it, by a cluster kind, or by a flag for all authentications of a namespace: those then read all that Weir
+   itself may, so it goes to their Vault alone. */
 static bool may_use_own(const struct source_place *place, const char *address)
 {
-    return place->request->cluster_kind || vault_same_origin(getenv("VAULT_ADDR"), address);
+    return place->request->cluster_kind || (vault_same_origin(getenv("VAULT_ADDR"), address) &&
+                                            binding_admits(place->store->settings.vault_namespaces, place->request->ns));
 }
+
+#define OWN_IS_FOR                                                                                                     \
+    "for a ClusterTriggerAuthentication, or for namespaces that --vault-namespaces names and the Vault of $VAULT_ADDR"
 
 /* A reference, or NULL. */
 static struct secret *choose_token(const struct source_place *place, const struct tree *vault, const char *address,
@@ -303,8 +309,7 @@ static struct secret *choose_token(const struct source_place *place, const struc
         return secret_new(given, strlen(given));
     if (own && *own)
         error_set(err, ERROR_DENIED,
-                  "credential.token is missing, and $VAULT_TOKEN is sent only to the Vault that $VAULT_ADDR names, or "
-                  "that a ClusterTriggerAuthentication does");
+                  "credential.token is missing, and $VAULT_TOKEN is only " OWN_IS_FOR);
     else
         error_set(err, ERROR_MISSING, "credential.token is missing, and Weir has no $VAULT_TOKEN");
     return NULL;
@@ -333,8 +338,7 @@ static bool choose_account(const struct source_place *place, const struct tree *
     if (may_use_own(place, out->server.address))
         return true;
     return error_set(err, ERROR_DENIED,
-                     "the token of %s is sent only to the Vault that $VAULT_ADDR names, or that a "
-                     "ClusterTriggerAuthentication does: name an account of the namespace by "
+                     "the token of %s is only " OWN_IS_FOR ": name an account of the namespace by "
                      "credential.serviceAccountName",
                      out->token_file);
 }

@@ -30,6 +30,8 @@ struct reading {
     struct fetched *login;
     struct secret *token; /* with which it was asked */
     char *lease;          /* NULL: none */
+    char *old_lease;      /* that it replaced: perhaps still in use, so it goes back when the new one is looked after */
+    bool logged_in_anew;  /* because of a refusal: the next one counts */
     int64_t life_ms;      /* of the lease at first */
     bool renewable;
 };
@@ -82,31 +84,36 @@ static const struct tree *fields_of(const struct tree *data, enum read_type type
     return fields && fields->type == TREE_MAP && fields->count > 0 ? fields : NULL;
 }
 
-static void send_back(struct fetched *f, const char *lease)
+/* And forgets it. */
+static void send_back(struct fetched *f, char **lease)
 {
     struct reading *spec = f->spec;
     const struct secret *token = fetched_value(spec->login, "value");
+    char *id = *lease;
     struct text body;
 
-    if (!token)
+    *lease = NULL;
+    if (!token || !id) {
+        free(id);
         return;
-    vault_write_body(&body, (const char *const[][2]){{"lease_id", lease}}, 1);
+    }
+    vault_write_body(&body, (const char *const[][2]){{"lease_id", id}}, 1);
     vault_ask(f, &spec->server,
               &(struct vault_question){.method = "POST", .path = "sys/leases/revoke", .token = token, .body = &body},
               NULL);
     secret_text_done(&body);
+    free(id);
 }
 
-/* How long what was read is good, and when it is asked for again. A lease of before that was refused somewhere goes back. */
+/* How long what was read is good, and when it is asked for again. */
 static void take_terms(struct fetched *f, const struct tree *answer, int64_t *valid_ms, int64_t *again_ms)
 {
     struct reading *spec = f->spec;
     const char *lease = tree_string(tree_get(answer, "lease_id"));
     int64_t expires_s;
 
-    if (spec->lease && f->anew && f->state == LOOKUP_FOUND)
-        send_back(f, spec->lease);
-    free(spec->lease);
+    send_back(f, &spec->old_lease);
+    spec->old_lease = spec->lease;
     spec->lease = vault_is_given(lease) ? mem_copy(lease) : NULL;
     spec->life_ms = vault_life_ms(tree_get(answer, "lease_duration"));
     spec->renewable = spec->lease && vault_is_true(tree_get(answer, "renewable"));
@@ -140,13 +147,15 @@ static void fail_reading(struct fetched *f, const struct fetch_answer *answer)
     fetched_failed(f, &err);
 }
 
-/* A token that was good a while ago: perhaps it was revoked. true: it waits for a new one. */
+/* A token that was good a while ago: perhaps it was revoked. true: it waits for a new one, or for why there is none. */
 static bool logs_in_anew(struct fetched *f, const struct fetch_answer *answer)
 {
     struct reading *spec = f->spec;
     struct fetched *login = spec->login;
+    bool did_already = spec->logged_in_anew;
 
-    if (answer->status != 403)
+    spec->logged_in_anew = false;
+    if (answer->status != 403 || did_already)
         return false;
     if (fetched_value(login, "value") && !secret_equal(fetched_value(login, "value"), spec->token)) {
         f->kind->begin(f); /* it has another one by now */
@@ -155,6 +164,7 @@ static bool logs_in_anew(struct fetched *f, const struct fetch_answer *answer)
     if (!f->need.on || vault_login_is_lent(login) ||
         loop_ticks_ms(f->store->parts.loop) - login->fetched_ticks_ms < LOGIN_AGAIN_MS)
         return false;
+    spec->logged_in_anew = true;
     fetched_again(login);
     return true;
 }
@@ -166,6 +176,7 @@ static void on_read(struct fetched *f, const struct fetch_answer *answer)
     int64_t valid_ms, again_ms;
 
     if (fields) {
+        spec->logged_in_anew = false;
         take_terms(f, answer->json, &valid_ms, &again_ms);
         fetched_found(f, take_fields(fields), valid_ms, again_ms);
     } else if (vault_is_fine(answer)) { /* read, and there is nothing in it */
@@ -199,6 +210,7 @@ static void on_lease_renewed(struct fetched *f, const struct fetch_answer *answe
 
     if (vault_is_fine(answer) && life > 0) {
         spec->renewable = life >= spec->life_ms / 2;
+        send_back(f, &spec->old_lease);
         fetched_stays(f, life, life / 2);
     } else if (answer->status == 0 || vault_status_kind(answer->status) == ERROR_UNREACHABLE) {
         vault_explain(&spec->server, answer, "the renewal of a lease", spec->token, &err);
@@ -243,8 +255,8 @@ static void reading_give_back(struct fetched *f)
 {
     struct reading *spec = f->spec;
 
-    if (spec->lease)
-        send_back(f, spec->lease);
+    send_back(f, &spec->old_lease);
+    send_back(f, &spec->lease);
 }
 
 static void reading_forget(void *arg)
@@ -253,6 +265,7 @@ static void reading_forget(void *arg)
 
     secret_unref(spec->token);
     free(spec->lease);
+    free(spec->old_lease);
 }
 
 static const struct fetch_kind reading_kind = {.what = "a secret of Vault",

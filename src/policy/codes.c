@@ -115,6 +115,9 @@ static const struct lint_code codes[] = {
      "The TriggerAuthentication is not in the files given: a warning where others are, advice where "
      "none is. While running: the credential cannot be resolved, and the trigger counts as failed "
      "until it can."},
+    {"host-not-allowed", FINDING_ERROR, "Replicas, triggers, fallback", "a credential for other hosts",
+     "`weir.dev/allowed-hosts` of the TriggerAuthentication or ClusterTriggerAuthentication names the hosts that its "
+     "credential may be sent to, and the trigger asks another one: it is refused before anything is sent."},
     {"missing-requests", FINDING_WARNING, "Replicas, triggers, fallback", "a share of a request that is not there",
      "Utilization is a share of what the container requests, and it requests nothing. KEDA refuses it."},
     {"bad-annotation", FINDING_ERROR, "Replicas, triggers, fallback", "an annotation that cannot be read",

@@ -122,7 +122,7 @@ static enum lookup resolve(struct building *b, const struct trigger_spec *spec,
     struct credential_request asked = *request;
 
     if (!b->context->engine)
-        return credential_resolve(b->context->platform, request->ns, request->spec, request->target, NULL, out, err);
+        return credential_resolve(b->context->platform, request, out, err);
     asked.key = arena_printf(b->scratch, "%s/%s/%s", spec->auth_kind, request->cluster_kind ? "" : b->meta->ns,
                              spec->auth_name);
     return credential_store_resolve(trigger_engine_credentials(b->context->engine), &asked, out, err);
@@ -150,8 +150,12 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
         return refuse_missing(b, spec, cluster, err);
     found =
         resolve(b, spec,
-                &(struct credential_request){
-                    .spec = auth->spec, .cluster_kind = cluster, .ns = ns, .object_ns = b->meta->ns, .target = &e->key},
+                &(struct credential_request){.spec = auth->spec,
+                                             .annotations = auth->meta.annotations,
+                                             .cluster_kind = cluster,
+                                             .ns = ns,
+                                             .object_ns = b->meta->ns,
+                                             .target = &e->key},
                 out, err);
     if (found == LOOKUP_FOUND)
         return true;

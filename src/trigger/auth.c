@@ -208,11 +208,15 @@ enum lookup asked_token(struct asked *asked, struct error *err)
                                        .scopes = join_scopes(poll->arena, auth->scopes),
                                        .params = auth->endpoint_params,
                                        .tls = tls.insecure || tls.ca_pem ? &tls : NULL,
-                                       .ns = flight_of(poll)->trigger->ns};
+                                       .ns = flight_of(poll)->trigger->ns,
+                                       .owner = flight_of(poll)->trigger->share};
     struct secret *token = NULL;
     char destination[300];
     enum lookup found;
 
+    if (url_destination(auth->token_url, destination, sizeof(destination)) &&
+        !credential_may_go(flight_of(poll)->trigger->allowed_hosts, destination, err))
+        return LOOKUP_DENIED;
     if (url_destination(asked->request->url, destination, sizeof(destination)))
         client.destination = destination;
     found = credential_store_token(flight_of(poll)->engine->credentials, &client,
@@ -229,6 +233,8 @@ enum lookup asked_token(struct asked *asked, struct error *err)
 
 void asked_forget_token(struct asked *asked)
 {
+    loop_timer_free(asked->token_timer);
+    asked->token_timer = NULL;
     credential_wait_end(&asked->token_waiter);
     secret_unref(asked->token);
     asked->token = NULL;

@@ -22,6 +22,9 @@
 
 /* ------------------------------------------------------------------ building a request */
 
+/* For a token before a request: asking twice, in both ways there are, and the least time between (CREDENTIAL_REFRESH_MIN_MS). */
+enum { TOKEN_WAIT_MS = 2 * HTTP_TIMEOUT_MS + CREDENTIAL_REFRESH_MIN_MS + 1000 };
+
 /* The URL of the request begun before moves out of the shared buffer. */
 static void freeze(struct poll *poll)
 {
@@ -384,6 +387,8 @@ static bool may_ask(struct asked *asked, struct error *err)
     if (!can_be_sent(asked->request, err))
         return false;
     destination_of(asked->request, host, sizeof(host));
+    if (!credential_may_go(flight_of(asked->poll)->trigger->allowed_hosts, host, err))
+        return false;
     if (backoff_active(flight_of(asked->poll)->engine, host, &left_ms))
         return error_set(err, ERROR_UNREACHABLE, "%s asked to be left alone for %lld s more", host,
                          (long long)(left_ms + 999) / 1000);
@@ -417,6 +422,16 @@ static void after_one(struct asked *asked, struct reply *reply)
     struct poll *poll = asked->poll;
 
     if (poll->each)
+static void on_no_token(void *arg);
+
+/* However often it is told that there is none yet: one time for all. */
+static void wait_for_token(struct asked *asked)
+{
+    if (asked->token_timer)
+        return;
+    asked->token_timer = loop_timer_new(flight_of(asked->poll)->engine->loop, on_no_token, asked);
+    loop_timer_set(asked->token_timer, TOKEN_WAIT_MS);
+}
         poll->each(poll->config, poll, reply);
     else if (reply->failed)
         poll_fail_with(poll, &reply->error);
@@ -432,8 +447,12 @@ static void forget_tokens(struct poll *poll)
 static void run_step(struct poll *poll, const struct reply *reply)
 {
     poll_step *then = poll->then;
+        if (found == LOOKUP_PENDING)
+            wait_for_token(asked);
 
     forget_tokens(poll);
+        loop_timer_free(asked->token_timer);
+        asked->token_timer = NULL;
     poll->asked = NULL;
     poll->asked_count = poll->asked_next = 0;
     then(poll->config, poll, reply);
@@ -568,3 +587,16 @@ void http_stop(struct flight *flight)
     }
     poll->asked_open = 0;
 }
+/* Nobody was told whether there is one. */
+static void on_no_token(void *arg)
+{
+    struct asked *asked = arg;
+    struct reply reply = {.index = asked->index, .failed = true};
+    char host[300] = "the server of tokens";
+
+    url_destination(asked->request->oauth->token_url, host, sizeof(host));
+    credential_wait_end(&asked->token_waiter);
+    error_set(&reply.error, ERROR_UNREACHABLE, "no token came from %s within %d s", host, TOKEN_WAIT_MS / 1000);
+    end_exchange(asked, &reply);
+}
+

@@ -294,6 +294,7 @@ void talk_keep(struct poll *poll)
 /* ------------------------------------------------------------------ for the engine */
 
 void talk_start(struct flight *flight)
+    struct error why;
 {
     flight->trigger->driver->talk(flight->poll.config, &flight->poll, NULL, 0);
 }
@@ -307,6 +308,8 @@ void talk_stop(struct flight *flight)
         if (flight->session && poll->end == END_FAILED && !poll->keep)
             session_failed(flight->session, &poll->why);
         leave_session(flight, poll->end == END_VALUE || poll->end == END_MISSING || poll->keep);
+    if (!credential_may_go(flight->trigger->allowed_hosts, place, &why))
+        return poll_fail_with(poll, &why);
     }
     loop_timer_free(flight->timer);
     flight->timer = NULL;

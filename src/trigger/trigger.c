@@ -213,6 +213,8 @@ static uint64_t identity_of(const struct trigger *trigger, const void *config)
     uint64_t hash = hash_word(trigger->direct ? 1 : 2, trigger->driver->type);
 
     hash = hash_word(hash, trigger->ns);
+    if (trigger->allowed_hosts)
+        hash = hash_word(hash, trigger->allowed_hosts);
     if (trigger->target) {
         hash = hash_word(hash_word(hash, trigger->target->ns), trigger->target->api_version);
         hash = hash_word(hash_word(hash, trigger->target->kind), trigger->target->name);
@@ -230,6 +232,7 @@ static void release_parts(struct trigger *trigger, void *config, bool sealed)
     atom_unref(trigger->ns);
     atom_unref(trigger->destination);
     atom_unref(trigger->share);
+    atom_unref(trigger->allowed_hosts);
 }
 
 /* Moves head and config into one piece of memory. */
@@ -269,21 +272,64 @@ static bool has_own_egress(const struct trigger_engine *engine, const char *ns)
     return engine && egress_scope(transport_egress(engine->transport), ns);
 }
 
-static void fill_head(struct trigger *head, const struct trigger_engine *engine, const struct trigger_driver *driver,
-                      const struct trigger_input *input, void *config)
+static void fill_head(struct trigger *head, const struct trigger_engine *engine, const struct trigger_input *input,
+                      void *config)
 {
+    const struct trigger_driver *driver = head->driver;
     char destination[300] = "";
 
-    head->driver = driver;
     head->direct = input->direct;
     if ((driver->scope & SCOPE_NAMESPACE) || has_own_egress(engine, input->ns))
         head->ns = atom_ref(input->ns ? input->ns : "");
     head->share = input->ns && *input->ns ? atom_ref(input->ns) : NULL;
     if ((driver->scope & SCOPE_TARGET) && input->target)
         head->target = target_copy(input->target);
+    head->allowed_hosts = atom_ref(input->credential ? input->credential->allowed_hosts : NULL);
     if (destinations_first(driver, config, destination, sizeof(destination)))
         head->destination = atom_ref(destination);
     head->identity = identity_of(head, config);
+}
+
+struct going { /* where the trigger's credential would go */
+    const char *allowed_hosts;
+    size_t places;
+    bool refused;
+    struct error why;
+};
+
+static void look_at_place(void *arg, const char *host, int port)
+{
+    struct going *going = arg;
+    char place[320];
+
+    going->places++;
+    if (port > 0)
+        snprintf(place, sizeof(place), strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+    else
+        snprintf(place, sizeof(place), "%s", host);
+    if (!going->refused)
+        going->refused = !credential_may_go(going->allowed_hosts, place, &going->why);
+}
+
+/* All that is known before anything is asked, for the library of a query connects by itself. What the others are told on the way is
+   looked at when they turn there. */
+static bool may_go(const struct trigger *head, const void *config, const struct trigger_input *input,
+                   struct report *report)
+{
+    struct finding about = {
+        .severity = FINDING_ERROR, .code = "host-not-allowed", .place = input->place, .object = input->object};
+    struct going going = {.allowed_hosts = head->allowed_hosts};
+
+    if (!head->allowed_hosts)
+        return true;
+    destinations_walk(head->driver, config, look_at_place, &going);
+    if (going.places == 0 && head->driver->query)
+        look_at_place(&going, "", 0);
+    if (!going.refused)
+        return true;
+    report_add(report, &about, input->field ? input->field : "",
+               "ask a host that the annotation names, or have it added there", "%s", going.why.text);
+    return false;
 }
 
 static bool find_driver(const struct trigger_input *input, struct report *report, const struct trigger_driver **driver)
@@ -315,29 +361,32 @@ bool trigger_build(struct trigger_engine *engine, const struct trigger_input *in
     enum target_type type = TARGET_AVERAGE_VALUE;
     struct trigger head = {0};
     void *config;
-    bool type_fits;
+    bool fits, built = false;
 
     if (!find_driver(input, report, &check.driver))
         return false;
     check.scratch = arena_new(ARENA_USUAL);
     config = arena_alloc(check.scratch, (check.driver->config_size + 15) / 16 * 16);
-    type_fits = check.driver->resource ? resource_target_type(input, report, &type)
-                                       : external_target_type(check.driver, input, report, &type);
+    fits = check.driver->resource ? resource_target_type(input, report, &type)
+                                  : external_target_type(check.driver, input, report, &type);
     params_read(&check, config);
     params_check_unknown(&check);
     if (check.driver->prepare && !check.driver->prepare(config, &check))
         check.errors += check.errors == 0;
     head.arena = check.kept;
-    if (check.errors > 0 || !type_fits) {
-        head.driver = check.driver;
-        release_parts(&head, config, false);
-    } else {
+    head.driver = check.driver;
+    if (check.errors == 0 && fits) {
+        fill_head(&head, engine, input, config);
+        built = may_go(&head, config, input, report);
+    }
+    if (built) {
         fill_metric(check.driver, config, input, type, metric);
-        fill_head(&head, engine, check.driver, input, config);
         *out = share_or_seal(engine, &head, config);
+    } else {
+        release_parts(&head, config, false);
     }
     arena_free(check.scratch);
-    return check.errors == 0 && type_fits;
+    return built;
 }
 
 struct trigger *trigger_ref(struct trigger *trigger)

@@ -69,10 +69,10 @@ def no_vault_of_ours(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def manifest(api, spec, *more, kind="TriggerAuthentication", type_="metrics-api", metadata=None, **fields):
+def manifest(api, spec, *more, kind="TriggerAuthentication", type_="metrics-api", metadata=None, annotations=None, **fields):
     """An object that asks the API with what the authentication supplies."""
     metadata = metadata or {"url": f"{api.url}/value", "valueLocation": "value", "targetValue": 5, "authMode": "bearer"}
-    documents = [{"apiVersion": "keda.sh/v1alpha1", "kind": kind, "metadata": {"name": "auth"}, "spec": spec}, *more]
+    documents = [{"apiVersion": "keda.sh/v1alpha1", "kind": kind, "metadata": {"name": "auth", "annotations": annotations or {}}, "spec": spec}, *more]
     return "".join("---\n" + json.dumps(document) + "\n" for document in documents) + scaled_object(
         trigger(type_, metadata, authenticationRef={"name": "auth", "kind": kind}), **fields)
 
@@ -188,15 +188,21 @@ def tls_api(pki):
 
 
 def test_own_token_is_nobodys(api, vault, monkeypatch):
-    """Weir's own token goes to the Vault that its operator names, not to any that a TriggerAuthentication does (failure-modes A3)."""
+    """Weir's own token goes to the Vault that its operator names, for namespaces that he names, not to any that a TriggerAuthentication does
+    (failure-modes A3)."""
     monkeypatch.setenv("VAULT_TOKEN", "root-token")
     spec = by_vault(vault)
     del spec["hashiCorpVault"]["credential"]
     said = seen(manifest(api, spec))
     assert said["state"] == "failed" and "$VAULT_ADDR" in said["error"], said
-    assert vault.asked == []
     monkeypatch.setenv("VAULT_ADDR", vault.address)
-    assert seen(manifest(api, spec))["value"] == 7
+    assert seen(manifest(api, spec))["state"] == "failed"
+    assert seen(manifest(api, spec), "--vault-namespaces", "shop")["state"] == "failed"
+    assert vault.asked == []
+    assert seen(manifest(api, spec), "--vault-namespaces", "shop,def*")["value"] == 7
+    monkeypatch.delenv("VAULT_ADDR")
+    assert seen(manifest(api, spec), "--vault-namespaces", "default")["state"] == "failed"
+    assert seen(manifest(api, spec, kind="ClusterTriggerAuthentication"))["value"] == 7
 
 
 def test_own_account_is_nobodys(api, vault):
@@ -204,7 +210,7 @@ def test_own_account_is_nobodys(api, vault):
     spec = by_vault(vault)
     spec["hashiCorpVault"].update(authentication="kubernetes", mount="kubernetes", role="weir", credential={"serviceAccount": "/etc/hostname"})
     said = seen(manifest(api, spec))
-    assert said["state"] == "failed" and "is sent only to the Vault" in said["error"], said
+    assert said["state"] == "failed" and "is only for a ClusterTriggerAuthentication" in said["error"], said
     said = seen(manifest(api, spec, kind="ClusterTriggerAuthentication"))
     assert said["state"] == "failed" and "/etc/hostname is neither" in said["error"], said
     assert vault.jwts == []
@@ -244,6 +250,16 @@ def test_lent(api, vault, weir):
     wait_for(lambda: vault.revoked == ["database/creds/reader/1"], 120)
 
 
+def test_lent_until_the_end(api, vault, weir):
+    """Weir stops: what is lent goes back before it is gone."""
+    vault.lease_s = 600
+    api.password = lambda sent: sent in {f"Bearer {password}" for password in vault.leases.values()}
+    running = weir(manifest(api, by_vault(vault, path="database/creds/reader", key="password"), pollingInterval=2))
+    wait_for(lambda: running_value(running) == 7)
+    running.stop()
+    assert vault.revoked == ["database/creds/reader/1"]
+
+
 def test_away_and_back(api, vault, weir):
     """Vault goes: what was read stays in use. It is not there at the start: it is read when it comes."""
     running = weir(manifest(api, by_vault(vault), pollingInterval=1))
@@ -256,6 +272,51 @@ def test_away_and_back(api, vault, weir):
     wait_for(lambda: "Vault at" in again.get("/api/v1/objects/default/app"))
     vault.start()
     wait_for(lambda: running_value(again) == 8)
+
+
+# ---- whom it is for
+
+CLUSTER = {"secretTargetRef": [{"parameter": "token", "name": "api", "key": "token"}]}
+
+
+def bound(api, kind="ClusterTriggerAuthentication", **annotations):
+    return manifest(api, CLUSTER, secret("api", {"token": "s3cret-one"}), kind=kind,
+                    annotations={f"weir.dev/{key.replace('_', '-')}": value for key, value in annotations.items()})
+
+
+def test_allowed_hosts(api):
+    """A tenant names the address; the owner of the secret, where it may go (failure-modes A3)."""
+    port = api.url.rpartition(":")[2]
+    for hosts in ("127.0.0.1", f"db, 127.0.0.1:{port}"):
+        assert seen(bound(api, allowed_hosts=hosts))["value"] == 7
+    asked = len(api.seen)
+    for hosts in ("", "*.example.com", "127.0.0.1:1", "localhost"):
+        for kind in ("ClusterTriggerAuthentication", "TriggerAuthentication"):
+            said = seen(bound(api, kind, allowed_hosts=hosts))
+            assert said["state"] == "failed" and f"127.0.0.1:{port} is not among the hosts" in said["error"], said
+            assert "spec.triggers[0]" in json.dumps(said) and "weir.dev/allowed-hosts" in said["error"]
+    said = seen(bound(api, allowed_hosts="https://127.0.0.1"))
+    assert said["state"] == "failed" and "is no host" in said["error"], said
+    assert len(api.seen) == asked
+
+
+def test_allowed_namespaces(api):
+    assert seen(bound(api, allowed_namespaces="shop, default"))["value"] == 7
+    said = seen(bound(api, allowed_namespaces="shop"))
+    assert said["state"] == "failed" and "not for namespace default" in said["error"], said
+    assert len(api.seen) == 1
+
+
+def test_binding_changes(api, weir):
+    """The list is edited while it runs: the trigger is refused, and asked again when it may be."""
+    running = weir(bound(api, allowed_hosts="127.0.0.1"))
+    wait_for(lambda: running_value(running) == 7)
+    path = running.folder / "manifests" / "app.yaml"
+    path.write_text(bound(api, allowed_hosts="elsewhere"))
+    wait_for(lambda: "is not among the hosts" in running.get("/api/v1/objects/default/app"), 20)
+    asked = len(api.seen)
+    path.write_text(bound(api, allowed_hosts="127.0.0.1"))
+    wait_for(lambda: len(api.seen) > asked, 20)
 
 
 # ---- files

@@ -49,8 +49,8 @@ struct scene {
     const char *secret_body; /* what a read is answered with; NULL: 404 */
     int secret_status;
     char token[40]; /* the one that it takes */
-    int logins, leases, lease_s, renew_s;
-    bool down, forwards;
+    int logins, login_status, leases, lease_s, renew_s;
+    bool down, silent, forwards;
 };
 
 /* ------------------------------------------------------------------ the platform */
@@ -138,12 +138,15 @@ static inline void scene_vault(void *arg, const struct http_request *request, st
     scene_say(s, request, path);
     assert_true(request->no_redirects && request->secret);
     reply->refused = s->down;
+    reply->never = s->silent;
     reply->body = body;
     body[0] = '\0';
     if (s->forwards) {
         reply->status = 307;
         reply->headers = &elsewhere;
         reply->header_count = 1;
+    } else if (string_ends(path, "/login") && s->login_status) {
+        reply->status = s->login_status;
     } else if (string_ends(path, "/login")) {
         snprintf(s->token, sizeof(s->token), "login-%d", ++s->logins);
         snprintf(body, sizeof(body), "{\"auth\":{\"client_token\":\"%s\",\"lease_duration\":600,\"renewable\":true}}",

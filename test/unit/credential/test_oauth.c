@@ -164,6 +164,46 @@ static void test_refusal(void **state)
     scene_end(&i.scene);
 }
 
+/* What is asked for on behalf of many counts for who needed it first: one namespace cannot take all the room. */
+static void test_owner(void **state)
+{
+    struct issuer i;
+    struct credential_waiter waiter = {.told = on_told, .arg = &i};
+    struct secret *token;
+    enum lookup found = LOOKUP_PENDING;
+    char id[20];
+    int asked = 0;
+
+    (void)state;
+    begin(&i);
+    while (found == LOOKUP_PENDING && asked < 4000) {
+        struct credential_client client = {
+            .token_url = "http://issuer/token", .id = id, .destination = "api:80", .owner = "shop"};
+
+        snprintf(id, sizeof(id), "client-%d", asked++);
+        found = credential_store_token(i.scene.store, &client, NULL, &token, &i.scene.err, &waiter);
+    }
+    assert_int_equal(asked, 2501);
+    assert_non_null(strstr(i.scene.err.text, "namespace shop (CREDENTIAL_FETCHED_IN_NAMESPACE_MAX)"));
+    expect(&i, "api:80", NULL, "token-2501");
+    credential_wait_end(&waiter);
+    scene_end(&i.scene);
+}
+
+/* However short the life that it says a token has. */
+static void test_short_life(void **state)
+{
+    struct issuer i;
+
+    (void)state;
+    begin(&i);
+    i.life_s = 1;
+    expect(&i, "api:80", NULL, "token-1");
+    scene_pass(&i.scene, 45 * 1000);
+    assert_in_range(i.asked, 2, 11);
+    scene_end(&i.scene);
+}
+
 static void test_destinations(void **state)
 {
     struct issuer i;
@@ -206,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_styles),       cmocka_unit_test(test_life),     cmocka_unit_test(test_refusal),
         cmocka_unit_test(test_destinations), cmocka_unit_test(test_no_token),
+        cmocka_unit_test(test_owner),        cmocka_unit_test(test_short_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,15 +171,15 @@ static void test_account(void **state)
     assert_int_equal(scene_resolve(&s, "{boundServiceAccountToken: [{parameter: p, serviceAccountName: reader}]}"),
                      LOOKUP_FOUND);
     assert_string_equal(scene_value(&s, "p"), ACCOUNT_TOKEN "2");
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    credential_denied(s.credential);
     scene_pass(&s, 1000);
     assert_int_equal(s.tokens_made, 3);
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a"); /* it was made just now */
+    credential_denied(s.credential); /* it was made just now */
     scene_pass(&s, 1000);
     assert_int_equal(s.tokens_made, 3);
     /* the end comes while one is asked for */
-    scene_pass(&s, 20 * 1000);
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    scene_pass(&s, 40 * 1000);
+    credential_denied(s.credential);
     scene_pass(&s, 10);
     scene_end(&s);
 }

@@ -139,19 +139,20 @@ static void test_denied(void **state)
     scene_pass(&s, 20 * 1000);
     s.told = 0;
     said = s.said_count;
-    credential_store_denied(s.store, "TriggerAuthentication/shop/other");
-    scene_pass(&s, 1000);
-    assert_int_equal(s.said_count, said);
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    credential_denied(s.credential);
     scene_pass(&s, 1000);
     assert_int_equal(s.said_count, said + 1);
     assert_int_equal(s.told, 0);
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a"); /* it was read just now */
+    credential_denied(s.credential); /* it was read just now */
     scene_pass(&s, 1000);
     assert_int_equal(s.said_count, said + 1);
     scene_pass(&s, 20 * 1000);
+    credential_denied(s.credential); /* that was to no avail just now: not so soon again */
+    scene_pass(&s, 1000);
+    assert_int_equal(s.said_count, said + 1);
+    scene_pass(&s, 10 * 1000);
     s.secret_body = "{\"data\":{\"data\":{\"k\":\"two\"}}}";
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    credential_denied(s.credential);
     scene_pass(&s, 1000);
     assert_int_equal(s.told, 1);
     assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
@@ -213,6 +214,15 @@ static void test_account(void **state)
 
 #define CREDS VAULT(BY_TOKEN, "{parameter: p, path: database/creds/r, key: password}")
 
+static int count_said(const struct scene *s, const char *words)
+{
+    int count = 0;
+
+    for (int i = 0; i < s->said_count && i < SAID_MAX; i++)
+        count += strstr(s->said[i], words) != NULL;
+    return count;
+}
+
 static void test_leases(void **state)
 {
     struct scene s;
@@ -234,13 +244,15 @@ static void test_leases(void **state)
     assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
     assert_string_equal(scene_value(&s, "p"), "p2");
     s.renew_s = 300;
-    /* refused by whom it is for: another one, and this one goes back */
+    /* refused by whom it is for: another one, and this one goes back a while later */
     scene_pass(&s, 20 * 1000);
-    credential_store_denied(s.store, "TriggerAuthentication/shop/a");
+    credential_denied(s.credential);
     scene_pass(&s, 1000);
     assert_int_equal(s.leases, 3);
-    assert_string_equal(scene_last(&s), "POST /v1/sys/leases/revoke t0 {\"lease_id\":\"lease-2\"}");
+    assert_int_equal(count_said(&s, "lease-2"), 0); /* others may use it until they were told */
     assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    scene_pass(&s, 160 * 1000);
+    assert_string_equal(scene_last(&s), "POST /v1/sys/leases/revoke t0 {\"lease_id\":\"lease-2\"}");
     credential_unref(s.credential);
     s.credential = NULL;
     scene_pass(&s, 100 * 1000);
@@ -268,6 +280,153 @@ static void test_lease_ends(void **state)
     s.down = false;
     scene_pass(&s, 70 * 1000);
     assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    scene_end(&s);
+}
+
+/* A source that refuses everything costs a lease now and then, not one every few seconds. */
+static void test_denied_for_ever(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.lease_s = s.renew_s = 7200;
+    assert_int_equal(scene_settle(&s, CREDS), LOOKUP_FOUND);
+    for (int i = 0; i < 360; i++) {
+        scene_pass(&s, 10 * 1000);
+        if (s.told > 0)
+            assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+        s.told = 0;
+        credential_denied(s.credential);
+    }
+    assert_in_range(s.leases, 5, 10);
+    assert_int_equal(count_said(&s, "/leases/revoke"), s.leases - 2); /* but this one, and the one before */
+    scene_end(&s);
+}
+
+/* At the end what was lent goes back, also what nobody had time to give up. */
+static void on_parted(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void test_parting(void **state)
+{
+    struct scene s;
+    int parted = 0;
+
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        scene_begin(&s);
+        s.lease_s = s.renew_s = 300;
+        assert_int_equal(
+            scene_settle(&s, VAULT(BY_ACCOUNT, "{parameter: p, path: database/creds/r, key: password}")), LOOKUP_FOUND);
+        s.silent = down;
+        credential_store_part(s.store, on_parted, &parted);
+        assert_int_equal(parted, down);
+        scene_pass(&s, 4000);
+        assert_int_equal(parted, down + 1);
+        assert_int_equal(count_said(&s, "POST /v1/sys/leases/revoke login-1 {\"lease_id\":\"lease-1\"}"), 1);
+        assert_int_equal(count_said(&s, "POST /v1/auth/token/revoke-self login-1"), 1);
+        scene_end(&s);
+    }
+}
+
+/* A key that is not in a secret comes later. */
+static void test_key_comes(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"other\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_ABSENT);
+    scene_pass(&s, 400 * 1000);
+    assert_int_equal(scene_kept(&s), 2);
+    s.told = 0;
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"two\"}}}";
+    scene_pass(&s, 61 * 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_FOUND);
+    /* who does not ask any more is forgotten, as ever */
+    s.secret_body = "{\"data\":{\"data\":{\"other\":\"one\"}}}";
+    scene_pass(&s, 61 * 1000);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_ABSENT);
+    scene_pass(&s, 3600 * 1000);
+    assert_int_equal(scene_kept(&s), 0);
+    scene_end(&s);
+}
+
+/* A login that is refused and cannot be made anew, for Vault does not answer: who waits for it hears so, and uses what it has no longer. */
+static void test_login_is_lost(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    scene_pass(&s, 20 * 1000);
+    strcpy(s.token, "revoked");
+    s.login_status = 503;
+    s.told = 0;
+    scene_pass(&s, 100 * 1000);
+    assert_int_equal(s.told, 1);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_DENIED);
+    s.login_status = 0;
+    s.told = 0;
+    scene_pass(&s, 70 * 1000);
+    assert_true(s.told > 0);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    scene_end(&s);
+}
+
+/* Bytes are bounded, not only numbers: of one secret, and of what a namespace has together. */
+static void test_bytes(void **state)
+{
+    enum { LARGE = 250 * 1024 };
+    char *body = calloc(1, 300 * 1024), spec[400];
+    enum lookup found = LOOKUP_FOUND;
+    struct scene s;
+    int secrets = 0;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = body;
+    for (int i = 0; i < 2; i++) {
+        int length = i == 0 ? 270 * 1024 : LARGE, begun = snprintf(body, 100, "{\"data\":{\"k\":\"");
+
+        memset(body + begun, 'x', (size_t)length);
+        strcpy(body + begun + length, "\"}}");
+        if (i == 0) {
+            assert_int_equal(scene_settle(&s, VAULT(BY_TOKEN, ONE)), LOOKUP_DENIED);
+            assert_non_null(strstr(s.err.text, "CREDENTIAL_KEPT_MAX_BYTES"));
+        }
+    }
+    while (found == LOOKUP_FOUND && secrets < 100) {
+        snprintf(spec, sizeof(spec), VAULT(BY_TOKEN, "{parameter: p, path: kv/a%d, key: k}"), secrets++);
+        found = scene_settle(&s, spec);
+    }
+    assert_int_equal(secrets, 65); /* 64 fit, beside the one that was too large at first */
+    assert_int_equal(found, LOOKUP_DENIED);
+    assert_non_null(strstr(s.err.text, "namespace shop takes more than 16 MiB (CREDENTIAL_NAMESPACE_MAX_BYTES)"));
+    scene_pass(&s, 200 * 1000); /* they are given up, and there is room again */
+    assert_int_equal(scene_settle(&s, spec), LOOKUP_FOUND);
+    free(body);
+    scene_end(&s);
+}
+
+/* However short the life that Vault gives. */
+static void test_short_life(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.lease_s = s.renew_s = 1;
+    assert_int_equal(scene_settle(&s, CREDS), LOOKUP_FOUND);
+    scene_pass(&s, 45 * 1000);
+    assert_in_range(s.said_count, 2, 25); /* a read, and the return of what it replaces, every five seconds */
     scene_end(&s);
 }
 
@@ -307,11 +466,16 @@ static void test_own(void **state)
     s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
     setenv("VAULT_TOKEN", "t0", 1);
     assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
-    assert_non_null(strstr(s.err.text, "$VAULT_TOKEN is sent only to the Vault that $VAULT_ADDR names"));
+    assert_non_null(strstr(s.err.text, "$VAULT_TOKEN is only for a ClusterTriggerAuthentication"));
     assert_int_equal(scene_settle(&s, VAULT("authentication: kubernetes, mount: kubernetes, role: r", ONE)),
                      LOOKUP_ABSENT);
-    assert_non_null(strstr(s.err.text, "is sent only to the Vault that $VAULT_ADDR names"));
+    assert_non_null(strstr(s.err.text, "/token is only for a ClusterTriggerAuthentication"));
+    setenv("VAULT_ADDR", "http://VAULT:8200/", 1); /* which is no word about who may */
+    assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
+    assert_int_equal(scene_settle(&s, VAULT("authentication: kubernetes, mount: kubernetes, role: r", ONE)),
+                     LOOKUP_ABSENT);
     assert_int_equal(s.said_count, 0);
+    credential_store_configure(s.store, &(struct credential_settings){.vault_namespaces = "other,shop"});
     setenv("VAULT_ADDR", "http://vault:8201", 1);
     assert_int_equal(scene_settle(&s, VAULT("authentication: token", ONE)), LOOKUP_ABSENT);
     setenv("VAULT_ADDR", "http://vault:8200.evil", 1);
@@ -482,7 +646,10 @@ int main(void)
         cmocka_unit_test(test_denied),   cmocka_unit_test(test_shared),     cmocka_unit_test(test_account),
         cmocka_unit_test(test_leases),   cmocka_unit_test(test_lease_ends), cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_own),      cmocka_unit_test(test_redirect),   cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),    cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_parting),   cmocka_unit_test(test_key_comes),
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_login_is_lost),
+        cmocka_unit_test(test_short_life), cmocka_unit_test(test_denied_for_ever),    cmocka_unit_test(test_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
