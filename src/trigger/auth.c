@@ -233,9 +233,9 @@ enum lookup asked_token(struct asked *asked, struct error *err)
 
 void asked_forget_token(struct asked *asked)
 {
+    credential_wait_end(&asked->token_waiter);
     loop_timer_free(asked->token_timer);
     asked->token_timer = NULL;
-    credential_wait_end(&asked->token_waiter);
     secret_unref(asked->token);
     asked->token = NULL;
 }

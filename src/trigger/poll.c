@@ -20,10 +20,10 @@
 #include "trigger/grpc.h"
 #include "trigger/trigger_internal.h"
 
-/* ------------------------------------------------------------------ building a request */
-
 /* For a token before a request: asking twice, in both ways there are, and the least time between (CREDENTIAL_REFRESH_MIN_MS). */
 enum { TOKEN_WAIT_MS = 2 * HTTP_TIMEOUT_MS + CREDENTIAL_REFRESH_MIN_MS + 1000 };
+
+/* ------------------------------------------------------------------ building a request */
 
 /* The URL of the request begun before moves out of the shared buffer. */
 static void freeze(struct poll *poll)
@@ -347,6 +347,16 @@ bool request_finish(struct request *request, struct http_request *out, struct er
 }
 
 static void on_token(void *arg);
+static void on_no_token(void *arg);
+
+/* However often it is told that there is none yet: one time for all. */
+static void wait_for_token(struct asked *asked)
+{
+    if (asked->token_timer)
+        return;
+    asked->token_timer = loop_timer_new(flight_of(asked->poll)->engine->loop, on_no_token, asked);
+    loop_timer_set(asked->token_timer, TOKEN_WAIT_MS);
+}
 
 /* With its token, if it needs one. false: there is none, *err says why. true: it is out, or waits for it. */
 static bool start_exchange(struct asked *asked, struct error *err)
@@ -362,8 +372,12 @@ static bool start_exchange(struct asked *asked, struct error *err)
         asked->token_waiter.told = on_token;
         asked->token_waiter.arg = asked;
         found = asked_token(asked, err);
+        if (found == LOOKUP_PENDING)
+            wait_for_token(asked);
         if (found != LOOKUP_FOUND)
             return found == LOOKUP_PENDING;
+        loop_timer_free(asked->token_timer);
+        asked->token_timer = NULL;
         memcpy(headers, http.headers, http.header_count * sizeof(*headers));
         headers[http.header_count++] =
             (struct http_header){.name = "Authorization", .value = "Bearer ", .secret = asked->token};
@@ -422,16 +436,6 @@ static void after_one(struct asked *asked, struct reply *reply)
     struct poll *poll = asked->poll;
 
     if (poll->each)
-static void on_no_token(void *arg);
-
-/* However often it is told that there is none yet: one time for all. */
-static void wait_for_token(struct asked *asked)
-{
-    if (asked->token_timer)
-        return;
-    asked->token_timer = loop_timer_new(flight_of(asked->poll)->engine->loop, on_no_token, asked);
-    loop_timer_set(asked->token_timer, TOKEN_WAIT_MS);
-}
         poll->each(poll->config, poll, reply);
     else if (reply->failed)
         poll_fail_with(poll, &reply->error);
@@ -447,12 +451,8 @@ static void forget_tokens(struct poll *poll)
 static void run_step(struct poll *poll, const struct reply *reply)
 {
     poll_step *then = poll->then;
-        if (found == LOOKUP_PENDING)
-            wait_for_token(asked);
 
     forget_tokens(poll);
-        loop_timer_free(asked->token_timer);
-        asked->token_timer = NULL;
     poll->asked = NULL;
     poll->asked_count = poll->asked_next = 0;
     then(poll->config, poll, reply);
@@ -530,6 +530,19 @@ static void on_token(void *arg)
     end_exchange(asked, &reply);
 }
 
+/* Nobody was told whether there is one. */
+static void on_no_token(void *arg)
+{
+    struct asked *asked = arg;
+    struct reply reply = {.index = asked->index, .failed = true};
+    char host[300] = "the server of tokens";
+
+    url_destination(asked->request->oauth->token_url, host, sizeof(host));
+    credential_wait_end(&asked->token_waiter);
+    error_set(&reply.error, ERROR_UNREACHABLE, "no token came from %s within %d s", host, TOKEN_WAIT_MS / 1000);
+    end_exchange(asked, &reply);
+}
+
 static enum poll_next send(struct poll *poll, struct request **requests, size_t count, poll_each *each, poll_step *then)
 {
     freeze(poll);
@@ -587,16 +600,3 @@ void http_stop(struct flight *flight)
     }
     poll->asked_open = 0;
 }
-/* Nobody was told whether there is one. */
-static void on_no_token(void *arg)
-{
-    struct asked *asked = arg;
-    struct reply reply = {.index = asked->index, .failed = true};
-    char host[300] = "the server of tokens";
-
-    url_destination(asked->request->oauth->token_url, host, sizeof(host));
-    credential_wait_end(&asked->token_waiter);
-    error_set(&reply.error, ERROR_UNREACHABLE, "no token came from %s within %d s", host, TOKEN_WAIT_MS / 1000);
-    end_exchange(asked, &reply);
-}
-

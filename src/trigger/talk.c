@@ -242,6 +242,7 @@ enum poll_next talk_open(struct poll *poll, const struct talk_address *address)
 {
     struct flight *flight = flight_of(poll);
     char place[PLACE_BYTES];
+    struct error why;
 
     poll->received.length -= poll->taken; /* what it takes in this very call */
     poll->taken = 0;
@@ -255,6 +256,8 @@ enum poll_next talk_open(struct poll *poll, const struct talk_address *address)
         poll->talk_deadline_ticks_ms = loop_ticks_ms(flight->engine->loop) + poll->address.timeout_ms;
     }
     snprintf(place, sizeof(place), "%s:%d", address->host, address->port);
+    if (!credential_may_go(flight->trigger->allowed_hosts, place, &why))
+        return poll_fail_with(poll, &why);
     session_want(flight, place, address->tls);
     return POLL_WAITING;
 }
@@ -294,7 +297,6 @@ void talk_keep(struct poll *poll)
 /* ------------------------------------------------------------------ for the engine */
 
 void talk_start(struct flight *flight)
-    struct error why;
 {
     flight->trigger->driver->talk(flight->poll.config, &flight->poll, NULL, 0);
 }
@@ -308,8 +310,6 @@ void talk_stop(struct flight *flight)
         if (flight->session && poll->end == END_FAILED && !poll->keep)
             session_failed(flight->session, &poll->why);
         leave_session(flight, poll->end == END_VALUE || poll->end == END_MISSING || poll->keep);
-    if (!credential_may_go(flight->trigger->allowed_hosts, place, &why))
-        return poll_fail_with(poll, &why);
     }
     loop_timer_free(flight->timer);
     flight->timer = NULL;

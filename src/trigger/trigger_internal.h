@@ -33,8 +33,8 @@ struct trigger {
     struct target *watched;       /* the scale target, from the first poll that looks at it */
     struct target_key *target;    /* atoms; only for SCOPE_TARGET */
     const char *ns, *destination; /* atoms; ns only for SCOPE_NAMESPACE */
-    const char *share; /* an atom: the namespace it was first built for: threads, streams and tokens it takes count for that; NULL: none */
-    const char *allowed_hosts;    /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
+    const char *share;         /* an atom: the namespace it was first built for: threads and tokens it takes count for that; NULL: none */
+    const char *allowed_hosts; /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
@@ -134,11 +134,11 @@ struct asked {
     int attempts;
     struct secret *token; /* it goes out with (OAuth2), or NULL */
     struct credential_waiter token_waiter;
+    struct timer *token_timer; /* until it has to be there; NULL: nobody waits */
     bool token_refused, wants_other; /* one was refused: another is asked for, once */
 };
 
 struct poll { /* what a driver sees; kept and used again, with its arena and texts */
-    struct timer *token_timer; /* until it has to be there; NULL: nobody waits */
     const void *config;
     struct arena *arena;
     void *scratch;
