@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/limits.h"
 #include "base/secret.h"
 
 /* ------------------------------------------------------------------ a platform that knows one variable and one secret */
@@ -353,7 +354,31 @@ static void test_several_metrics(void **state)
           false, AS_DIRECT);
     assert_non_null(b.policy);
     assert_int_equal(b.policy->rules.trigger_count, 1);
+    assert_true(check_says(b.report, "a formula knows one value of it"));
     done(&b);
+}
+
+/* Two metrics of each trigger: what is too much in the end is refused, not left out. */
+static void test_too_many_metrics(void **state)
+{
+    struct text text;
+
+    (void)state;
+    for (int count = 50; count <= 51; count++) {
+        struct built b;
+
+        text_init(&text, 100 * 1000);
+        text_add(&text, HEAD("app") "  triggers:\n");
+        for (int i = 0; i < count; i++)
+            text_add(&text, "  - {type: solace-event-queue, metadata: {" SOLACE "}}\n");
+        build(&b, text.bytes, false, AS_DIRECT);
+        assert_int_equal(b.policy != NULL, count == 50);
+        assert_int_equal(check_says(b.report, "102 metrics; 100 are allowed (TRIGGERS_MAX)"), count == 51);
+        if (b.policy)
+            assert_int_equal(b.policy->trigger_count, TRIGGERS_MAX);
+        done(&b);
+        text_done(&text);
+    }
 }
 
 int main(void)
@@ -368,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_job_generation),
         cmocka_unit_test(test_several_metrics),
+        cmocka_unit_test(test_too_many_metrics),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
