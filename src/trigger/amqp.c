@@ -13,12 +13,16 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "net/transport.h"
+#include "trigger/driver.h"
+#include "trigger/sql.h"
 
 /* One channel, on which one question is asked at a time; frames as large as RabbitMQ itself proposes. */
 enum { CHANNEL = 1, CHANNELS_MAX = 1, FRAME_MAX_BYTES = 131072, HEARTBEAT_S = 0 };
 
-static struct timeval timeval_of(int64_t ms)
+static struct timeval time_left(const struct query *query)
 {
+    int64_t ms = query_left_ms(query);
+
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
@@ -92,10 +96,10 @@ static amqp_socket_t *new_tls_socket(amqp_connection_state_t connection, const s
     return tls_context_prepare(amqp_ssl_socket_get_context(socket), server->tls, server->host, err) ? socket : NULL;
 }
 
-static bool open_socket(amqp_connection_state_t connection, const struct amqp_server *server, int64_t timeout_ms,
-                        struct error *err)
+static bool open_socket(amqp_connection_state_t connection, const struct amqp_server *server, struct query *query)
 {
-    struct timeval timeout = timeval_of(timeout_ms);
+    struct timeval timeout = time_left(query);
+    struct error *err = &query->error;
     amqp_socket_t *socket = server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
     int status, number;
 
@@ -113,13 +117,15 @@ static bool open_socket(amqp_connection_state_t connection, const struct amqp_se
                          : "");
 }
 
-static bool sign_in(amqp_connection_state_t connection, const struct amqp_server *server, struct error *err)
+static bool sign_in(amqp_connection_state_t connection, const struct amqp_server *server, struct query *query)
 {
+    struct timeval timeout = time_left(query);
     amqp_table_entry_t name = {.key = amqp_cstring_bytes("connection_name"),
                                .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("weir")}};
     amqp_table_t properties = {.num_entries = 1, .entries = &name};
     amqp_rpc_reply_t reply;
 
+    amqp_set_handshake_timeout(connection, &timeout);
     if (server
             ->external) /* the broker takes the name out of the certificate; the library wants some name all the same */
         reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
@@ -127,20 +133,17 @@ static bool sign_in(amqp_connection_state_t connection, const struct amqp_server
     else
         reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
                                            &properties, AMQP_SASL_METHOD_PLAIN, server->user, server->password);
-    return reply.reply_type == AMQP_RESPONSE_NORMAL || failed(server, reply, err);
+    return reply.reply_type == AMQP_RESPONSE_NORMAL || failed(server, reply, &query->error);
 }
 
-static bool connect_to(struct amqp_session *session, const struct amqp_server *server, int64_t timeout_ms,
-                       struct error *err)
+static bool connect_to(const struct amqp_server *server, struct query *query)
 {
-    struct timeval timeout = timeval_of(timeout_ms);
+    struct amqp_session *session = query->memory;
     amqp_connection_state_t connection = amqp_new_connection();
 
     if (!connection)
-        return error_set(err, ERROR_INTERNAL, "no memory for a connection");
-    amqp_set_handshake_timeout(connection, &timeout);
-    amqp_set_rpc_timeout(connection, &timeout);
-    if (open_socket(connection, server, timeout_ms, err) && sign_in(connection, server, err)) {
+        return error_set(&query->error, ERROR_INTERNAL, "no memory for a connection");
+    if (open_socket(connection, server, query) && sign_in(connection, server, query)) {
         session->connection = connection;
         session->channel_open = false;
         return true;
@@ -169,44 +172,60 @@ static void after_failure(struct amqp_session *session, amqp_rpc_reply_t reply)
         amqp_hang_up(session);
 }
 
-static bool fail_question(struct amqp_session *session, const struct amqp_server *server, struct error *err)
+static bool fail_question(const struct amqp_server *server, struct query *query)
 {
+    struct amqp_session *session = query->memory;
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(session->connection);
-    bool good = failed(server, reply, err);
+    bool good = failed(server, reply, &query->error);
 
     after_failure(session, reply);
     return good;
 }
 
-static bool ask(struct amqp_session *session, const struct amqp_server *server, const char *queue, uint32_t *count,
-                struct error *err)
+static bool open_channel(const struct amqp_server *server, struct query *query)
 {
-    const amqp_queue_declare_ok_t *answer;
+    struct amqp_session *session = query->memory;
+    struct timeval timeout = time_left(query);
 
-    if (!session->channel_open) {
-        if (!amqp_channel_open(session->connection, CHANNEL))
-            return fail_question(session, server, err);
-        session->channel_open = true;
-    }
+    if (session->channel_open)
+        return true;
+    amqp_set_rpc_timeout(session->connection, &timeout);
+    if (!amqp_channel_open(session->connection, CHANNEL))
+        return fail_question(server, query);
+    session->channel_open = true;
+    return true;
+}
+
+static bool ask(const struct amqp_server *server, const char *queue, struct query *query, uint32_t *count)
+{
+    struct amqp_session *session = query->memory;
+    const amqp_queue_declare_ok_t *answer;
+    struct timeval timeout;
+
+    if (!open_channel(server, query))
+        return false;
+    timeout = time_left(query);
+    amqp_set_rpc_timeout(session->connection, &timeout);
     answer = amqp_queue_declare(session->connection, CHANNEL, amqp_cstring_bytes(queue), true, false, false, false,
                                 amqp_empty_table); /* passive: only looks */
     if (!answer)
-        return fail_question(session, server, err);
+        return fail_question(server, query);
     *count = answer->message_count;
     amqp_maybe_release_buffers(session->connection);
     return true;
 }
 
-bool amqp_count(struct amqp_session *session, const struct amqp_server *server, const char *queue, int64_t timeout_ms,
-                uint32_t *count, struct error *err)
+bool amqp_count(const struct amqp_server *server, const char *queue, struct query *query, uint32_t *count)
 {
+    struct amqp_session *session = query->memory;
     bool was_kept = session->connection != NULL;
 
-    if (!was_kept && !connect_to(session, server, timeout_ms, err))
+    if (!was_kept && !connect_to(server, query))
         return false;
-    if (ask(session, server, queue, count, err))
+    if (ask(server, queue, query, count))
         return true;
-    if (!was_kept || session->connection) /* it was fresh, or it lives and the answer is a refusal */
+    /* it was fresh, or it lives and the answer is a refusal, or no time is left for another one */
+    if (!was_kept || session->connection || !query_may_retry(query))
         return false;
-    return connect_to(session, server, timeout_ms, err) && ask(session, server, queue, count, err);
+    return connect_to(server, query) && ask(server, queue, query, count);
 }

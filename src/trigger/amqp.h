@@ -2,7 +2,7 @@
  * amqp: how many messages wait in a queue, asked by AMQP 0-9-1 (librabbitmq). Blocks: for worker threads.
  *
  *     struct amqp_server server = {.host = "mq", .port = 5672, .vhost = "/", .user = "guest", .password = "guest"};
- *     amqp_count(&session, &server, "orders", timeout_ms, &count, &err);
+ *     amqp_count(&server, "orders", query, &count);                      -- on the session of the query, within its time
  *     amqp_hang_up(&session);
  *
  * The connection stays open from question to question; one that broke meanwhile is opened anew, once. A question that the broker
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+struct query;
 struct tls_identity;
 
 struct amqp_session { /* zeroed: no connection */
@@ -29,9 +29,8 @@ struct amqp_server {
     bool external;                  /* SASL EXTERNAL: the client certificate says who we are */
 };
 
-/* Messages that are ready. *err: UNREACHABLE, DENIED (the broker does not let us in), NONSENSE (it lets us in and refuses the question). */
-bool amqp_count(struct amqp_session *session, const struct amqp_server *server, const char *queue, int64_t timeout_ms,
-                uint32_t *count, struct error *err);
+/* Messages that are ready. false: query->error, UNREACHABLE, DENIED (the broker does not let us in), NONSENSE (it lets us in and refuses the question). */
+bool amqp_count(const struct amqp_server *server, const char *queue, struct query *query, uint32_t *count);
 void amqp_hang_up(struct amqp_session *session);
 
 #endif

@@ -94,35 +94,72 @@ static char *cut(char *text, char mark, char **rest)
     return text;
 }
 
+/* user:pa/ss@host has, by the grammar, the host "user" and the port "pa", which is none. */
+static bool has_odd_port(const char *authority)
+{
+    size_t length = strcspn(authority, "/?#");
+    const char *colon = *authority == '[' ? NULL : memchr(authority, ':', length);
+
+    return colon && strspn(colon + 1, "0123456789") < strcspn(colon + 1, ",/?#");
+}
+
+/* Where the hosts begin. A password with a bare '/' in it is meant as such, not as a path. */
+static char *behind_user(char *authority)
+{
+    char *at = memrchr(authority, '@', strcspn(authority, "/?#"));
+
+    if (!at && has_odd_port(authority))
+        at = memrchr(authority, '@', strcspn(authority, "?#"));
+    return at ? at + 1 : authority;
+}
+
+/* With a bare '?' or '#' in it nothing can be meant: a piece of it would stand where a host does, be shown and asked. */
+static bool cuts_a_password(char *authority)
+{
+    return behind_user(authority) == authority && has_odd_port(authority) && strchr(authority, '@');
+}
+
+const char *dsn_url_path(const char *text)
+{
+    char *authority = strstr(text, "://");
+
+    if (!authority)
+        return text + strlen(text);
+    authority = behind_user(authority + 3);
+    return authority + strcspn(authority, "/?#");
+}
+
 bool dsn_read_url(const char *text, struct dsn *out, struct error *err)
 {
-    char *copy = dsn_copy(out, text), *authority = strstr(copy, "://"), *options, *path, *at, *password;
+    char *copy = dsn_copy(out, text), *authority = strstr(copy, "://"), *options, *path, *hosts, *password;
 
     if (!authority || authority == copy)
         return error_set(err, ERROR_INVALID, "the connection string does not begin with a scheme such as name://");
     *authority = '\0';
     out->scheme = copy;
     authority += 3;
-    cut(authority, '#', &options);
-    cut(authority, '?', &options);
-    at = strrchr(authority, '@'); /* a password with a bare '/' in it is meant, not a path */
-    path = strchr(at ? at : authority, '/');
+    if (cuts_a_password(authority))
+        return error_set(err, ERROR_INVALID,
+                         "a user or password in the connection string has a bare '?' or '#': write %%3F or %%23");
+    hosts = behind_user(authority);
+    cut(hosts, '#', &options);
+    cut(hosts, '?', &options);
+    path = strchr(hosts, '/');
     if (path) {
         *path++ = '\0';
         dsn_decode(path);
         out->path = path;
     }
-    if (at) {
-        *at = '\0';
+    if (hosts != authority) {
+        hosts[-1] = '\0';
         out->user = cut(authority, ':', &password);
         dsn_decode(authority);
         if (password)
             dsn_decode(password);
         out->password = password;
-        authority = at + 1;
     }
-    dsn_decode(authority);
-    out->hosts = authority;
+    dsn_decode(hosts);
+    out->hosts = hosts;
     return dsn_read_options(out, options, '&', true, err);
 }
 
@@ -199,6 +236,17 @@ bool dsn_word_in(const char *words, const char *word)
         if (strncasecmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
             return true;
     return false;
+}
+
+const struct dsn_option *dsn_option_but(const struct dsn *dsn, const char *words, size_t *at)
+{
+    while (*at < dsn->option_count) {
+        const struct dsn_option *option = &dsn->options[(*at)++];
+
+        if (!dsn_word_in(words, option->key))
+            return option;
+    }
+    return NULL;
 }
 
 int dsn_port(const char *digits)

@@ -32,6 +32,8 @@ struct dsn {
 
 /* scheme://user:password@hosts/path?key=value&key=value, percent-encoded */
 bool dsn_read_url(const char *text, struct dsn *out, struct error *err);
+/* Where the path of such a text begins, undecoded: at a '/', or at what ends it where there is none. */
+const char *dsn_url_path(const char *text);
 /* key=value;key=value. quotes: '"' as ADO has it, '{' as ODBC (a value may hold what ends its quotes, doubled). */
 bool dsn_read_pairs(const char *text, char quotes, struct dsn *out, struct error *err);
 /* For other grammars: a copy to cut, and key=value&key=value cut out of it, as it stands or decoded. */
@@ -43,6 +45,9 @@ void dsn_done(struct dsn *dsn);
 
 /* The last option of that name, whatever its case, or NULL. */
 const char *dsn_option(const struct dsn *dsn, const char *key);
+/* The options that are none of these words, one after the other: a driver keeps its own to itself, the others are the server's. *at
+   begins at 0; NULL: there are no more. */
+const struct dsn_option *dsn_option_but(const struct dsn *dsn, const char *words, size_t *at);
 /* Is it one of these, "a,b,c"? Whatever its case. */
 bool dsn_word_in(const char *words, const char *word);
 /* The index-th of the comma separated hosts: "name:port", "[v6]:port" or without a port. false: there is no such host. */

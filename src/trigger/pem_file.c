@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -27,7 +28,7 @@ static bool write_all(int fd, const char *bytes, size_t length)
 bool pem_file_open(struct pem_file *file, const char *const *texts, struct error *err)
 {
     int fd = memfd_create("pem", MFD_CLOEXEC);
-    bool good = fd >= 0;
+    bool good = fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0; /* libpq takes no key that others could read */
 
     for (; good && *texts; texts++)
         good = write_all(fd, *texts, strlen(*texts)) && write_all(fd, "\n", 1);

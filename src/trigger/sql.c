@@ -65,6 +65,11 @@ bool query_fail(struct query *query, enum error_kind kind, const char *what, con
                      why);
 }
 
+bool query_may_retry(const struct query *query)
+{
+    return query_left_ms(query) >= query->timeout_ms * 3 / 4;
+}
+
 int64_t query_ticks_ms(void)
 {
     struct timespec now;

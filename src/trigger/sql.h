@@ -41,6 +41,10 @@ enum poll_next sql_end(struct poll *poll, const struct sql_answer *answer, enum 
 /* Fails the query: "what: first line of why". Returns false. */
 bool query_fail(struct query *query, enum error_kind kind, const char *what, const char *why);
 
+/* Of a kept connection that turned out to be dead: whether there is time for another one. A server that let most of it pass does not
+   answer, and would not answer that one either. */
+bool query_may_retry(const struct query *query);
+
 /* A clock that only goes forward, for what is left of a query's time. */
 int64_t query_ticks_ms(void);
 

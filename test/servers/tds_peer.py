@@ -165,6 +165,8 @@ class Peer:
                 return
             if query in ANSWERS:
                 self.send(result(*ANSWERS[query]))
+            elif query == "SELECT secret":
+                self.send(error(229, "The SELECT permission was denied on the object 'secret'.", 14))
             elif query.startswith("SET"):
                 self.send(done())
             else:

@@ -1,10 +1,12 @@
 """mssql against a stand-in that speaks TDS (tds_peer.py): no SQL Server can be had as a package. The client library is the real one."""
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from conftest import ask, failed, scaled_object, trigger, value, wait_for
+from conftest import ask, failed, probe, scaled_object, trigger, value, wait_for
+from hostile_server import Hostile, hang
 from server import Server, free_port
 
 PEER = Path(__file__).with_name("tds_peer.py")
@@ -82,6 +84,65 @@ def test_tls(peer_tls, pki):
     assert good["state"] == "ok" and good["value"] == 3, good
     assert by_string(at("localhost", ""), auth={"ca": pki.text("wrong-ca.crt")})["state"] == "failed"
     assert by_string(at("localhost", ""))["state"] == "failed"  # the system does not know our authority
+
+
+def test_two_authorities_at_once(peer_tls, peer, pki, weir):
+    """How a login is checked is its own: one with the wrong authority never gets in, and none is lent another's."""
+    def at(server, options, ca):
+        return trigger("mssql", {"query": COUNT, "targetValue": 5},
+                       {"connectionString": f"sqlserver://weir:s3cret@localhost:{server.port}?{options}", **({"ca": pki.text(ca)} if ca else {})})
+
+    running = weir(scaled_object(at(peer_tls, "encrypt=true", "ca.crt"), at(peer_tls, "encrypt=true", "wrong-ca.crt"),
+                                 at(peer_tls, "encrypt=true", None), at(peer, "encrypt=false", None), pollingInterval=1))
+
+    def states():
+        return [one.get("state") for one in running.object("app")["triggers"]]
+
+    wait_for(lambda: states() == ["ok", "failed", "failed", "ok"], 30)
+    for _ in range(25):
+        time.sleep(0.2)
+        assert states() == ["ok", "failed", "failed", "ok"], running.object("app")["triggers"]
+
+
+def test_hosts_that_hang_are_in_nobodys_way(peer_tls, pki):
+    """One after the other they would take more time than there is for the one that answers."""
+    def at(host, port):
+        return trigger("mssql", {"query": COUNT, "targetValue": 5},
+                       {"connectionString": f"sqlserver://weir:s3cret@{host}:{port}?encrypt=true", "ca": pki.text("ca.crt")})
+
+    with Hostile(hang) as server:
+        hosts = [(name, server.port) for name in ("127.0.0.1", "127.1", "127.0.1", "localhost", "2130706433")] + [("localhost", peer_tls.port)]
+        seen = probe("".join(scaled_object(at(*host), name=f"app-{number}") for number, host in enumerate(hosts)))["objects"]
+    states = {one["object"].split("/")[-1]: one["triggers"][0]["state"] for one in seen}
+    assert states == {**{f"app-{number}": "failed" for number in range(5)}, "app-5": "ok"}, seen
+
+
+@pytest.mark.parametrize("name", ["TDSHOST", "TDSPORT", "TDSDUMP"])
+def test_nothing_of_the_environment_turns_a_login_elsewhere(peer, monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert name in failed("mssql", parts(peer), {"password": "s3cret"})
+
+
+def test_no_configuration_of_the_machine_is_looked_into(peer, monkeypatch, tmp_path):
+    file = tmp_path / "freetds.conf"
+    file.write_text("[global]\nhost = 127.0.0.9\nport = 1\n[127.0.0.1]\nhost = 127.0.0.9\nport = 1\n")
+    monkeypatch.setenv("FREETDSCONF", str(file))
+    assert value("mssql", parts(peer), {"password": "s3cret"}) == 3
+
+
+def test_what_is_refused_to_one_is_not_to_its_neighbours(peer, weir):
+    """They share the connection: none of the others may fail because of it."""
+    questions = ["SELECT secret", "SELECT 1 FROM nowhere", "SELECT secret", COUNT, "SELECT big", "SELECT tiny", "SELECT float"]
+    running = weir(scaled_object(*[trigger("mssql", parts(peer, one), {"password": "s3cret"}) for one in questions], pollingInterval=1))
+
+    def states():
+        return [one.get("state") for one in running.object("app")["triggers"]]
+
+    wait_for(lambda: states() == ["failed"] * 3 + ["ok"] * 4, 30)
+    assert "permission was denied" in running.object("app")["triggers"][0]["error"]
+    for _ in range(25):
+        time.sleep(0.2)
+        assert states() == ["failed"] * 3 + ["ok"] * 4, running.object("app")["triggers"]
 
 
 def test_encryption_that_is_not_there(peer):

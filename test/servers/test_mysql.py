@@ -4,6 +4,7 @@ import time
 import pytest
 
 from conftest import ask, failed, scaled_object, trigger, value, wait_for
+from hostile_server import Hostile, hang, trickles
 from mariadb_server import mariadb  # noqa: F401
 
 COUNT = "SELECT count(*) FROM jobs WHERE state = 'waiting'"
@@ -19,6 +20,21 @@ def ask_it(server, query=COUNT, password="s3cret", **more):
 
 def by_string(server, query=COUNT, auth=None, **more):
     return ask("mysql", {"query": query, "queryValue": 5}, {"connectionString": server.dsn(**more), **(auth or {})})
+
+
+def greets(act):
+    """MySQL's server speaks first: the act begins without a question."""
+    class Asked:
+        def __init__(self, reader):
+            self.reader, self.first = reader, True
+
+        async def read(self, count):
+            if self.first:
+                self.first = False
+                return b"hello"
+            return await self.reader.read(count)
+
+    return lambda reader, writer: act(Asked(reader), writer)
 
 
 def test_count_and_activation(mariadb):
@@ -97,6 +113,29 @@ def test_many_questions_share_few_connections(mariadb, weir):
     time.sleep(5)
     assert number("Threads_connected") - before <= 4
     assert number("Connections") - opened < 20  # our own questions to the server among them
+
+
+@pytest.mark.parametrize("query, words", [("SELECT count(*) FROM mysql.user", "denied"), ("SELECT count(*) FROM nowhere", "nowhere")])
+def test_what_is_refused_to_one_is_not_to_its_neighbours(mariadb, weir, query, words):
+    """They share the connection: none of the others may fail because of it."""
+    questions = [query, query, query, *(f"SELECT {count}" for count in range(8))]
+    running = weir(scaled_object(*[trigger("mysql", parts(mariadb, one), {"password": "s3cret"}) for one in questions], pollingInterval=1))
+
+    def states():
+        return [one.get("state") for one in running.object("app")["triggers"]]
+
+    wait_for(lambda: states() == ["failed"] * 3 + ["ok"] * 8, 30)
+    assert all(words in one["error"] for one in running.object("app")["triggers"][:3])
+    for _ in range(25):
+        time.sleep(0.2)
+        assert states() == ["failed"] * 3 + ["ok"] * 8, running.object("app")["triggers"]
+
+
+@pytest.mark.parametrize("act", [trickles(b"", b"x"), trickles(b"\xff\xff\xff\x00", b"\x0a"), hang])
+def test_a_server_that_takes_for_ever_to_speak(act):
+    """The call itself ends, whatever the server does with its bytes: its thread is free again."""
+    with Hostile(greets(act)) as server:
+        assert "hangs" not in failed("mysql", parts(server), {"password": "s3cret"})
 
 
 def test_stopped_in_the_middle_and_back(mariadb, weir):

@@ -64,10 +64,35 @@ def test_a_connection_text(postgresql, pki):
     query = {"query": "SELECT count(*) FROM jobs", "targetQueryValue": 2}
     assert value("postgresql", query, {"connection": f"{place} password=apppw"}) == 7
     assert value("postgresql", query, {"connection": url}) == 7
-    tls = f"{place} password=apppw sslmode=verify-full sslrootcert="
-    assert value("postgresql", query, {"connection": tls + str(pki.path("ca.crt"))}) == 7
-    assert "certificate" in failed("postgresql", query, {"connection": tls + str(pki.path("wrong-ca.crt"))})
+    tls = {"connection": f"{place} password=apppw sslmode=verify-full"}
+    assert value("postgresql", query, {**tls, "ca": pki.text("ca.crt")}) == 7
+    assert "certificate" in failed("postgresql", query, {**tls, "ca": pki.text("wrong-ca.crt")})
+    assert "certificate" in failed("postgresql", query, tls)  # the system does not know our authority
+    identity = {"cert": pki.text("client.crt"), "key": pki.text("client.key")}
+    assert value("postgresql", query, {"connection": f"{place} password=apppw sslmode=require", **identity}) == 7
+    encrypted = {**identity, "key": pki.text("client-encrypted.key"), "keyPassword": "key-password"}
+    assert value("postgresql", query, {"connection": f"{place} password=apppw sslmode=require", **encrypted}) == 7
+    assert "key" in failed("postgresql", query, {"connection": f"{place} password=apppw sslmode=require",
+                                                 **identity, "key": pki.text("wrong-client.key")})
     assert "apppw" not in failed("postgresql", query, {"connection": url.replace("/shop", "/absent")})
+
+
+def test_nothing_of_the_machine_speaks_for_a_manifest(postgresql, monkeypatch, tmp_path, pki):
+    """Weir's own environment and files: a password for who gave none, another server, other ways to speak."""
+    query = {"query": "SELECT count(*) FROM jobs", "targetQueryValue": 2}
+    place = f"host=127.0.0.1 port={postgresql.port} user=app dbname=shop"
+    passwords, services = tmp_path / "passwords", tmp_path / "services"
+    passwords.write_text("*:*:*:*:apppw\n")
+    passwords.chmod(0o600)
+    services.write_text("[production]\nhostaddr=127.0.0.9\npassword=apppw\nsslmode=verify-full\n")
+    for name, word in {"PGPASSWORD": "apppw", "PGPASSFILE": passwords, "PGSERVICEFILE": services, "PGSERVICE": "production",
+                       "PGHOSTADDR": "127.0.0.9", "PGPORT": 1, "PGUSER": "postgres", "PGDATABASE": "absent", "PGSSLMODE": "verify-full",
+                       "PGSSLROOTCERT": pki.path("wrong-ca.crt"), "PGOPTIONS": "-c search_path=nowhere", "PGGSSENCMODE": "require",
+                       "PGCHANNELBINDING": "require", "PGTARGETSESSIONATTRS": "standby", "PGCLIENTENCODING": "nonsense"}.items():
+        monkeypatch.setenv(name, str(word))
+    assert "no password supplied" in failed("postgresql", query, {"connection": place})
+    assert value("postgresql", query, {"connection": f"{place} password=apppw"}) == 7
+    assert value("postgresql", asking(postgresql), PASSWORD) == 7
 
 
 # ---- time

@@ -5,7 +5,7 @@
  * socket time-outs are always set, and the server is told how long it may take. The library reads certificates from files: they are
  * memory files (pem_file.h), open as long as the client, for it reads them again with each connection.
  *
- * What a connection string may not ask for: the machine's own identity (MONGODB-AWS, GSSAPI), and files of ours as a client's key.
+ * What a connection string may not ask for: the machine's own identity (MONGODB-AWS, GSSAPI), and files of ours.
  */
 #include <mongoc/mongoc.h>
 #include <openssl/x509.h>
@@ -192,16 +192,20 @@ static void hang_up(void *session)
 
 static bool uri_is_allowed(const mongoc_uri_t *uri, struct query *query)
 {
+    static const char *const files[] = {MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE,
+                                        MONGOC_URI_SSLCERTIFICATEAUTHORITYFILE, MONGOC_URI_SSLCLIENTCERTIFICATEKEYFILE};
     const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
 
     if (mechanism && (strcasecmp(mechanism, "MONGODB-AWS") == 0 || strcasecmp(mechanism, "GSSAPI") == 0))
         return query_fail(query, ERROR_INVALID,
                           "signing in with the identity of the machine is not built in; use a user and password", "");
-    if (mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE) ||
-        mongoc_uri_has_option(uri, MONGOC_URI_SSLCLIENTCERTIFICATEKEYFILE))
-        return query_fail(query, ERROR_INVALID,
-                          "a client's certificate is no file here: put cert and key into the TriggerAuthentication",
-                          "");
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (mongoc_uri_has_option(uri, files[i]))
+            return query_fail(
+                query, ERROR_INVALID,
+                "connectionString may not name files of the machine that Weir runs on: put ca, cert and key into the "
+                "TriggerAuthentication, with tls: enable, instead of the option",
+                files[i]);
     return true;
 }
 
@@ -216,6 +220,7 @@ static mongoc_uri_t *make_uri(const struct mongodb *c, struct query *query)
 {
     bson_error_t why;
     mongoc_uri_t *uri = parse_uri(c, &why);
+    int64_t left_ms = query_left_ms(query);
 
     if (!uri) {
         query_fail(query, ERROR_INVALID, "this is no connection string for MongoDB", why.message);
@@ -225,9 +230,10 @@ static mongoc_uri_t *make_uri(const struct mongodb *c, struct query *query)
         mongoc_uri_destroy(uri);
         return NULL;
     }
-    bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, query->timeout_ms / 2);
-    bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, query->timeout_ms * 3 / 10);
-    bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, query->timeout_ms / 2);
+    bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+          left_ms * 3 / 10);                                   /* connecting is a part of it; with an answer they */
+    bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, left_ms * 2 / 10); /* fit into the time that is left */
+    bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, left_ms / 2);
     if (!mongoc_uri_has_option(uri, MONGOC_URI_APPNAME))
         mongoc_uri_set_appname(uri, "weir");
     if (c->tls == 0)
@@ -280,9 +286,12 @@ static bool open_client(const struct mongodb *c, struct kept *kept, struct query
     return true;
 }
 
+/* What the server says against a question (no right on the collection, too slow) is about this question: others who ask on the connection
+   have nothing to do with it. */
 static enum error_kind kind_of(const bson_error_t *why)
 {
-    static const uint32_t passing[] = {6, 7, 50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436};
+    enum { AUTHENTICATION_FAILED = 18, MAX_TIME_EXPIRED = 50, ATLAS_DENIES = 8000 };
+    static const uint32_t passing[] = {6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436};
 
     if (why->domain == MONGOC_ERROR_CLIENT && why->code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
         return ERROR_DENIED;
@@ -291,8 +300,10 @@ static enum error_kind kind_of(const bson_error_t *why)
     if (why->domain != MONGOC_ERROR_SERVER)
         return why->domain == MONGOC_ERROR_BSON || why->domain == MONGOC_ERROR_COMMAND ? ERROR_NONSENSE
                                                                                        : ERROR_UNREACHABLE;
-    if (why->code == 18 || why->code == 13 || why->code == 8000) /* AuthenticationFailed, Unauthorized, Atlas' own */
+    if (why->code == AUTHENTICATION_FAILED || why->code == ATLAS_DENIES)
         return ERROR_DENIED;
+    if (why->code == MAX_TIME_EXPIRED)
+        return ERROR_LIMIT;
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
         if (why->code == passing[i])
             return ERROR_UNREACHABLE;
@@ -329,7 +340,8 @@ static bson_t *read_filter(const char *text, struct query *query)
 static bool ask_once(const struct mongodb *c, struct kept *kept, const bson_t *filter, struct query *query)
 {
     mongoc_collection_t *collection = mongoc_client_get_collection(kept->client, c->database, c->collection);
-    bson_t *options = BCON_NEW("maxTimeMS", BCON_INT64(query->timeout_ms / 2));
+    bson_t *options =
+        BCON_NEW("maxTimeMS", BCON_INT64(query_left_ms(query) * 4 / 10 + 1)); /* before the socket's time is over */
     bson_error_t why = {0};
     int64_t count = mongoc_collection_count_documents(collection, filter, options, NULL, NULL, &why);
     enum error_kind kind = kind_of(&why);
@@ -342,7 +354,8 @@ static bool ask_once(const struct mongodb *c, struct kept *kept, const bson_t *f
         return true;
     }
     query_fail(query, kind, kind == ERROR_DENIED ? "MongoDB lets us not in" : "MongoDB gives no count", why.message);
-    if (kind != ERROR_NONSENSE) /* a client that failed waits before it looks for servers again: a new one does not */
+    /* a client that failed waits before it looks for servers again: a new one does not */
+    if (kind == ERROR_UNREACHABLE || kind == ERROR_DENIED)
         hang_up(kept);
     return kind != ERROR_UNREACHABLE;
 }
@@ -352,7 +365,6 @@ static void run(const void *config, struct query *query)
     const struct mongodb *c = config;
     struct kept *kept = query->memory;
     bool was_kept = kept->client != NULL;
-    int64_t deadline = query_ticks_ms() + query->timeout_ms;
     bson_t *filter;
 
     query->state = SAMPLE_FAILED;
@@ -360,7 +372,7 @@ static void run(const void *config, struct query *query)
     if (!filter)
         return;
     if ((kept->client || open_client(c, kept, query)) && !ask_once(c, kept, filter, query) && was_kept &&
-        deadline - query_ticks_ms() >= query->timeout_ms * 3 / 4 && open_client(c, kept, query))
+        query_may_retry(query) && open_client(c, kept, query))
         ask_once(c, kept, filter, query);
     bson_destroy(filter);
 }

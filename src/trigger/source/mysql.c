@@ -1,16 +1,19 @@
 /*
  * mysql: the first column of the first row of a query, from MySQL or MariaDB. Facts: triggers/mysql.md.
  *
- * libmariadb blocks, so all of this runs on a worker thread, on a connection that is a session. Connect, read and statement
- * time-outs are always set. A connection that the server dropped between two polls is replaced once; one that did not answer is not.
+ * libmariadb looks up names and blocks, so all of this runs on a worker thread, on a connection that is a session. Its calls are the
+ * ones that can be waited for (..._start, ..._cont), so that all steps of a poll have one deadline, however a server spreads its
+ * bytes. A connection that the server dropped between two polls is replaced once; one that did not answer is not.
  *
  * The server is not trusted with more than the question: it may not ask for files of ours (LOCAL INFILE), nor for the password in
  * the clear unless the manifest says so, nor send rows larger than STREAM_REPLY_MAX_BYTES.
  */
 #include <errmsg.h>
+#include <errno.h>
 #include <mysql.h>
 #include <mysqld_error.h>
 #include <openssl/x509.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +31,10 @@
 enum {
     QUERY_TIMEOUT_MS = 10 * 1000,
     MYSQL_PORT_USUAL = 3306,
+    CALL_STACK_BYTES =
+        256 * 1024, /* of a call that waits: names are looked up and TLS is spoken on it; a tenth of it gets used */
+    MYSQL_QUERY_TIMEOUT =
+        3024,                /* MySQL's own word for ER_STATEMENT_TIMEOUT, which the header of MariaDB does not know */
     ROWS_SKIPPED_MAX = 1000, /* behind the first: with more it is cheaper to hang up than to read them */
 };
 
@@ -166,34 +173,93 @@ static void metric_name(const void *config, const struct trigger_input *input, s
 
 /* ------------------------------------------------------------------ on the worker thread */
 
-static enum error_kind kind_of(unsigned code)
+static bool is_any_of(unsigned code, const unsigned *codes, size_t count)
 {
-    static const unsigned denials[] = {
-        ER_ACCESS_DENIED_ERROR,
-        ER_DBACCESS_DENIED_ERROR,
-        ER_TABLEACCESS_DENIED_ERROR,
-        ER_COLUMNACCESS_DENIED_ERROR,
-        ER_ACCESS_DENIED_NO_PASSWORD_ERROR,
-        ER_HOST_NOT_PRIVILEGED,
-        ER_MUST_CHANGE_PASSWORD,
-        ER_MUST_CHANGE_PASSWORD_LOGIN,
-        ER_ACCESS_DENIED_CHANGE_USER_ERROR,
-        ER_ACCOUNT_HAS_BEEN_LOCKED,
-        CR_AUTH_PLUGIN_ERR,
-        CR_PLUGIN_NOT_ALLOWED,
-    };
-    static const unsigned passing[] = {ER_CON_COUNT_ERROR,           ER_SERVER_SHUTDOWN,    ER_HOST_IS_BLOCKED,
-                                       ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED,
-                                       ER_STATEMENT_TIMEOUT};
+    for (size_t i = 0; i < count; i++)
+        if (code == codes[i])
+            return true;
+    return false;
+}
+#define ANY_OF(code, ...)                                                                                              \
+    is_any_of(code, (const unsigned[]){__VA_ARGS__}, sizeof((const unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
 
-    for (size_t i = 0; i < sizeof(denials) / sizeof(denials[0]); i++)
-        if (code == denials[i])
-            return ERROR_DENIED;
-    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
-        if (code == passing[i])
-            return ERROR_UNREACHABLE;
+/* What the server, or the library, says against the connection. */
+static enum error_kind kind_of_login(unsigned code)
+{
+    if (ANY_OF(code, ER_ACCESS_DENIED_ERROR, ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR,
+               ER_HOST_NOT_PRIVILEGED, ER_MUST_CHANGE_PASSWORD_LOGIN, ER_ACCESS_DENIED_CHANGE_USER_ERROR,
+               ER_ACCOUNT_HAS_BEEN_LOCKED, CR_AUTH_PLUGIN_ERR, CR_PLUGIN_NOT_ALLOWED))
+        return ERROR_DENIED;
+    if (ANY_OF(code, ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_HOST_IS_BLOCKED, ER_TOO_MANY_USER_CONNECTIONS,
+               ER_USER_LIMIT_REACHED))
+        return ERROR_UNREACHABLE;
     return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR ? ERROR_UNREACHABLE : ERROR_NONSENSE;
 }
+
+/* What it says against a question is about this question: others who ask on the connection have nothing to do with it. */
+static enum error_kind kind_of_refusal(unsigned code)
+{
+    if (code == ER_MUST_CHANGE_PASSWORD)
+        return ERROR_DENIED;
+    if (code == ER_STATEMENT_TIMEOUT || code == MYSQL_QUERY_TIMEOUT)
+        return ERROR_LIMIT;
+    if (ANY_OF(code, ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED))
+        return ERROR_UNREACHABLE;
+    return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR ? ERROR_UNREACHABLE : ERROR_NONSENSE;
+}
+
+/* ------------------------------------------------------------------ on the worker thread: calls that wait */
+
+/* Until there is what the library waits for, or the query's time is over, or the library's own. */
+static int await(MYSQL *connection, int events, const struct query *query)
+{
+    struct pollfd fd = {.fd = mysql_get_socket(connection)};
+    int64_t left = query_left_ms(query);
+    int ready;
+
+    fd.events = (short)((events & MYSQL_WAIT_READ ? POLLIN : 0) | (events & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+                        (events & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+    if (events & MYSQL_WAIT_TIMEOUT && mysql_get_timeout_value_ms(connection) < left)
+        left = mysql_get_timeout_value_ms(connection);
+    do
+        ready = query_is_over(query) ? 0 : poll(&fd, 1, (int)left);
+    while (ready < 0 && errno == EINTR);
+    if (ready <= 0)
+        return MYSQL_WAIT_TIMEOUT;
+    return (fd.revents & POLLIN ? MYSQL_WAIT_READ : 0) | (fd.revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
+           (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) |
+           (fd.revents & (POLLERR | POLLHUP) ? events & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE) : 0);
+}
+
+static bool send_command(MYSQL *connection, const char *sql, const struct query *query)
+{
+    int code, events = mysql_real_query_start(&code, connection, sql, strlen(sql));
+
+    while (events)
+        events = mysql_real_query_cont(&code, connection, await(connection, events, query));
+    return code == 0;
+}
+
+static MYSQL_ROW fetch_row(MYSQL *connection, MYSQL_RES *result, const struct query *query)
+{
+    MYSQL_ROW row;
+    int events = mysql_fetch_row_start(&row, result);
+
+    while (events)
+        events = mysql_fetch_row_cont(&row, result, await(connection, events, query));
+    return row;
+}
+
+static bool next_result(MYSQL *connection, const struct query *query)
+{
+    int code, events = mysql_next_result_start(&code, connection);
+
+    while (events)
+        events = mysql_next_result_cont(&code, connection, await(connection, events, query));
+    return code == 0;
+}
+
+/* ------------------------------------------------------------------ on the worker thread: connecting */
 
 static void hang_up(void *session)
 {
@@ -262,16 +328,21 @@ static void set_options(MYSQL *connection, const struct server *server, int64_t 
     unsigned no_files = 0, protocol = server->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     unsigned long largest = STREAM_REPLY_MAX_BYTES;
     const char *charset = dsn_option(&server->dsn, "charset");
+    size_t stack_bytes = CALL_STACK_BYTES;
 
+    mysql_options(connection, MYSQL_OPT_NONBLOCK, &stack_bytes);
     mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_options(connection, MYSQL_OPT_READ_TIMEOUT, &read_s);
     mysql_options(connection, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
     mysql_options(connection, MYSQL_OPT_LOCAL_INFILE, &no_files);
     mysql_options(connection, MYSQL_OPT_PROTOCOL, &protocol);
     mysql_options(connection, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
-    if (!is_true(&server->dsn, "allowCleartextPasswords"))
-        mysql_options(connection, MARIADB_OPT_RESTRICTED_AUTH,
-                      "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519");
+    /* others ask this machine who it is (auth_gssapi_client), or whoever sits at its terminal (dialog) */
+    mysql_options(
+        connection, MARIADB_OPT_RESTRICTED_AUTH,
+        is_true(&server->dsn, "allowCleartextPasswords")
+            ? "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519,mysql_clear_password"
+            : "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519");
     if (is_true(&server->dsn, "compress"))
         mysql_options(connection, MYSQL_OPT_COMPRESS, NULL);
     if (charset && strlen(charset) < 40)
@@ -279,66 +350,74 @@ static void set_options(MYSQL *connection, const struct server *server, int64_t 
 }
 
 /* What the driver of the original keeps to itself; everything else in the string is a variable of the session. */
-static bool is_own_word(const char *key)
-{
-    return dsn_word_in("tls,timeout,readTimeout,writeTimeout,charset,collation,compress,multiStatements,serverPubKey,"
-                       "allowNativePasswords,parseTime,loc,allowOldPasswords,interpolateParams,allowCleartextPasswords,"
-                       "rejectReadOnly,clientFoundRows,connectionAttributes,columnsWithAlias,checkConnLiveness,"
-                       "allowAllFiles,maxAllowedPacket,timeTruncate,allowFallbackToPlaintext",
-                       key);
-}
+static const char own_words[] =
+    "tls,timeout,readTimeout,writeTimeout,charset,collation,compress,multiStatements,serverPubKey,allowNativePasswords,"
+    "parseTime,loc,allowOldPasswords,interpolateParams,allowCleartextPasswords,rejectReadOnly,clientFoundRows,"
+    "connectionAttributes,columnsWithAlias,checkConnLiveness,allowAllFiles,maxAllowedPacket,timeTruncate,"
+    "allowFallbackToPlaintext";
 
 /* What is set gives no rows: a server that sends some anyway, perhaps without end, is not listened to. */
-static bool say(MYSQL *connection, const char *command)
+static bool say(MYSQL *connection, const char *command, const struct query *query)
 {
-    return mysql_query(connection, command) == 0 && mysql_field_count(connection) == 0;
+    return send_command(connection, command, query) && mysql_field_count(connection) == 0;
 }
 
-static bool set_variables(MYSQL *connection, const struct dsn *dsn, int64_t timeout_ms)
+static bool set_variables(MYSQL *connection, const struct dsn *dsn, const struct query *query)
 {
     char command[512];
+    size_t at = 0;
 
-    snprintf(command, sizeof(command), "SET SESSION max_statement_time=%.3f", (double)timeout_ms / 2000);
-    if (!say(connection, command)) { /* MariaDB's; MySQL has its own, and what has neither is bound by our reading */
-        snprintf(command, sizeof(command), "SET SESSION max_execution_time=%lld", (long long)timeout_ms / 2);
-        say(connection, command);
+    snprintf(command, sizeof(command), "SET SESSION max_statement_time=%.3f", (double)query->timeout_ms / 2000);
+    if (!say(connection, command,
+             query)) { /* MariaDB's; MySQL has its own, and what has neither is bound by our reading */
+        snprintf(command, sizeof(command), "SET SESSION max_execution_time=%lld", (long long)query->timeout_ms / 2);
+        say(connection, command, query);
     }
-    for (size_t i = 0; i < dsn->option_count; i++) {
-        struct dsn_option option = dsn->options[i];
-
-        if (is_own_word(option.key))
-            continue;
-        dsn_decode((char *)option.value);
-        if ((size_t)snprintf(command, sizeof(command), "SET %s=%s", option.key, option.value) >= sizeof(command) ||
-            !say(connection, command))
+    for (const struct dsn_option *option; (option = dsn_option_but(dsn, own_words, &at));) {
+        dsn_decode((char *)option->value);
+        if ((size_t)snprintf(command, sizeof(command), "SET %s=%s", option->key, option->value) >= sizeof(command) ||
+            !say(connection, command, query))
             return false;
     }
     return true;
+}
+
+static bool log_in(MYSQL *connection, const struct server *server, const struct query *query)
+{
+    const struct dsn *dsn = &server->dsn;
+    unsigned long flags = is_true(dsn, "multiStatements") ? CLIENT_MULTI_STATEMENTS : 0;
+    MYSQL *connected;
+    int events = mysql_real_connect_start(
+        &connected, connection, server->socket ? NULL : server->host, dsn->user, dsn->password ? dsn->password : "",
+        dsn->path && *dsn->path ? dsn->path : NULL, (unsigned)server->port, server->socket, flags);
+
+    while (events)
+        events = mysql_real_connect_cont(&connected, connection, await(connection, events, query));
+    return connected != NULL;
 }
 
 static bool connect_to(const struct mysql *c, const struct server *server, struct kept *kept, struct query *query)
 {
     enum tls_wish wish = tls_wish(&server->dsn);
     struct pem_file ca = {.fd = -1};
-    unsigned long flags = is_true(&server->dsn, "multiStatements") ? CLIENT_MULTI_STATEMENTS : 0;
     bool good;
 
     if (wish == TLS_NO_SUCH)
         return query_fail(query, ERROR_INVALID, "tls in connectionString is true, false, skip-verify or preferred", "");
+    if (!server->dsn.user || !*server->dsn.user)
+        return query_fail(query, ERROR_INVALID, "no user is given; the library would take the name that Weir runs as",
+                          "");
     if (c->ca && wish == TLS_CHECKED && !pem_file_open(&ca, (const char *const[]){c->ca, NULL}, &query->error))
         return false;
     kept->connection = mysql_init(NULL);
-    set_options(kept->connection, server, query->timeout_ms);
+    set_options(kept->connection, server, query_left_ms(query));
     set_tls(kept->connection, wish, ca.fd >= 0 ? ca.path : NULL);
-    good = mysql_real_connect(kept->connection, server->socket ? NULL : server->host, server->dsn.user,
-                              server->dsn.password ? server->dsn.password : "",
-                              server->dsn.path && *server->dsn.path ? server->dsn.path : NULL, (unsigned)server->port,
-                              server->socket, flags) != NULL;
+    good = log_in(kept->connection, server, query);
     pem_file_close(&ca);
     if (!good)
-        query_fail(query, kind_of(mysql_errno(kept->connection)), "MySQL lets us not in",
+        query_fail(query, kind_of_login(mysql_errno(kept->connection)), "MySQL lets us not in",
                    mysql_error(kept->connection));
-    else if (!(good = set_variables(kept->connection, &server->dsn, query->timeout_ms)))
+    else if (!(good = set_variables(kept->connection, &server->dsn, query)))
         query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString", mysql_error(kept->connection));
     if (!good)
         hang_up(kept);
@@ -358,9 +437,9 @@ static bool open_connection(const struct mysql *c, struct kept *kept, struct que
 }
 
 /* Bits come as bytes, and one of those can look like a digit. */
-static void read_row(MYSQL_RES *result, struct query *query)
+static void read_row(MYSQL *connection, MYSQL_RES *result, struct query *query)
 {
-    MYSQL_ROW row = mysql_fetch_row(result);
+    MYSQL_ROW row = fetch_row(connection, result, query);
     unsigned long *lengths = row ? mysql_fetch_lengths(result) : NULL;
     struct sql_answer answer = {.columns = mysql_num_fields(result), .row = row != NULL};
 
@@ -382,12 +461,12 @@ static void give_up(struct kept *kept, MYSQL_RES *result)
 }
 
 /* Rows behind the first, and further results (a procedure has one), are read off, or the connection is given up. */
-static void drain(struct kept *kept, MYSQL_RES *result)
+static void drain(struct kept *kept, MYSQL_RES *result, const struct query *query)
 {
     int skipped = 0;
 
     for (;;) {
-        while (result && skipped <= ROWS_SKIPPED_MAX && mysql_fetch_row(result))
+        while (result && skipped <= ROWS_SKIPPED_MAX && fetch_row(kept->connection, result, query))
             skipped++;
         if (skipped > ROWS_SKIPPED_MAX || mysql_errno(kept->connection)) {
             give_up(kept, result);
@@ -396,7 +475,7 @@ static void drain(struct kept *kept, MYSQL_RES *result)
         mysql_free_result(result);
         if (!mysql_more_results(kept->connection))
             return;
-        if (mysql_next_result(kept->connection) > 0) {
+        if (!next_result(kept->connection, query)) {
             give_up(kept, NULL);
             return;
         }
@@ -408,38 +487,37 @@ static void drain(struct kept *kept, MYSQL_RES *result)
 /* false: the connection was gone before it could be asked, another one may do. */
 static bool ask_once(const struct mysql *c, struct kept *kept, struct query *query)
 {
-    bool sent = mysql_real_query(kept->connection, c->query, strlen(c->query)) == 0;
+    bool sent = send_command(kept->connection, c->query, query);
     MYSQL_RES *result = sent ? mysql_use_result(kept->connection) : NULL;
     unsigned code = mysql_errno(kept->connection);
 
     if (result) {
-        read_row(result, query);
+        read_row(kept->connection, result, query);
         code = mysql_errno(kept->connection);
         if (code)
-            query_fail(query, kind_of(code), "MySQL breaks off its answer", mysql_error(kept->connection));
-        drain(kept, result);
+            query_fail(query, kind_of_refusal(code), "MySQL breaks off its answer", mysql_error(kept->connection));
+        drain(kept, result, query);
         return true;
     }
     if (code == 0) {
         query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT", "");
         return true;
     }
-    query_fail(query, kind_of(code), "MySQL refuses the query", mysql_error(kept->connection));
-    if (kind_of(code) == ERROR_UNREACHABLE)
+    query_fail(query, kind_of_refusal(code), "MySQL refuses the query", mysql_error(kept->connection));
+    if (kind_of_refusal(code) == ERROR_UNREACHABLE)
         hang_up(kept);
-    return kept->connection || code == ER_STATEMENT_TIMEOUT;
+    return kept->connection != NULL;
 }
 
 static void run(const void *config, struct query *query)
 {
     struct kept *kept = query->memory;
     bool was_kept = kept->connection != NULL;
-    int64_t deadline = query_ticks_ms() + query->timeout_ms;
 
     query->state = SAMPLE_FAILED;
     if (!kept->connection && !open_connection(config, kept, query))
         return;
-    if (ask_once(config, kept, query) || !was_kept || deadline - query_ticks_ms() < query->timeout_ms * 3 / 4)
+    if (ask_once(config, kept, query) || !was_kept || !query_may_retry(query))
         return;
     if (open_connection(config, kept, query))
         ask_once(config, kept, query);

@@ -3,8 +3,10 @@
  *
  * libpq looks up names and blocks, so all of this runs on a worker thread, and still waits by itself: the library would take in
  * whatever a server sends, for as long as it sends. The connection is the session's: other triggers that sign in to the same
- * database as the same user ask on it, too. A broken one is replaced once before the poll fails. Connecting, a statement, and a
- * silence of the network each have their time: a server that hangs costs one slot for a few seconds, not for ever.
+ * database as the same user ask on it, too. A broken one is replaced once before the poll fails. All steps of a poll have one deadline,
+ * and a statement and a silence of the network their own times: a server that hangs costs one slot for a few seconds, not for ever.
+ *
+ * What libpq is told of a connection, and what a connection text may not say: pg_words.h.
  *
  * Only a real number is a value. No rows, NULL, two columns or a text that is no number are failures, never 0.
  */
@@ -21,16 +23,18 @@
 #include "base/text.h"
 #include "trigger/driver.h"
 #include "trigger/dsn.h"
+#include "trigger/pem_file.h"
+#include "trigger/pg_words.h"
 #include "trigger/sql.h"
 
-enum { QUERY_TIMEOUT_MS = 10 * 1000, KEYWORDS_MAX = 16, USUAL_PORT = 5432 };
+enum { QUERY_TIMEOUT_MS = 10 * 1000, USUAL_PORT = 5432 };
 
 #define SLOW_QUERY "57014" /* the SQLSTATE of a statement_timeout: says nothing about the server */
 
 struct postgresql {
     struct trigger_config common;
-    const struct secret *connection, *password;
-    const char *host, *port, *user, *database, *ssl_mode, *query;
+    const struct secret *connection, *password, *key, *key_password;
+    const char *host, *port, *user, *database, *ssl_mode, *query, *ca, *certificate;
     bool identity; /* signed in to by a cloud's identity, which is not built in */
 };
 struct kept { /* a session */
@@ -54,6 +58,10 @@ static const struct param params[] = {
     {"dbName", PARAM_TEXT(database), .from = "AM", .help = "database"},
     {"sslmode", PARAM_TEXT(ssl_mode), .from = "AM",
      .help = "disable, allow, prefer, require, verify-ca or verify-full"},
+    {"ca", PARAM_TEXT(ca), .from = "A", .help = "certificates trusted instead of the system's, PEM"},
+    {"cert", PARAM_TEXT(certificate), .from = "A", .help = "client certificate, PEM"},
+    {"key", PARAM_SECRET(key), .from = "A", .help = "its key, PEM"},
+    {"keyPassword", PARAM_SECRET(key_password), .from = "A", .help = "of an encrypted key"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -75,6 +83,18 @@ static bool check_parts(struct postgresql *c, struct trigger_check *check)
     return good;
 }
 
+static bool check_connection(const struct postgresql *c, struct trigger_check *check)
+{
+    struct error err;
+    PQconninfoOption *words = c->connection ? pg_words_read(secret_reveal(c->connection), &err) : NULL;
+
+    if (c->connection && !words)
+        check_warning(check, "connection", "mend it", "%s: every poll fails", err.text);
+    pg_words_free(words);
+    return !c->certificate == !c->key || check_input(check)->credential_unknown ||
+           check_error(check, "cert", "give both, or none", "of cert and key only one is given");
+}
+
 static bool prepare(void *config, struct trigger_check *check)
 {
     static const char *const modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
@@ -82,6 +102,7 @@ static bool prepare(void *config, struct trigger_check *check)
     const char *provider = check_pod_identity(check);
     bool good = check_parts(c, check), known = !c->ssl_mode;
 
+    good = check_connection(c, check) && good;
     if (c->common.target == 0 && !check_input(check)->as_metric_source)
         good = check_error(check, "targetQueryValue", "write the value one replica should carry",
                            "targetQueryValue has to be given, and not 0");
@@ -126,37 +147,44 @@ static void add_hosts(struct destinations *out, const char *hosts, const char *p
     }
 }
 
-/* hostaddr is where libpq goes where both are given, and host whose certificate it expects there: both count. */
-static void destinations(const void *config, struct destinations *out)
+/* What the connection says, or the single parameters; NULL: *err says what is wrong with it. */
+static PQconninfoOption *read_words(const struct postgresql *c, struct error *err)
 {
-    const struct postgresql *c = config;
-    const char *host = c->host, *address = NULL, *port = c->port;
-    PQconninfoOption *options = c->connection ? PQconninfoParse(secret_reveal(c->connection), NULL) : NULL;
+    PQconninfoOption *words;
 
     if (c->connection)
-        host = port = NULL;
-    for (PQconninfoOption *o = options; o && o->keyword; o++) {
-        host = strcmp(o->keyword, "host") == 0 ? o->val : host;
-        address = strcmp(o->keyword, "hostaddr") == 0 ? o->val : address;
-        port = strcmp(o->keyword, "port") == 0 ? o->val : port;
-    }
-    add_hosts(out, host, port);
-    add_hosts(out, address, port);
-    PQconninfoFree(options);
+        return pg_words_read(secret_reveal(c->connection), err);
+    words = pg_words_none();
+    pg_words_set(words, "host", c->host);
+    pg_words_set(words, "port", c->port);
+    pg_words_set(words, "user", c->user);
+    pg_words_set(words, "dbname", c->database);
+    pg_words_set(words, "sslmode", c->ssl_mode);
+    pg_words_set(words, "password", c->password ? secret_reveal(c->password) : NULL);
+    return words;
+}
+
+static void destinations(const void *config, struct destinations *out)
+{
+    PQconninfoOption *words = read_words(config, NULL);
+
+    if (words)
+        add_hosts(out, pg_words_get(words, "host"), pg_words_get(words, "port"));
+    pg_words_free(words);
 }
 
 /* ------------------------------------------------------------------ on the worker thread: within bounds */
 
-/* What a call may take: time, and bytes. libpq keeps whatever the server sends, and waits for the end of it while more comes. */
+/* What a step may take: time, and bytes. libpq keeps whatever the server sends, and waits for the end of it while more comes. */
 struct budget {
     int64_t until_ticks_ms;
     size_t bytes;
     enum { LEFT, NO_TIME, NO_ROOM } state;
 };
 
-static struct budget budget_for(int64_t timeout_ms)
+static struct budget budget_for(int64_t left_ms)
 {
-    return (struct budget){.until_ticks_ms = query_ticks_ms() + timeout_ms, .bytes = STREAM_REPLY_MAX_BYTES};
+    return (struct budget){.until_ticks_ms = query_ticks_ms() + left_ms, .bytes = STREAM_REPLY_MAX_BYTES};
 }
 
 static bool await(const PGconn *connection, short events, struct budget *budget)
@@ -209,31 +237,48 @@ static bool is_denial(const char *message)
            strstr(message, "pg_hba.conf") || (strstr(message, "role \"") && strstr(message, "does not exist"));
 }
 
-/* Later keywords win in libpq: what is ours comes after what the connection text says. */
-static PGconn *begin_connect(const struct postgresql *c, int64_t timeout_ms)
-{
-    const char *keywords[KEYWORDS_MAX], *values[KEYWORDS_MAX];
-    char silence[32];
-    size_t n = 0;
+/* The certificates, as files that are there while they are read. */
+struct files {
+    struct pem_file ca, identity;
+};
 
-    snprintf(silence, sizeof(silence), "%lld", (long long)timeout_ms);
-#define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
-    if (c->connection) {
-        ADD("dbname", secret_reveal(c->connection));
-    } else {
-        ADD("host", c->host);
-        ADD("port", c->port);
-        ADD("user", c->user);
-        ADD("dbname", c->database);
-        ADD("sslmode", c->ssl_mode);
-        if (c->password)
-            ADD("password", secret_reveal(c->password));
-    }
-    ADD("tcp_user_timeout", silence); /* a connection whose other end is gone without a word */
-    ADD("fallback_application_name", "weir");
-#undef ADD
-    keywords[n] = values[n] = NULL;
-    return PQconnectStartParams(keywords, values, c->connection != NULL);
+static bool open_files(const struct postgresql *c, struct files *files, struct error *err)
+{
+    *files = (struct files){.ca.fd = -1, .identity.fd = -1};
+    if (c->ca && !pem_file_open(&files->ca, (const char *const[]){c->ca, NULL}, err))
+        return false;
+    return !c->certificate || !c->key ||
+           pem_file_open(&files->identity, (const char *const[]){c->certificate, secret_reveal(c->key), NULL}, err);
+}
+
+static void close_files(struct files *files)
+{
+    pem_file_close(&files->ca);
+    pem_file_close(&files->identity);
+}
+
+static bool begin_connect(const struct postgresql *c, const struct files *files, struct kept *kept, struct query *query)
+{
+    struct pg_files names = {.ca = files->ca.fd >= 0 ? files->ca.path : NULL,
+                             .identity = files->identity.fd >= 0 ? files->identity.path : NULL,
+                             .key_password = c->key_password ? secret_reveal(c->key_password) : NULL};
+    PQconninfoOption *words = read_words(c, &query->error);
+    char silence[32], *told;
+
+    if (!words)
+        return false;
+    snprintf(silence, sizeof(silence), "%lld", (long long)query->timeout_ms);
+    pg_words_set(words, "tcp_user_timeout", silence); /* a connection whose other end is gone without a word */
+    pg_words_set(words, "fallback_application_name", "weir");
+    told = pg_words_write(words, &names);
+    pg_words_free(words);
+    if (!told)
+        return query_fail(query, ERROR_LIMIT, "the connection's parameters are longer than anything that can be meant",
+                          "");
+    kept->connection = PQconnectStart(told);
+    explicit_bzero(told, strlen(told));
+    free(told);
+    return true;
 }
 
 static bool not_connected(struct kept *kept, struct query *query, const struct budget *budget)
@@ -264,23 +309,33 @@ static void set_statement_timeout(struct kept *kept, int64_t timeout_ms, struct 
         PQclear(result);
 }
 
-static bool open_connection(const struct postgresql *c, struct kept *kept, struct query *query)
+static bool finish_connect(struct kept *kept, struct query *query, struct budget *budget)
 {
-    struct budget budget = budget_for(query->timeout_ms / 2);
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
-    kept->connection = begin_connect(c, query->timeout_ms);
     if (PQstatus(kept->connection) == CONNECTION_BAD)
         next = PGRES_POLLING_FAILED;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-        if (!await(kept->connection, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, &budget))
+        if (!await(kept->connection, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, budget))
             break;
         next = PQconnectPoll(kept->connection);
     }
     if (next != PGRES_POLLING_OK)
-        return not_connected(kept, query, &budget);
-    set_statement_timeout(kept, query->timeout_ms, &budget);
-    return budget.state == LEFT || not_connected(kept, query, &budget);
+        return not_connected(kept, query, budget);
+    set_statement_timeout(kept, query->timeout_ms, budget);
+    return budget->state == LEFT || not_connected(kept, query, budget);
+}
+
+/* At most half of the time there is: the question wants some, too. */
+static bool open_connection(const struct postgresql *c, struct kept *kept, struct query *query, int64_t left_ms)
+{
+    struct budget budget = budget_for(left_ms < query->timeout_ms / 2 ? left_ms : query->timeout_ms / 2);
+    struct files files;
+    bool good = open_files(c, &files, &query->error) && begin_connect(c, &files, kept, query) &&
+                finish_connect(kept, query, &budget);
+
+    close_files(&files);
+    return good;
 }
 
 /* ------------------------------------------------------------------ on the worker thread: asking */
@@ -346,9 +401,9 @@ static void take_results(struct kept *kept, struct query *query, struct budget *
 }
 
 /* true: this is the outcome; false: the connection was dead, another one may do. */
-static bool ask_once(const struct postgresql *c, struct kept *kept, struct query *query)
+static bool ask_once(const struct postgresql *c, struct kept *kept, struct query *query, int64_t left_ms)
 {
-    struct budget budget = budget_for(query->timeout_ms);
+    struct budget budget = budget_for(left_ms);
     bool alive;
 
     if (PQsendQueryParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0)) {
@@ -363,12 +418,6 @@ static bool ask_once(const struct postgresql *c, struct kept *kept, struct query
     return alive;
 }
 
-/* Anything else would be a database's name to libpq, on whatever server it finds by itself. */
-static bool is_connection_text(const char *text)
-{
-    return strchr(text, '=') || string_starts(text, "postgres://") || string_starts(text, "postgresql://");
-}
-
 static void run(const void *config, struct query *query)
 {
     const struct postgresql *c = config;
@@ -379,16 +428,12 @@ static void run(const void *config, struct query *query)
         query_fail(query, ERROR_INVALID, "signing in with a pod identity is not built in; use a password", "");
         return;
     }
-    if (c->connection && !is_connection_text(secret_reveal(c->connection))) {
-        query_fail(query, ERROR_INVALID, "connection is neither key=value pairs nor a postgres:// address", "");
+    if (!kept->connection && !open_connection(c, kept, query, query_left_ms(query)))
         return;
-    }
-    if (!kept->connection && !open_connection(c, kept, query))
+    if (ask_once(c, kept, query, query_left_ms(query)) || !was_kept || !query_may_retry(query))
         return;
-    if (ask_once(c, kept, query) || !was_kept)
-        return;
-    if (open_connection(c, kept, query))
-        ask_once(c, kept, query);
+    if (open_connection(c, kept, query, query_left_ms(query)))
+        ask_once(c, kept, query, query_left_ms(query));
 }
 
 static void hang_up(void *session)

@@ -1,52 +1,26 @@
 /*
  * rabbitmq: how many messages wait in a queue, or how fast they come and go. Facts: triggers/rabbitmq.md.
  *
- * Two protocols. The management API (HTTP) knows counts and rates, of one queue or of all whose names match a pattern. AMQP knows
- * the count of one queue only; it is asked by a library that blocks, on a worker thread (trigger/amqp.h).
+ * Two protocols, and a file for each: the management API (trigger/rabbitmq_http.c) knows counts and rates, of one queue or of all whose names
+ * match a pattern. AMQP knows the count of one queue only (trigger/rabbitmq_amqp.c). Here is what parameters mean to both.
  *
- *     http: ask -> on_queue | on_queues -> figures -> conclude -> value
- *     amqp: ask -> poll_query -> run -> value
- *
- * User and password in `host` are taken out of it: they go where credentials go, and never stand in a URL. The management API
- * tells a queue's counts some seconds after its declaration only: until then the value is missing, not 0.
+ * User and password in `host` are taken out of it: they go where credentials go, and never stand in a URL.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/arena.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "base/tree.h"
-#include "net/transport.h"
 #include "trigger/amqp.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
 #include "trigger/form.h"
-#include "trigger/path.h"
+#include "trigger/rabbitmq.h"
 
-enum { AMQP_TIMEOUT_MS = 10 * 1000, AMQP_PORT = 5672, AMQPS_PORT = 5671, USUAL_LENGTH = 20 };
+enum { AMQP_TIMEOUT_MS = 10 * 1000, USUAL_LENGTH = 20 };
 
-enum protocol { PROTOCOL_AUTO, PROTOCOL_AMQP, PROTOCOL_HTTP };
-enum mode { MODE_LENGTH, MODE_MESSAGE_RATE, MODE_DELIVER_RATE, MODE_RATIO, MODE_TIME };
 static const char *const mode_names[] = {"QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio",
                                          "ExpectedQueueConsumptionTime"};
-
-struct rabbitmq {
-    struct trigger_config common;
-    const struct secret *host;
-    const char *queue, *vhost, *mode_name, *operation, *identity_resource;
-    struct http_auth auth;
-    double queue_length, activation;
-    int64_t page_size, timeout_ms;
-    int protocol, tls;
-    bool unsafe, use_regex, exclude_unacknowledged;
-    /* worked out in prepare() */
-    enum mode mode;
-    bool http_host, identity;
-    const char *base, *path; /* of the management API, in the trigger's arena */
-};
 
 #define PARAM_STRUCT struct rabbitmq
 static const struct param params[] = {
@@ -99,27 +73,6 @@ static const struct param params[] = {
 
 /* ------------------------------------------------------------------ what is asked, and of whom */
 
-/* Of http://host:port/[prefix/]vhost: where the management API is, and the path of the queue there. */
-static void take_address(struct rabbitmq *c, const struct dsn *dsn, struct arena *arena)
-{
-    const char *path = strstr(secret_reveal(c->host), "://") + 3, *vhost = "", *prefix = "";
-
-    path += strcspn(path, "/?#");
-    if (*path == '/') {
-        const char *last;
-
-        path = arena_copy_bytes(arena, path, strcspn(path, "?#"));
-        last = strrchr(path, '/');
-        vhost = path_tidy(arena, last + 1);
-        prefix = path_tidy(arena, arena_copy_bytes(arena, path, (size_t)(last - path)));
-    }
-    if (c->vhost)
-        vhost = path_part(arena, c->vhost);
-    c->base = arena_printf(arena, "%s://%s%s", dsn->scheme, dsn->hosts, prefix);
-    c->path = arena_printf(arena, "/api/queues/%s%s%s", *vhost ? vhost : "%2F", c->use_regex ? "" : "/",
-                           c->use_regex ? "" : path_part(arena, c->queue ? c->queue : ""));
-}
-
 static void take_credentials(struct rabbitmq *c, const struct dsn *dsn, struct arena *arena)
 {
     const char *password = dsn->password ? dsn->password : "";
@@ -142,10 +95,12 @@ static bool take_host(struct rabbitmq *c, struct trigger_check *check)
     if (c->protocol == PROTOCOL_AUTO && (amqp || c->http_host))
         c->protocol = amqp ? PROTOCOL_AMQP : PROTOCOL_HTTP;
     if (c->protocol == PROTOCOL_HTTP && c->http_host) {
-        take_address(c, &dsn, check_arena(check));
+        rabbitmq_http_address(c, &dsn, check_arena(check));
         take_credentials(c, &dsn, check_arena(check));
     }
     dsn_done(&dsn);
+    if (c->protocol == PROTOCOL_AUTO && !good)
+        return check_error(check, "host", "begin it with amqp://, amqps://, http:// or https://", "%s", err.text);
     return c->protocol != PROTOCOL_AUTO ||
            check_error(check, "host", "begin it with amqp://, amqps://, http:// or https://",
                        "host begins with none of the schemes that say how to ask");
@@ -172,7 +127,7 @@ static bool take_mode(struct rabbitmq *c, struct trigger_check *check)
     for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
         if (strcmp(mode_names[i], c->mode_name) != 0)
             continue;
-        c->mode = (enum mode)i;
+        c->mode = (enum rabbitmq_mode)i;
         if (c->mode == MODE_LENGTH || c->protocol != PROTOCOL_AMQP)
             return true;
         return check_error(check, "mode", "let host begin with http://, and name the port of the management API",
@@ -299,221 +254,12 @@ static void target(const void *config, struct trigger_metric *metric)
     metric->activation = ((const struct rabbitmq *)config)->activation;
 }
 
-/* ------------------------------------------------------------------ the management API */
-
-struct figures {
-    double messages, published, delivered; /* a count, and rates per second */
-    bool uncounted, unrated;               /* some queue has none (yet) */
-};
-
-static bool take_rate(const struct tree *stats, const char *total, const char *details, double *rate, bool *unrated)
-{
-    const struct tree *value = tree_get_fold(tree_get_fold(stats, details), "rate");
-
-    *rate = 0;
-    if (!value || value->type == TREE_NULL) {
-        *unrated |= tree_get_fold(stats, total) != NULL; /* they are counted, but not as rates */
-        return true;
-    }
-    return value->type == TREE_NUMBER && tree_number(value, rate);
-}
-
-static bool take_queue(const struct rabbitmq *c, const struct tree *queue, struct figures *out)
-{
-    const struct tree *count = tree_get_fold(queue, c->exclude_unacknowledged ? "messages_ready" : "messages");
-    const struct tree *stats = tree_get_fold(queue, "message_stats");
-    int64_t messages = 0;
-
-    *out = (struct figures){.uncounted = !count || count->type == TREE_NULL};
-    if (!queue || queue->type != TREE_MAP || (!out->uncounted && !tree_integer(count, &messages)))
-        return false;
-    out->messages = (double)messages;
-    return take_rate(stats, "publish", "publish_details", &out->published, &out->unrated) &&
-           take_rate(stats, "deliver_get", "deliver_get_details", &out->delivered, &out->unrated);
-}
-
-/* a: the threshold. Where nothing is taken out, a ratio has no value: then the threshold itself stands for it, and work is there. */
-static enum poll_next conclude(const struct rabbitmq *c, struct poll *poll, const struct figures *f)
-{
-    double a = c->activation, m = f->messages, p = f->published, d = f->delivered;
-    bool by_rate = c->mode != MODE_LENGTH, by_count = c->mode == MODE_LENGTH || c->mode == MODE_TIME;
-
-    if (by_count && f->uncounted)
-        return poll_missing(poll, SWITCH_UNSET, "RabbitMQ has no count of the messages yet, or its statistics are off");
-    if (by_rate && f->unrated)
-        return poll_missing(poll, SWITCH_UNSET, "RabbitMQ tells no rates (management.rates_mode is none)");
-    switch (c->mode) {
-    case MODE_LENGTH:
-        return poll_value(poll, m);
-    case MODE_MESSAGE_RATE:
-        poll_activity(poll, p > a || m > a);
-        return poll_value(poll, p);
-    case MODE_DELIVER_RATE:
-        return poll_value(poll, d);
-    case MODE_RATIO:
-        if (p > 0 && d == 0)
-            poll_activity(poll, true);
-        return poll_value(poll, p > 0 && d == 0 ? a : p > 0 && d > 0 ? p / d : 0);
-    case MODE_TIME:
-        if (m > 0 && d == 0)
-            poll_activity(poll, true);
-        return poll_value(poll, m == 0 ? 0 : d == 0 ? a : (p - d) / d + m / d);
-    }
-    return poll_fail(poll, ERROR_INTERNAL, "no such mode");
-}
-
-static enum poll_next on_queue(const void *config, struct poll *poll, const struct reply *reply)
-{
-    struct figures figures;
-
-    if (!take_queue(config, reply->json, &figures))
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is no queue of RabbitMQ's management API");
-    return conclude(config, poll, &figures);
-}
-
-static void join(const char *operation, struct figures *sum, const struct figures *one)
-{
-    bool max = strcmp(operation, "max") == 0;
-
-    sum->uncounted |= one->uncounted;
-    sum->unrated |= one->unrated;
-    sum->messages = !max                            ? sum->messages + one->messages
-                    : one->messages > sum->messages ? one->messages
-                                                    : sum->messages;
-    sum->published = !max                              ? sum->published + one->published
-                     : one->published > sum->published ? one->published
-                                                       : sum->published;
-    sum->delivered = !max                              ? sum->delivered + one->delivered
-                     : one->delivered > sum->delivered ? one->delivered
-                                                       : sum->delivered;
-}
-
-static enum poll_next on_queues(const void *config, struct poll *poll, const struct reply *reply)
-{
-    const struct rabbitmq *c = config;
-    const struct tree *items = tree_get_fold(reply->json, "items");
-    struct figures sum = {0}, one;
-    double pages = 0, count = (double)tree_count(items);
-
-    if (reply->json->type != TREE_MAP || !items || items->type != TREE_LIST)
-        return poll_fail(poll, ERROR_NONSENSE, "the answer is no list of queues of RabbitMQ's management API");
-    if (tree_number(tree_get_fold(reply->json, "page_count"), &pages) && pages > 1)
-        return poll_fail(poll, ERROR_LIMIT, "more queues match than pageSize %lld: raise it (RabbitMQ takes up to 500)",
-                         (long long)c->page_size);
-    if (count == 0)
-        return poll_missing(poll, SWITCH_UNSET, "no queue matches %.100s", c->queue);
-    for (const struct tree *queue = items->first; queue; queue = queue->next) {
-        if (!take_queue(c, queue, &one))
-            return poll_fail(poll, ERROR_NONSENSE, "the answer's list holds something that is no queue");
-        join(c->operation, &sum, &one);
-    }
-    if (strcmp(c->operation, "avg") == 0) {
-        sum.messages = trunc(sum.messages / (double)count); /* whole messages, as in the original */
-        sum.published /= count;
-        sum.delivered /= count;
-    } else if (strcmp(c->operation, "sum") != 0 && strcmp(c->operation, "max") != 0) {
-        return poll_fail(poll, ERROR_INVALID, "operation has to be sum, avg or max, not \"%.40s\"", c->operation);
-    }
-    return conclude(c, poll, &sum);
-}
-
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct rabbitmq *c = config;
-    struct request *r;
 
-    (void)none;
-    if (c->protocol == PROTOCOL_AMQP)
-        return poll_query(poll);
-    if (c->identity)
-        return poll_fail(poll, ERROR_INVALID, "signing in with Azure's workload identity is not built in");
-    if (!c->base)
-        return poll_fail(poll, ERROR_INVALID, "protocol is http, and host does not begin with http:// or https://");
-    r = request_get(poll, c->base, c->path);
-    if (c->use_regex) {
-        request_query(r, "page", "1");
-        request_query(r, "use_regex", "true");
-        request_query(r, "pagination", "false");
-        request_query(r, "name", c->queue);
-        request_query(r, "page_size", arena_printf(poll_arena(poll), "%lld", (long long)c->page_size));
-    }
-    request_status(r, 200, 200);
-    request_timeout(r, c->timeout_ms);
-    request_sign(r, &c->auth, HTTP_AUTH_BASIC | HTTP_AUTH_TLS | HTTP_AUTH_OAUTH, false, c->unsafe);
-    return poll_send(poll, r, c->use_regex ? on_queues : on_queue);
-}
-
-/* ------------------------------------------------------------------ AMQP, on the worker thread */
-
-/* What a URL may ask for and this does not do: said, instead of quietly left out. */
-static bool check_options(const struct dsn *dsn, struct error *err)
-{
-    static const char *const refused[] = {"certfile", "keyfile", "cacertfile", "server_name_indication"};
-    const char *mechanism = dsn_option(dsn, "auth_mechanism");
-
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-        if (dsn_option(dsn, refused[i]))
-            return error_set(
-                err, ERROR_INVALID,
-                "host has the option %s; give certificates as ca, cert and key in the TriggerAuthentication",
-                refused[i]);
-    if (mechanism && strcasecmp(mechanism, "plain") != 0 && strcasecmp(mechanism, "external") != 0)
-        return error_set(err, ERROR_INVALID, "host has auth_mechanism=%.30s; plain and external are built in",
-                         mechanism);
-    return true;
-}
-
-static void fill_server(const struct rabbitmq *c, const struct dsn *dsn, struct tls_identity *tls,
-                        struct amqp_server *out)
-{
-    const char *mechanism = dsn_option(dsn, "auth_mechanism");
-    bool secure = strcmp(dsn->scheme, "amqps") == 0;
-
-    out->vhost = c->vhost ? c->vhost : dsn->path && *dsn->path ? dsn->path : "/";
-    out->user = c->auth.username ? c->auth.username : dsn->user ? dsn->user : "guest";
-    out->password = c->auth.username ? secret_reveal(c->auth.password)
-                    : dsn->user      ? (dsn->password ? dsn->password : "")
-                                     : "guest";
-    tls->insecure = c->unsafe;
-    if (c->tls) {
-        tls->ca_pem = c->auth.ca;
-        tls->certificate_pem = c->auth.key ? c->auth.certificate : NULL;
-        tls->key_pem = c->auth.key;
-        tls->key_password = c->auth.key_password;
-    }
-    out->tls = secure ? tls : NULL;
-    out->external = secure && tls->certificate_pem && !c->auth.username &&
-                    (!dsn->user || (mechanism && strcasecmp(mechanism, "external") == 0));
-}
-
-static void run(const void *config, struct query *query)
-{
-    const struct rabbitmq *c = config;
-    struct tls_identity tls = {.insecure = false};
-    struct amqp_server server = {.external = false};
-    char host[DSN_HOST_BYTES];
-    uint32_t count = 0;
-    struct dsn dsn;
-    bool good = dsn_read_url(secret_reveal(c->host), &dsn, &query->error) && check_options(&dsn, &query->error);
-
-    if (good && strcmp(dsn.scheme, "amqp") != 0 && strcmp(dsn.scheme, "amqps") != 0)
-        good = error_set(&query->error, ERROR_INVALID,
-                         "protocol is amqp, and host does not begin with amqp:// or amqps://");
-    if (good) {
-        int port = strcmp(dsn.scheme, "amqps") == 0 ? AMQPS_PORT : AMQP_PORT;
-
-        if (!dsn_host(dsn.hosts && *dsn.hosts ? dsn.hosts : "localhost", 0, port, host, sizeof(host), &server.port) ||
-            server.port == 0)
-            good = error_set(&query->error, ERROR_INVALID, "host names no server that can be asked");
-    }
-    if (good) {
-        server.host = host;
-        fill_server(c, &dsn, &tls, &server);
-        good = amqp_count(query->memory, &server, c->queue, query->timeout_ms, &count, &query->error);
-    }
-    query->state = good ? SAMPLE_OK : SAMPLE_FAILED;
-    query->value = (double)count;
-    dsn_done(&dsn);
+    (void)none; /* nothing was asked yet */
+    return c->protocol == PROTOCOL_AMQP ? poll_query(poll) : rabbitmq_http_ask(c, poll);
 }
 
 static void hang_up(void *session)
@@ -552,5 +298,5 @@ TRIGGER(rabbitmq) = {
     .destination = destination,
     .hang_up = hang_up,
     .poll = ask,
-    .query = run,
+    .query = rabbitmq_amqp_query,
 };
