@@ -161,7 +161,7 @@ static void sign_tls(struct request *request, const struct http_auth *auth, bool
 
 void request_sign(struct request *request, const struct http_auth *auth, unsigned modes, bool first_only, bool unsafe)
 {
-    unsigned on = auth ? auth->modes & modes : 0;
+    unsigned on = auth ? auth->modes & (modes | HTTP_AUTH_OAUTH) : 0;
 
     sign_tls(request, auth, unsafe);
     if (on & HTTP_AUTH_BEARER) {
@@ -223,10 +223,9 @@ enum lookup asked_token(struct asked *asked, struct error *err)
                                    asked->wants_other ? asked->token : NULL, &token, err, &asked->token_waiter);
     if (found == LOOKUP_FOUND) {
         secret_unref(asked->token);
-        secret_unref(poll->token);
         asked->token = token;
         asked->wants_other = false;
-        poll->token = secret_ref(token); /* what the answer says of it is hidden (redact.c) */
+        poll_note_sent(poll, token);
     }
     return found;
 }

@@ -23,6 +23,7 @@
 #include "trigger/trigger.h"
 
 struct arena;
+struct credential_client;
 struct destinations;
 struct http_header;
 struct param;
@@ -180,7 +181,7 @@ struct reply {
     size_t header_count;
     const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
     size_t index;            /* of several asked at once: which */
-    bool failed; /* only for several at once: see error; status, body and headers are those of the refusal */
+    bool failed; /* only for several at once, and for poll_try(): see error; status, body and headers are those of the refusal */
     struct error error;
 };
 const char *reply_header(const struct reply *reply, const char *lower_case_name);
@@ -207,11 +208,17 @@ void request_body(struct request *request, const char *content_type, const void 
 void request_raw(struct request *request);                      /* the answer is not JSON */
 void request_status(struct request *request, int from, int to); /* what counts as good; 200..299 unless said */
 void request_timeout(struct request *request, int64_t ms);      /* 0: HTTP_TIMEOUT_MS */
-/* modes: those that have an effect for this type. first_only: the first of bearer, basic, custom, as prometheus has it;
-   else each adds what is its own. The TLS parts of the block (ca included) always count; unsafe: unsafeSsl. */
+/* modes: those that have an effect for this type; oauth has for all that take the block (in KEDA: for pulsar alone, the others ask
+   without credentials). first_only: the first of bearer, basic, oauth, custom, as prometheus has it; else each adds what is its own.
+   The TLS parts of the block (ca included) always count; unsafe: unsafeSsl. */
 void request_sign(struct request *request, const struct http_auth *auth, unsigned modes, bool first_only, bool unsafe);
 
+/* The answer holds a credential: no word of it is ever shown, and it is wiped. */
+void request_secret(struct request *request);
+
 enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then);
+/* The same, but then() is shown a failure, too (reply->failed): where a refusal says something, or another server may know. */
+enum poll_next poll_try(struct poll *poll, struct request *request, poll_step *then);
 /* Up to POLL_REQUESTS_MAX under way at a time, any number in a row up to POLL_FANOUT_MAX; each() sees them as they come, failed
    ones too; then() is called once, with NULL. */
 enum poll_next poll_send_all(struct poll *poll, struct request **requests, size_t count, poll_each *each,
@@ -309,6 +316,7 @@ struct query {
     void *own;               /* memory_size bytes, of this trigger from poll to poll; new after a call that hung */
     int64_t timeout_ms;      /* of the whole call, from the moment it has a thread: query_left_ms() says what remains */
     int64_t until_ticks_ms;  /* the engine's; 0: as if it began only now */
+    const struct secret *token; /* what driver.token asked for; NULL: it needs none */
     enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
     double value;
     enum sample_activity activity; /* as poll_activity() has it; left alone, the value decides */
@@ -374,6 +382,9 @@ struct trigger_driver {
     trigger_talk *talk;
     trigger_lost *lost; /* beside talk, for a driver that knows several servers; NULL: the poll fails */
     trigger_query *query;
+    /* Beside query: who gives the token (OAuth2) that it goes out with; false: it needs none. Texts of the config or the arena; destination
+       and ns are the engine's to fill. A token that was refused (ERROR_DENIED) is replaced by another, once, and the query made again. */
+    bool (*token)(const void *config, struct arena *arena, struct credential_client *out);
     trigger_read *read;
 
     /* Beside one of them, for a source that also tells by itself (trigger_listen): gRPC streams, numbered from 0. */

@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/atom.h"
+#include "base/map.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "credential/credential.h"
@@ -94,39 +95,63 @@ void engine_remove(struct trigger_engine *engine, struct trigger *trigger)
 
 /* ------------------------------------------------------------------ destinations that sent us away */
 
-bool backoff_active(struct trigger_engine *engine, const char *destination, int64_t *left_ms)
+static void backoffs_drop_past(struct trigger_engine *engine)
 {
     int64_t now = loop_ticks_ms(engine->loop);
 
     for (size_t i = 0; i < engine->backoff_count;) {
-        struct backoff *b = &engine->backoffs[i];
-
-        if (b->until_ticks_ms <= now) {
-            atom_unref(b->destination);
-            *b = engine->backoffs[--engine->backoff_count];
+        if (engine->backoffs[i].until_ticks_ms > now) {
+            i++;
             continue;
         }
-        if (strcmp(b->destination, destination) == 0) {
-            *left_ms = b->until_ticks_ms - now;
-            return true;
-        }
-        i++;
+        atom_unref(engine->backoffs[i].destination);
+        engine->backoffs[i] = engine->backoffs[--engine->backoff_count];
     }
-    return false;
 }
 
-void backoff_set(struct trigger_engine *engine, const char *destination, int64_t for_ms)
+static struct backoff *backoff_find(struct trigger_engine *engine, const char *destination, uint64_t asker)
 {
-    int64_t until = loop_ticks_ms(engine->loop) + (for_ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : for_ms);
+    for (size_t i = 0; i < engine->backoff_count; i++)
+        if (engine->backoffs[i].asker == asker && strcmp(engine->backoffs[i].destination, destination) == 0)
+            return &engine->backoffs[i];
+    return NULL;
+}
 
-    for (size_t i = 0; i < engine->backoff_count; i++) {
-        if (strcmp(engine->backoffs[i].destination, destination) == 0) {
-            engine->backoffs[i].until_ticks_ms = until;
-            return;
-        }
+bool backoff_active(struct trigger_engine *engine, const char *destination, uint64_t asker, int64_t *left_ms)
+{
+    const struct backoff *b;
+
+    backoffs_drop_past(engine);
+    b = backoff_find(engine, destination, asker);
+    if (b)
+        *left_ms = b->until_ticks_ms - loop_ticks_ms(engine->loop);
+    return b != NULL;
+}
+
+/* Of too many the one goes that ends first: what it asked for is nearly done. */
+static struct backoff *backoff_add(struct trigger_engine *engine, const char *destination, uint64_t asker)
+{
+    struct backoff *b = &engine->backoffs[0];
+
+    if (engine->backoff_count < BACKOFFS_MAX) {
+        b = &engine->backoffs[engine->backoff_count++];
+    } else {
+        for (size_t i = 1; i < engine->backoff_count; i++)
+            if (engine->backoffs[i].until_ticks_ms < b->until_ticks_ms)
+                b = &engine->backoffs[i];
+        atom_unref(b->destination);
     }
-    if (for_ms > 0 && engine->backoff_count < BACKOFFS_MAX)
-        engine->backoffs[engine->backoff_count++] = (struct backoff){atom_ref(destination), until};
+    *b = (struct backoff){.destination = atom_ref(destination), .asker = asker};
+    return b;
+}
+
+void backoff_set(struct trigger_engine *engine, const char *destination, uint64_t asker, int64_t for_ms)
+{
+    struct backoff *b = backoff_find(engine, destination, asker);
+
+    if (!b)
+        b = backoff_add(engine, destination, asker);
+    b->until_ticks_ms = loop_ticks_ms(engine->loop) + (for_ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : for_ms);
 }
 
 /* ------------------------------------------------------------------ flights */
@@ -186,7 +211,7 @@ static void flight_clear(struct flight *flight)
     struct text url = flight->poll.url, received = flight->poll.received;
 
     secret_unref(flight->poll.basic);
-    secret_unref(flight->poll.token);
+    poll_forget_sent(&flight->poll);
     memset(flight, 0, sizeof(*flight));
     arena_reset(arena);
     if (arena_bytes(arena) > FLIGHT_KEPT_BYTES) {
@@ -318,14 +343,6 @@ static void poll_recycle(struct trigger_engine *engine, struct trigger_poll *wai
     engine->free_polls = waiter;
 }
 
-/* A source's words come to terminals, and into JSON. */
-static void tame(struct error *why)
-{
-    struct text text = {.bytes = why->text, .length = strlen(why->text), .capacity = sizeof(why->text)};
-
-    text_tame(&text, false);
-}
-
 /* From here on the trigger may be asked anew, also by those who are told now. */
 static void flight_tell(struct flight *flight)
 {
@@ -334,8 +351,7 @@ static void flight_tell(struct flight *flight)
     struct sample sample = outcome(flight);
 
     count_outcome(flight, took_ms);
-    poll_redact(&flight->poll, flight->trigger->driver);
-    tame(&flight->poll.why);
+    redact(&flight->poll.why, flight->trigger->driver, flight->poll.config, flight->poll.sent);
     stop_everything(flight);
     flight->telling = true;
     flight->trigger->flight = NULL;
@@ -366,8 +382,18 @@ static void tell_ready(void *arg)
     }
 }
 
+/* Answers are read into the poll's arena, one by one; each has a bound of its own, and so has their sum. */
+static void bound_memory(struct flight *flight)
+{
+    if (flight->poll.end == END_NONE && arena_bytes(flight->poll.arena) > POLL_MEMORY_MAX_BYTES)
+        poll_fail(&flight->poll, ERROR_LIMIT,
+                  "what the sources answered to one poll takes more than %d MiB (POLL_MEMORY_MAX_BYTES); ask for less",
+                  POLL_MEMORY_MAX_BYTES >> 20);
+}
+
 void flight_after_step(struct flight *flight)
 {
+    bound_memory(flight);
     if (flight->poll.end == END_NONE || flight->ready || flight->telling)
         return;
     if (!flight->starting) {
@@ -722,6 +748,7 @@ void trigger_engine_free(struct trigger_engine *engine)
     while (engine->backoff_count > 0)
         atom_unref(engine->backoffs[--engine->backoff_count].destination);
     loop_timer_free(engine->soon);
+    map_free(engine->listening);
     credential_store_free(engine->credentials);
     free(engine->buckets);
     for (size_t i = 0; i < trigger_driver_count; i++)

@@ -6,6 +6,8 @@
  *       |__ wait __| breaks, is refused: twice as long as the last time, up to LISTEN_RETRY_MAX_MS; from the start if it had said something
  *                  | the source does not have it, and need not: for good
  *
+ * How many streams there may be is bounded, in all and for a namespace: what comes on top is polled, and tries again.
+ *
  * A server sends the head of its answer with the first message, so no head is no failure; connecting has a bound. A peer that is gone without
  * a word is found out by the kernel (HTTP_DEAD_CONNECTION_MS). What a message means is the driver's to say; how many polls come of it the
  * caller bounds.
@@ -15,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/secret.h"
 #include "trigger/grpc.h"
 #include "trigger/trigger_internal.h"
 
@@ -30,6 +33,7 @@ struct ear { /* one stream */
     int64_t wait_ms; /* before it is opened next, if it breaks */
     uint64_t attempts;
     bool heard, given_up;
+    bool counted; /* it has its place among those of the namespace */
     uint32_t allowed;
     struct error why; /* not open, or what it says is no use; kind ERROR_NONE: all is well */
 };
@@ -48,6 +52,55 @@ struct trigger_listening {
 bool trigger_pushes(const struct trigger *trigger)
 {
     return trigger->driver->listen != NULL;
+}
+
+/* ------------------------------------------------------------------ how many there may be */
+
+static const char *owner_of(const struct trigger_listening *l)
+{
+    return l->trigger->share ? l->trigger->share : "";
+}
+
+static size_t count_of(const struct trigger_listening *l)
+{
+    return (size_t)(uintptr_t)map_get(l->engine->listening, owner_of(l));
+}
+
+static void set_count(struct trigger_listening *l, size_t count)
+{
+    if (count > 0)
+        map_put(l->engine->listening, owner_of(l), (void *)(uintptr_t)count);
+    else
+        map_remove(l->engine->listening, owner_of(l));
+}
+
+static bool take_place(struct ear *ear)
+{
+    struct trigger_listening *l = ear->listening;
+    struct trigger_engine *engine = l->engine;
+
+    if (ear->counted)
+        return true;
+    if (!engine->listening)
+        engine->listening = map_new();
+    if (engine->listening_count >= LISTENING_MAX)
+        return error_set(&ear->why, ERROR_LIMIT, "%d sources are listened to already (LISTENING_MAX)", LISTENING_MAX);
+    if (count_of(l) >= LISTENING_IN_NAMESPACE_MAX)
+        return error_set(&ear->why, ERROR_LIMIT,
+                         "%d sources are listened to for namespace %.100s already (LISTENING_IN_NAMESPACE_MAX)",
+                         LISTENING_IN_NAMESPACE_MAX, owner_of(l));
+    engine->listening_count++;
+    set_count(l, count_of(l) + 1);
+    return ear->counted = true;
+}
+
+static void give_place(struct ear *ear)
+{
+    if (!ear->counted)
+        return;
+    ear->listening->engine->listening_count--;
+    set_count(ear->listening, count_of(ear->listening) - 1);
+    ear->counted = false;
 }
 
 /* ------------------------------------------------------------------ what is heard */
@@ -129,10 +182,13 @@ static void on_end(void *arg, const struct http_reply *reply)
     if (!well && !reply->failed && ear->allowed & (1u << status)) {
         ear->given_up = true;
         ear->why.kind = ERROR_NONE;
+        give_place(ear);
         return;
     }
     if (well)
         ear->why.kind = ERROR_NONE;
+    else
+        redact(&ear->why, ear->listening->trigger->driver, trigger_config(ear->listening->trigger), NULL);
     wait_and_open(ear, well);
 }
 
@@ -147,22 +203,25 @@ static struct request *build(struct ear *ear, struct poll *poll)
     return trigger->driver->listen(poll->config, poll, ear->number);
 }
 
-static void open_stream(void *arg)
+static void build_done(struct poll *poll)
 {
-    struct ear *ear = arg;
+    secret_unref(poll->basic);
+    poll_forget_sent(poll);
+    text_done(&poll->url);
+    arena_free(poll->arena);
+}
+
+static void send_request(struct ear *ear)
+{
     struct transport *transport = ear->listening->engine->transport;
     struct http_request http;
     struct poll poll;
     struct request *request = build(ear, &poll);
-    struct error why;
 
     assert(request && !ear->exchange);
-    text_clear(&ear->held);
-    ear->heard = false;
-    ear->attempts++;
     ear->allowed = request->grpc_allowed;
-    if (request_finish(request, &http, &why)) {
-        url_destination(http.url, ear->place, sizeof(ear->place));
+    if (request_finish(request, &http, &ear->why) && url_destination(http.url, ear->place, sizeof(ear->place)) &&
+        credential_may_go(ear->listening->trigger->allowed_hosts, ear->place, &ear->why)) {
         http.ns = ear->listening->trigger->ns;
         http.on_body = on_bytes;
         http.uncounted = true; /* it has no end, so it must not take the place of polls */
@@ -170,11 +229,23 @@ static void open_stream(void *arg)
         http.connect_timeout_ms = HTTP_TIMEOUT_MS;
         ear->exchange = transport_http(transport, &http, on_end, ear);
     } else {
-        ear->why = why;
         wait_and_open(ear, false);
     }
-    text_done(&poll.url);
-    arena_free(poll.arena);
+    build_done(&poll);
+}
+
+static void open_stream(void *arg)
+{
+    struct ear *ear = arg;
+
+    text_clear(&ear->held);
+    ear->heard = false;
+    ear->attempts++;
+    ear->why.kind = ERROR_NONE; /* of the attempt before */
+    if (take_place(ear))
+        send_request(ear);
+    else
+        wait_and_open(ear, false);
 }
 
 /* ------------------------------------------------------------------ the listening */
@@ -184,8 +255,7 @@ static bool has_stream(struct ear *ear)
     struct poll poll;
     bool has = build(ear, &poll) != NULL;
 
-    text_done(&poll.url);
-    arena_free(poll.arena);
+    build_done(&poll);
     return has;
 }
 
@@ -225,6 +295,7 @@ void trigger_listen_stop(struct trigger_listening *l)
             transport_http_cancel(l->engine->transport, l->ears[i].exchange);
         loop_timer_free(l->ears[i].again);
         text_done(&l->ears[i].held);
+        give_place(&l->ears[i]);
     }
     loop_timer_free(l->tell);
     trigger_unref(l->trigger);

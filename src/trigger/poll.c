@@ -6,7 +6,8 @@
  *
  * What is not in order ends the poll as failed, in words that name the host and the cause, never the query's secrets. A
  * connection that broke and a 5xx are tried once more if at least half of the time is left. A source that asks us to wait
- * (429 or 503 with Retry-After) is left alone so long, by all triggers that go there.
+ * (429 or 503 with Retry-After) is left alone so long, by all triggers that go there with the same credential: what one tenant has
+ * used up, others may still have.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "base/secret.h"
 #include "base/tree.h"
 #include "trigger/grpc.h"
@@ -131,10 +133,20 @@ static void drop_parameter(struct request *request, const char *name)
     }
 }
 
+static uint64_t hash_with_secret(uint64_t hash, const struct secret *secret)
+{
+    uint64_t print = secret_fingerprint(secret);
+
+    return hash_bytes(hash, &print, sizeof(print));
+}
+
 void request_query_secret(struct request *request, const char *name, const struct secret *value)
 {
     drop_parameter(request, name);
     request_query(request, name, secret_reveal(value));
+    request->asker = hash_with_secret(request->asker, value);
+    if (value)
+        poll_note_sent(request->poll, value);
 }
 
 /* Names and values are looked at by the transport, which says in its own words what cannot be sent. */
@@ -154,8 +166,10 @@ void request_header(struct request *request, const char *name, const char *value
 
 void request_header_secret(struct request *request, const char *name, const char *prefix, const struct secret *value)
 {
-    if (value)
-        add_header(request, name, prefix, value);
+    if (!value)
+        return;
+    add_header(request, name, prefix, value);
+    poll_note_sent(request->poll, value);
 }
 
 void request_headers(struct request *request, const struct param_map *map)
@@ -174,6 +188,11 @@ void request_body(struct request *request, const char *content_type, const void 
 void request_raw(struct request *request)
 {
     request->raw = true;
+}
+
+void request_secret(struct request *request)
+{
+    request->secret = true;
 }
 
 void request_status(struct request *request, int from, int to)
@@ -219,6 +238,40 @@ static void destination_of(const struct request *request, char *out, size_t size
         snprintf(out, size, "the address");
 }
 
+/* "name:password@" of an address. */
+static size_t userinfo_of(const char *url, const char **out)
+{
+    const char *begin = strstr(url, "://"), *at = begin ? memrchr(begin + 3, '@', strcspn(begin + 3, "/?#")) : NULL;
+
+    *out = at ? begin + 3 : "";
+    return at ? (size_t)(at - *out) : 0;
+}
+
+/* As whom we come: what of the request is a credential, or names a tenant. Headers do, but for the one that says what we know already. */
+static uint64_t asker_of(const struct request *request)
+{
+    const struct http_auth *oauth = request->oauth;
+    uint64_t hash = request->asker;
+    const char *user;
+    size_t length = userinfo_of(request->url, &user);
+
+    hash = hash_bytes(hash, user, length);
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct http_header *header = &request->headers[i];
+
+        if (strcasecmp(header->name, "If-None-Match") == 0)
+            continue;
+        hash = hash_string(hash_string(hash, header->name), header->value);
+        if (header->secret)
+            hash = hash_with_secret(hash, header->secret);
+    }
+    if (request->has_tls && request->tls.certificate_pem)
+        hash = hash_string(hash, request->tls.certificate_pem);
+    if (oauth)
+        hash = hash_with_secret(hash_string(hash_string(hash, oauth->token_url), oauth->client_id), oauth->client_secret);
+    return hash;
+}
+
 /* Of Retry-After: seconds, or a date; -1: none. */
 static int64_t retry_after_ms(const struct http_reply *reply, int64_t now_ms)
 {
@@ -243,7 +296,7 @@ static bool refused_status(struct asked *asked, const struct http_reply *reply, 
     destination_of(asked->request, host, sizeof(host));
     snippet_write(reply->body, reply->body_length, words, sizeof(words));
     if ((reply->status == 429 || reply->status == 503) && wait_ms > 0) {
-        backoff_set(engine, host, wait_ms);
+        backoff_set(engine, host, asker_of(asked->request), wait_ms);
         return error_set(err, ERROR_UNREACHABLE, "%s answered %d and asks to wait %lld s", host, reply->status,
                          (long long)(wait_ms + 999) / 1000);
     }
@@ -265,7 +318,7 @@ static bool read_json(struct asked *asked, struct reply *reply, struct error *er
         return true;
     }
     destination_of(asked->request, host, sizeof(host));
-    snippet_write(reply->body, reply->length, words, sizeof(words));
+    snippet_write(reply->body, asked->request->secret ? 0 : reply->length, words, sizeof(words));
     return error_set(err, ERROR_NONSENSE, "%s answered something that is not JSON (%s)%s%s", host,
                      reply->length > 0 ? why.text : "it is empty", *words ? ": " : "", words);
 }
@@ -285,6 +338,25 @@ static bool judge_grpc(struct asked *asked, const struct http_reply *from, struc
     return (asked->request->grpc_allowed & (1u << status)) != 0 || grpc_refusal(from, host, status, err);
 }
 
+/* What is read of several answers at once is bounded in sum: see POLL_MEMORY_MAX_BYTES. */
+static size_t body_max_bytes(const struct poll *poll)
+{
+    size_t at_once = poll->asked_count < POLL_REQUESTS_MAX ? poll->asked_count : POLL_REQUESTS_MAX;
+    size_t share = POLL_MEMORY_MAX_BYTES / (at_once > 0 ? at_once : 1);
+
+    return share < HTTP_BODY_MAX_BYTES ? share : HTTP_BODY_MAX_BYTES;
+}
+
+static bool explain_share(const struct poll *poll, struct error *err)
+{
+    struct error why = *err;
+
+    if (body_max_bytes(poll) == HTTP_BODY_MAX_BYTES)
+        return false;
+    return error_set(err, ERROR_LIMIT, "%.250s (of %zu at once each has its share of POLL_MEMORY_MAX_BYTES)", why.text,
+                     poll->asked_count);
+}
+
 /* From the transport's answer to what a step may see; false: *err says what is wrong with it. */
 static bool judge(struct asked *asked, const struct http_reply *from, struct reply *to, struct error *err)
 {
@@ -292,7 +364,7 @@ static bool judge(struct asked *asked, const struct http_reply *from, struct rep
 
     if (from->failed) {
         *err = from->error;
-        return false;
+        return err->kind == ERROR_LIMIT ? explain_share(asked->poll, err) : false;
     }
     to->status = from->status;
     to->headers = from->headers;
@@ -336,6 +408,7 @@ static struct http_request as_http(const struct request *request)
         .tls = request->has_tls ? &request->tls : NULL,
         .http2 = request->grpc,
         .no_redirects = request->grpc,
+        .secret = request->secret,
     };
 }
 
@@ -384,6 +457,7 @@ static bool start_exchange(struct asked *asked, struct error *err)
         http.headers = headers;
     }
     http.timeout_ms = left > 0 ? left : 1;
+    http.body_max_bytes = body_max_bytes(asked->poll);
     http.ns = flight->trigger->ns;
     asked->attempts++;
     asked->started_ticks_ms = loop_ticks_ms(flight->engine->loop);
@@ -395,6 +469,7 @@ static bool start_exchange(struct asked *asked, struct error *err)
 /* What can be said without asking. */
 static bool may_ask(struct asked *asked, struct error *err)
 {
+    struct trigger_engine *engine = flight_of(asked->poll)->engine;
     char host[300];
     int64_t left_ms;
 
@@ -403,13 +478,13 @@ static bool may_ask(struct asked *asked, struct error *err)
     destination_of(asked->request, host, sizeof(host));
     if (!credential_may_go(flight_of(asked->poll)->trigger->allowed_hosts, host, err))
         return false;
-    if (backoff_active(flight_of(asked->poll)->engine, host, &left_ms))
+    if (engine->backoff_count > 0 && backoff_active(engine, host, asker_of(asked->request), &left_ms))
         return error_set(err, ERROR_UNREACHABLE, "%s asked to be left alone for %lld s more", host,
                          (long long)(left_ms + 999) / 1000);
     return true;
 }
 
-static void after_one(struct asked *asked, struct reply *reply);
+static void after_none(struct asked *asked, const struct error *why);
 
 /* Starts the next ones, as many as may be under way. Those that cannot be asked are told at once: all of them before
    then() is called, so this never runs a step itself. */
@@ -417,28 +492,37 @@ static void start_more(struct poll *poll)
 {
     while (poll->asked_next < poll->asked_count && poll->asked_open < POLL_REQUESTS_MAX && poll->end == END_NONE) {
         struct asked *asked = &poll->asked[poll->asked_next++];
-        struct reply reply = {.index = asked->index};
         int64_t timeout = asked->request->timeout_ms > 0 ? asked->request->timeout_ms : HTTP_TIMEOUT_MS;
+        struct error why;
 
         asked->deadline_ticks_ms = loop_ticks_ms(flight_of(poll)->engine->loop) + timeout;
-        if (may_ask(asked, &reply.error) && start_exchange(asked, &reply.error)) {
+        if (may_ask(asked, &why) && start_exchange(asked, &why))
             poll->asked_open++;
-        } else {
-            reply.failed = true;
-            after_one(asked, &reply);
-        }
+        else
+            after_none(asked, &why);
     }
 }
 
-/* A single failure ends the poll; one of several is digested. */
+/* A single failure ends the poll, unless the step wants to see it; one of several is digested. */
 static void after_one(struct asked *asked, struct reply *reply)
 {
     struct poll *poll = asked->poll;
 
     if (poll->each)
         poll->each(poll->config, poll, reply);
-    else if (reply->failed)
+    else if (reply->failed && !poll->tries)
         poll_fail_with(poll, &reply->error);
+}
+
+/* One that could not be asked. It has its answer before the step that asks has ended, so the answer is kept. */
+static void after_none(struct asked *asked, const struct error *why)
+{
+    struct poll *poll = asked->poll;
+    struct reply *reply = arena_alloc(poll->arena, sizeof(*reply));
+
+    *reply = (struct reply){.index = asked->index, .failed = true, .error = *why};
+    poll->unasked = reply;
+    after_one(asked, reply);
 }
 
 static void forget_tokens(struct poll *poll)
@@ -557,13 +641,20 @@ static enum poll_next send(struct poll *poll, struct request **requests, size_t 
     for (size_t i = 0; i < count; i++)
         poll->asked[i] = (struct asked){.poll = poll, .request = requests[i], .index = i};
     start_more(poll);
-    if (poll->end == END_NONE && poll->asked_open == 0)
-        run_step(poll, NULL); /* not one could be asked; the bound above keeps steps from going round */
+    if (poll->end == END_NONE && poll->asked_open == 0) /* not one; the bound above keeps steps from going round */
+        run_step(poll, each ? NULL : poll->unasked);
     return poll->end == END_NONE ? POLL_WAITING : POLL_ENDED;
 }
 
 enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then)
 {
+    poll->tries = false;
+    return send(poll, &request, 1, NULL, then);
+}
+
+enum poll_next poll_try(struct poll *poll, struct request *request, poll_step *then)
+{
+    poll->tries = true;
     return send(poll, &request, 1, NULL, then);
 }
 

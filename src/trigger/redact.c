@@ -3,10 +3,12 @@
  * words go into errors, logs, the journal and the dashboard.
  *
  * Hidden, in whatever form (base/hide.h), are the values of all secret parameters and of headers, what an address holds beside host and path,
- * and what a connection string says of a password.
+ * what a connection string says of a password, and every secret that went into a request: tokens that the poll itself was given
+ * (etcd, Keystone, GitHub, OAuth2) are in no parameter.
  */
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/hide.h"
 #include "base/secret.h"
 #include "trigger/trigger_internal.h"
@@ -66,13 +68,48 @@ static void hide_config(char *text, const struct param *params, const void *conf
     }
 }
 
-void poll_redact(struct poll *poll, const struct trigger_driver *driver)
+/* ------------------------------------------------------------------ what was sent */
+
+struct sent {
+    struct sent *next;
+    struct secret *secret; /* a reference */
+};
+
+/* Requests of one poll share their secrets: there are one or two. */
+void poll_note_sent(struct poll *poll, const struct secret *secret)
 {
-    if (poll->why.text[0] == '\0')
+    struct sent *sent = poll->sent;
+
+    while (sent && sent->secret != secret)
+        sent = sent->next;
+    if (sent)
         return;
-    if (poll->basic)
-        hide_secret_bytes(poll->why.text, secret_reveal(poll->basic), secret_length(poll->basic));
-    if (poll->token)
-        hide_secret_bytes(poll->why.text, secret_reveal(poll->token), secret_length(poll->token));
-    hide_config(poll->why.text, driver->params, poll->config);
+    sent = arena_alloc(poll->arena, sizeof(*sent));
+    sent->secret = secret_ref((struct secret *)secret);
+    sent->next = poll->sent;
+    poll->sent = sent;
+}
+
+void poll_forget_sent(struct poll *poll)
+{
+    for (; poll->sent; poll->sent = poll->sent->next)
+        secret_unref(poll->sent->secret);
+}
+
+/* A source's words come to terminals, and into JSON. */
+static void tame(struct error *why)
+{
+    struct text text = {.bytes = why->text, .length = strlen(why->text), .capacity = sizeof(why->text)};
+
+    text_tame(&text, false);
+}
+
+void redact(struct error *why, const struct trigger_driver *driver, const void *config, const struct sent *sent)
+{
+    if (why->text[0] == '\0')
+        return;
+    for (; sent; sent = sent->next)
+        hide_secret_bytes(why->text, secret_reveal(sent->secret), secret_length(sent->secret));
+    hide_config(why->text, driver->params, config);
+    tame(why);
 }

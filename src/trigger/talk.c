@@ -9,6 +9,9 @@
  * A connection that breaks before a byte came back is tried once more, if at least half of the time is left. One that was kept may
  * have died unnoticed: it is replaced as often as needed, and also when it is silent for half of the time. A kept stream on which
  * bytes come that nobody asked for is closed: they would be taken for an answer to what is asked next.
+ *
+ * A driver reads from the start each time it is shown bytes. So that a long answer in many small pieces costs no time without bound, it is
+ * shown one that it did not understand again when that has grown by a half, or LOOK_LATER_MS later.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -16,25 +19,63 @@
 
 #include "trigger/trigger_internal.h"
 
-enum { PLACE_BYTES = 320 /* a name has 255 at most */, BELL_LATER_MS = 50 };
+enum {
+    PLACE_BYTES = 320, /* a name has 255 at most */
+    BELL_LATER_MS = 50,
+    SHOWN_AT_ONCE_BYTES = 4096, /* up to here every piece is shown: a microsecond or two */
+    LOOK_LATER_MS = 10,         /* a hundred times a second at most: some ms of each second for STREAM_REPLY_MAX_BYTES */
+};
 
 static int64_t time_left(const struct flight *flight)
 {
     return flight->poll.talk_deadline_ticks_ms - loop_ticks_ms(flight->engine->loop);
 }
 
+static void forget_received(struct flight *flight)
+{
+    text_clear(&flight->poll.received);
+    flight->poll.taken = flight->poll.shown = 0;
+    loop_timer_free(flight->look);
+    flight->look = NULL;
+}
+
 /* Shows the driver all bytes it has not taken; drops those it takes now. */
-static void show(struct flight *flight)
+static void show_bytes(struct flight *flight)
 {
     struct poll *poll = &flight->poll;
     struct text *received = &poll->received;
 
+    loop_timer_free(flight->look);
+    flight->look = NULL;
     poll->taken = 0;
     flight->trigger->driver->talk(poll->config, poll, received->bytes, received->length);
     assert(poll->taken <= received->length);
     received->length -= poll->taken;
     memmove(received->bytes, received->bytes + poll->taken, received->length + 1);
+    poll->shown = received->length;
+}
+
+static void show(struct flight *flight)
+{
+    show_bytes(flight);
     flight_after_step(flight);
+}
+
+static void on_look(void *arg)
+{
+    show(arg);
+}
+
+static void show_in_time(struct flight *flight)
+{
+    const struct poll *poll = &flight->poll;
+
+    if (poll->shown <= SHOWN_AT_ONCE_BYTES || poll->received.length - poll->shown >= poll->shown / 2) {
+        show(flight);
+    } else if (!flight->look) {
+        flight->look = loop_timer_new(flight->engine->loop, on_look, flight);
+        loop_timer_set(flight->look, LOOK_LATER_MS);
+    }
 }
 
 /* ------------------------------------------------------------------ the session's end of the stream */
@@ -59,7 +100,7 @@ static void on_bytes(void *arg, struct stream *stream, const char *bytes, size_t
     }
     flight->poll.got_bytes = true;
     if (text_append(&flight->poll.received, bytes, length)) {
-        show(flight);
+        show_in_time(flight);
         return;
     }
     poll_fail(&flight->poll, ERROR_LIMIT, "%s:%d answers more than %d bytes (STREAM_REPLY_MAX_BYTES)",
@@ -90,13 +131,22 @@ void talk_lose(struct flight *flight, const struct error *why)
         session_failed(flight->session, &reason);
         session_return(flight->session, false);
     }
-    text_clear(&flight->poll.received);
-    flight->poll.taken = 0;
+    forget_received(flight);
     if (driver->lost)
         driver->lost(flight->poll.config, &flight->poll, &reason);
     else
         poll_fail_with(&flight->poll, &reason);
     flight_after_step(flight);
+}
+
+/* The last bytes, which wait to be shown, may be all that was due. */
+static bool has_all(struct flight *flight, const struct session *session)
+{
+    show_bytes(flight);
+    if (flight->poll.end == END_NONE && flight->session == session)
+        return false;
+    flight_after_step(flight);
+    return true;
 }
 
 static void on_end(void *arg, struct stream *stream, enum stream_end why, const struct error *error)
@@ -111,6 +161,8 @@ static void on_end(void *arg, struct stream *stream, enum stream_end why, const 
         session_drop(session);
         return;
     }
+    if (flight->look && has_all(flight, session))
+        return;
     if (may_try_again(flight)) {
         session_renew(session);
         open_stream(flight);
@@ -155,7 +207,7 @@ static void open_stream(struct flight *flight)
 
     poll->talk_attempts++;
     flight_stats(flight)->requests++;
-    text_clear(&poll->received);
+    forget_received(flight);
     flight->session->stream = flight->engine->transport->ops->stream_open(flight->engine->transport, &request);
 }
 
@@ -175,7 +227,7 @@ void talk_begin(struct flight *flight)
 {
     struct poll *poll = &flight->poll;
 
-    text_clear(&poll->received);
+    forget_received(flight);
     poll->got_bytes = poll->keep = false;
     poll->talk_attempts = 0;
     set_bell(flight);
@@ -312,5 +364,6 @@ void talk_stop(struct flight *flight)
         leave_session(flight, poll->end == END_VALUE || poll->end == END_MISSING || poll->keep);
     }
     loop_timer_free(flight->timer);
-    flight->timer = NULL;
+    loop_timer_free(flight->look);
+    flight->timer = flight->look = NULL;
 }

@@ -13,7 +13,9 @@
 
 struct exchange;
 struct flight;
+struct map;
 struct party;
+struct sent;
 struct session;
 struct session_server;
 
@@ -33,8 +35,8 @@ struct trigger {
     struct target *watched;       /* the scale target, from the first poll that looks at it */
     struct target_key *target;    /* atoms; only for SCOPE_TARGET */
     const char *ns, *destination; /* atoms; ns only for SCOPE_NAMESPACE */
-    const char *share;         /* an atom: the namespace it was first built for: threads and tokens it takes count for that; NULL: none */
-    const char *allowed_hosts; /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
+    const char *share; /* an atom: the namespace it was first built for: threads, streams and tokens it takes count for that; NULL: none */
+    const char *allowed_hosts;    /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
@@ -120,6 +122,8 @@ struct request {
     struct tls_identity tls;
     bool has_tls;
     const struct http_auth *oauth; /* a token by this goes with it; NULL: none */
+    bool secret;                   /* its answer holds a credential */
+    uint64_t asker;                /* as whom we come, by secrets in its query (asker_of() in poll.c) */
 };
 
 enum flight_end { END_NONE, END_VALUE, END_MISSING, END_FAILED };
@@ -158,15 +162,17 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     struct text url; /* of the request being built */
     struct request *building;
     struct secret *basic; /* "user:password" in base64, made once a poll (auth.c) */
-    struct secret *token; /* the last one that went out with a request */
+    struct sent *sent;    /* every secret that went into a request: hidden in what is said of the answers (redact.c) */
     struct asked *asked;
     size_t asked_count, asked_next, asked_open, requests_made;
     poll_each *each;
     poll_step *then;
+    bool tries;            /* a failed answer is for the step, too */
+    struct reply *unasked; /* of one that tries: why it could not even be asked */
 
     /* the stream (talk.c) */
     struct text received;
-    size_t taken;
+    size_t taken, shown; /* how many of them the driver takes now, and has seen */
     bool got_bytes;
     bool keep; /* talk_keep() was called */
     int talk_attempts;
@@ -184,10 +190,14 @@ struct flight {       /* a poll under way */
     struct trigger_poll *waiting;
     struct job *job;
     struct query_job *query;
+    struct secret *token; /* that a query goes out with, or NULL */
+    struct credential_waiter token_waiter;
+    bool token_refused;              /* one was, and another is asked for */
     struct session *session;         /* that it has */
     struct session_server *waits_at; /* for one that is free */
     struct flight *next_waiting;
     struct timer *timer;      /* the deadline of a talk, and of waiting for a session */
+    struct timer *look;       /* until a talk is shown the bytes that it was not shown at once; NULL: it was */
     struct timer *pods_timer; /* until pods are known */
     bool pods_pending;        /* the driver asked for pods that the platform does not know yet */
     int64_t started_ticks_ms;
@@ -198,6 +208,7 @@ struct flight {       /* a poll under way */
 
 struct backoff {             /* a destination that asked us to wait */
     const char *destination; /* an atom */
+    uint64_t asker;          /* whom of us: see asker_of() in poll.c */
     int64_t until_ticks_ms;
 };
 
@@ -228,6 +239,8 @@ struct trigger_engine {
     struct trigger_observer observer;
     struct backoff backoffs[BACKOFFS_MAX];
     size_t backoff_count;
+    struct map *listening; /* by namespace: how many streams there are (listen.c); NULL: none yet */
+    size_t listening_count;
 };
 
 /* The drivers built in, sorted by type. */
@@ -246,8 +259,8 @@ void flight_count_request(struct flight *flight, int status, int64_t took_ms);
 /* To be called last after every step: if the poll has its outcome, those who wait are told (in a later turn when called
    from inside a start), and the flight is over. */
 void flight_after_step(struct flight *flight);
-bool backoff_active(struct trigger_engine *engine, const char *destination, int64_t *left_ms);
-void backoff_set(struct trigger_engine *engine, const char *destination, int64_t for_ms);
+bool backoff_active(struct trigger_engine *engine, const char *destination, uint64_t asker, int64_t *left_ms);
+void backoff_set(struct trigger_engine *engine, const char *destination, uint64_t asker, int64_t for_ms);
 
 /* A request as the transport takes it; its memory lies in the poll's arena. false, and *err: it cannot be sent. */
 bool request_finish(struct request *request, struct http_request *out, struct error *err);
@@ -303,8 +316,10 @@ void query_stop(struct flight *flight);
 enum lookup asked_token(struct asked *asked, struct error *err);
 void asked_forget_token(struct asked *asked);
 
-/* Takes the trigger's credentials out of what the poll says (redact.c). */
-void poll_redact(struct poll *poll, const struct trigger_driver *driver);
+/* Takes the trigger's credentials, and all that were sent, out of what is said of it, and what a terminal would obey (redact.c). */
+void redact(struct error *why, const struct trigger_driver *driver, const void *config, const struct sent *sent);
+void poll_note_sent(struct poll *poll, const struct secret *secret);
+void poll_forget_sent(struct poll *poll); /* before its arena is emptied */
 
 /* A few words of an answer, safe to show: printable, short, on one line. */
 void snippet_write(const char *bytes, size_t length, char *out, size_t size);

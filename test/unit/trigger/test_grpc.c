@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,26 +160,33 @@ static void on_push(void *arg, const struct trigger_push *push)
     s->actives += push->active;
 }
 
-static void begin(struct scene *s)
+static struct trigger *build(struct trigger_engine *engine, const char *ns, const char *address)
 {
-    static const char *const metadata = "{\"scalerAddress\":\"s:1\"}";
     struct arena *arena = arena_new(ARENA_USUAL);
     struct report *report = report_new();
-    struct trigger_input input = {.type = "external-push", .ns = "shop", .object_name = "o", .direct = true};
+    struct trigger_input input = {.type = "external-push", .ns = ns, .object_name = "o", .direct = true};
+    const char *metadata = arena_printf(arena, "{\"scalerAddress\":\"%s\"}", address);
+    struct trigger *trigger = NULL;
     struct trigger_metric metric;
     struct tree *tree;
 
+    assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
+    input.metadata = tree;
+    assert_true(trigger_build(engine, &input, report, &trigger, &metric));
+    trigger_metric_done(&metric);
+    report_free(report);
+    arena_free(arena);
+    return trigger;
+}
+
+static void begin(struct scene *s)
+{
     s->world = virtual_world_new(1, INT64_C(1767225600000));
     s->engine = trigger_engine_new(virtual_loop(s->world), virtual_transport(s->world), NULL);
     virtual_answer(s->world, "http://s:1", answer, s);
-    assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
-    input.metadata = tree;
-    assert_true(trigger_build(s->engine, &input, report, &s->trigger, &metric));
-    trigger_metric_done(&metric);
+    s->trigger = build(s->engine, "shop", "s:1");
     s->listening = trigger_listen(s->engine, s->trigger, on_push, s);
     assert_non_null(s->listening);
-    report_free(report);
-    arena_free(arena);
 }
 
 static void pass(struct scene *s, int64_t ms)
@@ -278,6 +286,69 @@ static void a_break_and_nonsense_open_it_anew(void **state)
     end(&s);
 }
 
+/* Of two failures the last one is why. */
+static void the_last_failure_is_why(void **state)
+{
+    struct scene s = {.status = "14"};
+
+    (void)state;
+    begin(&s);
+    pass(&s, 1000);
+    assert_non_null(strstr(trigger_listen_why(s.listening)->text, "UNAVAILABLE"));
+    virtual_answer(s.world, "http://s:1", NULL, NULL);
+    pass(&s, 3000);
+    assert_null(strstr(trigger_listen_why(s.listening)->text, "UNAVAILABLE"));
+    end(&s);
+}
+
+static void keep_open(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)arg, (void)request;
+    reply->never = true;
+}
+
+/* What is above the bound is not heard, says why, and is when there is room. */
+static void streams_of_a_namespace_are_bounded(void **state)
+{
+    enum { OF_EACH = 2, MANY = LISTENING_IN_NAMESPACE_MAX / OF_EACH };
+    static struct trigger *triggers[MANY];
+    static struct trigger_listening *listening[MANY];
+    struct scene s = {0};
+    struct trigger *neighbour;
+    struct trigger_listening *other;
+    char address[20];
+
+    (void)state;
+    begin(&s);
+    trigger_listen_stop(s.listening);
+    virtual_answer(s.world, "http://", keep_open, NULL);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(address, sizeof(address), "many:%d", i + 1);
+        triggers[i] = build(s.engine, "shop", address);
+        listening[i] = trigger_listen(s.engine, triggers[i], on_push, &s);
+    }
+    pass(&s, 100);
+    s.listening = trigger_listen(s.engine, s.trigger, on_push, &s);
+    neighbour = build(s.engine, "garden", "s:2");
+    other = trigger_listen(s.engine, neighbour, on_push, &s);
+    pass(&s, 100);
+    assert_null(trigger_listen_why(listening[MANY - 1]));
+    assert_null(trigger_listen_why(other));
+    assert_int_equal(trigger_listen_why(s.listening)->kind, ERROR_LIMIT);
+    assert_non_null(strstr(trigger_listen_why(s.listening)->text, "LISTENING_IN_NAMESPACE_MAX"));
+    trigger_listen_stop(listening[0]);
+    listening[0] = NULL;
+    pass(&s, 2 * LISTEN_RETRY_MAX_MS);
+    assert_null(trigger_listen_why(s.listening));
+    for (int i = 0; i < MANY; i++) {
+        trigger_listen_stop(listening[i]);
+        trigger_unref(triggers[i]);
+    }
+    trigger_listen_stop(other);
+    trigger_unref(neighbour);
+    end(&s);
+}
+
 static void stopping_between_message_and_push_tells_nothing(void **state)
 {
     struct scene s = {0};
@@ -298,6 +369,8 @@ int main(void)
         cmocka_unit_test(messages_come_in_any_pieces),
         cmocka_unit_test(what_is_no_message_is_refused),
         cmocka_unit_test(a_push_is_told_and_false_is_not),
+        cmocka_unit_test(the_last_failure_is_why),
+        cmocka_unit_test(streams_of_a_namespace_are_bounded),
         cmocka_unit_test(what_the_server_does_not_have_is_asked_once),
         cmocka_unit_test(waits_grow_and_begin_anew_after_a_good_end),
         cmocka_unit_test(a_break_and_nonsense_open_it_anew),

@@ -1,0 +1,333 @@
+/* Polls over HTTP and on streams, in a world without sockets: what a source may do to whom, and how much of it is taken. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/report.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/tree.h"
+#include "credential/credential.h"
+#include "net/loop.h"
+#include "sim/virtual.h"
+#include "trigger/trigger.h"
+
+enum { START_MS = 1000 * 1000 };
+
+/* ------------------------------------------------------------------ the stage */
+
+static struct virtual_world *world;
+static struct trigger_engine *engine;
+static struct sample sample;
+static struct error why;
+static int64_t answered_at_ms;
+static int answers;
+
+static int set_up(void **state)
+{
+    (void)state;
+    world = virtual_world_new(1, START_MS);
+    engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    answers = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    trigger_engine_free(engine);
+    assert_int_equal(virtual_pending(world), 0);
+    virtual_world_free(world);
+    return 0;
+}
+
+static struct trigger *build(const char *type, const char *metadata, const char *secrets)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct report *report = report_new();
+    struct trigger_metric metric;
+    struct trigger *trigger = NULL;
+    struct tree *tree, *map;
+    struct credential *credential = NULL;
+
+    assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
+    if (secrets) {
+        assert_true(tree_read_json(secrets, strlen(secrets), false, arena, &map, NULL));
+        credential = credential_from_tree(map);
+    }
+    struct trigger_input input = {
+        .type = type, .metadata = tree, .credential = credential, .direct = true, .ns = "shop"};
+    if (!trigger_build(engine, &input, report, &trigger, &metric))
+        fail_msg("%s", report_at(report, 0)->text);
+    trigger_metric_done(&metric);
+    credential_unref(credential);
+    report_free(report);
+    arena_free(arena);
+    return trigger;
+}
+
+static void on_sample(void *arg, const struct sample *told, const struct error *error, int64_t took_ms)
+{
+    (void)arg, (void)took_ms;
+    sample = *told;
+    why = *error;
+    answered_at_ms = loop_ticks_ms(virtual_loop(world));
+    answers++;
+}
+
+static void pass(int64_t ms)
+{
+    virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + ms);
+}
+
+static void poll_once(struct trigger *trigger)
+{
+    answers = 0;
+    trigger_poll_start(engine, trigger, on_sample, NULL);
+    pass(20 * SECOND_MS);
+    assert_int_equal(answers, 1);
+}
+
+/* ------------------------------------------------------------------ sent away */
+
+static struct {
+    int asked;
+    const char *limited; /* whose credential is used up: a header's secret, or the value of X-Scope-OrgID */
+} limits;
+
+static bool comes_as(const struct http_request *request, const char *whom)
+{
+    for (size_t i = 0; whom && i < request->header_count; i++) {
+        const struct http_header *header = &request->headers[i];
+
+        if (strcmp(header->secret ? secret_reveal(header->secret) : header->value, whom) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void answer_limited(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    static const struct http_header after = {.name = "retry-after", .value = "60"};
+
+    (void)arg;
+    limits.asked++;
+    reply->body = "{\"v\":3,\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"value\":[1,\"3\"]}]}}";
+    if (!comes_as(request, limits.limited))
+        return;
+    reply->status = 429;
+    reply->headers = &after;
+    reply->header_count = 1;
+}
+
+static struct trigger *api(const char *value, const char *token)
+{
+    char metadata[200], secrets[100];
+
+    snprintf(metadata, sizeof(metadata),
+             "{\"url\":\"http://s:1/%s\",\"valueLocation\":\"v\",\"targetValue\":\"1\",\"authMode\":\"bearer\"}", value);
+    snprintf(secrets, sizeof(secrets), "{\"token\":\"%s\"}", token);
+    return build("metrics-api", metadata, secrets);
+}
+
+/* Who has used up what one credential may ask is left alone with it, and nobody else is. */
+static void a_limit_is_of_one_credential(void **state)
+{
+    struct trigger *one = api("a", "token-one"), *same = api("b", "token-one"), *other = api("a", "token-two");
+
+    (void)state;
+    limits.asked = 0;
+    limits.limited = "token-one";
+    virtual_answer(world, "http://s:1", answer_limited, NULL);
+    poll_once(one);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    assert_non_null(strstr(why.text, "asks to wait 60 s"));
+    poll_once(same);
+    assert_non_null(strstr(why.text, "left alone"));
+    assert_int_equal(limits.asked, 1);
+    poll_once(other);
+    assert_int_equal(sample.state, SAMPLE_OK);
+    assert_int_equal(limits.asked, 2);
+    limits.limited = NULL;
+    pass(60 * SECOND_MS);
+    poll_once(same);
+    assert_int_equal(sample.state, SAMPLE_OK);
+    trigger_unref(one);
+    trigger_unref(same);
+    trigger_unref(other);
+}
+
+static struct trigger *logs(const char *tenant)
+{
+    char metadata[200];
+
+    snprintf(metadata, sizeof(metadata),
+             "{\"serverAddress\":\"http://s:1\",\"query\":\"q\",\"threshold\":\"1\",\"tenantName\":\"%s\"}", tenant);
+    return build("loki", metadata, NULL);
+}
+
+static void a_limit_is_of_one_tenant(void **state)
+{
+    struct trigger *one = logs("red"), *other = logs("blue");
+
+    (void)state;
+    limits.limited = "red";
+    virtual_answer(world, "http://s:1", answer_limited, NULL);
+    poll_once(one);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    poll_once(other);
+    assert_int_equal(sample.state, SAMPLE_OK);
+    trigger_unref(one);
+    trigger_unref(other);
+}
+
+/* More credentials than are remembered: the last one is, and nothing breaks. */
+static void limits_are_remembered_up_to_a_bound(void **state)
+{
+    enum { MANY = 300 };
+    struct trigger *triggers[MANY];
+    char token[20];
+
+    (void)state;
+    virtual_answer(world, "http://s:1", answer_limited, NULL);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(token, sizeof(token), "token-%d", i);
+        triggers[i] = api("a", token);
+        limits.limited = token;
+        answers = 0;
+        trigger_poll_start(engine, triggers[i], on_sample, NULL);
+        pass(10);
+        assert_int_equal(answers, 1);
+        assert_non_null(strstr(why.text, "asks to wait"));
+    }
+    poll_once(triggers[MANY - 1]);
+    assert_non_null(strstr(why.text, "left alone"));
+    for (int i = 0; i < MANY; i++)
+        trigger_unref(triggers[i]);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+static void answer_at_length(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)request;
+    reply->body = arg;
+}
+
+/* Each answer is within its bounds, and all together are too much. */
+static void answers_are_bounded_in_sum(void **state)
+{
+    struct trigger *trigger =
+        build("ibmmq", "{\"host\":\"http://s:1/mq\",\"queueName\":\"a,b,c,d,e,f\",\"queueDepth\":\"5\"}",
+              "{\"username\":\"u\",\"password\":\"p\"}");
+    struct text body;
+
+    (void)state;
+    text_init(&body, HTTP_BODY_MAX_BYTES);
+    text_add(&body, "{\"commandResponse\":[{\"parameters\":{\"curdepth\":5}}],\"more\":[1");
+    for (int i = 0; i < 400 * 1000; i++)
+        text_add(&body, ",1");
+    text_add(&body, "]}");
+    virtual_answer(world, "http://s:1", answer_at_length, body.bytes);
+    poll_once(trigger);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    assert_int_equal(why.kind, ERROR_LIMIT);
+    assert_non_null(strstr(why.text, "POLL_MEMORY_MAX_BYTES"));
+    trigger_unref(trigger);
+    text_done(&body);
+}
+
+/* ------------------------------------------------------------------ long answers on a stream */
+
+static struct {
+    struct virtual_stream *stream;
+    const char *answer;
+    size_t first; /* so much of the answer at once; the rest a second later */
+    bool hangs_up;
+} server;
+
+static void serve(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
+{
+    size_t all = strlen(server.answer);
+
+    (void)arg, (void)length;
+    if (opened || !bytes)
+        return;
+    virtual_stream_say(stream, server.answer, server.first, 0);
+    virtual_stream_say(stream, server.answer + server.first, all - server.first, SECOND_MS);
+    if (server.hangs_up)
+        virtual_stream_hang_up(stream, SECOND_MS);
+}
+
+static void ask_redis(const char *answer, size_t first, bool hangs_up)
+{
+    struct trigger *trigger = build("redis", "{\"address\":\"r:1\",\"listName\":\"l\",\"listLength\":\"5\"}", NULL);
+
+    server.answer = answer;
+    server.first = first;
+    server.hangs_up = hangs_up;
+    virtual_talk(world, "r:1", serve, NULL);
+    poll_once(trigger);
+    trigger_unref(trigger);
+}
+
+/* What a driver has read in vain is shown to it again when it has grown by much, or a moment later: not with every byte. */
+static void a_long_answer_is_not_read_for_every_piece(void **state)
+{
+    char *line = mem_array(10 * 1000 + 4, 1);
+
+    (void)state;
+    memset(line, 'a', 10 * 1000);
+    memcpy(line, "-ERR ", 5);
+    memcpy(line + 10 * 1000, "\r\n", 3);
+    ask_redis(line, 10 * 1000, false);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    assert_non_null(strstr(why.text, "Redis says"));
+    assert_in_range(answered_at_ms, START_MS + SECOND_MS + 1, START_MS + SECOND_MS + 100);
+    free(line);
+}
+
+static void a_short_answer_is_read_at_once(void **state)
+{
+    (void)state;
+    ask_redis("-ERR no\r\n", 5, false);
+    assert_non_null(strstr(why.text, "Redis says"));
+    assert_int_equal(answered_at_ms, START_MS + SECOND_MS);
+}
+
+static void the_last_bytes_before_the_end_count(void **state)
+{
+    char *line = mem_array(10 * 1000 + 4, 1);
+
+    (void)state;
+    memset(line, 'a', 10 * 1000);
+    memcpy(line, "-ERR ", 5);
+    memcpy(line + 10 * 1000, "\r\n", 3);
+    ask_redis(line, 10 * 1000, true);
+    assert_non_null(strstr(why.text, "Redis says"));
+    free(line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_limit_is_of_one_credential, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_limit_is_of_one_tenant, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_are_remembered_up_to_a_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(answers_are_bounded_in_sum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_answer_is_not_read_for_every_piece, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_short_answer_is_read_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_bytes_before_the_end_count, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
