@@ -382,8 +382,8 @@ struct trigger_driver {
     trigger_talk *talk;
     trigger_lost *lost; /* beside talk, for a driver that knows several servers; NULL: the poll fails */
     trigger_query *query;
-    /* Beside query: who gives the token (OAuth2) that it goes out with; false: it needs none. Texts of the config or the arena; destination
-       and ns are the engine's to fill. A token that was refused (ERROR_DENIED) is replaced by another, once, and the query made again. */
+    /* Beside query: who gives the token (OAuth2) that it goes out with; false: it needs none. Texts of the config or the arena; destination,
+       ns and owner are the engine's to fill. A token that was refused (ERROR_DENIED) is replaced by another, once, and the query made again. */
     bool (*token)(const void *config, struct arena *arena, struct credential_client *out);
     trigger_read *read;
 

@@ -7,8 +7,8 @@
  *         kafka_offsets(&client, "billing", partitions, n, deadline, &err)) ... -- 2. what the group committed, 3. where they end
  *     kafka_client_close(&client);
  *
- * Every call ends by its deadline (monotonic milliseconds, kafka_now_ms). Nothing is consumed, committed or created. What the library
- * would log is kept until a call fails, and then tells why: a refused login, a certificate, a name that does not resolve.
+ * Every call ends by its deadline (monotonic milliseconds, kafka_now_ms). Nothing is consumed, committed or created. A call that fails says
+ * why, as far as the library knows it (kafka_told.h).
  */
 #ifndef WEIR_TRIGGER_KAFKA_CLIENT_H
 #define WEIR_TRIGGER_KAFKA_CLIENT_H
@@ -34,11 +34,18 @@ enum {
     KAFKA_TOPIC_KEPT_MS = 60 * 1000,
 };
 
+struct kafka_pairs { /* name, value, name, value ... */
+    size_t count;    /* of the texts */
+    const char *texts[];
+};
+
 struct kafka_access { /* whom to ask, and as who; what stays the same for a session */
     const struct param_list *brokers;
     const char *mechanism; /* "PLAIN", "SCRAM-SHA-256" ...; NULL: no login */
     const char *username;
     const struct secret *password;
+    const struct secret *token;           /* for OAUTHBEARER; it may change from call to call. Else NULL */
+    const struct kafka_pairs *extensions; /* told with it, or NULL */
     bool tls, unsafe_ssl;
     const char *ca, *certificate; /* PEM, or NULL */
     const struct secret *key, *key_password;
@@ -47,13 +54,14 @@ struct kafka_access { /* whom to ask, and as who; what stays the same for a sess
 struct kafka_client { /* zeroed: not open */
     struct rd_kafka_s *handle;
     struct rd_kafka_queue_s *answers;
-    struct map *topics; /* known for a while: name -> struct known_topic */
+    struct map *topics; /* known for a while: name -> struct known_topic; NULL: none yet */
     struct kafka_told *told;
+    struct secret *token; /* that it has */
     bool scram;
 };
 
 int64_t kafka_now_ms(void);
-/* Nothing to do where it is open. */
+/* Where it is open there is nothing to do but for a new token. */
 bool kafka_client_open(struct kafka_client *client, const struct kafka_access *access, struct error *err);
 void kafka_client_close(struct kafka_client *client);
 
@@ -66,5 +74,9 @@ bool kafka_offsets(struct kafka_client *client, const char *group, struct kafka_
 /* The topics on which the group has commits: texts of the arena. */
 bool kafka_group_topics(struct kafka_client *client, const char *group, struct arena *arena, int64_t deadline_ms,
                         const char *const **topics, size_t *count, struct error *err);
+
+/* Between kafka_client.c and kafka_handle.c. The connections do not work: what is known of the reason, and an end to them. Returns false. */
+bool kafka_client_fail(struct kafka_client *client, struct error *err);
+void kafka_topics_forget(struct kafka_client *client);
 
 #endif

@@ -1,28 +1,25 @@
 /*
- * query: asking through a library that blocks, on a worker thread of the
- * transport.
+ * query: asking through a library that blocks, on a worker thread of the transport.
  *
- *     query_start --waits for a session--> query_begin --> job: driver->query
- * on a thread --> outcome, session back
+ *     query_start --waits for a token, if it needs one, and a session--> query_begin
+ *                 --> job: driver->query on a thread --> outcome, session back
  *
- * The job owns all that the worker touches: a reference to the trigger, whose
- * config is immutable, a session, the trigger's own memory, and the place of
- * the result. When the job does not come back in time, the poll fails and goes
- * on without it: session and memory stay with the stuck job until it does, and
- * are ended then; the next poll begins with new ones.
+ * The job owns all that the worker touches: a reference to the trigger, whose config is immutable, a session, the trigger's own
+ * memory, and the place of the result. When the job does not come back in time, the poll fails and goes on without it: session
+ * and memory stay with the stuck job until it does, and are ended then; the next poll begins with new ones.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/secret.h"
 #include "net/egress.h"
 #include "trigger/dsn.h"
 #include "trigger/sql.h"
 #include "trigger/trigger_internal.h"
 
-/* The library's own time-outs shall strike first: they know better what was
- * slow. */
+/* The library's own time-outs shall strike first: they know better what was slow. */
 enum { QUERY_GRACE_MS = 1000 };
 
 struct query_job {
@@ -30,9 +27,9 @@ struct query_job {
     struct flight *flight;   /* NULL: nobody waits any more */
     struct session *session; /* NULL: it went back */
     struct query query;
+    struct secret *token;          /* a reference; NULL: it needs none */
     struct egress *egress;         /* a reference; NULL: no rules */
-    struct egress_caller *callers; /* one for each server its library may turn to;
-                                    linked, hosts are copies */
+    struct egress_caller *callers; /* one for each server its library may turn to; linked, hosts are copies */
     size_t caller_count;
 };
 
@@ -50,8 +47,7 @@ int64_t query_left_ms(const struct query *query)
     return left > 1 ? left : 1;
 }
 
-/* Every name is judged before the library resolves the first: it may turn to
- * any of them. */
+/* Every name is judged before the library resolves the first: it may turn to any of them. */
 static bool names_are_allowed(struct query_job *job)
 {
     char place[DSN_HOST_BYTES + 16];
@@ -138,17 +134,89 @@ static void take_back_session(struct query_job *job)
     session_return(session, true); /* the driver has mended what was broken, or will */
 }
 
+static int64_t timeout_of(const struct trigger_driver *driver)
+{
+    return driver->timeout_ms > 0 ? driver->timeout_ms : HTTP_TIMEOUT_MS;
+}
+
+/* ------------------------------------------------------------------ the token it goes out with */
+
+static void on_token(void *arg);
+
+/* FOUND: flight->token is good, or none is needed. PENDING: on_token is called. Else *err says why there is none. */
+static enum lookup take_token(struct flight *flight, const struct secret *refused, struct error *err)
+{
+    struct trigger *trigger = flight->trigger;
+    struct credential_client client;
+    struct secret *token = NULL;
+    enum lookup found;
+
+    if (!trigger->driver->token || !trigger->driver->token(trigger_config(trigger), flight->poll.arena, &client))
+        return LOOKUP_FOUND;
+    client.destination = trigger_destination(trigger);
+    client.ns = trigger->ns;
+    client.owner = trigger->share;
+    flight->token_waiter.told = on_token;
+    flight->token_waiter.arg = flight;
+    found = credential_store_token(flight->engine->credentials, &client, refused, &token, err, &flight->token_waiter);
+    if (found == LOOKUP_FOUND) {
+        secret_unref(flight->token);
+        flight->token = token;
+        poll_note_sent(&flight->poll, token);
+    }
+    return found;
+}
+
+static void want_session(struct flight *flight)
+{
+    loop_timer_set(flight->timer, timeout_of(flight->trigger->driver));
+    session_want(flight, trigger_destination(flight->trigger), false);
+}
+
+static void on_token(void *arg)
+{
+    struct flight *flight = arg;
+    struct error err;
+    enum lookup found = take_token(flight, flight->token_refused ? flight->token : NULL, &err);
+
+    if (found == LOOKUP_FOUND)
+        want_session(flight);
+    else if (found != LOOKUP_PENDING)
+        poll_fail_with(&flight->poll, &err);
+    flight_after_step(flight);
+}
+
+/* It may have been revoked, or the server's clock is ahead: another one, once. false: that is no use. */
+static bool try_other_token(struct flight *flight, const struct query *query, struct session *session)
+{
+    struct error err;
+    enum lookup found;
+
+    if (!flight->token || flight->token_refused || query->state != SAMPLE_FAILED || query->error.kind != ERROR_DENIED)
+        return false;
+    flight->token_refused = true;
+    found = take_token(flight, flight->token, &err);
+    if (found != LOOKUP_FOUND && found != LOOKUP_PENDING)
+        return false;
+    session_return(session, true);
+    loop_timer_set(flight->timer, timeout_of(flight->trigger->driver));
+    if (found == LOOKUP_FOUND)
+        want_session(flight);
+    return true;
+}
+
+/* ------------------------------------------------------------------ the job */
+
 static void never_began(struct query_job *job, struct flight *flight)
 {
     session_return(job->session, true);
     job->session = NULL;
-    poll_fail(&flight->poll, ERROR_LIMIT,
-              "no worker thread became free to ask %s within %lld ms: %d may ask "
-              "one server, %d for one namespace, %d in all "
-              "(WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, "
-              "WORKER_THREADS_MAX), and others are slow or hang",
-              trigger_destination(flight->trigger), (long long)job->query.timeout_ms + QUERY_GRACE_MS,
-              WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, WORKER_THREADS_MAX);
+    poll_fail(
+        &flight->poll, ERROR_LIMIT,
+        "no worker thread became free to ask %s within %lld ms: %d may ask one server, %d for one namespace, %d in all "
+        "(WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, WORKER_THREADS_MAX), and others are slow or hang",
+        trigger_destination(flight->trigger), (long long)job->query.timeout_ms + QUERY_GRACE_MS,
+        WORKERS_PER_DESTINATION_MAX, WORKERS_PER_NAMESPACE_MAX, WORKER_THREADS_MAX);
 }
 
 static void on_done(void *arg, enum job_end how)
@@ -167,6 +235,8 @@ static void on_done(void *arg, enum job_end how)
         session_disown(job->session);
         poll_fail(&flight->poll, ERROR_UNREACHABLE, "%s did not answer within %lld ms, and its client library hangs",
                   trigger_destination(flight->trigger), (long long)job->query.timeout_ms);
+    } else if (try_other_token(flight, &job->query, job->session)) {
+        job->session = NULL;
     } else {
         take_result(&flight->poll, &job->query);
         take_back_session(job);
@@ -201,13 +271,18 @@ static void on_release(void *arg)
     else
         trigger->memory = job->query.own;
     trigger_unref(trigger);
+    secret_unref(job->token);
     free_callers(job);
     free(job);
 }
 
-static int64_t timeout_of(const struct trigger_driver *driver)
+/* It may have waited long for its turn: a token that others were given meanwhile is the better one. */
+static void freshen_token(struct flight *flight)
 {
-    return driver->timeout_ms > 0 ? driver->timeout_ms : HTTP_TIMEOUT_MS;
+    struct error err;
+
+    if (flight->token && take_token(flight, NULL, &err) != LOOKUP_FOUND)
+        credential_wait_end(&flight->token_waiter);
 }
 
 void query_begin(struct flight *flight)
@@ -218,6 +293,9 @@ void query_begin(struct flight *flight)
     struct query_job *job = mem_alloc(sizeof(*job));
 
     loop_timer_stop(flight->timer);
+    freshen_token(flight);
+    job->token = secret_ref(flight->token);
+    job->query.token = job->token;
     job->trigger = trigger_ref(trigger);
     job->flight = flight;
     job->session = flight->session;
@@ -238,23 +316,37 @@ void query_begin(struct flight *flight)
 static void on_wait_over(void *arg)
 {
     struct flight *flight = arg;
+    const char *place = trigger_destination(flight->trigger);
+    long long ms = timeout_of(flight->trigger->driver);
 
-    poll_fail(&flight->poll, ERROR_LIMIT, "none of the %zu connections to %s became free within %lld ms",
-              session_limit(flight), trigger_destination(flight->trigger),
-              (long long)timeout_of(flight->trigger->driver));
+    if (flight->token_waiter.on)
+        poll_fail(&flight->poll, ERROR_UNREACHABLE, "there was no token for %s within %lld ms", place, ms);
+    else
+        poll_fail(&flight->poll, ERROR_LIMIT, "none of the %zu connections to %s became free within %lld ms",
+                  session_limit(flight), place, ms);
     flight_after_step(flight);
 }
 
 void query_start(struct flight *flight)
 {
+    struct error err;
+    enum lookup found;
+
     flight->timer = loop_timer_new(flight->engine->loop, on_wait_over, flight);
     loop_timer_set(flight->timer, timeout_of(flight->trigger->driver));
-    session_want(flight, trigger_destination(flight->trigger), false);
+    found = take_token(flight, NULL, &err);
+    if (found == LOOKUP_FOUND)
+        want_session(flight);
+    else if (found != LOOKUP_PENDING)
+        poll_fail_with(&flight->poll, &err);
 }
 
 void query_stop(struct flight *flight)
 {
     session_unwant(flight);
+    credential_wait_end(&flight->token_waiter);
+    secret_unref(flight->token);
+    flight->token = NULL;
     if (flight->query) {
         flight->query->flight = NULL;
         flight->query->session->flight = NULL;

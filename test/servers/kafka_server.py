@@ -1,10 +1,12 @@
-"""A Kafka broker (KRaft, one node) that speaks plain, with a login, over TLS, and over TLS to those who have a certificate.
+"""A Kafka broker (KRaft, one node) that speaks plain, with a login, over TLS, over TLS to those who have a certificate, and to those
+who bring a token of the issuer (issuer_server.py).
 
-    kafka.plain, kafka.sasl, kafka.tls, kafka.mutual    addresses, "localhost:P"
+    kafka.plain, kafka.sasl, kafka.tls, kafka.mutual, kafka.tokens    addresses, "localhost:P"; tokens: from Kafka 4 on
     kafka.do(["topic", "orders", 3], ["produce", "orders", 0, 10], ["commit", "billing", "orders", 0, 4])
     kafka.do(["delete", "orders"], ["password", "bob", "new"])
 
-Logins: alice/alicepw by PLAIN, bob/bobpw by SCRAM-SHA-256 and SCRAM-SHA-512.
+Logins: alice/alicepw by PLAIN, bob/bobpw by SCRAM-SHA-256 and SCRAM-SHA-512. Who came with a token is sent away when it ends, and after
+REAUTHENTICATE_MS at the latest.
 """
 import json
 import subprocess
@@ -12,14 +14,17 @@ import subprocess
 import pytest
 
 from install import apt, maven, pip
+from issuer_server import issuer  # noqa: F401
 from server import Server, free_ports, java
+
+REAUTHENTICATE_MS = 4000
 
 PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAIN://127.0.0.1:{plain},LOGIN://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAIN://localhost:{plain},LOGIN://localhost:{sasl},TLS://localhost:{tls},MUTUAL://localhost:{mutual}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL
+listeners=PLAIN://127.0.0.1:{plain},LOGIN://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},TOKENS://127.0.0.1:{tokens},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAIN://localhost:{plain},LOGIN://localhost:{sasl},TLS://localhost:{tls},MUTUAL://localhost:{mutual},TOKENS://localhost:{tokens}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL,TOKENS:{tokens_by}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAIN
 log.dirs={folder}/data
@@ -41,6 +46,14 @@ ssl.keystore.location={pki}/server.pem
 ssl.truststore.type=PEM
 ssl.truststore.location={pki}/ca.crt
 listener.name.mutual.ssl.client.auth=required
+"""
+TOKENS = """listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.tokens.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
+listener.name.tokens.oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.tokens.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={issuer.keys_url}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer.url}
+listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.audience=kafka
+listener.name.tokens.oauthbearer.connections.max.reauth.ms={reauthenticate}
 """
 # Topics are created by whoever asks for one (auto.create.topics.enable): a client that only looks must not do that.
 
@@ -74,23 +87,26 @@ for what, *args in json.loads(sys.argv[2]):
 
 
 class Kafka(Server):
-    def __init__(self, folder, pki, version="4.3.1"):
+    def __init__(self, folder, pki, version="4.3.1", issuer=None):  # noqa: F811
         if not subprocess.run(["sh", "-c", "command -v java"], capture_output=True, check=False).stdout:
             apt("default-jre-headless")
         self.jars = maven(f"kafka-{version}", f"org.apache.kafka:kafka_2.13:{version}", "org.apache.logging.log4j:log4j-core:2.25.2",
                           "org.apache.logging.log4j:log4j-slf4j-impl:2.25.2")
         self.python = pip("kafka", "confluent-kafka==2.16.1")
-        self.pki = pki
-        self.ports = dict(zip(("plain", "sasl", "tls", "mutual", "controller"), free_ports(5)))
-        self.plain, self.sasl, self.tls, self.mutual = (f"localhost:{self.ports[n]}" for n in ("plain", "sasl", "tls", "mutual"))
-        super().__init__(folder, "kafka", java(self.jars, "kafka.Kafka", f"{folder}/server.properties", heap_mb=384),
+        self.pki, self.issuer = pki, issuer
+        self.ports = dict(zip(("plain", "sasl", "tls", "mutual", "tokens", "controller"), free_ports(6)))
+        self.plain, self.sasl, self.tls, self.mutual, self.tokens = (
+            f"localhost:{self.ports[name]}" for name in ("plain", "sasl", "tls", "mutual", "tokens"))
+        options = [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys_url}"] if issuer else []
+        super().__init__(folder, "kafka", java(self.jars, "kafka.Kafka", f"{folder}/server.properties", heap_mb=384, options=options),
                          ready=self.ports["plain"], limit_s=20)
 
     def prepare(self):
         if (self.folder / "data").exists():
             return
         properties = self.folder / "server.properties"
-        properties.write_text(PROPERTIES.format(folder=self.folder, pki=self.pki.folder, **self.ports))
+        text = PROPERTIES.format(folder=self.folder, pki=self.pki.folder, tokens_by="SASL_PLAINTEXT" if self.issuer else "PLAINTEXT", **self.ports)
+        properties.write_text(text + (TOKENS.format(issuer=self.issuer, reauthenticate=REAUTHENTICATE_MS) if self.issuer else ""))
         said = subprocess.run(java(self.jars, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", properties,
                                    "--add-scram", "SCRAM-SHA-256=[name=bob,password=bobpw]",
                                    "--add-scram", "SCRAM-SHA-512=[name=bob,password=bobpw]"),
@@ -105,8 +121,8 @@ class Kafka(Server):
 
 
 @pytest.fixture(scope="module")
-def kafka(place, pki):
-    with Kafka(place("kafka"), pki) as server:
+def kafka(place, pki, issuer):  # noqa: F811
+    with Kafka(place("kafka"), pki, issuer=issuer) as server:
         yield server
 
 

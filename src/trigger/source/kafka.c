@@ -5,36 +5,30 @@
  *
  *     how many partitions -> [ what the group committed | where they end ] -> kafka_lag
  *
- * kafka_client.h asks and keeps its connections in a session, kafka_lag.h works it out. Where KEDA makes up an answer we fail instead:
+ * kafka_login.h says how to sign in, kafka_client.h asks and keeps its connections in a session, kafka_lag.h works it out. Where KEDA makes up an answer we fail instead:
  * a topic that is not there is no lag of 0, and a group without commits and without a topic to look at is not the whole cluster.
  */
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/secret.h"
 #include "base/text.h"
-#include "base/tree.h"
-#include "credential/credential.h"
 #include "trigger/driver.h"
 #include "trigger/kafka_client.h"
 #include "trigger/kafka_lag.h"
+#include "trigger/kafka_login.h"
 
 enum { KAFKA_PORT = 9092 };
-
-enum sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS, SASL_MSK, SASL_UNKNOWN };
 
 struct kafka {
     struct trigger_config common;
     const struct param_list *brokers, *topics;
-    const char *group, *topic, *limitation, *version, *region;
+    const char *group, *topic, *limitation, *version;
     int64_t target, activation;
-    int reset, tls, sasl_word, provider;
-    bool allow_idle, skip_stuck, zero_on_never, lagging_only, even, full_metadata, unsafe_ssl, no_fast;
-    const char *ca, *certificate, *username, *realm, *service, *scopes, *token_url, *extensions;
-    const struct secret *key, *key_password, *password, *keytab, *kerberos_config;
+    int reset;
+    bool allow_idle, skip_stuck, zero_on_never, lagging_only, even, full_metadata;
+    struct kafka_login login;
 
-    bool apache; /* which of the two */
-    enum sasl sasl;
+    bool apache;                       /* which of the two */
     const struct kafka_limits *limits; /* NULL: all partitions */
 };
 
@@ -66,15 +60,17 @@ struct kafka {
             .help = "only numbers of replicas that divide the number of partitions"                                    \
     }
 #define ACCESS                                                                                                         \
-    {"tls", PARAM_CHOICE(tls, "enable,disable"), .from = "MA", .fallback = "disable", .help = "TLS to the brokers"},   \
-        {"ca", PARAM_TEXT(ca), .from = "A", .help = "PEM of an authority to trust beside the system's"},               \
-        {"cert", PARAM_TEXT(certificate), .from = "A",                                                                 \
+    {"tls", PARAM_CHOICE(login.tls, "enable,disable"), .from = "MA", .fallback = "disable",                            \
+     .help = "TLS to the brokers"},                                                                                    \
+        {"ca", PARAM_TEXT(login.ca), .from = "A", .help = "PEM of an authority to trust beside the system's"},         \
+        {"cert", PARAM_TEXT(login.certificate), .from = "A",                                                           \
          .help = "PEM of our certificate, for brokers that ask for one"},                                              \
-        {"key", PARAM_SECRET(key), .from = "A", .help = "PEM of its key"},                                             \
-        {"keyPassword", PARAM_SECRET(key_password), .from = "A", .help = "password of an encrypted key"},              \
-        {"username", PARAM_TEXT(username), .from = "A", .help = "user, for oauthbearer the client id"},                \
+        {"key", PARAM_SECRET(login.key), .from = "A", .help = "PEM of its key"},                                       \
+        {"keyPassword", PARAM_SECRET(login.key_password), .from = "A", .help = "password of an encrypted key"},        \
+        {"username", PARAM_TEXT(login.username), .from = "A", .help = "user, for oauthbearer the client id"},          \
     {                                                                                                                  \
-        "password", PARAM_SECRET(password), .from = "A", .help = "its password, for oauthbearer the client secret"     \
+        "password", PARAM_SECRET(login.password), .from = "A",                                                         \
+                                                  .help = "its password, for oauthbearer the client secret"            \
     }
 
 static const struct param kafka_params[] = {
@@ -86,22 +82,23 @@ static const struct param kafka_params[] = {
     {"fullMetadata", PARAM_BOOL(full_metadata), .fallback = "true", .question = true,
      .help = "has no effect: only what is needed is ever asked for"},
     {"version", PARAM_TEXT(version), .question = true, .help = "has no effect: versions are agreed with the broker"},
-    {"sasl", PARAM_CHOICE(sasl_word, "none,plaintext,scram_sha256,scram_sha512,oauthbearer,gssapi"), .from = "MA",
-     .fallback = "none", .help = "how to log in"},
+    {"sasl", PARAM_CHOICE(login.sasl_word, KAFKA_SASL_WORDS), .from = "MA", .fallback = "none",
+     .help = "how to log in"},
     ACCESS,
-    {"unsafeSsl", PARAM_BOOL(unsafe_ssl), .fallback = "false",
+    {"unsafeSsl", PARAM_BOOL(login.unsafe_ssl), .fallback = "false",
      .help = "true: the brokers' certificates are not checked"},
-    {"saslTokenProvider", PARAM_CHOICE(provider, "bearer,aws_msk_iam"), .from = "MA", .fallback = "bearer",
+    {"saslTokenProvider", PARAM_CHOICE(login.provider, "bearer,aws_msk_iam"), .from = "MA", .fallback = "bearer",
      .help = "where oauthbearer gets its token"},
-    {"scopes", PARAM_TEXT(scopes), .from = "A", .help = "of the token, by commas"},
-    {"oauthTokenEndpointUri", PARAM_TEXT(token_url), .from = "A", .address = true, .help = "where tokens come from"},
-    {"oauthExtensions", PARAM_TEXT(extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
-    {"keytab", PARAM_SECRET(keytab), .from = "A", .help = "for gssapi"},
-    {"realm", PARAM_TEXT(realm), .from = "A", .help = "for gssapi"},
-    {"kerberosConfig", PARAM_SECRET(kerberos_config), .from = "A", .help = "for gssapi"},
-    {"kerberosServiceName", PARAM_TEXT(service), .from = "A", .help = "for gssapi"},
-    {"kerberosDisableFAST", PARAM_BOOL(no_fast), .from = "A", .fallback = "false", .help = "for gssapi"},
-    {"awsRegion", PARAM_TEXT(region), .help = "for aws_msk_iam"},
+    {"scopes", PARAM_TEXT(login.scopes), .from = "A", .help = "of the token, by commas"},
+    {"oauthTokenEndpointUri", PARAM_TEXT(login.token_url), .from = "A", .address = true,
+     .help = "where tokens come from"},
+    {"oauthExtensions", PARAM_TEXT(login.extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
+    {"keytab", PARAM_SECRET(login.keytab), .from = "A", .help = "for gssapi"},
+    {"realm", PARAM_TEXT(login.realm), .from = "A", .help = "for gssapi"},
+    {"kerberosConfig", PARAM_SECRET(login.kerberos_config), .from = "A", .help = "for gssapi"},
+    {"kerberosServiceName", PARAM_TEXT(login.service), .from = "A", .help = "for gssapi"},
+    {"kerberosDisableFAST", PARAM_BOOL(login.no_fast), .from = "A", .fallback = "false", .help = "for gssapi"},
+    {"awsRegion", PARAM_TEXT(login.region), .help = "for aws_msk_iam"},
     {0},
 };
 
@@ -111,10 +108,10 @@ static const struct param apache_params[] = {
     {"topic", PARAM_LIST(topics), .from = "ME", .question = true,
      .help = "topics, by commas; without it all on which the group has commits"},
     QUESTION,
-    {"sasl", PARAM_CHOICE(sasl_word, "none,plaintext,scram_sha256,scram_sha512,gssapi,aws_msk_iam"), .from = "MA",
-     .fallback = "none", .help = "how to log in"},
+    {"sasl", PARAM_CHOICE(login.sasl_word, KAFKA_APACHE_SASL_WORDS), .from = "MA", .fallback = "none",
+     .help = "how to log in"},
     ACCESS,
-    {"awsRegion", PARAM_TEXT(region), .help = "for aws_msk_iam"},
+    {"awsRegion", PARAM_TEXT(login.region), .help = "for aws_msk_iam"},
     {0},
 };
 #undef PARAM_STRUCT
@@ -188,155 +185,19 @@ static bool read_limits(struct kafka *c, struct trigger_check *check)
     return true;
 }
 
-static bool check_tls(const struct kafka *c, struct trigger_check *check)
+static bool prepare(void *config, struct trigger_check *check)
 {
-    if (c->tls != 0 || check_unknown(check, "cert") || check_unknown(check, "key") || !c->certificate == !c->key)
-        return true;
-    return check_error(check, c->key ? "cert" : "key", "give both, or none", "cert and key belong together");
-}
-
-/* KEDA's apache-kafka does not say which of the two would win. */
-static bool check_twice(const char *name, struct trigger_check *check)
-{
-    const struct trigger_input *input = check_input(check);
-    bool metadata = tree_get(input->metadata, name) != NULL,
-         authentication = input->credential && credential_get(input->credential, name) != NULL;
-
-    return !metadata || !authentication ||
-           check_error(check, name, "keep one of them", "%s is in the metadata and in the TriggerAuthentication", name);
-}
-
-static bool need(const void *value, const char *name, const char *what_for, struct trigger_check *check)
-{
-    return value || check_unknown(check, name) ||
-           check_error(check, name, "put it into the TriggerAuthentication", "%s needs %s", what_for, name);
-}
-
-static bool check_kerberos(const struct kafka *c, struct trigger_check *check)
-{
-    bool good = need(c->username, "username", "sasl: gssapi", check);
-
-    good = need(c->realm, "realm", "sasl: gssapi", check) && good;
-    good = need(c->kerberos_config, "kerberosConfig", "sasl: gssapi", check) && good;
-    if (!c->password == !c->keytab && !check_unknown(check, "password") && !check_unknown(check, "keytab"))
-        good = check_error(check, "keytab", "give one of them", "sasl: gssapi needs either password or keytab");
-    return good;
-}
-
-static bool check_extensions(const struct kafka *c, struct trigger_check *check)
-{
-    const char *rest = c->extensions;
-
-    while (rest && *rest) {
-        size_t length = strcspn(rest, ",");
-        const char *equals = memchr(rest, '=', length);
-
-        if (!equals || memchr(equals + 1, '=', (size_t)(rest + length - equals - 1)))
-            return check_error(check, "oauthExtensions", "write name=value,name=value",
-                               "oauthExtensions: \"%.*s\" is not name=value", (int)(length > 40 ? 40 : length), rest);
-        rest += length + (rest[length] == ',');
-    }
-    return true;
-}
-
-static bool check_msk(const struct kafka *c, struct trigger_check *check)
-{
-    bool good = true;
-
-    if (!c->region)
-        good = check_error(check, "awsRegion", "write the cluster's region", "aws_msk_iam needs awsRegion");
-    if (c->tls != 0 && !check_unknown(check, "tls"))
-        good = check_error(check, "tls", "write tls: enable", "aws_msk_iam needs TLS");
-    if (c->apache && !check_pod_identity(check)) {
-        const struct credential *given = check_input(check)->credential;
-
-        if (!check_unknown(check, "awsAccessKeyID") &&
-            (!given || (!credential_get(given, "awsAccessKeyID") && !credential_get(given, "awsRoleArn"))))
-            good =
-                check_error(check, NULL, "put it into the TriggerAuthentication", "aws_msk_iam needs awsAccessKeyID");
-    }
-    return good;
-}
-
-static bool check_login(const struct kafka *c, struct trigger_check *check)
-{
-    bool good;
-
-    switch (c->sasl) {
-    case SASL_SCRAM_256:
-    case SASL_SCRAM_512:
-    case SASL_PLAIN:
-        if (c->apache && c->sasl != SASL_PLAIN)
-            return true;
-        good = need(c->username, "username", "sasl", check);
-        return need(c->password, "password", "sasl", check) && good;
-    case SASL_OAUTH:
-        good = need(c->username, "username", "sasl: oauthbearer", check);
-        good = need(c->password, "password", "sasl: oauthbearer", check) && good;
-        good = need(c->token_url, "oauthTokenEndpointUri", "sasl: oauthbearer", check) && good;
-        return check_extensions(c, check) && good;
-    case SASL_KERBEROS:
-        return c->apache ? check_error(check, "sasl", "use kafka, or another mechanism", "apache-kafka has no gssapi")
-                         : check_kerberos(c, check);
-    case SASL_MSK:
-        return check_msk(c, check);
-    default:
-        return true;
-    }
-}
-
-static enum sasl sasl_of(const struct kafka *c)
-{
-    static const enum sasl kafka[] = {SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_OAUTH, SASL_KERBEROS};
-    static const enum sasl apache[] = {SASL_NONE, SASL_PLAIN, SASL_SCRAM_256, SASL_SCRAM_512, SASL_KERBEROS, SASL_MSK};
-    enum sasl sasl = c->sasl_word < 0 ? SASL_UNKNOWN : c->apache ? apache[c->sasl_word] : kafka[c->sasl_word];
-
-    return sasl == SASL_OAUTH && c->provider == 1 ? SASL_MSK : sasl;
-}
-
-/* What is legal and cannot be done here; NULL: nothing. */
-static const char *not_built_in(const struct kafka *c)
-{
-    return c->sasl == SASL_OAUTH      ? "signing in with OAuth tokens (sasl: oauthbearer) is not built in"
-           : c->sasl == SASL_KERBEROS ? "signing in by Kerberos (sasl: gssapi) is not built in"
-           : c->sasl == SASL_MSK      ? "signing in with AWS credentials (aws_msk_iam) is not built in"
-           : c->sasl == SASL_UNKNOWN  ? "sasl names more than one mechanism"
-                                      : NULL;
-}
-
-static bool prepare(struct kafka *c, struct trigger_check *check)
-{
+    struct kafka *c = config;
     bool good = check_numbers(c, check);
 
-    c->sasl = sasl_of(c);
+    c->apache = strcmp(check_input(check)->type, "apache-kafka") == 0;
     good = check_switches(c, check) && good;
     good = read_limits(c, check) && good;
-    good = check_tls(c, check) && good;
-    good = check_login(c, check) && good;
+    good = check_version(c, check) && good;
+    good = kafka_login_check(&c->login, c->apache, check) && good;
     if (c->brokers && c->brokers->count == 0)
         good = check_error(check, "bootstrapServers", "write host:port", "bootstrapServers names no broker");
-    if (good && not_built_in(c))
-        check_warning(check, "sasl", "use plaintext, scram_sha256, scram_sha512 or a client certificate",
-                      "%s: every poll fails", not_built_in(c));
     return good;
-}
-
-static bool prepare_kafka(void *config, struct trigger_check *check)
-{
-    struct kafka *c = config;
-    bool good = prepare(c, check);
-
-    return check_version(c, check) && good;
-}
-
-static bool prepare_apache(void *config, struct trigger_check *check)
-{
-    struct kafka *c = config;
-    bool good = check_twice("sasl", check);
-
-    c->apache = true;
-    good = check_twice("tls", check) && good;
-    return prepare(c, check) && good;
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -370,31 +231,19 @@ static void destinations(const void *config, struct destinations *out)
         destinations_add_list(out, c->brokers->items[i], KAFKA_PORT);
 }
 
+static bool token(const void *config, struct arena *arena, struct credential_client *out)
+{
+    const struct kafka *c = config;
+
+    return kafka_login_token(&c->login, arena, out);
+}
+
 /* ------------------------------------------------------------------ on the worker thread */
 
 struct asked { /* partitions of all topics */
     struct kafka_partition *partitions;
     size_t count;
 };
-
-static struct kafka_access access_of(const struct kafka *c)
-{
-    static const char *const mechanisms[] = {
-        [SASL_PLAIN] = "PLAIN", [SASL_SCRAM_256] = "SCRAM-SHA-256", [SASL_SCRAM_512] = "SCRAM-SHA-512"};
-
-    return (struct kafka_access){
-        .brokers = c->brokers,
-        .mechanism = c->sasl <= SASL_SCRAM_512 ? mechanisms[c->sasl] : NULL,
-        .username = c->username,
-        .password = c->password,
-        .tls = c->tls == 0,
-        .unsafe_ssl = c->unsafe_ssl,
-        .ca = c->ca,
-        .certificate = c->certificate,
-        .key = c->key,
-        .key_password = c->key_password,
-    };
-}
 
 static bool add_topic(const struct kafka *c, const char *topic, int32_t partitions, struct arena *arena,
                       struct asked *asked, struct error *err)
@@ -465,13 +314,15 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
         .even = c->even,
         .absent_is_all = c->apache,
     };
-    const struct kafka_access access = access_of(c);
+    struct kafka_access access = kafka_login_access(&c->login);
     int64_t deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
     struct asked asked = {0};
     struct kafka_sum sum;
 
-    if (not_built_in(c))
-        return error_set(&query->error, ERROR_INVALID, "%s", not_built_in(c));
+    access.brokers = c->brokers;
+    access.token = query->token;
+    if (kafka_login_missing(&c->login))
+        return error_set(&query->error, ERROR_INVALID, "%s", kafka_login_missing(&c->login));
     if (!kafka_client_open(query->memory, &access, &query->error) ||
         !gather(c, query->memory, arena, deadline_ms, &asked, &query->error) ||
         !kafka_lag(&rules, query->own, asked.partitions, asked.count, &sum, &query->error))
@@ -507,6 +358,18 @@ static void forget(void *memory)
     "wait. A partition without a commit counts as one message (offsetResetPolicy: latest) or as all of them "          \
     "(earliest). A topic, a "                                                                                          \
     "partition or a broker that is not there is a failure, never a lag of 0."
+#define SIGNING_IN                                                                                                     \
+    "\n\nWith `sasl: oauthbearer` a token is had from oauthTokenEndpointUri by client credentials, used by all "       \
+    "triggers "                                                                                                        \
+    "of this client on these brokers, renewed before it ends, and replaced when the brokers refuse it. From Kafka 4 "  \
+    "on "                                                                                                              \
+    "SCRAM needs librdkafka 2.6.1; with an older one the error says so, and `plaintext` over TLS or a client "         \
+    "certificate "                                                                                                     \
+    "is the way.\n\n"                                                                                                  \
+    "`sasl: gssapi` is accepted, and every poll fails with the reason: the library's Kerberos takes its tickets from " \
+    "a "                                                                                                               \
+    "cache of the whole process and gets them by a shell command, so one namespace could use those of another. "       \
+    "`aws_msk_iam` fails likewise: credentials of AWS are not built in."
 #define LOCALLY                                                                                                        \
     "With the scripts of a Kafka archive:\n\n"                                                                         \
     "    kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"        \
@@ -522,12 +385,12 @@ static void forget(void *memory)
     .config_size = sizeof(struct kafka), .memory_size = sizeof(struct kafka_memory),                                   \
     .session_size = sizeof(struct kafka_client), .sessions_max = 1, .timeout_ms = KAFKA_QUEUE_MS,                      \
     .metric_name = metric_name, .target = target, .destinations = destinations, .forget = forget, .hang_up = hang_up,  \
-    .query = run
+    .prepare = prepare, .token = token, .query = run
 
 TRIGGER(kafka) = {
     .type = "kafka",
     .summary = "lag of a Kafka consumer group",
-    .about = ABOUT,
+    .about = ABOUT SIGNING_IN,
     .example = "metadata:\n"
                "  bootstrapServers: kafka.shop.svc:9092\n"
                "  consumerGroup: billing\n"
@@ -540,7 +403,6 @@ TRIGGER(kafka) = {
                "  password: s3cret\n",
     .locally = LOCALLY,
     .params = kafka_params,
-    .prepare = prepare_kafka,
     COMMON,
 };
 
@@ -557,6 +419,5 @@ TRIGGER(apache_kafka) = {
                "    lagThreshold: \"50\"\n",
     .locally = LOCALLY,
     .params = apache_params,
-    .prepare = prepare_apache,
     COMMON,
 };
