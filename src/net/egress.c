@@ -348,6 +348,7 @@ void egress_protect_server(struct egress *rules, const char *url)
         return;
     memcpy(host, at, length);
     host[length] = '\0';
+    host[name_length(host)] = '\0';
     if (read_host(host, &p.net.address))
         p.net.bits = all_bits(&p.net.address);
     else
@@ -440,14 +441,15 @@ static char *without_brackets(char *what)
     return what + 1;
 }
 
-/* "*.internal" becomes ".internal". What consists of digits is an address that is wrong. */
+/* "*.internal" becomes ".internal". What consists of digits, or what resolvers take for a number (0x7f.1), is an address that is wrong. */
 static char *read_name(char *what)
 {
+    struct in_addr number;
     char *name = string_starts(what, "*.") ? what + 1 : what;
     size_t length = name_length(name);
 
     name[length] = '\0';
-    if (length < (name[0] == '.' ? 2 : 1) || strspn(name, "0123456789./") == length)
+    if (length < (name[0] == '.' ? 2 : 1) || strspn(name, "0123456789./") == length || inet_aton(name, &number) != 0)
         return NULL;
     for (const char *c = name; *c; c++)
         if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') && !strchr("-_.", *c))

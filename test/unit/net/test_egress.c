@@ -269,7 +269,9 @@ static void protects_the_api_server(void **state)
     egress_protect_server(rules, "https://127.0.0.1:6443");
     egress_protect_server(rules, "https://10.96.0.1");
     egress_protect_server(rules, "https://[fd00::1]:6443/prefix");
-    egress_protect_server(rules, "https://api.example.com:6443");
+    egress_protect_server(rules, "https://api.example.com.:6443");
+    egress_protect_server(rules, "https://0x5050505:6443");
+    assert_non_null(refusal(rules, "a", NULL, "5.5.5.5", 0x192b));
     assert_string_equal(refusal(rules, "a", NULL, "127.0.0.1", 6443), "that of the cluster's own API");
     assert_null(refusal(rules, "a", NULL, "127.0.0.1", 6444));
     assert_non_null(refusal(rules, "a", NULL, "10.96.0.1", 443));
@@ -340,7 +342,7 @@ static void refuses_what_is_no_rule(void **state)
     static const char *const bad[] = {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/x",    "300.1.1.1",  "=10.0.0.1",
                                       "a=",          "10.0.0.1:0",  "10.0.0.1:http", "fd00::/129", "a b",
                                       "*",           "*.",          "10.0.0.0/+8",   ",10.0.0.1",  "x_y=*.*.z",
-                                      "db/8",        "1.2.3",       "[::1",          "[::1]:99999"};
+                                      "db/8",        "1.2.3",       "0x7f.1",        "[::1",       "[::1]:99999"};
     struct egress *rules = egress_new();
     struct error err;
     char longest[700];
