@@ -304,6 +304,26 @@ def test_egress_rules_hold_libraries(kind, metadata, rule):
             server.accept()
 
 
+@pytest.mark.parametrize("kind, metadata", [
+    ("redis-sentinel", 'addresses: "127.0.0.1:{port},localhost:{port}", sentinelMaster: m, listName: l'),
+    ("postgresql", 'connectionFromEnv: PG, query: select 1, targetQueryValue: "1"'),
+    ("kafka", 'bootstrapServers: "127.0.0.1:{port},localhost:{port}", consumerGroup: g, topic: t'),
+    ("mongodb", """connectionStringFromEnv: MONGO, dbName: d, collection: c, query: '{{"a": 1}}', queryValue: "1\""""),
+])
+def test_egress_rules_judge_every_host_of_a_list(kind, metadata):
+    """Not only the first one: the driver may turn to any."""
+    if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
+        pytest.skip(f"{kind} is not built in")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        server.close()  # who asks the first one turns to the next at once
+        env = {"PG": f"host=127.0.0.1,localhost port={port} dbname=d user=u sslmode=disable", "MONGO": f"mongodb://127.0.0.1:{port},localhost:{port}"}
+        text = manifest(f"  - type: {kind}\n    metadata: {{{metadata.format(port=port)}}}\n")
+        [found] = told(text, "--deny-egress", "localhost", "--timeout", "10s", "--env", ",".join(env), status=1, env=env)
+        assert found["triggers"][0]["state"] == "failed"
+        assert "its address is named by localhost of --deny-egress" in found["triggers"][0]["error"]
+
+
 # ---- a cluster that is only read ----
 
 
@@ -350,5 +370,13 @@ def test_in_a_cluster(api, tmp_path):
         assert "the cluster's own API" in found["triggers"][0]["error"]
         [found] = told(manifest(trigger(cluster.url("/stats"))), "--kubeconfig", config, "--allow-egress", f"127.0.0.1:{cluster.port}")
         assert found["triggers"][0]["value"] == 42
+        # Nor is it by another name than the kubeconfig's, once Weir has been there.
+        config.write_text(config.read_text().replace("127.0.0.1", "localhost"))
+        text = manifest(trigger(cluster.url("/stats"), more=", authMode: bearer", auth=AUTH))
+        [found] = told(text, "--kubeconfig", config, status=1)
+        assert "the cluster's own API" in found["triggers"][0]["error"]
+        # In a pod loopback is the pod's own, with a kubeconfig too.
+        [found] = told(manifest(trigger(api.url("/stats"))), "--kubeconfig", config, status=1, env={"KUBERNETES_SERVICE_HOST": "192.0.2.7"})
+        assert "a loopback address" in found["triggers"][0]["error"]
     finally:
         cluster.close()
