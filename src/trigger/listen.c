@@ -195,10 +195,12 @@ static void on_end(void *arg, const struct http_reply *reply)
 /* The request is built as a poll's is, in memory of its own: the transport copies it. */
 static struct request *build(struct ear *ear, struct poll *poll)
 {
-    const struct trigger *trigger = ear->listening->trigger;
+    struct trigger *trigger = ear->listening->trigger;
 
     *poll = (struct poll){.config = trigger_config_of(trigger), .arena = arena_new(ARENA_USUAL)};
     poll->now_ms = loop_now_ms(ear->listening->engine->loop);
+    if (trigger->driver->account_size > 0)
+        poll->account = account_of(ear->listening->engine, trigger);
     text_init(&poll->url, HTTP_URL_MAX_BYTES);
     return trigger->driver->listen(poll->config, poll, ear->number);
 }

@@ -277,14 +277,18 @@ static void party_free(struct party *party)
     free(party);
 }
 
-void *poll_account(struct poll *poll)
+void *account_of(struct trigger_engine *engine, struct trigger *trigger)
 {
-    struct flight *flight = flight_of(poll);
-    struct party *party = party_of(flight->engine, flight->trigger);
+    struct party *party = party_of(engine, trigger);
 
     if (!party->account)
         party->account = mem_alloc(party->driver->account_size);
     return party->account;
+}
+
+void *poll_account(struct poll *poll)
+{
+    return poll->account ? poll->account : account_of(flight_of(poll)->engine, flight_of(poll)->trigger);
 }
 
 void party_leave(struct trigger *trigger)

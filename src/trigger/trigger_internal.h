@@ -35,8 +35,9 @@ struct trigger {
     struct target *watched;       /* the scale target, from the first poll that looks at it */
     struct target_key *target;    /* atoms; only for SCOPE_TARGET */
     const char *ns, *destination; /* atoms; ns only for SCOPE_NAMESPACE */
-    const char *share; /* an atom: the namespace it was first built for: threads, streams and tokens it takes count for that; NULL: none */
-    const char *allowed_hosts;    /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
+    const char *
+        share; /* an atom: the namespace it was first built for: threads, streams and tokens it takes count for that; NULL: none */
+    const char *allowed_hosts; /* an atom: where its credential may go (credential_may_go); NULL: anywhere */
     uint64_t identity;
     uint32_t bytes;
     int32_t references;
@@ -138,7 +139,7 @@ struct asked {
     int attempts;
     struct secret *token; /* it goes out with (OAuth2), or NULL */
     struct credential_waiter token_waiter;
-    struct timer *token_timer; /* until it has to be there; NULL: nobody waits */
+    struct timer *token_timer;       /* until it has to be there; NULL: nobody waits */
     bool token_refused, wants_other; /* one was refused: another is asked for, once */
 };
 
@@ -146,6 +147,7 @@ struct poll { /* what a driver sees; kept and used again, with its arena and tex
     const void *config;
     struct arena *arena;
     void *scratch;
+    void *account; /* for a request that opens a stream, and belongs to no flight; NULL: the flight's */
     int64_t now_ms;
     char now_text[32];
 
@@ -295,6 +297,7 @@ void session_renew(struct session *session); /* as if it were new */
 void session_disown(struct session *session);
 void session_part(struct session *session, const struct trigger *trigger);
 void party_leave(struct trigger *trigger);
+void *account_of(struct trigger_engine *engine, struct trigger *trigger); /* see poll_account */
 void sessions_start(struct trigger_engine *engine);
 void sessions_stop(struct trigger_engine *engine);
 

@@ -122,6 +122,8 @@ class Peer:
         return {"conversationId": 1, "done": True, "payload": f"v={signature}".encode()}
 
     def count(self, command):
+        if command["aggregate"] == "secrets":
+            raise Refused(13, "not authorized on jobs to execute command")
         (match, group) = command["pipeline"]
         assert list(match) == ["$match"] and group["$group"]["n"] == {"$sum": 1} and command["maxTimeMS"] > 0, command
         found = [one for one in DOCUMENTS.get((command["$db"], command["aggregate"]), []) if fits(one, match["$match"])]

@@ -1,4 +1,7 @@
 """etcd on a real member, by gRPC: polls, watch, users, client certificates."""
+import time
+import urllib.request
+
 import pytest
 
 from conftest import ask, failed, scaled_object, trigger, value, wait_for
@@ -74,21 +77,66 @@ def test_stopped_in_the_middle_and_back(etcd, weir):
     wait_for(lambda: state()["state"] == "ok", 40)
 
 
-def test_users(etcd):
-    etcd.put("/jobs", 9)
+@pytest.fixture
+def users(etcd):
+    """weir may read /jobs and /push, and nothing else."""
     etcd.ctl("user", "add", "root:rootpw")
     etcd.ctl("user", "grant-role", "root", "root")
     etcd.ctl("user", "add", "weir:s3cret")
     etcd.ctl("role", "add", "reader")
-    etcd.ctl("role", "grant-permission", "reader", "read", "/jobs")
+    for key in ("/jobs", "/push"):
+        etcd.ctl("role", "grant-permission", "reader", "read", key)
     etcd.ctl("user", "grant-role", "weir", "reader")
     etcd.ctl("auth", "enable")
     etcd.login = ["--user", "root:rootpw"]
-    try:
-        assert value("etcd", parts(etcd), {"username": "weir", "password": "s3cret"}) == 9
-        assert "password" in failed("etcd", parts(etcd), {"username": "weir", "password": "other"})
-        assert "permission denied" in failed("etcd", parts(etcd, "/other"), {"username": "weir", "password": "s3cret"})
-        assert failed("etcd", parts(etcd))
-    finally:
-        etcd.ctl("auth", "disable")
-        etcd.login = []
+    yield {"username": "weir", "password": "s3cret"}
+    etcd.ctl("auth", "disable")
+    etcd.login = []
+    for user in ("weir", "root"):
+        etcd.ctl("user", "delete", user)
+    etcd.ctl("role", "delete", "reader")
+
+
+def test_users(etcd, users):
+    etcd.put("/jobs", 9)
+    assert value("etcd", parts(etcd), users) == 9
+    assert "password" in failed("etcd", parts(etcd), {**users, "password": "other"})
+    assert "permission denied" in failed("etcd", parts(etcd, "/other"), users)
+    assert failed("etcd", parts(etcd))
+
+
+def test_a_change_counts_at_once_for_a_user_too(etcd, users, weir):
+    """The watch goes out with the token of the polls, which is there after the first of them; nothing but the watch asks again here."""
+    etcd.put("/push", 0)
+    running = weir(scaled_object(trigger("etcd", parts(etcd, "/push"), users), pollingInterval=3600, minReplicaCount=0, maxReplicaCount=4))
+    wait_for(lambda: running.object("app")["triggers"][0].get("value") == 0, 20)
+    numbers = iter(range(15, 1000))
+
+    def follows():
+        number = next(numbers)
+        etcd.put("/push", number)
+        time.sleep(0.5)
+        return running.object("app")["triggers"][0].get("value") == number
+
+    wait_for(follows, 40)
+
+
+def test_a_token_is_the_users_not_each_triggers(etcd, users, weir):
+    """etcd makes tokens with much work on purpose: many keys of one user cost few of them, and a key that he may not read costs none."""
+    etcd.put("/jobs", 9)
+    triggers = [trigger("etcd", parts(etcd, "/jobs" if number < 10 else f"/secret-{number}"), users) for number in range(15)]
+    running = weir(scaled_object(*triggers, pollingInterval=1, maxReplicaCount=3))
+
+    def states():
+        return [one.get("state") for one in running.object("app")["triggers"]]
+
+    def signed_in():
+        with urllib.request.urlopen(f"http://{etcd.endpoint}/metrics") as page:
+            return sum(float(line.split()[-1]) for line in page.read().decode().splitlines()
+                       if line.startswith("grpc_server_started_total{") and 'grpc_method="Authenticate"' in line)
+
+    wait_for(lambda: states() == ["ok"] * 10 + ["failed"] * 5, 30)
+    before = signed_in()
+    time.sleep(4)
+    assert states() == ["ok"] * 10 + ["failed"] * 5
+    assert signed_in() == before

@@ -1,6 +1,7 @@
 """mongodb against a stand-in that speaks its wire protocol (mongo_peer.py): no MongoDB can be had as a package. The client library is the
 real one, with SCRAM and TLS."""
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def test_a_collection_comes_with_its_first_document(peer):
                                           ('{"at": {"$gt": {"$date": "2026-01-01T00:00:00Z"}}}', "numberLong")])
 def test_what_is_no_filter(peer, query, words):
     assert words in failed("mongodb", parts(peer, query), LOGIN)
+
+
+def test_what_is_refused_to_one_is_not_to_its_neighbours(peer, weir):
+    """They share the connection: none of the others may fail because of it."""
+    running = weir(scaled_object(*[trigger("mongodb", parts(peer, collection=name), LOGIN) for name in ["secrets"] * 3 + ["jobs", "none"] * 3],
+                                 pollingInterval=1))
+
+    def states():
+        return [one.get("state") for one in running.object("app")["triggers"]]
+
+    wait_for(lambda: states() == ["failed"] * 3 + ["ok"] * 6, 30)
+    assert "not authorized" in running.object("app")["triggers"][0]["error"]
+    for _ in range(25):
+        time.sleep(0.2)
+        assert states() == ["failed"] * 3 + ["ok"] * 6, running.object("app")["triggers"]
 
 
 def test_wrong_password(peer):

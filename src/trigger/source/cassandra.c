@@ -226,20 +226,27 @@ static enum poll_next sign_in(const struct cassandra *c, struct poll *poll, cons
                      (int)(asks->text_length < 100 ? asks->text_length : 100), asks->text);
 }
 
+/* What is said against a query (no right on a table, too slow) is about this query: others who ask on the connection have nothing to do
+   with it. */
+static enum error_kind kind_of(unsigned code, bool asked)
+{
+    enum { SERVER_ERROR = 0x0000, BAD_CREDENTIALS = 0x0100, READ_TIMEOUT = 0x1200, UNAUTHORIZED = 0x2100 };
+
+    if (code == BAD_CREDENTIALS || (code == UNAUTHORIZED && !asked))
+        return ERROR_DENIED;
+    if (code == READ_TIMEOUT && asked)
+        return ERROR_LIMIT;
+    return code == SERVER_ERROR || (code >= 0x1000 && code < 0x2000) ? ERROR_UNREACHABLE : ERROR_NONSENSE;
+}
+
 static enum poll_next refused(struct poll *poll, const struct cql_frame *frame)
 {
     const struct talk_place *at = poll_scratch(poll);
-    bool denied = frame->code == 0x0100 || frame->code == 0x2100;
-    bool passing = frame->code == 0x0000 || (frame->code >= 0x1000 && frame->code < 0x2000);
 
     if (at->asked)
         talk_keep(poll);
-    return poll_fail(poll,
-                     denied    ? ERROR_DENIED
-                     : passing ? ERROR_UNREACHABLE
-                               : ERROR_NONSENSE,
-                     "Cassandra refuses us (0x%04x): %.*s", (unsigned)frame->code,
-                     (int)(frame->text_length < 200 ? frame->text_length : 200), frame->text);
+    return poll_fail(poll, kind_of((unsigned)frame->code, at->asked), "Cassandra refuses us (0x%04x): %.*s",
+                     (unsigned)frame->code, (int)(frame->text_length < 200 ? frame->text_length : 200), frame->text);
 }
 
 static enum poll_next on_rows(struct poll *poll, const struct cql_frame *frame)

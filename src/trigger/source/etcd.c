@@ -4,8 +4,9 @@
  *     Auth/Authenticate? -> on_token -> KV/Range -> on_range -> value
  *                                          `- the token is not valid any more: Authenticate once more
  *
- * A token is kept until it is refused: the server makes it from the password with much work on purpose. Without a user the key is
- * watched, too, and asked for at once when it changes; a watch of a user would need a token that is renewed under it.
+ * A token is kept until it is refused, for all triggers with the same user: the server makes it from the password with much work on
+ * purpose. The key is watched as well, and asked for at once when it changes. A user's watch goes out with the token that the polls have got;
+ * until there is one, or when it is over, the server ends the watch, and it is opened anew.
  */
 #include <string.h>
 
@@ -31,6 +32,9 @@ struct etcd {
 };
 struct memory {
     struct nodes_memory nodes; /* first */
+    struct secret *token;      /* that this poll goes out with */
+};
+struct account { /* of all triggers with the same user on the same members */
     struct secret *token;
 };
 struct calls {
@@ -128,6 +132,7 @@ static struct request *ask_range(const void *config, struct poll *poll, size_t n
 {
     const struct etcd *c = config;
     const struct memory *memory = poll_memory(poll);
+    const struct calls *calls = poll_scratch(poll);
     struct text message;
     struct request *request;
 
@@ -135,6 +140,10 @@ static struct request *ask_range(const void *config, struct poll *poll, size_t n
     wire_bytes(&message, 1, c->key, strlen(c->key));
     request = call(c, poll, node, "/etcdserverpb.KV/Range", &message);
     request_header_secret(request, "token", "", memory->token);
+    if (c->user && !calls->asked_again) {
+        grpc_allow(request, GRPC_UNAUTHENTICATED);  /* the token is over */
+        grpc_allow(request, GRPC_INVALID_ARGUMENT); /* it is from before rights were changed */
+    }
     return request;
 }
 
@@ -179,10 +188,20 @@ static bool is_message(const void *bytes, size_t length)
 
 static enum poll_next on_range(const void *config, struct poll *poll, const struct reply *reply);
 
+/* The poll keeps the token that it goes out with, whatever others get meanwhile. */
+static enum poll_next ask_with(const struct etcd *c, struct poll *poll, struct secret *token)
+{
+    struct memory *memory = poll_memory(poll);
+
+    secret_unref(memory->token);
+    memory->token = secret_ref(token);
+    return nodes_send(c, poll, c->endpoints->count, ask_range, on_range);
+}
+
 static enum poll_next on_token(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct etcd *c = config;
-    struct memory *memory = poll_memory(poll);
+    struct account *account = poll_account(poll);
     struct wire_field token;
 
     if (reply->failed)
@@ -191,9 +210,9 @@ static enum poll_next on_token(const void *config, struct poll *poll, const stru
         return poll_fail(poll, ERROR_DENIED, "etcd does not know this user, or the password is another");
     if (!find_field(reply->body, reply->length, 2, WIRE_BYTES, &token) || token.length == 0)
         return poll_fail(poll, ERROR_NONSENSE, "etcd signs us in and gives no token");
-    secret_unref(memory->token);
-    memory->token = secret_new(token.bytes, token.length);
-    return nodes_send(c, poll, c->endpoints->count, ask_range, on_range);
+    secret_unref(account->token);
+    account->token = secret_new(token.bytes, token.length);
+    return ask_with(c, poll, account->token);
 }
 
 static enum poll_next sign_in(const struct etcd *c, struct poll *poll)
@@ -202,6 +221,19 @@ static enum poll_next sign_in(const struct etcd *c, struct poll *poll)
 
     calls->asked_again = true;
     return nodes_send(c, poll, c->endpoints->count, ask_token, on_token);
+}
+
+/* Another trigger's poll may have got a new one since this one went out. */
+static enum poll_next token_is_refused(const struct etcd *c, struct poll *poll)
+{
+    const struct memory *memory = poll_memory(poll);
+    const struct account *account = poll_account(poll);
+    struct calls *calls = poll_scratch(poll);
+
+    if (!account->token || account->token == memory->token)
+        return sign_in(c, poll);
+    calls->asked_again = true;
+    return ask_with(c, poll, account->token);
 }
 
 static enum poll_next read_value(struct poll *poll, const struct wire_field *value)
@@ -218,13 +250,12 @@ static enum poll_next read_value(struct poll *poll, const struct wire_field *val
 static enum poll_next on_range(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct etcd *c = config;
-    struct calls *calls = poll_scratch(poll);
     struct wire_field pair, value;
 
-    if (reply->failed && reply->error.kind == ERROR_DENIED && c->user && !calls->asked_again)
-        return sign_in(c, poll);
     if (reply->failed)
         return poll_fail_with(poll, &reply->error);
+    if (grpc_status_of(reply) != GRPC_OK)
+        return token_is_refused(c, poll);
     if (!is_message(reply->body, reply->length))
         return poll_fail(poll, ERROR_NONSENSE, "the answer is not a message of etcd's");
     if (!find_field(reply->body, reply->length, 2, WIRE_BYTES, &pair))
@@ -237,17 +268,20 @@ static enum poll_next on_range(const void *config, struct poll *poll, const stru
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct etcd *c = config;
-    const struct memory *memory = poll_memory(poll);
+    struct account *account = poll_account(poll);
 
     (void)none; /* nothing was asked yet */
-    if (c->user && c->password && !memory->token)
-        return sign_in(c, poll);
-    return nodes_send(c, poll, c->endpoints->count, ask_range, on_range);
+    return c->user && c->password && !account->token ? sign_in(c, poll) : ask_with(c, poll, account->token);
 }
 
 static void forget(void *memory)
 {
     secret_unref(((struct memory *)memory)->token);
+}
+
+static void forget_account(void *account)
+{
+    secret_unref(((struct account *)account)->token);
 }
 
 /* ------------------------------------------------------------------ the watch */
@@ -260,7 +294,7 @@ static struct request *open_watch(const void *config, struct poll *poll, size_t 
     struct request *request;
     size_t create;
 
-    if (stream > 0 || c->user)
+    if (stream > 0)
         return NULL;
     text_init(&message, GRPC_REQUEST_MAX_BYTES);
     create = wire_begin(&message, 1);
@@ -269,6 +303,8 @@ static struct request *open_watch(const void *config, struct poll *poll, size_t 
     wire_end(&message, create);
     request = call(c, poll, 0, "/etcdserverpb.Watch/Watch", &message);
     request_header(request, "hasleader", "true");
+    if (c->user)
+        request_header_secret(request, "token", "", ((struct account *)poll_account(poll))->token);
     return request;
 }
 
@@ -292,8 +328,7 @@ TRIGGER(etcd) = {
     .type = "etcd",
     .summary = "the number that a key of etcd holds",
     .about = "The value of the key, read as a number. A key that is not there, is empty or holds something else is a "
-             "failure. Where no "
-             "user is given, the key is watched as well, so that a change counts at once and not with the next poll.",
+             "failure. The key is watched as well, so that a change counts at once and not with the next poll.",
     .example = "metadata:\n"
                "  endpoints: etcd-0.etcd:2379,etcd-1.etcd:2379\n"
                "  watchKey: /jobs/waiting\n"
@@ -304,10 +339,12 @@ TRIGGER(etcd) = {
     .config_size = sizeof(struct etcd),
     .memory_size = sizeof(struct memory),
     .scratch_size = sizeof(struct calls),
+    .account_size = sizeof(struct account),
     .prepare = prepare,
     .metric_name = metric_name,
     .destinations = destinations,
     .forget = forget,
+    .forget_account = forget_account,
     .poll = ask,
     .listen = open_watch,
     .heard = heard,
