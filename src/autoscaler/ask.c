@@ -30,7 +30,8 @@ struct question {
     struct trigger_poll *poll; /* under way, or NULL */
     struct sample sample;      /* the last answer */
     int64_t answered_ticks_ms, took_ms;
-    struct error *why;    /* of a missing or failed sample; NULL otherwise */
+    struct error
+        *why; /* of a missing or failed sample; a note of a good one has kind ERROR_NONE; NULL: nothing to say */
     struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
     uint32_t users;                      /* object triggers that hold it */
@@ -124,7 +125,7 @@ void question_put(struct question *question, struct object *object)
 
 static void keep_why(struct question *question, const struct sample *sample, const struct error *why)
 {
-    if (sample->state == SAMPLE_OK || !why) {
+    if (!why || (sample->state == SAMPLE_OK && why->text[0] == '\0')) {
         free(question->why);
         question->why = NULL;
         return;
@@ -285,7 +286,12 @@ void question_expire(struct question *question)
 
 const struct error *question_why(const struct question *question)
 {
-    return question->why;
+    return question->why && question->why->kind != ERROR_NONE ? question->why : NULL;
+}
+
+const char *question_note(const struct question *question)
+{
+    return question->why && question->why->kind == ERROR_NONE ? question->why->text : "";
 }
 
 int64_t question_took_ms(const struct question *question)

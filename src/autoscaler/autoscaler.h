@@ -142,6 +142,7 @@ struct trigger_status {
     int64_t age_ms; /* -1: no sample yet */
     enum error_kind why_kind;
     const char *why;      /* of a missing or failed sample, or ""; never a secret */
+    const char *note;     /* worth knowing about a good one, or ""; likewise */
     int64_t took_ms;      /* the last poll */
     uint32_t failures;    /* answers that were none, since it was loaded */
     bool resource;        /* cpu, memory: read from pods */

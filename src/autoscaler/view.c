@@ -24,6 +24,7 @@ static void view_triggers(const struct object *object, struct arena *arena, int6
                                           .sample = t->sample,
                                           .age_ms = -1,
                                           .why = why ? why->text : "",
+                                          .note = t->question ? question_note(t->question) : "",
                                           .why_kind = why ? why->kind : ERROR_NONE,
                                           .took_ms = t->question ? question_took_ms(t->question) : 0,
                                           .shared_with = t->question ? question_users(t->question) - 1 : 0,

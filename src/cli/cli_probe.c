@@ -31,6 +31,7 @@
 #include "trigger/trigger.h"
 
 static const char *output = "text", *mode = "direct", *only, *kubeconfig, *context, *file_root, *vault_namespaces;
+static const char *own_variables;
 static int64_t timeout_ms = 30 * SECOND_MS, replicas = -1;
 static bool in_kubernetes;
 static struct egress_options egress;
@@ -42,6 +43,8 @@ static const struct option_row options[] = {
     {"replicas", 0, OPTION_NUMBER, &replicas, "N",
      "decide as if so many ran (those of the workload in the files, else 0)"},
     {"mode", 0, OPTION_CHOICE, &mode, "direct|hpa|observe", "the mode of objects that name none (direct)"},
+    {"env", 0, OPTION_TEXT, &own_variables, "NAME[,NAME]",
+     "variables of this environment that the manifests may have for containers that are not among them (none)"},
     EGRESS_OPTIONS(egress),
     {"filepath-auth-root-path", 0, OPTION_TEXT, &file_root, "DIR",
      "below it, and nowhere else, a ClusterTriggerAuthentication may name files by filePath (none)"},
@@ -174,8 +177,10 @@ static void on_data(void *arg, const char *ns, const char *name)
 static bool make_platform(struct probing *p, struct error *err)
 {
     if (!in_kubernetes) {
-        p->platform = platform_new_files(&(struct files_platform_options){
-            .manifests = p->manifests, .count = p->sources.count, .replicas = replicas});
+        p->platform = platform_new_files(&(struct files_platform_options){.manifests = p->manifests,
+                                                                          .count = p->sources.count,
+                                                                          .replicas = replicas,
+                                                                          .own_variables = own_variables});
         return true;
     }
     p->cluster_options =
@@ -322,6 +327,8 @@ static int probe(const struct command *self, char **paths, int count)
     p.settings.file_root = file_root;
     p.settings.vault_namespaces = vault_namespaces;
     p.egress = egress_options_rules(&egress, &err);
+    if (!variable_is_named(own_variables, "VAULT_TOKEN"))
+        unsetenv("VAULT_TOKEN"); /* a manifest could send it to any server */
     fine = p.egress != NULL;
     for (int i = 0; fine && i < count; i++)
         fine = sources_read(&p.sources, paths[i], &err);

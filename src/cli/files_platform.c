@@ -111,9 +111,19 @@ static enum lookup variable_of_job(const struct files *files, const struct scale
     return found;
 }
 
-static enum lookup variable_of_mine(const char *name, struct secret **out)
+bool variable_is_named(const char *names, const char *name)
 {
-    const char *value = getenv(name);
+    size_t length = strlen(name);
+
+    for (; names && *names; names += strcspn(names, ","), names += *names == ',')
+        if (strncmp(names, name, length) == 0 && (names[length] == ',' || names[length] == '\0'))
+            return length > 0;
+    return false;
+}
+
+static enum lookup variable_of_mine(const struct files *files, const char *name, struct secret **out)
+{
+    const char *value = variable_is_named(files->options.own_variables, name) ? getenv(name) : NULL;
 
     if (!value)
         return LOOKUP_ABSENT;
@@ -133,7 +143,7 @@ static enum lookup target_env(struct platform *platform, const struct target_key
         return variable_of_job(files, job, container, name, out);
     if (workload)
         return variable_of(files, &workload->template.main, key->ns, container, name, out);
-    return variable_of_mine(name, out);
+    return variable_of_mine(files, name, out);
 }
 
 /* ------------------------------------------------------------------ replicas: a number, and no pods */

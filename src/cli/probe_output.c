@@ -73,6 +73,8 @@ static void explain_sample(const struct trigger_status *t, struct answer *a)
         a->error = *t->why ? t->why : "it failed, and nobody says why";
     else if (*t->why)
         a->note = t->why;
+    else if (*t->note)
+        a->note = t->note;
     else if (t->sample.stand_in)
         a->note = "the source has no value, and the manifest says which one counts then";
 }

@@ -159,6 +159,17 @@ def test_what_has_no_value_says_why(api):
     assert queue["state"] == "ok" and found["wants"] == 5
 
 
+def test_a_good_value_may_have_a_note(api):
+    api.answers["/api/v1/query"] = (200, {"status": "success", "data": {"resultType": "vector", "result": []}})
+    query = f"""  - type: prometheus
+    name: empty
+    metadata: {{serverAddress: "{api.url()}", query: up, threshold: "5", ignoreNullValues: "true"}}
+"""
+    [found] = told(manifest(query))
+    assert (found["triggers"][0]["state"], found["triggers"][0]["value"]) == ("ok", 0)
+    assert "no series" in found["triggers"][0]["note"]
+
+
 def test_credentials_come_from_the_files(api):
     text = manifest(trigger(api.url("/secret"), more=", authMode: bearer", auth=AUTH))
     assert told(text + TOKEN.format(token="sesame"))[0]["triggers"][0]["value"] == 42
@@ -169,7 +180,7 @@ def test_credentials_come_from_the_files(api):
     assert "there is no TriggerAuthentication default/api" in found["triggers"][0]["error"]
 
 
-def test_variables_come_from_the_workload_else_from_who_asks(api):
+def test_variables_come_from_the_workload_else_from_who_asks_if_named(api):
     auth = """---
 apiVersion: keda.sh/v1alpha1
 kind: TriggerAuthentication
@@ -177,7 +188,12 @@ metadata: {name: api}
 spec: {env: [{parameter: token, name: TOKEN}]}
 """
     text = manifest(trigger(api.url("/secret"), more=", authMode: bearer", auth=AUTH), auth)
-    assert told(text, env={"TOKEN": "sesame"})[0]["triggers"][0]["value"] == 42
+    assert told(text, "--env", "OTHER,TOKEN", env={"TOKEN": "sesame"})[0]["triggers"][0]["value"] == 42
+    api.asked.clear()
+    for options in ((), ("--env", "TOKE,TOKENS")):
+        [found] = told(text, *options, status=1, env={"TOKEN": "sesame"})
+        assert found["triggers"][0]["state"] == "failed"
+    assert api.asked == []
     workload = DEPLOYMENT.format(name="app", replicas=1).replace("        image:", "        env: [{name: TOKEN, value: sesame}]\n        image:")
     assert told(workload + text, env={"TOKEN": "wrong"})[0]["triggers"][0]["value"] == 42
 
@@ -296,7 +312,7 @@ def test_egress_rules_hold_libraries(kind, metadata, rule):
         port = server.getsockname()[1]
         text = manifest(f"  - type: {kind}\n    metadata: {{{metadata.format(port=port)}}}\n")
         env = {"TOKEN": "x", "MONGO": f"mongodb://localhost:{port}", "AMQP": f"amqp://u:p@localhost:{port}"}
-        [found] = told(text, "--deny-egress", rule, "--timeout", "10s", status=1, env=env)
+        [found] = told(text, "--deny-egress", rule, "--timeout", "10s", "--env", ",".join(env), status=1, env=env)
         assert found["triggers"][0]["state"] == "failed"
         assert f"its address is named by {rule} of --deny-egress" in found["triggers"][0]["error"]
         server.settimeout(0.1)
