@@ -57,7 +57,8 @@ struct target_view {
        the target itself tells (metadata.managedFields of a Deployment and its like). */
     uint32_t others_writes;
     const char *other;
-    const char *rival; /* the HorizontalPodAutoscaler that does it; NULL: there is none, or target_look_rival was never called */
+    /* The HorizontalPodAutoscaler that does it; NULL: there is none, or target_look_rival was never called. */
+    const char *rival;
 };
 
 struct target; /* one scale target that somebody watches */
@@ -94,7 +95,7 @@ enum resource_kind {
 enum resource_end {
     RESOURCE_STAYS,
     RESOURCE_DELETED, /* it is gone, or is being deleted and waits for our finalizer */
-    RESOURCE_MOVED, /* this Weir is no longer the leader: forget it, touch nothing */
+    RESOURCE_MOVED,   /* this Weir is no longer the leader: forget it, touch nothing */
     /* Where objects are spread over several Weirs: it is another's. Told of those too, for what they refer to (tree) counts everywhere;
        tree NULL: it was this Weir's until now, refers to what it did, and is to be forgotten otherwise. */
     RESOURCE_ELSEWHERE,
