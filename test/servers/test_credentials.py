@@ -193,16 +193,19 @@ def test_own_token_is_nobodys(api, vault, monkeypatch):
     monkeypatch.setenv("VAULT_TOKEN", "root-token")
     spec = by_vault(vault)
     del spec["hashiCorpVault"]["credential"]
-    said = seen(manifest(api, spec))
-    assert said["state"] == "failed" and "$VAULT_ADDR" in said["error"], said
+
+    def said(*options, **fields):
+        return seen(manifest(api, spec, **fields), "--env", "VAULT_TOKEN", *options)
+
+    assert said()["state"] == "failed" and "$VAULT_ADDR" in said()["error"]
     monkeypatch.setenv("VAULT_ADDR", vault.address)
-    assert seen(manifest(api, spec))["state"] == "failed"
-    assert seen(manifest(api, spec), "--vault-namespaces", "shop")["state"] == "failed"
+    assert said()["state"] == "failed"
+    assert said("--vault-namespaces", "shop")["state"] == "failed"
     assert vault.asked == []
-    assert seen(manifest(api, spec), "--vault-namespaces", "shop,def*")["value"] == 7
+    assert said("--vault-namespaces", "shop,def*")["value"] == 7
     monkeypatch.delenv("VAULT_ADDR")
-    assert seen(manifest(api, spec), "--vault-namespaces", "default")["state"] == "failed"
-    assert seen(manifest(api, spec, kind="ClusterTriggerAuthentication"))["value"] == 7
+    assert said("--vault-namespaces", "default")["state"] == "failed"
+    assert said(kind="ClusterTriggerAuthentication")["value"] == 7
 
 
 def test_own_account_is_nobodys(api, vault):
@@ -294,7 +297,7 @@ def test_allowed_hosts(api):
         for kind in ("ClusterTriggerAuthentication", "TriggerAuthentication"):
             said = seen(bound(api, kind, allowed_hosts=hosts))
             assert said["state"] == "failed" and f"127.0.0.1:{port} is not among the hosts" in said["error"], said
-            assert "spec.triggers[0]" in json.dumps(said) and "weir.dev/allowed-hosts" in said["error"]
+            assert "weir.dev/allowed-hosts" in said["error"]
     said = seen(bound(api, allowed_hosts="https://127.0.0.1"))
     assert said["state"] == "failed" and "is no host" in said["error"], said
     assert len(api.seen) == asked
