@@ -181,7 +181,8 @@ struct reply {
     size_t header_count;
     const struct tree *json; /* the body, parsed once; NULL where the request said request_raw() */
     size_t index;            /* of several asked at once: which */
-    bool failed; /* only for several at once, and for poll_try(): see error; status, body and headers are those of the refusal */
+    bool
+        failed; /* only for several at once, and for poll_try(): see error; status, body and headers are those of the refusal */
     struct error error;
 };
 const char *reply_header(const struct reply *reply, const char *lower_case_name);
@@ -312,12 +313,12 @@ typedef enum poll_next trigger_read(const void *config, struct poll *poll);
 /* ------------------------------------------------------------------ querying: a library that blocks, on a worker thread */
 
 struct query {
-    void *memory;            /* session_size bytes (see sessions); nobody else touches them meanwhile */
-    void *own;               /* memory_size bytes, of this trigger from poll to poll; new after a call that hung */
-    int64_t timeout_ms;      /* of the whole call, from the moment it has a thread: query_left_ms() says what remains */
-    int64_t until_ticks_ms;  /* the engine's; 0: as if it began only now */
+    void *memory;           /* session_size bytes (see sessions); nobody else touches them meanwhile */
+    void *own;              /* memory_size bytes, of this trigger from poll to poll; new after a call that hung */
+    int64_t timeout_ms;     /* of the whole call, from the moment it has a thread: query_left_ms() says what remains */
+    int64_t until_ticks_ms; /* the engine's; 0: as if it began only now */
     const struct secret *token; /* what driver.token asked for; NULL: it needs none */
-    enum sample_state state; /* to be set: SAMPLE_OK with value, else error */
+    enum sample_state state;    /* to be set: SAMPLE_OK with value, else error */
     double value;
     enum sample_activity activity; /* as poll_activity() has it; left alone, the value decides */
     struct error error;
@@ -373,7 +374,7 @@ struct trigger_driver {
     bool (*destination)(const void *config, char *out, size_t size);    /* one server: "host:port" */
     void (*destinations)(const void *config, struct destinations *out); /* each of a list, the one asked first first */
     void (*forget)(void *memory);                                       /* before memory is freed */
-    void (*forget_account)(void *account);                           /* likewise */
+    void (*forget_account)(void *account);                              /* likewise */
     void (*hang_up)(
         void *session); /* before a session is freed; of a query on a worker thread: libraries wait for goodbyes */
 

@@ -43,8 +43,7 @@ struct trigger *engine_find(struct trigger_engine *engine, const struct trigger 
     for (struct trigger *t = engine->buckets[bucket_of(engine, like->identity)]; t; t = t->next)
         if (t->identity == like->identity && t->driver == like->driver && t->direct == like->direct &&
             string_equal(t->ns, like->ns) && string_equal(t->allowed_hosts, like->allowed_hosts) &&
-            same_target(t->target, like->target) &&
-            config_equal(t->driver->params, trigger_config(t), config))
+            same_target(t->target, like->target) && config_equal(t->driver->params, trigger_config(t), config))
             return t;
     return NULL;
 }

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/hide.h"
 #include "base/map.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -183,16 +182,12 @@ static enum poll_next refused(struct poll *poll, const struct reply *reply)
 {
     const struct github_memory *memory = poll_memory(poll);
     struct github_account *account = poll_account(poll);
-    struct error error;
 
     if (is_limited(poll))
         return stand_by(poll);
     if (reply->status == 401 && account->token == memory->token)
         account->token_until_ms = 0; /* of an App: a new one is asked for next time */
-    error = reply->error;
-    if (memory->token)
-        hide_secret_bytes(error.text, secret_reveal(memory->token), secret_length(memory->token));
-    return poll_fail_with(poll, &error);
+    return poll_fail_with(poll, &reply->error);
 }
 
 /* ------------------------------------------------------------------ one answer */
@@ -332,6 +327,7 @@ static enum poll_next ask_token(const struct github *c, struct poll *poll)
                      arena_printf(arena, "/app/installations/%lld/access_tokens", (long long)c->installation));
     request_header(r, "Accept", "application/vnd.github.v3+json");
     request_header_secret(r, "Authorization", "Bearer ", memory->jwt);
+    request_secret(r);
     return poll_send(poll, r, on_token);
 }
 

@@ -268,7 +268,8 @@ static uint64_t asker_of(const struct request *request)
     if (request->has_tls && request->tls.certificate_pem)
         hash = hash_string(hash, request->tls.certificate_pem);
     if (oauth)
-        hash = hash_with_secret(hash_string(hash_string(hash, oauth->token_url), oauth->client_id), oauth->client_secret);
+        hash =
+            hash_with_secret(hash_string(hash_string(hash, oauth->token_url), oauth->client_id), oauth->client_secret);
     return hash;
 }
 

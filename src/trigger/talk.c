@@ -23,7 +23,7 @@ enum {
     PLACE_BYTES = 320, /* a name has 255 at most */
     BELL_LATER_MS = 50,
     SHOWN_AT_ONCE_BYTES = 4096, /* up to here every piece is shown: a microsecond or two */
-    LOOK_LATER_MS = 10,         /* a hundred times a second at most: some ms of each second for STREAM_REPLY_MAX_BYTES */
+    LOOK_LATER_MS = 10, /* a hundred times a second at most: some ms of each second for STREAM_REPLY_MAX_BYTES */
 };
 
 static int64_t time_left(const struct flight *flight)

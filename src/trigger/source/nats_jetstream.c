@@ -49,8 +49,6 @@ struct backlog {
 struct walk {
     struct node nodes[NODES_MAX];
     size_t count;
-    bool led; /* by the one that is remembered */
-    double value;
     struct error error; /* of a node that could not be asked */
 };
 
@@ -342,29 +340,16 @@ static enum poll_next on_first(const void *config, struct poll *poll, const stru
     return backlog.found ? poll_value(poll, backlog.value) : not_there(c, poll);
 }
 
-static void each_remembered(const void *config, struct poll *poll, const struct reply *reply)
+/* Where it is down, or another one leads now: from the start. */
+static enum poll_next on_remembered(const void *config, struct poll *poll, const struct reply *reply)
 {
-    struct walk *walk = poll_scratch(poll);
+    const struct nats *c = config;
     struct memory *memory = poll_memory(poll);
     struct backlog backlog;
 
-    if (reply->failed || !find_backlog(config, reply->json, &backlog) || !backlog.found ||
-        strcmp(backlog.leader, memory->leader) != 0)
-        return;
-    walk->led = true;
-    walk->value = backlog.value;
-}
-
-/* It is down, or another one leads now: from the start. */
-static enum poll_next on_remembered(const void *config, struct poll *poll, const struct reply *none)
-{
-    const struct nats *c = config;
-    struct walk *walk = poll_scratch(poll);
-    struct memory *memory = poll_memory(poll);
-
-    (void)none;
-    if (walk->led)
-        return poll_value(poll, walk->value);
+    if (!reply->failed && find_backlog(c, reply->json, &backlog) && backlog.found &&
+        strcmp(backlog.leader, memory->leader) == 0)
+        return poll_value(poll, backlog.value);
     memory->base[0] = '\0';
     return poll_send(poll, jsz(c, poll, c->base), on_first);
 }
@@ -377,7 +362,7 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
 
     (void)none;
     if (memory->base[0])
-        return poll_send_all(poll, &request, 1, each_remembered, on_remembered);
+        return poll_try(poll, request, on_remembered);
     return poll_send(poll, request, on_first);
 }
 

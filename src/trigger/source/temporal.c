@@ -275,14 +275,8 @@ static enum poll_next finish(struct poll *poll)
     return poll_value(poll, walk->backlog);
 }
 
-static enum poll_next on_counted(const void *config, struct poll *poll, const struct reply *none)
-{
-    (void)config, (void)none;
-    return finish(poll);
-}
-
 /* A count that fails says nothing: the backlog is known all the same. */
-static void on_count(const void *config, struct poll *poll, const struct reply *reply)
+static enum poll_next on_count(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct walk *walk = poll_scratch(poll);
     uint64_t running;
@@ -291,19 +285,15 @@ static void on_count(const void *config, struct poll *poll, const struct reply *
     if (reply->failed)
         poll_note(poll, "running workflows could not be counted: %.200s", reply->error.text);
     else if (!temporal_read_count(reply->body, reply->length, &running))
-        unreadable(poll);
+        return unreadable(poll);
     else
         walk->active = running > 0;
+    return finish(poll);
 }
 
 static enum poll_next count(const struct temporal *c, struct poll *poll)
 {
-    struct request *request;
-
-    if (!c->count_running)
-        return finish(poll);
-    request = count_running(c, poll);
-    return poll_send_all(poll, &request, 1, on_count, on_counted);
+    return c->count_running ? poll_try(poll, count_running(c, poll), on_count) : finish(poll);
 }
 
 static enum poll_next on_version(const void *config, struct poll *poll, const struct reply *reply)

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "base/arena.h"
 #include "base/limits.h"
@@ -97,6 +99,12 @@ static void poll_once(struct trigger *trigger)
     assert_int_equal(answers, 1);
 }
 
+static void answer_at_length(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)request;
+    reply->body = arg;
+}
+
 /* ------------------------------------------------------------------ sent away */
 
 static struct {
@@ -121,7 +129,8 @@ static void answer_limited(void *arg, const struct http_request *request, struct
 
     (void)arg;
     limits.asked++;
-    reply->body = "{\"v\":3,\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"value\":[1,\"3\"]}]}}";
+    reply->body =
+        "{\"v\":3,\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"value\":[1,\"3\"]}]}}";
     if (!comes_as(request, limits.limited))
         return;
     reply->status = 429;
@@ -134,7 +143,8 @@ static struct trigger *api(const char *value, const char *token)
     char metadata[200], secrets[100];
 
     snprintf(metadata, sizeof(metadata),
-             "{\"url\":\"http://s:1/%s\",\"valueLocation\":\"v\",\"targetValue\":\"1\",\"authMode\":\"bearer\"}", value);
+             "{\"url\":\"http://s:1/%s\",\"valueLocation\":\"v\",\"targetValue\":\"1\",\"authMode\":\"bearer\"}",
+             value);
     snprintf(secrets, sizeof(secrets), "{\"token\":\"%s\"}", token);
     return build("metrics-api", metadata, secrets);
 }
@@ -215,13 +225,48 @@ static void limits_are_remembered_up_to_a_bound(void **state)
         trigger_unref(triggers[i]);
 }
 
-/* ------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------ answers that hold a credential */
 
-static void answer_at_length(void *arg, const struct http_request *request, struct virtual_reply *reply)
+/* As JSON, for the text of a Secret. */
+static char *new_key(struct arena *arena)
 {
-    (void)request;
-    reply->body = arg;
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIO *pem = BIO_new(BIO_s_mem());
+    struct text text;
+    char *bytes, *json;
+    long length;
+
+    assert_true(PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL));
+    length = BIO_get_mem_data(pem, &bytes);
+    text_init(&text, 10 * 1000);
+    text_add_json_string(&text, bytes, (size_t)length);
+    json = arena_copy(arena, text.bytes);
+    text_done(&text);
+    BIO_free(pem);
+    EVP_PKEY_free(key);
+    return json;
 }
+
+/* Not a word of an answer is shown that gives a token, also where it cannot be read. */
+static void a_token_that_comes_is_not_quoted(void **state)
+{
+    struct arena *arena = arena_new(ARENA_USUAL);
+    struct trigger *trigger = build("github-runner",
+                                    "{\"githubApiURL\":\"http://g:1\",\"owner\":\"me\",\"runnerScope\":\"org\","
+                                    "\"applicationID\":\"1\",\"installationID\":\"2\"}",
+                                    arena_printf(arena, "{\"appKey\":%s}", new_key(arena)));
+
+    (void)state;
+    virtual_answer(world, "http://g:1", answer_at_length, "{\"token\":\"ghs_0123456789\",");
+    poll_once(trigger);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    assert_non_null(strstr(why.text, "not JSON"));
+    assert_null(strstr(why.text, "ghs_0123456789"));
+    trigger_unref(trigger);
+    arena_free(arena);
+}
+
+/* ------------------------------------------------------------------ memory */
 
 /* Each answer is within its bounds, and all together are too much. */
 static void answers_are_bounded_in_sum(void **state)
@@ -323,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_limit_is_of_one_credential, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_limit_is_of_one_tenant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_are_remembered_up_to_a_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_token_that_comes_is_not_quoted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(answers_are_bounded_in_sum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_answer_is_not_read_for_every_piece, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_short_answer_is_read_at_once, set_up, tear_down),
