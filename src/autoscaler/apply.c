@@ -157,10 +157,8 @@ static const struct trigger_auth *find_auth(void *arg, const char *ns, const cha
     if (!entry || !tree_read_json(entry->json, strlen(entry->json), false, on->arena, &whole, &err))
         return NULL;
     auth = arena_alloc(on->arena, sizeof(*auth));
-    auth->meta = (struct object_meta){.kind = entry->kind,
-                                      .ns = entry->ns,
-                                      .name = entry->name,
-                                      .annotations = tree_get(whole, "annotations")};
+    auth->meta = (struct object_meta){
+        .kind = entry->kind, .ns = entry->ns, .name = entry->name, .annotations = tree_get(whole, "annotations")};
     auth->spec = tree_get(whole, "spec");
     return auth;
 }

@@ -87,10 +87,11 @@ bool binding_check_hosts(const char *hosts, struct error *err)
     for (const char *at = hosts; at && next_piece(&at, &pattern);) {
         split_port(&pattern, &host, &port);
         if (!is_host(&host, host.at > pattern.at) || (port.at && !is_port(&port)))
-            return error_set(err, ERROR_INVALID,
-                             "annotation " CREDENTIAL_HOSTS_ANNOTATION ": '%.*s' is no host; write names like "
-                             "db.internal or *.example.com, or addresses, with :PORT behind where only one port is meant",
-                             pattern.length < 100 ? (int)pattern.length : 100, pattern.at);
+            return error_set(
+                err, ERROR_INVALID,
+                "annotation " CREDENTIAL_HOSTS_ANNOTATION ": '%.*s' is no host; write names like "
+                "db.internal or *.example.com, or addresses, with :PORT behind where only one port is meant",
+                pattern.length < 100 ? (int)pattern.length : 100, pattern.at);
     }
     return true;
 }

@@ -500,7 +500,8 @@ enum lookup credential_store_resolve(struct credential_store *store, const struc
     enum lookup found;
     size_t count, index;
 
-    if (!is_for(request, &hosts, err) || !refuse_unknown(request->spec, err) || !within_bounds(request->spec, &count, err))
+    if (!is_for(request, &hosts, err) || !refuse_unknown(request->spec, err) ||
+        !within_bounds(request->spec, &count, err))
         return LOOKUP_DENIED;
     w.credential = credential_new(count);
     w.credential->allowed_hosts = arena_copy(w.credential->arena, hosts);

@@ -42,9 +42,9 @@ struct credential {
     struct arena *arena;
     struct credential_param *params;
     size_t param_count;
-    const char *pod_identity; /* provider, or NULL */
+    const char *pod_identity;  /* provider, or NULL */
     const char *allowed_hosts; /* where it may go (credential_may_go); NULL: anywhere */
-    struct fetched **held;    /* what of it was fetched: kept and renewed as long as somebody has this credential */
+    struct fetched **held;     /* what of it was fetched: kept and renewed as long as somebody has this credential */
     size_t held_count;
     int references;
 };
@@ -65,7 +65,8 @@ struct credential_parts { /* borrowed for the store's life */
 struct credential_settings {  /* flags of `weir run`; copied */
     const char *file_root;    /* --filepath-auth-root-path; NULL: filePath is refused */
     int64_t account_token_ms; /* life of a service account's token; 0: CREDENTIAL_ACCOUNT_TOKEN_MS */
-    const char *vault_namespaces; /* --vault-namespaces: whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir; NULL: none */
+    const char *
+        vault_namespaces; /* --vault-namespaces: whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir; NULL: none */
 };
 struct credential_store *credential_store_new(const struct credential_parts *parts);
 void credential_store_configure(struct credential_store *store, const struct credential_settings *settings);

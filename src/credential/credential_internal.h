@@ -34,9 +34,10 @@ struct fetch_kind {
     const char *what;  /* "a Vault login": part of the key */
     int64_t unused_ms; /* kept so long while nobody holds or asks for it */
     void (*begin)(struct fetched *f);
-    void (*stop)(struct fetched *f);      /* beside its exchange, which the store cancels; NULL: nothing */
-    void (*give_back)(struct fetched *f); /* it is about to go, known or not: what was lent is returned; NULL: nothing */
-    void (*forget)(void *spec);           /* secrets of the spec; NULL: none */
+    void (*stop)(struct fetched *f); /* beside its exchange, which the store cancels; NULL: nothing */
+    void (*give_back)(
+        struct fetched *f);     /* it is about to go, known or not: what was lent is returned; NULL: nothing */
+    void (*forget)(void *spec); /* secrets of the spec; NULL: none */
 };
 
 /* What was asked for by HTTP, once the answer is there; valid during the call. */
@@ -55,7 +56,7 @@ struct fetched {
     void *spec; /* the kind's: what is asked for, in the arena */
     const char *ns;
     const char *owner; /* the namespace that it counts for; "": nobody's */
-    bool trusted; /* the destination is one that whoever runs Weir named (http_request.trusted) */
+    bool trusted;      /* the destination is one that whoever runs Weir named (http_request.trusted) */
 
     enum lookup state;  /* PENDING until it is known the first time */
     struct map *values; /* name -> struct secret; while FOUND */
@@ -63,8 +64,8 @@ struct fetched {
     uint32_t version;   /* another one whenever the values are others, or lost */
     struct error why;   /* while neither FOUND nor PENDING */
     int64_t begun_ticks_ms, fetched_ticks_ms, ends_ticks_ms, asked_ticks_ms;
-    int failures;        /* in a row */
-    int denials;         /* how often it was fetched anew because a source refused it; see credential_denied */
+    int failures; /* in a row */
+    int denials;  /* how often it was fetched anew because a source refused it; see credential_denied */
     int64_t denied_ticks_ms;
     struct timer *timer; /* begins it anew */
 
@@ -134,7 +135,8 @@ struct fetched *fetched_hold(struct fetched *f);
 void fetched_release(struct fetched *f);
 void fetched_wait(struct fetched *f, struct credential_waiter *waiter);
 void fetched_again(struct fetched *f); /* soon, and not merely renewed; nothing while it is under way */
-void fetched_lacks(struct fetched *f); /* it was asked for a name that it does not have: whoever asked is told when it changes */
+void fetched_lacks(
+    struct fetched *f); /* it was asked for a name that it does not have: whoever asked is told when it changes */
 
 /* ---- for kinds, within or after begin ---- */
 /* f cannot be had without other: it is begun again whenever that changes. FOUND: go on. Else f waits, or has failed for the same reason. */

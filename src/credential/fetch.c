@@ -29,11 +29,12 @@ enum {
     ASK_AGAIN_MS = 10 * 60 * 1000, /* who was told and did not ask again within that is forgotten */
     RETRY_MS = 1000,               /* after the first failure; then twice as long, up to: */
     RETRY_MAX_MS = 60 * 1000,
-    REFUSED_AGAIN_MS = 30 * 1000,      /* after a refusal, or where there is nothing: somebody has to do something first */
-    DENIED_AGAIN_MS = 15 * 1000,       /* what is younger is not what is wrong; then twice as long each time, up to: */
-    DENIED_AGAIN_MAX_MS = 900 * 1000,  /* a source that refuses for ever, or a tenant who names one, costs a lease that often */
-    DENIED_FORGET_MS = 3600 * 1000,    /* a refusal so long after the last has another reason */
-    PART_MS = 3000,                    /* for what is given back at the end */
+    REFUSED_AGAIN_MS = 30 * 1000, /* after a refusal, or where there is nothing: somebody has to do something first */
+    DENIED_AGAIN_MS = 15 * 1000,  /* what is younger is not what is wrong; then twice as long each time, up to: */
+    DENIED_AGAIN_MAX_MS =
+        900 * 1000, /* a source that refuses for ever, or a tenant who names one, costs a lease that often */
+    DENIED_FORGET_MS = 3600 * 1000, /* a refusal so long after the last has another reason */
+    PART_MS = 3000,                 /* for what is given back at the end */
     HEADERS_MAX = 6,
 };
 

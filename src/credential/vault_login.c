@@ -289,8 +289,9 @@ static const struct fetch_kind login_kind = {.what = "a Vault login",
    itself may, so it goes to their Vault alone. */
 static bool may_use_own(const struct source_place *place, const char *address)
 {
-    return place->request->cluster_kind || (vault_same_origin(getenv("VAULT_ADDR"), address) &&
-                                            binding_admits(place->store->settings.vault_namespaces, place->request->ns));
+    return place->request->cluster_kind ||
+           (vault_same_origin(getenv("VAULT_ADDR"), address) &&
+            binding_admits(place->store->settings.vault_namespaces, place->request->ns));
 }
 
 #define OWN_IS_FOR                                                                                                     \
@@ -308,8 +309,7 @@ static struct secret *choose_token(const struct source_place *place, const struc
     if (given && *given)
         return secret_new(given, strlen(given));
     if (own && *own)
-        error_set(err, ERROR_DENIED,
-                  "credential.token is missing, and $VAULT_TOKEN is only " OWN_IS_FOR);
+        error_set(err, ERROR_DENIED, "credential.token is missing, and $VAULT_TOKEN is only " OWN_IS_FOR);
     else
         error_set(err, ERROR_MISSING, "credential.token is missing, and Weir has no $VAULT_TOKEN");
     return NULL;

@@ -148,15 +148,14 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
         refer_to_data(b, ns, auth->spec, &e->key);
     if (!auth)
         return refuse_missing(b, spec, cluster, err);
-    found =
-        resolve(b, spec,
-                &(struct credential_request){.spec = auth->spec,
-                                             .annotations = auth->meta.annotations,
-                                             .cluster_kind = cluster,
-                                             .ns = ns,
-                                             .object_ns = b->meta->ns,
-                                             .target = &e->key},
-                out, err);
+    found = resolve(b, spec,
+                    &(struct credential_request){.spec = auth->spec,
+                                                 .annotations = auth->meta.annotations,
+                                                 .cluster_kind = cluster,
+                                                 .ns = ns,
+                                                 .object_ns = b->meta->ns,
+                                                 .target = &e->key},
+                    out, err);
     if (found == LOOKUP_FOUND)
         return true;
     *waits = found == LOOKUP_PENDING;

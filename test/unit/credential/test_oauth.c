@@ -245,8 +245,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_styles),       cmocka_unit_test(test_life),     cmocka_unit_test(test_refusal),
-        cmocka_unit_test(test_destinations), cmocka_unit_test(test_no_token),
-        cmocka_unit_test(test_owner),        cmocka_unit_test(test_short_life),
+        cmocka_unit_test(test_destinations), cmocka_unit_test(test_no_token), cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_short_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

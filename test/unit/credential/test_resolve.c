@@ -131,8 +131,9 @@ static void test_sources(void **state)
         struct error err = {.kind = ERROR_NONE};
 
         assert_true(tree_read_yaml("t", rows[i].spec, strlen(rows[i].spec), arena, &docs, &err));
-        enum lookup found =
-            credential_resolve(&platform, &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop", .target = &target}, &credential, &err);
+        enum lookup found = credential_resolve(
+            &platform, &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop", .target = &target},
+            &credential, &err);
         if (found != rows[i].found)
             fail_msg("%s: %d instead of %d", rows[i].spec, found, rows[i].found);
         assert_true((found == LOOKUP_FOUND) == (credential != NULL));
@@ -166,7 +167,9 @@ static void test_oauth2(void **state)
 
     (void)state;
     assert_true(tree_read_yaml("t", spec, strlen(spec), arena, &docs, &err));
-    assert_int_equal(credential_resolve(&platform, &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop"}, &credential, &err),
+    assert_int_equal(credential_resolve(&platform,
+                                        &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop"},
+                                        &credential, &err),
                      LOOKUP_FOUND);
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         assert_string_equal(secret_reveal(credential_get(credential, wanted[i].name)), wanted[i].value);
@@ -211,7 +214,9 @@ static void test_bound(void **state)
     for (int i = 0; i < 257; i++)
         text_printf(&yaml, "- {parameter: p%d, name: s, key: k}\n", i);
     assert_true(tree_read_yaml("t", yaml.bytes, yaml.length, arena, &docs, &err));
-    assert_int_equal(credential_resolve(&platform, &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop"}, &credential, &err),
+    assert_int_equal(credential_resolve(&platform,
+                                        &(struct credential_request){.spec = tree_index(docs, 0), .ns = "shop"},
+                                        &credential, &err),
                      LOOKUP_DENIED);
     assert_int_equal(err.kind, ERROR_LIMIT);
     text_done(&yaml);

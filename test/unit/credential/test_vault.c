@@ -319,8 +319,8 @@ static void test_parting(void **state)
     for (int down = 0; down < 2; down++) {
         scene_begin(&s);
         s.lease_s = s.renew_s = 300;
-        assert_int_equal(
-            scene_settle(&s, VAULT(BY_ACCOUNT, "{parameter: p, path: database/creds/r, key: password}")), LOOKUP_FOUND);
+        assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, "{parameter: p, path: database/creds/r, key: password}")),
+                         LOOKUP_FOUND);
         s.silent = down;
         credential_store_part(s.store, on_parted, &parted);
         assert_int_equal(parted, down);
@@ -642,14 +642,13 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),     cmocka_unit_test(test_refused),    cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_denied),   cmocka_unit_test(test_shared),     cmocka_unit_test(test_account),
-        cmocka_unit_test(test_leases),   cmocka_unit_test(test_lease_ends), cmocka_unit_test(test_certificate),
-        cmocka_unit_test(test_own),      cmocka_unit_test(test_redirect),   cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_outlives), cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_parting),   cmocka_unit_test(test_key_comes),
-        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_login_is_lost),
-        cmocka_unit_test(test_short_life), cmocka_unit_test(test_denied_for_ever),    cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_read),       cmocka_unit_test(test_refused),         cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_denied),     cmocka_unit_test(test_shared),          cmocka_unit_test(test_account),
+        cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_ends),      cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_own),        cmocka_unit_test(test_redirect),        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_outlives),   cmocka_unit_test(test_hostile),         cmocka_unit_test(test_parting),
+        cmocka_unit_test(test_key_comes),  cmocka_unit_test(test_bytes),           cmocka_unit_test(test_login_is_lost),
+        cmocka_unit_test(test_short_life), cmocka_unit_test(test_denied_for_ever), cmocka_unit_test(test_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

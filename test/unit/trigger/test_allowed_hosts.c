@@ -88,7 +88,8 @@ static const struct {
     {"prometheus", "{serverAddress: 'http://evil:9090', query: up, threshold: '1'}", "{}", NULL, NULL},
     {"prometheus", "{serverAddress: 'http://good:9091', query: up, threshold: '1'}", "{}", "good:9090", "good:9091"},
     {"prometheus", "{serverAddress: 'http://good@evil/', query: up, threshold: '1'}", "{}", "good", "evil:80"},
-    {"elasticsearch", "{addresses: 'http://good:1,http://evil:1', index: i, searchTemplateName: t, valueLocation: v, targetValue: '1'}",
+    {"elasticsearch",
+     "{addresses: 'http://good:1,http://evil:1', index: i, searchTemplateName: t, valueLocation: v, targetValue: '1'}",
      "{username: u, password: p}", "good", "evil:1"},
     {"pulsar", PULSAR, "{oauthTokenURI: 'http://good:1/token', clientID: c, clientSecret: s}", "good", NULL},
     {"pulsar", PULSAR, "{oauthTokenURI: 'http://evil:1/token', clientID: c, clientSecret: s}", "good", "evil:1"},
@@ -245,8 +246,8 @@ static void test_talked_on(void **state)
     (void)state;
     virtual_talk(world, "good:26379", sentinel, NULL);
     virtual_talk(world, "evil:6379", refuse, &seen);
-    trigger = build("redis-sentinel", "{addresses: 'good:26379', sentinelMaster: m, listName: l}", "{password: p}",
-                    "good");
+    trigger =
+        build("redis-sentinel", "{addresses: 'good:26379', sentinelMaster: m, listName: l}", "{password: p}", "good");
     assert_non_null(trigger);
     ask(trigger);
     assert_int_equal(last.state, SAMPLE_FAILED);
