@@ -9,12 +9,14 @@
 """
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from external import Registration  # noqa: E402
+from live_hpa import tell  # noqa: E402
 from namespace import Namespace  # noqa: E402
 from plane import Plane  # noqa: E402
 from proxy import Proxy  # noqa: E402
@@ -67,6 +69,13 @@ def bad_way(plane):
     yield make
     for proxy in made:
         proxy.close()
+
+
+@pytest.fixture(scope="session")
+def live_hpa(tmp_path_factory):
+    """The story of test_live_hpa.py, which is waiting for the most part: under way from when the first asks for it."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(tell, tmp_path_factory.mktemp("live"))
 
 
 @pytest.fixture

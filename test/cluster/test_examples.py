@@ -143,8 +143,10 @@ def retraining(stages, traffic):
 
 
 @pytest.fixture(scope="module")
-def under_way(stages, traffic):
-    """Both at the same time."""
+def under_way(stages, traffic, request):
+    """Both at the same time, and beside them what waits as they do."""
+    if any("live_hpa" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("live_hpa")
     with ThreadPoolExecutor() as pool:
         yield [pool.submit(story, stages, traffic) for story in (traffic_of_a_day, retraining)]
 
