@@ -1,10 +1,7 @@
 /*
  * elastic: the nodes of a search cluster. Facts: triggers/elasticsearch.md, opensearch.md.
  *
- *     elastic_send -> ask_node -> on_node --no answer, 5xx--> ask_node ... --answer--> then
- *
- * A poll begins with the node that answered last, so that a dead one costs its time-out once and not in every poll. There is
- * no check of the product before the first question: whoever answers a search with the number asked for will do.
+ * There is no check of the product before the first question: whoever answers a search with the number asked for will do.
  */
 #include "trigger/elastic.h"
 
@@ -18,7 +15,7 @@
 #include "trigger/gjson.h"
 #include "trigger/trigger_internal.h"
 
-enum { ELASTIC_TRIES_MAX = 4, CLOUD_ID_MAX_BYTES = 1024 /* a real one has about 150 */ };
+enum { CLOUD_ID_MAX_BYTES = 1024 /* a real one has about 150 */ };
 
 /* ------------------------------------------------------------------ parameters */
 
@@ -111,47 +108,25 @@ static void sign(struct request *request, const struct elastic *c, const char *u
         request_header_secret(request, "Authorization", "APIKey ", c->api_key);
 }
 
-/* What is said of one node is kept until it is clear whether another one is asked. */
-static void on_node(const void *config, struct poll *poll, const struct reply *reply)
-{
-    struct elastic_walk *walk = poll_scratch(poll);
-
-    (void)config;
-    walk->reply = *reply; /* its tree lies in the poll's arena; nobody looks at its bytes later */
-    walk->reply.body = "";
-    walk->reply.length = walk->reply.header_count = 0;
-    walk->reply.headers = NULL;
-}
-
-static enum poll_next ask_node(struct poll *poll);
-
-static enum poll_next after_node(const void *config, struct poll *poll, const struct reply *none)
-{
-    struct elastic_walk *walk = poll_scratch(poll);
-    struct elastic_memory *memory = poll_memory(poll);
-
-    (void)none;
-    walk->tried++;
-    if (walk->reply.failed && walk->reply.error.kind == ERROR_UNREACHABLE) {
-        memory->node = (memory->node + 1) % node_count(walk->cluster);
-        if (walk->tried < node_count(walk->cluster) && walk->tried < ELASTIC_TRIES_MAX)
-            return ask_node(poll);
-    }
-    if (walk->reply.failed && !walk->failures_too)
-        return poll_fail_with(poll, &walk->reply.error);
-    return walk->then(config, poll, &walk->reply);
-}
-
-static enum poll_next ask_node(struct poll *poll)
+static struct request *ask_node(const void *config, struct poll *poll, size_t node)
 {
     const struct elastic_walk *walk = poll_scratch(poll);
-    const struct elastic_memory *memory = poll_memory(poll);
-    const char *url = node_url(walk->cluster, memory->node);
+    const char *url = node_url(walk->cluster, node);
     struct request *request = request_post(poll, url, walk->path);
 
+    (void)config;
     request_body(request, "application/json", walk->body, strlen(walk->body));
     sign(request, walk->cluster, url);
-    return poll_send_all(poll, &request, 1, on_node, after_node);
+    return request;
+}
+
+static enum poll_next on_node(const void *config, struct poll *poll, const struct reply *reply)
+{
+    const struct elastic_walk *walk = poll_scratch(poll);
+
+    if (reply->failed && !walk->failures_too)
+        return poll_fail_with(poll, &reply->error);
+    return walk->then(config, poll, reply);
 }
 
 static enum poll_next begin(struct poll *poll, const struct elastic_walk *first)
@@ -159,7 +134,7 @@ static enum poll_next begin(struct poll *poll, const struct elastic_walk *first)
     struct elastic_walk *walk = poll_scratch(poll);
 
     *walk = *first;
-    return ask_node(poll);
+    return nodes_send(poll->config, poll, node_count(walk->cluster), ask_node, on_node);
 }
 
 enum poll_next elastic_send(struct poll *poll, const struct elastic *cluster, const char *path, const char *body,

@@ -4,12 +4,12 @@
  *
  *     return elastic_send(poll, &c->cluster, path, body, on_answer);
  *
- * A driver that uses it has a struct elastic_walk first in its scratch and a struct elastic_memory first in its memory.
+ * A driver that uses it has a struct elastic_walk first in its scratch and a struct nodes_memory first in its memory.
  */
 #ifndef WEIR_TRIGGER_ELASTIC_H
 #define WEIR_TRIGGER_ELASTIC_H
 
-#include "trigger/driver.h"
+#include "trigger/nodes.h"
 
 struct elastic {
     const struct param_list *addresses;
@@ -20,16 +20,12 @@ struct elastic {
     bool unsafe, by_certificate;
 };
 
-struct elastic_memory {
-    size_t node; /* the one that answered last */
-};
 struct elastic_walk {
+    struct nodes_walk nodes; /* first: nodes.c finds its own there */
     const struct elastic *cluster;
     const char *path, *body;
     poll_step *then;
     bool failures_too;
-    size_t tried;
-    struct reply reply;
 };
 
 /* Rules between the parameters of a cluster that is either a list of addresses with a user or a cloud ID with a key. */
@@ -37,7 +33,7 @@ bool elastic_check(struct elastic *cluster, struct trigger_check *check);
 /* driver.destinations: all nodes. */
 void elastic_destinations(const struct elastic *cluster, struct destinations *out);
 
-/* POST of a JSON body; then() sees a good answer. Node after node is tried while none can be reached, up to ELASTIC_TRIES_MAX. */
+/* POST of a JSON body; then() sees a good answer. Node after node is tried while none can be reached (nodes.h). */
 enum poll_next elastic_send(struct poll *poll, const struct elastic *cluster, const char *path, const char *body,
                             poll_step *then);
 /* The same, but then() is told of a failure too: reply->failed and reply->error. */

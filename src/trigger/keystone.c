@@ -2,8 +2,8 @@
  * keystone: a token first, then the question. Facts: triggers/openstack-metric.md, openstack-swift.md.
  *
  *     keystone_send -> token? --no--> log_in -> on_token -v
- *                             --yes----------------------> ask -> after_answer --401, old token--> log_in
- *                                                                              --else--> then
+ *                             --yes----------------------> ask -> on_answer --401, old token--> log_in
+ *                                                                           --else--> then
  *
  * KEDA asks Keystone before every poll whether the token is still good, and never sends the project or the ID of an application
  * credential in one of the two types; here the documented parameters are what is sent, and the service itself says when a token is
@@ -37,7 +37,19 @@ void keystone_forget(void *of)
 
     secret_unref(memory->token);
     secret_unref(memory->question);
-    free(memory->storage_url);
+}
+
+void keystone_forget_account(void *of)
+{
+    struct keystone_account *shared = of;
+
+    secret_unref(shared->token);
+    free(shared->storage_url);
+}
+
+const char *keystone_storage(struct poll *poll)
+{
+    return ((const struct keystone_account *)poll_account(poll))->storage_url;
 }
 
 bool keystone_check_url(const struct keystone *account, struct trigger_check *check)
@@ -111,6 +123,7 @@ static enum poll_next on_token(const void *config, struct poll *poll, const stru
 {
     struct keystone_walk *walk = poll_scratch(poll);
     struct keystone_memory *memory = poll_memory(poll);
+    struct keystone_account *shared = poll_account(poll);
     const struct tree *about = tree_get(reply->json, "token");
     const char *token = reply_header(reply, "x-subject-token"), *until = tree_string(tree_get(about, "expires_at"));
     const char *storage;
@@ -119,14 +132,14 @@ static enum poll_next on_token(const void *config, struct poll *poll, const stru
     memory->question = NULL;
     if (!token || !*token)
         return poll_fail(poll, ERROR_NONSENSE, "Keystone answered without a token (X-Subject-Token)");
-    secret_unref(memory->token);
-    memory->token = secret_new(token, strlen(token));
-    if (!until || !instant_parse(until, &memory->until_ms))
-        memory->until_ms = poll_now_ms(poll) + TOKEN_UNKNOWN_MS;
+    secret_unref(shared->token);
+    shared->token = secret_new(token, strlen(token));
+    if (!until || !instant_parse(until, &shared->until_ms))
+        shared->until_ms = poll_now_ms(poll) + TOKEN_UNKNOWN_MS;
     if (walk->account->wants_storage) {
         storage = find_storage(walk->account, tree_get(about, "catalog"));
-        free(memory->storage_url);
-        memory->storage_url = storage ? mem_copy(storage) : NULL;
+        free(shared->storage_url);
+        shared->storage_url = storage ? mem_copy(storage) : NULL;
     }
     walk->fresh = true;
     return ask(config, poll);
@@ -148,58 +161,57 @@ static enum poll_next log_in(struct poll *poll)
 
 /* ------------------------------------------------------------------ asking */
 
-static void on_answer(const void *config, struct poll *poll, const struct reply *reply)
-{
-    struct keystone_walk *walk = poll_scratch(poll);
-    struct http_header *headers = arena_array(poll_arena(poll), reply->header_count + 1, sizeof(*headers));
+static enum poll_next sign_in(const void *config, struct poll *poll);
 
-    (void)config;
-    walk->reply = *reply;
-    walk->reply.body = arena_copy_bytes(poll_arena(poll), reply->body ? reply->body : "", reply->length);
-    for (size_t i = 0; i < reply->header_count; i++)
-        headers[i] = (struct http_header){.name = arena_copy(poll_arena(poll), reply->headers[i].name),
-                                          .value = arena_copy(poll_arena(poll), reply->headers[i].value)};
-    walk->reply.headers = headers;
-}
-
-static enum poll_next after_answer(const void *config, struct poll *poll, const struct reply *none)
-{
-    struct keystone_walk *walk = poll_scratch(poll);
-    struct keystone_memory *memory = poll_memory(poll);
-
-    (void)none;
-    if (!walk->reply.failed)
-        return walk->then(config, poll, &walk->reply);
-    if (walk->reply.status == 401)
-        memory->until_ms = 0;
-    if (walk->reply.status == 401 && !walk->fresh)
-        return log_in(poll);
-    hide_secret_bytes(walk->reply.error.text, secret_reveal(memory->token), secret_length(memory->token));
-    return poll_fail_with(poll, &walk->reply.error);
-}
-
-static enum poll_next ask(const void *config, struct poll *poll)
+static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
 {
     struct keystone_walk *walk = poll_scratch(poll);
     const struct keystone_memory *memory = poll_memory(poll);
+    struct keystone_account *shared = poll_account(poll);
+    struct error error;
+
+    if (!reply->failed)
+        return walk->then(config, poll, reply);
+    if (reply->status == 401 && shared->token == memory->token)
+        shared->until_ms = 0;
+    if (reply->status == 401 && !walk->fresh)
+        return sign_in(config, poll);
+    error = reply->error;
+    hide_secret_bytes(error.text, secret_reveal(memory->token), secret_length(memory->token));
+    return poll_fail_with(poll, &error);
+}
+
+/* The poll keeps the token that it goes out with, whatever others get meanwhile. */
+static enum poll_next ask(const void *config, struct poll *poll)
+{
+    const struct keystone_walk *walk = poll_scratch(poll);
+    struct keystone_memory *memory = poll_memory(poll);
     struct request *r = walk->make(config, poll);
 
     if (!r)
         return POLL_ENDED;
+    secret_unref(memory->token);
+    memory->token = secret_ref(((struct keystone_account *)poll_account(poll))->token);
     request_header_secret(r, "X-Auth-Token", "", memory->token);
     request_timeout(r, timeout_ms(walk->account));
-    return poll_send_all(poll, &r, 1, on_answer, after_answer);
+    return poll_try(poll, r, on_answer);
+}
+
+/* With the token there is, if it is good; others may have got one meanwhile. */
+static enum poll_next sign_in(const void *config, struct poll *poll)
+{
+    const struct keystone_account *shared = poll_account(poll);
+
+    return shared->token && shared->until_ms - TOKEN_EARLY_MS > poll_now_ms(poll) ? ask(config, poll) : log_in(poll);
 }
 
 enum poll_next keystone_send(const void *config, struct poll *poll, const struct keystone *account, keystone_make *make,
                              poll_step *then)
 {
     struct keystone_walk *walk = poll_scratch(poll);
-    const struct keystone_memory *memory = poll_memory(poll);
-    bool good = memory->token && memory->until_ms - TOKEN_EARLY_MS > poll_now_ms(poll);
 
     walk->account = account;
     walk->make = make;
     walk->then = then;
-    return good ? ask(config, poll) : log_in(poll);
+    return sign_in(config, poll);
 }

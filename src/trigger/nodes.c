@@ -1,54 +1,72 @@
 /* nodes: see nodes.h. */
 #include "trigger/nodes.h"
 
-#include "base/arena.h"
-#include "net/transport.h"
+#include <stdio.h>
+#include <string.h>
 
-static const struct http_header *copy_headers(struct arena *arena, const struct reply *reply)
+#include "base/text.h"
+
+enum { SAID_BY_ONE_MAX = 120 /* so that what three say is seen */ };
+
+static void add_said(struct nodes_walk *walk, const struct error *why)
 {
-    struct http_header *copy = arena_array(arena, reply->header_count + 1, sizeof(*copy));
+    size_t used = strlen(walk->said);
 
-    for (size_t i = 0; i < reply->header_count; i++)
-        copy[i] = (struct http_header){.name = arena_copy(arena, reply->headers[i].name),
-                                       .value = arena_copy(arena, reply->headers[i].value)};
-    return copy;
+    snprintf(walk->said + used, sizeof(walk->said) - used, "%s(%zu) %.*s", used > 0 ? "; " : "", walk->tried,
+             SAID_BY_ONE_MAX, why->text);
+    walk->said[utf8_valid_prefix(walk->said, strlen(walk->said))] = '\0';
 }
 
-/* An answer is only lent: what may be needed after it is copied. */
-static void on_reply(const void *config, struct poll *poll, const struct reply *reply)
+static bool all_tried(const struct nodes_walk *walk)
+{
+    return walk->tried >= walk->count || walk->tried >= NODES_TRIES_MAX;
+}
+
+/* From one that is of no use to the next. false: there is none, and *why becomes what all of them said. */
+static bool turn_to_next(struct poll *poll, struct error *why)
 {
     struct nodes_walk *walk = poll_scratch(poll);
+    struct nodes_memory *memory = poll_memory(poll);
 
-    (void)config;
-    walk->reply = *reply;
-    walk->reply.body = arena_copy_bytes(poll_arena(poll), reply->body ? reply->body : "", reply->length);
-    walk->reply.headers = copy_headers(poll_arena(poll), reply);
+    if (all_tried(walk))
+        return false; /* was said already */
+    walk->tried++;
+    memory->node = (memory->node + 1) % walk->count;
+    add_said(walk, why);
+    if (all_tried(walk) && walk->tried > 1)
+        error_set(why, why->kind, "no server answers as it should: %s", walk->said);
+    return !all_tried(walk);
 }
 
 static enum poll_next ask_node(const void *config, struct poll *poll);
 
-static enum poll_next after_node(const void *config, struct poll *poll, const struct reply *none)
+static enum poll_next after_node(const void *config, struct poll *poll, const struct reply *reply)
 {
-    struct nodes_walk *walk = poll_scratch(poll);
-    struct nodes_memory *memory = poll_memory(poll);
+    const struct nodes_walk *walk = poll_scratch(poll);
+    struct reply last = *reply;
 
-    (void)none;
-    walk->tried++;
-    if (walk->reply.failed && walk->reply.error.kind == ERROR_UNREACHABLE) {
-        memory->node = (memory->node + 1) % walk->count;
-        if (walk->tried < walk->count && walk->tried < NODES_TRIES_MAX)
-            return ask_node(config, poll);
-    }
-    return walk->then(config, poll, &walk->reply);
+    if (reply->failed && reply->error.kind == ERROR_UNREACHABLE && turn_to_next(poll, &last.error))
+        return ask_node(config, poll);
+    return walk->then(config, poll, &last);
 }
 
 static enum poll_next ask_node(const void *config, struct poll *poll)
 {
-    struct nodes_walk *walk = poll_scratch(poll);
-    struct nodes_memory *memory = poll_memory(poll);
-    struct request *request = walk->make(config, poll, memory->node);
+    const struct nodes_walk *walk = poll_scratch(poll);
 
-    return poll_send_all(poll, &request, 1, on_reply, after_node);
+    return nodes_ask(config, poll, walk->make, after_node);
+}
+
+enum poll_next nodes_ask(const void *config, struct poll *poll, nodes_request *make, poll_step *then)
+{
+    return poll_try(poll, make(config, poll, ((struct nodes_memory *)poll_memory(poll))->node), then);
+}
+
+enum poll_next nodes_next(const void *config, struct poll *poll, const struct error *why)
+{
+    struct error error = *why;
+
+    return turn_to_next(poll, &error) ? ask_node(config, poll) : poll_fail_with(poll, &error);
 }
 
 enum poll_next nodes_send(const void *config, struct poll *poll, size_t count, nodes_request *make, poll_step *then)
@@ -60,6 +78,7 @@ enum poll_next nodes_send(const void *config, struct poll *poll, size_t count, n
     walk->tried = 0;
     walk->make = make;
     walk->then = then;
+    walk->said[0] = '\0';
     memory->node %= count;
     return ask_node(config, poll);
 }

@@ -52,28 +52,3 @@ void solace_destinations(const void *config, struct destinations *out)
     for (size_t i = 0; i < solace->host_count; i++)
         destinations_add_url(out, solace->hosts[i]);
 }
-
-bool solace_next(const struct solace *solace, struct solace_place *place)
-{
-    place->errors[place->tried++] = place->error;
-    place->failed = false;
-    place->host = (place->host + 1) % solace->host_count;
-    return place->tried == solace->host_count;
-}
-
-enum poll_next solace_fail(struct poll *poll, const struct solace_place *place)
-{
-    char text[300];
-    size_t used = 0;
-
-    if (place->tried == 1)
-        return poll_fail_with(poll, &place->errors[0]);
-    for (size_t i = 0; i < place->tried && used < sizeof(text) - 1; i++) {
-        int more = snprintf(text + used, sizeof(text) - used, "%s(%zu) %.120s", i > 0 ? "; " : "", i + 1,
-                            place->errors[i].text);
-
-        used += more > 0 ? (size_t)more : 0;
-    }
-    text[utf8_valid_prefix(text, strlen(text))] = '\0';
-    return poll_fail(poll, place->errors[place->tried - 1].kind, "no host answers as it should: %s", text);
-}

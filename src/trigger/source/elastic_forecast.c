@@ -29,7 +29,7 @@ struct forecast {
 };
 
 struct forecast_memory {
-    struct elastic_memory cluster;                                   /* first: elastic.c finds its own there */
+    struct nodes_memory nodes;                                       /* first: nodes.c finds its own there */
     char id[FORECAST_ID_MAX_BYTES], previous[FORECAST_ID_MAX_BYTES]; /* "": none yet */
     int64_t until_ms;                                                /* the end of the current one, wall clock */
 };

@@ -4,6 +4,10 @@
  * Version 2 answers with annotated CSV (fluxcsv.h): the column _value of the first row. Version 3 is asked over its HTTP API, which
  * Core and Enterprise have: a JSON object for each row, of which the last one counts, as in KEDA, that speaks Arrow Flight. Where
  * a server has only the API of version 1 (Cloud Dedicated, Serverless, Clustered), InfluxQL is asked there.
+ *
+ * The number is the same either way. What differs: SQL on those three is had by Flight alone, and fails here with a word on what to do;
+ * JSON has one kind of number, so unsigned and small integers, which KEDA refuses, count; no rows are missing, where KEDA has 0; and
+ * an answer that breaks off is a failure, where KEDA takes what came before.
  */
 #include <string.h>
 #include <strings.h>
@@ -184,30 +188,22 @@ static struct request *get(const struct influx *c, struct poll *poll, const char
     return r;
 }
 
-struct influx_scratch {
-    struct reply reply;
-};
-
-static void on_first(const void *config, struct poll *poll, const struct reply *reply)
-{
-    struct influx_scratch *scratch = poll_scratch(poll);
-
-    (void)config;
-    scratch->reply = *reply; /* of it only the tree, the status and the error are looked at: they live on */
-}
-
-/* 404 for the whole API is an older server; a database that is not there is said in other words, or by the older API. */
-static enum poll_next after_first(const void *config, struct poll *poll, const struct reply *none)
+/* 404 for the whole API is an older server, or one of InfluxData's clouds. A database that is not there is said in other words, or by the
+   older API. */
+static enum poll_next on_answer(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct influx *c = config;
-    const struct influx_scratch *scratch = poll_scratch(poll);
 
-    (void)none;
-    if (!scratch->reply.failed)
-        return on_rows(config, poll, &scratch->reply);
-    if (scratch->reply.status == 404 && !c->sql)
+    if (!reply->failed)
+        return on_rows(config, poll, reply);
+    if (reply->status == 404 && !c->sql)
         return poll_send(poll, get(c, poll, "/query"), on_series);
-    return poll_fail_with(poll, &scratch->reply.error);
+    if (reply->status == 404)
+        return poll_fail(poll, reply->error.kind,
+                         "%s; if the database is there, this server takes SQL by Arrow Flight alone: use queryType "
+                         "InfluxQL",
+                         reply->error.text);
+    return poll_fail_with(poll, &reply->error);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
@@ -220,7 +216,7 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
         return ask_flux(c, poll);
     r = get(c, poll, c->sql ? "/api/v3/query_sql" : "/api/v3/query_influxql");
     request_query(r, "format", "json");
-    return poll_send_all(poll, &r, 1, on_first, after_first);
+    return poll_try(poll, r, on_answer);
 }
 
 TRIGGER(influxdb) = {
@@ -230,7 +226,9 @@ TRIGGER(influxdb) = {
              "column `metricKey` of "
              "the last row, asked over HTTP (`/api/v3/query_sql`, `/api/v3/query_influxql`; InfluxQL also by "
              "`/query`). A query "
-             "without rows is missing.",
+             "without rows is missing. KEDA asks version 3 by Arrow Flight, which gives the same number; but Cloud "
+             "Dedicated, Cloud Serverless and Clustered answer SQL by Flight alone: there `queryType: InfluxQL` works, "
+             "and FlightSQL is a failure that says so.",
     .example = "triggers:\n"
                "  - type: influxdb\n"
                "    metadata:\n"
@@ -250,7 +248,6 @@ TRIGGER(influxdb) = {
         "weir probe scaledobject.yaml\n",
     .params = params,
     .config_size = sizeof(struct influx),
-    .scratch_size = sizeof(struct influx_scratch),
     .prepare = prepare,
     .metric_name = metric_name,
     .poll = ask,

@@ -32,9 +32,11 @@ struct metric {
 #define PARAM_STRUCT struct metric
 static const struct param metric_params[] = {
     {"metricsURL", PARAM_URL(url), .required = true, .help = "of Gnocchi, such as http://gnocchi:8041/v1/metric"},
-    {"metricID", PARAM_TEXT(id), .required = true, .help = "of the metric"},
-    {"aggregationMethod", PARAM_TEXT(aggregation), .required = true, .help = "mean, min, max, std, sum, count ..."},
-    {"granularity", PARAM_INTEGER(granularity_s), .required = true, .help = "of the measures, seconds"},
+    {"metricID", PARAM_TEXT(id), .required = true, .question = true, .help = "of the metric"},
+    {"aggregationMethod", PARAM_TEXT(aggregation), .required = true, .question = true,
+     .help = "mean, min, max, std, sum, count ..."},
+    {"granularity", PARAM_INTEGER(granularity_s), .required = true, .question = true,
+     .help = "of the measures, seconds"},
     {"threshold", PARAM_NUMBER(common.target), .role = ROLE_TARGET, .help = "value one replica should carry"},
     {"activationThreshold", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION,
      .help = "above it the object is active; 0 unless given"},
@@ -165,16 +167,16 @@ struct swift_scratch {
 
 #define PARAM_STRUCT struct swift
 static const struct param swift_params[] = {
-    {"containerName", PARAM_TEXT(container), .required = true, .help = "whose objects are counted"},
+    {"containerName", PARAM_TEXT(container), .required = true, .question = true, .help = "whose objects are counted"},
     {"swiftURL", PARAM_URL(url), .help = "of the account; from Keystone's catalogue unless given"},
     {"objectCount", PARAM_WHOLE(common.target), .role = ROLE_TARGET, .fallback = "2",
      .help = "objects for one replica"},
     {"activationObjectCount", PARAM_WHOLE(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
-    {"objectPrefix", PARAM_TEXT(prefix), .help = "only names that begin so"},
-    {"objectDelimiter", PARAM_TEXT(delimiter), .help = "names that are equal up to it count as one"},
-    {"objectLimit", PARAM_INTEGER(limit), .help = "counts no further than this"},
-    {"onlyFiles", PARAM_BOOL(only_files), .help = "names that end with / do not count"},
+    {"objectPrefix", PARAM_TEXT(prefix), .question = true, .help = "only names that begin so"},
+    {"objectDelimiter", PARAM_TEXT(delimiter), .question = true, .help = "names that are equal up to it count as one"},
+    {"objectLimit", PARAM_INTEGER(limit), .question = true, .help = "counts no further than this"},
+    {"onlyFiles", PARAM_BOOL(only_files), .question = true, .help = "names that end with / do not count"},
     {"timeout", PARAM_INTEGER(account.timeout_s), .fallback = "30", .help = "of each request, seconds"},
     {"authURL", PARAM_TEXT(account.url), .from = "A", .address = true, .required = true,
      .help = "of Keystone: http://keystone:5000/v3"},
@@ -241,8 +243,7 @@ static struct request *make_swift(const void *config, struct poll *poll)
 {
     const struct swift *c = config;
     const struct swift_scratch *scratch = poll_scratch(poll);
-    const struct keystone_memory *memory = poll_memory(poll);
-    const char *base = c->url ? c->url : memory->storage_url;
+    const char *base = c->url ? c->url : keystone_storage(poll);
     const char *path = arena_printf(poll_arena(poll), "/%s", path_tidy(poll_arena(poll), c->container));
     struct request *r;
 
@@ -357,10 +358,12 @@ TRIGGER(openstack_metric) = {
     .params = metric_params,
     .config_size = sizeof(struct metric),
     .memory_size = sizeof(struct keystone_memory),
+    .account_size = sizeof(struct keystone_account),
     .scratch_size = sizeof(struct keystone_walk),
     .prepare = prepare_metric,
     .metric_name = metric_metric_name,
     .forget = keystone_forget,
+    .forget_account = keystone_forget_account,
     .poll = ask_metric,
 };
 
@@ -382,10 +385,12 @@ TRIGGER(openstack_swift) = {
     .params = swift_params,
     .config_size = sizeof(struct swift),
     .memory_size = sizeof(struct keystone_memory),
+    .account_size = sizeof(struct keystone_account),
     .scratch_size = sizeof(struct swift_scratch),
     .prepare = prepare_swift,
     .metric_name = swift_metric_name,
     .destination = swift_destination,
     .forget = keystone_forget,
+    .forget_account = keystone_forget_account,
     .poll = ask_swift,
 };

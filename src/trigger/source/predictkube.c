@@ -39,7 +39,6 @@ struct predict {
     int index;         /* of the trigger: part of the name under which the service knows the metric */
 };
 struct predict_scratch {
-    struct reply reply;
     double now_value;
 };
 
@@ -272,19 +271,11 @@ static const char *question(const struct predict *c, struct poll *poll)
 
 enum { MODES = HTTP_AUTH_BEARER | HTTP_AUTH_BASIC | HTTP_AUTH_TLS };
 
-static void on_posted(const void *config, struct poll *poll, const struct reply *reply)
-{
-    (void)config;
-    ((struct predict_scratch *)poll_scratch(poll))->reply = *reply; /* its tree lives as long as the poll */
-}
-
-static enum poll_next after_post(const void *config, struct poll *poll, const struct reply *none)
+static enum poll_next on_posted(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct predict *c = config;
-    const struct reply *reply = &((struct predict_scratch *)poll_scratch(poll))->reply;
     struct request *r;
 
-    (void)none;
     if (!reply->failed)
         return on_history(config, poll, reply);
     if (reply->status != 405 && reply->status != 501)
@@ -305,7 +296,7 @@ static enum poll_next ask(const void *config, struct poll *poll, const struct re
     request_body(r, "application/x-www-form-urlencoded", body, strlen(body));
     request_timeout(r, PROMETHEUS_TIMEOUT_MS);
     request_sign(r, c->auth, MODES, true, false);
-    return poll_send_all(poll, &r, 1, on_posted, after_post);
+    return poll_try(poll, r, on_posted);
 }
 
 TRIGGER(predictkube) = {

@@ -5,7 +5,8 @@
  * Each target above 0 makes a metric of its own, and so a trigger of its own here. Clients exist only while they are connected, so a poll
  * that succeeds always says that there is work: such a trigger never takes an object to zero.
  *
- *     host -> POST show client stats -> POST show client queues -> value ; next host after any failure
+ *     host -> POST show client stats -> POST show client queues -> value
+ *       ^__ next host after any failure, once round, beginning with the one that worked last
  */
 #include <string.h>
 
@@ -35,7 +36,7 @@ struct direct {
     const char *stats_body, *queues_body; /* in the trigger's arena */
 };
 struct walk {
-    struct solace_place hosts;
+    struct nodes_walk nodes; /* first */
     double rate, queued;
 };
 
@@ -183,6 +184,10 @@ static bool take_clients(const struct direct *c, struct walk *walk, struct arena
     static const char *const way[] = {"rpc-reply", "rpc", "show", "client", "primary-virtual-router"};
     const struct tree *at;
 
+    if (reply->failed) {
+        *err = reply->error;
+        return false;
+    }
     if (!xmlpath_tree(reply->body, reply->length, arena, &at, err) || !was_executed(reply->body, err))
         return false;
     if (!member(at, way[0]))
@@ -196,32 +201,11 @@ static bool take_clients(const struct direct *c, struct walk *walk, struct arena
     return true;
 }
 
-static void each(const void *config, struct poll *poll, const struct reply *reply, take_client *take)
+/* ------------------------------------------------------------------ asking */
+
+static struct request *post(const struct direct *c, struct poll *poll, size_t host, const char *body)
 {
-    struct walk *walk = poll_scratch(poll);
-
-    if (reply->failed)
-        walk->hosts.error = reply->error;
-    walk->hosts.failed =
-        reply->failed || !take_clients(config, walk, poll_arena(poll), reply, take, &walk->hosts.error);
-}
-
-static void each_stats(const void *config, struct poll *poll, const struct reply *reply)
-{
-    each(config, poll, reply, take_rates);
-}
-
-static void each_queues(const void *config, struct poll *poll, const struct reply *reply)
-{
-    each(config, poll, reply, take_queues);
-}
-
-/* ------------------------------------------------------------------ asking host after host */
-
-static struct request *post(const struct direct *c, struct poll *poll, const char *body)
-{
-    const struct walk *walk = poll_scratch(poll);
-    struct request *r = request_post(poll, c->solace.hosts[walk->hosts.host], "/SEMP");
+    struct request *r = request_post(poll, c->solace.hosts[host], "/SEMP");
 
     request_raw(r);
     request_body(r, "application/xml", body, strlen(body));
@@ -229,50 +213,48 @@ static struct request *post(const struct direct *c, struct poll *poll, const cha
     return r;
 }
 
-static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none);
-
-static enum poll_next next_host(const struct direct *c, struct poll *poll)
+static struct request *ask_stats(const void *config, struct poll *poll, size_t host)
 {
-    struct walk *walk = poll_scratch(poll);
-
-    return solace_next(&c->solace, &walk->hosts) ? solace_fail(poll, &walk->hosts) : ask(c, poll, NULL);
+    return post(config, poll, host, ((const struct direct *)config)->stats_body);
 }
 
-static enum poll_next on_queues(const void *config, struct poll *poll, const struct reply *none)
+static struct request *ask_queues(const void *config, struct poll *poll, size_t host)
+{
+    return post(config, poll, host, ((const struct direct *)config)->queues_body);
+}
+
+static enum poll_next on_queues(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct direct *c = config;
-    const struct walk *walk = poll_scratch(poll);
+    struct walk *walk = poll_scratch(poll);
     bool bytes = c->solace.which == RATE_BYTES || c->solace.which == RATE_MEAN_BYTES;
+    struct error why;
 
-    (void)none;
-    if (walk->hosts.failed)
-        return next_host(c, poll);
+    walk->queued = 0;
+    if (!take_clients(c, walk, poll_arena(poll), reply, take_queues, &why))
+        return nodes_next(c, poll, &why);
     poll_activity(poll, true);
     return poll_value(poll, walk->rate + walk->queued * c->factor * (bytes ? WORK_BYTES : 1));
 }
 
-static enum poll_next on_stats(const void *config, struct poll *poll, const struct reply *none)
+static enum poll_next on_stats(const void *config, struct poll *poll, const struct reply *reply)
 {
     const struct direct *c = config;
-    const struct walk *walk = poll_scratch(poll);
-    struct request *request;
+    struct walk *walk = poll_scratch(poll);
+    struct error why;
 
-    (void)none;
-    if (walk->hosts.failed)
-        return next_host(c, poll);
-    request = post(c, poll, c->queues_body);
-    return poll_send_all(poll, &request, 1, each_queues, on_queues);
+    walk->rate = 0;
+    if (!take_clients(c, walk, poll_arena(poll), reply, take_rates, &why))
+        return nodes_next(c, poll, &why);
+    return nodes_ask(c, poll, ask_queues, on_queues);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct direct *c = config;
-    struct walk *walk = poll_scratch(poll);
-    struct request *request = post(c, poll, c->stats_body);
 
     (void)none;
-    walk->rate = walk->queued = 0;
-    return poll_send_all(poll, &request, 1, each_stats, on_stats);
+    return nodes_send(c, poll, c->solace.host_count, ask_stats, on_stats);
 }
 
 TRIGGER(solace_direct_messaging) = {
@@ -301,6 +283,7 @@ TRIGGER(solace_direct_messaging) = {
         "aggregatedClientAverageTxMsgRateTarget",
     .params = params,
     .config_size = sizeof(struct direct),
+    .memory_size = sizeof(struct nodes_memory),
     .scratch_size = sizeof(struct walk),
     .prepare = prepare,
     .metric_name = metric_name,

@@ -28,14 +28,6 @@ struct queue {
     double targets[FIGURES], activations[FIGURES];
     const char *vpn_path, *queue_path; /* in the trigger's arena */
 };
-struct memory {
-    size_t host; /* the one that answered last */
-};
-struct walk {
-    struct solace_place hosts;
-    double figures[FIGURES];
-};
-
 #define PARAM_STRUCT struct queue
 static const struct param params[] = {
     {"solaceSempBaseURL", PARAM_TEXT(solace.urls), .required = true,
@@ -95,124 +87,99 @@ static void target(const void *config, struct trigger_metric *metric)
     metric->activation = c->activations[c->solace.which % FIGURES];
 }
 
-/* ------------------------------------------------------------------ asking host after host */
-
-static enum poll_next ask_host(const struct queue *c, struct poll *poll);
-
-static enum poll_next next_host(const struct queue *c, struct poll *poll)
-{
-    struct walk *walk = poll_scratch(poll);
-
-    return solace_next(&c->solace, &walk->hosts) ? solace_fail(poll, &walk->hosts) : ask_host(c, poll);
-}
+/* ------------------------------------------------------------------ the answers */
 
 /* The API's own word on how it went, beside HTTP's. */
-static bool is_good(struct walk *walk, const struct reply *reply)
+static bool is_good(const struct reply *reply, struct error *err)
 {
     int64_t code;
 
-    if (reply->failed)
-        walk->hosts.error = reply->error;
-    else if (member_integer(tree_get_fold(reply->json, "meta"), "responseCode", &code) != MEMBER_GIVEN)
-        error_set(&walk->hosts.error, ERROR_NONSENSE, "the answer is not one of SEMP v2: it has no responseCode");
-    else if (code < 200 || code > 299)
-        error_set(&walk->hosts.error, ERROR_NONSENSE, "the broker reports %lld; check VPN and queue", (long long)code);
-    else
-        return true;
-    walk->hosts.failed = true;
-    return false;
+    if (reply->failed) {
+        *err = reply->error;
+        return false;
+    }
+    if (member_integer(tree_get_fold(reply->json, "meta"), "responseCode", &code) != MEMBER_GIVEN)
+        return error_set(err, ERROR_NONSENSE, "the answer is not one of SEMP v2: it has no responseCode");
+    return (code >= 200 && code <= 299) ||
+           error_set(err, ERROR_NONSENSE, "the broker reports %lld; check VPN and queue", (long long)code);
 }
 
-static void each_queue(const void *config, struct poll *poll, const struct reply *reply)
+static bool is_up(const struct queue *c, const struct reply *reply, struct error *err)
 {
-    struct walk *walk = poll_scratch(poll);
-    const struct tree *data, *messages;
+    const char *state = member_text(tree_get_fold(reply->json, "data"), "state");
+
+    return strcmp(state, "up") == 0 ||
+           error_set(err, ERROR_UNREACHABLE, "the message VPN %.80s is not up but \"%.40s\"", c->solace.vpn, state);
+}
+
+static bool read_figures(const struct reply *reply, double figures[FIGURES], struct error *err)
+{
+    const struct tree *data = tree_get_fold(reply->json, "data");
+    const struct tree *messages = tree_get_fold(tree_get_fold(reply->json, "collections"), "msgs");
     int64_t values[FIGURES];
 
-    (void)config;
-    if (!is_good(walk, reply))
-        return;
-    data = tree_get_fold(reply->json, "data");
-    messages = tree_get_fold(tree_get_fold(reply->json, "collections"), "msgs");
-    walk->hosts.failed = member_integer(messages, "count", &values[FIGURE_COUNT]) == MEMBER_WRONG ||
-                         member_integer(data, "msgSpoolUsage", &values[FIGURE_SPOOL]) == MEMBER_WRONG ||
-                         member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) == MEMBER_WRONG || !data;
-    if (walk->hosts.failed)
-        error_set(&walk->hosts.error, ERROR_NONSENSE, "the answer holds no figures of a queue");
-    for (size_t i = 0; i < FIGURES && !walk->hosts.failed; i++)
-        walk->figures[i] = (double)values[i];
-}
-
-static enum poll_next on_queue(const void *config, struct poll *poll, const struct reply *none)
-{
-    const struct queue *c = config;
-    struct walk *walk = poll_scratch(poll);
-    bool active = false;
-
-    (void)none;
-    if (walk->hosts.failed)
-        return next_host(c, poll);
-    ((struct memory *)poll_memory(poll))->host = walk->hosts.host;
+    if (member_integer(messages, "count", &values[FIGURE_COUNT]) != MEMBER_GIVEN ||
+        member_integer(data, "msgSpoolUsage", &values[FIGURE_SPOOL]) != MEMBER_GIVEN ||
+        member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) != MEMBER_GIVEN)
+        return error_set(err, ERROR_NONSENSE, "the answer holds no figures of a queue");
     for (size_t i = 0; i < FIGURES; i++)
-        active |= walk->figures[i] > c->activations[i];
-    poll_activity(poll, active);
-    return poll_value(poll, walk->figures[c->solace.which % FIGURES]);
+        figures[i] = (double)values[i];
+    return true;
 }
 
-static void each_state(const void *config, struct poll *poll, const struct reply *reply)
-{
-    const struct queue *c = config;
-    struct walk *walk = poll_scratch(poll);
-    const char *state;
+/* ------------------------------------------------------------------ asking */
 
-    if (!is_good(walk, reply))
-        return;
-    state = member_text(tree_get_fold(reply->json, "data"), "state");
-    walk->hosts.failed = strcmp(state, "up") != 0;
-    if (walk->hosts.failed)
-        error_set(&walk->hosts.error, ERROR_UNREACHABLE, "the message VPN %.80s is not up but \"%.40s\"", c->solace.vpn,
-                  state);
-}
-
-static struct request *get(const struct queue *c, struct poll *poll, const char *path, const char *select)
+static struct request *get(const struct queue *c, struct poll *poll, size_t host, const char *path, const char *select)
 {
-    const struct walk *walk = poll_scratch(poll);
-    struct request *r = request_get(poll, c->solace.hosts[walk->hosts.host],
-                                    arena_printf(poll_arena(poll), "%s?select=%s", path, select));
+    struct request *r =
+        request_get(poll, c->solace.hosts[host], arena_printf(poll_arena(poll), "%s?select=%s", path, select));
 
     request_header(r, "Content-Type", "application/json");
     request_sign(r, &c->solace.auth, HTTP_AUTH_BASIC, false, false);
     return r;
 }
 
-static enum poll_next on_state(const void *config, struct poll *poll, const struct reply *none)
+static struct request *ask_state(const void *config, struct poll *poll, size_t host)
 {
-    const struct queue *c = config;
-    const struct walk *walk = poll_scratch(poll);
-    struct request *request;
-
-    (void)none;
-    if (walk->hosts.failed)
-        return next_host(c, poll);
-    request = get(c, poll, c->queue_path, "msgs,msgSpoolUsage,averageRxMsgRate");
-    return poll_send_all(poll, &request, 1, each_queue, on_queue);
+    return get(config, poll, host, ((const struct queue *)config)->vpn_path, "state");
 }
 
-static enum poll_next ask_host(const struct queue *c, struct poll *poll)
+static struct request *ask_queue(const void *config, struct poll *poll, size_t host)
 {
-    struct request *request = get(c, poll, c->vpn_path, "state");
+    return get(config, poll, host, ((const struct queue *)config)->queue_path, "msgs,msgSpoolUsage,averageRxMsgRate");
+}
 
-    return poll_send_all(poll, &request, 1, each_state, on_state);
+static enum poll_next on_queue(const void *config, struct poll *poll, const struct reply *reply)
+{
+    const struct queue *c = config;
+    double figures[FIGURES];
+    struct error why;
+    bool active = false;
+
+    if (!is_good(reply, &why) || !read_figures(reply, figures, &why))
+        return nodes_next(c, poll, &why);
+    for (size_t i = 0; i < FIGURES; i++)
+        active |= figures[i] > c->activations[i];
+    poll_activity(poll, active);
+    return poll_value(poll, figures[c->solace.which % FIGURES]);
+}
+
+static enum poll_next on_state(const void *config, struct poll *poll, const struct reply *reply)
+{
+    const struct queue *c = config;
+    struct error why;
+
+    if (!is_good(reply, &why) || !is_up(c, reply, &why))
+        return nodes_next(c, poll, &why);
+    return nodes_ask(c, poll, ask_queue, on_queue);
 }
 
 static enum poll_next ask(const void *config, struct poll *poll, const struct reply *none)
 {
     const struct queue *c = config;
-    struct walk *walk = poll_scratch(poll);
 
     (void)none;
-    walk->hosts.host = ((struct memory *)poll_memory(poll))->host % c->solace.host_count;
-    return ask_host(c, poll);
+    return nodes_send(c, poll, c->solace.host_count, ask_state, on_state);
 }
 
 TRIGGER(solace_event_queue) = {
@@ -238,8 +205,8 @@ TRIGGER(solace_event_queue) = {
     .targets = "messageCountTarget,messageSpoolUsageTarget,messageReceiveRateTarget",
     .params = params,
     .config_size = sizeof(struct queue),
-    .memory_size = sizeof(struct memory),
-    .scratch_size = sizeof(struct walk),
+    .memory_size = sizeof(struct nodes_memory),
+    .scratch_size = sizeof(struct nodes_walk),
     .prepare = prepare,
     .metric_name = metric_name,
     .target = target,
