@@ -170,7 +170,7 @@ static void answers_and_failures(void **state)
         {"http://a/long/er", {.status = 200, .body = "L"}, "ask:longer r@0: 200 L\n"},
         {"http://a/x",
          {.status = 200, .body = big, .length = 101},
-         "ask:a r@0: a:80: the answer is larger than 100 bytes (HTTP_BODY_MAX_BYTES); ask for less\n"},
+         "ask:a r@0: a:80: the answer is larger than 100 bytes (the bound of this question); ask for less\n"},
         {"ftp://a/x",
          {0},
          "r@0: the URL does not start with http:// or https://; write it like http://host:port/path\n"},
@@ -373,7 +373,7 @@ static void answers_without_end(void **state)
          0,
          NULL,
          false,
-         "r@0: a:80: the answer is larger than 8 bytes (HTTP_BODY_MAX_BYTES); ask for less\n"},
+         "r@0: a:80: the answer is larger than 8 bytes (the bound of this question); ask for less\n"},
     };
 
     (void)state;
