@@ -143,6 +143,14 @@ void stage_workload_without_scale(struct stage *stage, const char *name)
     stage_named(stage, name)->without_scale = true;
 }
 
+void stage_workload_rival(struct stage *stage, const char *name, const char *hpa)
+{
+    struct stage_target *target = stage_named(stage, name);
+
+    target->rival = hpa;
+    target->others_writes += hpa != NULL;
+}
+
 void stage_workload_usage(struct stage *stage, const char *name, double cpu_ratio, double memory_ratio)
 {
     struct stage_target *target = stage_named(stage, name);

@@ -44,6 +44,8 @@ struct platform *stage_platform(struct stage *stage);
 void stage_workload(struct stage *stage, const char *ns, const char *kind, const char *name, int32_t replicas);
 void stage_workload_requests(struct stage *stage, const char *name, int64_t cpu_milli, int64_t memory_milli);
 void stage_workload_remove(struct stage *stage, const char *name);
+/* A HorizontalPodAutoscaler of somebody else has changed the count; NULL: it is gone. hpa: static text. */
+void stage_workload_rival(struct stage *stage, const char *name, const char *hpa);
 void stage_workload_without_scale(struct stage *stage, const char *name); /* it is there, and has no count */
 /* Usage of every pod as a share of its request (0.5: half); negative: the metrics are not there. */
 void stage_workload_usage(struct stage *stage, const char *name, double cpu_ratio, double memory_ratio);

@@ -20,6 +20,9 @@ struct stage_target { /* one workload, watched or not */
     struct stage *stage;
     char ns[64], kind[64], name[128];
     bool exists, without_scale;
+    const char *rival; /* static text: the HorizontalPodAutoscaler that scales it, too; NULL: none */
+    bool rival_asked;
+    uint32_t others_writes;
     int32_t replicas;
     struct stage_pod *pods;
     size_t pod_count;

@@ -110,6 +110,9 @@ static void on_view(struct target *opaque, struct target_view *out)
         return;
     *out = (struct target_view){
         .known = target->exists, .replicas = target->replicas, .status_replicas = (int32_t)target->pod_count};
+    out->others_writes = target->others_writes;
+    out->other = target->others_writes ? "kube-controller-manager" : NULL;
+    out->rival = target->rival_asked ? target->rival : NULL;
     if (target->exists && target->stage->cluster && strcmp(target->kind, "Deployment") == 0) {
         out->group = "apps";
         out->version = "v1";
@@ -122,6 +125,11 @@ static void on_view(struct target *opaque, struct target_view *out)
         error_set(&out->error, ERROR_MISSING, "%s %s/%s does not exist", target->kind, target->ns, target->name);
     for (size_t i = 0; i < target->pod_count; i++)
         out->ready_replicas += pod_is_ready(target, i);
+}
+
+static void on_look_rival(struct target *target)
+{
+    ((struct stage_target *)target)->rival_asked = true;
 }
 
 static struct pod_usage usage_of(int64_t request, double ratio, int64_t now_ms)
@@ -437,6 +445,7 @@ const struct platform_ops stage_platform_ops = {
     .target_watch = on_watch,
     .target_unwatch = on_unwatch,
     .target_view = on_view,
+    .target_look_rival = on_look_rival,
     .target_pods = on_pods,
     .target_scale = on_scale,
     .target_env = on_env,

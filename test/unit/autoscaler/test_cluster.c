@@ -912,6 +912,28 @@ static void users_that_other_weirs_look_after_are_listed(void **state)
     end(&p);
 }
 
+/* By its name, at once, in an event and in the condition; until it is gone. */
+static void another_autoscaler_is_named(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 3);
+    put(&p, "", "");
+    pass(&p, 20);
+    assert_condition(&p, "Ready", "True ScaledObjectReady", "is defined correctly");
+    stage_workload_rival(p.r.stage, "app", "by-hand");
+    pass(&p, 60);
+    assert_int_equal(events(&p, "KEDAScaleTargetContested", "the HorizontalPodAutoscaler by-hand"), 1);
+    assert_int_equal(events(&p, "KEDAScaleTargetContested", NULL), 1);
+    assert_condition(&p, "Ready", "True ScaledObjectReady",
+                     "the HorizontalPodAutoscaler by-hand scales the same target");
+    stage_workload_rival(p.r.stage, "app", NULL);
+    pass(&p, 60);
+    assert_condition(&p, "Ready", "True ScaledObjectReady", "is defined correctly");
+    end(&p);
+}
+
 /* Once for each version that says something else; what was there before is no news. */
 static void parameters_that_mean_nothing_are_said(void **state)
 {
@@ -1465,6 +1487,7 @@ int main(void)
         cmocka_unit_test(while_not_all_users_are_known_again_their_list_stays),
         cmocka_unit_test(users_that_other_weirs_look_after_are_listed),
         cmocka_unit_test(parameters_that_mean_nothing_are_said),
+        cmocka_unit_test(another_autoscaler_is_named),
         cmocka_unit_test(an_authentication_lists_its_users),
         cmocka_unit_test(hpa_mode_makes_keda_s_object),
         cmocka_unit_test(other_triggers_are_not_shown_with_the_decision_of_before),
