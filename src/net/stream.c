@@ -432,8 +432,8 @@ static void resolve(struct stream *stream)
     lookup->name = mem_copy(stream->request.host);
     snprintf(lookup->port, sizeof lookup->port, "%s", port);
     stream->lookup = lookup;
-    lookup->job = workers_start(stream->client->resolver, NULL, lookup->name, stream->request.connect_timeout_ms, look_up,
-                                on_lookup, release_lookup, lookup);
+    lookup->job = workers_start(stream->client->resolver, NULL, lookup->name, stream->request.connect_timeout_ms,
+                                look_up, on_lookup, release_lookup, lookup);
 }
 
 static void start(evutil_socket_t fd, short what, void *arg)
