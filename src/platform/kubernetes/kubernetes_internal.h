@@ -15,6 +15,7 @@
  *
  *   what runs
  *     target.c       scale targets and their counts
+ *     rival.c        which HorizontalPodAutoscaler scales one, too
  *     pod.c          pods of targets and of selectors
  *     usage.c        cpu and memory of pods
  *     env.c          variables of a target's container
