@@ -491,6 +491,17 @@ static bool is_for(const struct credential_request *request, const char **hosts,
     return binding_check_hosts(*hosts, err);
 }
 
+bool credential_of_whom(const struct credential_request *request, struct credential **out, struct error *err)
+{
+    const char *hosts;
+
+    if (!is_for(request, &hosts, err))
+        return false;
+    *out = credential_new(0);
+    (*out)->allowed_hosts = arena_copy((*out)->arena, hosts);
+    return true;
+}
+
 enum lookup credential_store_resolve(struct credential_store *store, const struct credential_request *request,
                                      struct credential **out, struct error *err)
 {

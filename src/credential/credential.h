@@ -103,6 +103,9 @@ void credential_store_part(struct credential_store *store, void (*done)(void *ar
 /* ---- whom it is for ---- */
 #define CREDENTIAL_HOSTS_ANNOTATION      "weir.dev/allowed-hosts"
 #define CREDENTIAL_NAMESPACES_ANNOTATION "weir.dev/allowed-namespaces"
+/* Only that, where what it supplies is not at hand (lint): a credential without parameters. false: it is not for that namespace, or what
+   the annotations say cannot be read. */
+bool credential_of_whom(const struct credential_request *request, struct credential **out, struct error *err);
 /* To be asked before anything of a credential is given to a request, of every place it goes to. hosts: credential.allowed_hosts.
    place: "host:port". */
 bool credential_may_go(const char *hosts, const char *place, struct error *err);

@@ -128,6 +128,20 @@ static enum lookup resolve(struct building *b, const struct trigger_spec *spec,
     return credential_store_resolve(trigger_engine_credentials(b->context->engine), &asked, out, err);
 }
 
+/* What lint can know: it is there or not (set.c says so), and whom it is for. */
+static bool look_at_binding(const struct building *b, const struct trigger_spec *spec, struct credential **out,
+                            struct error *err)
+{
+    const struct trigger_auth *auth = find_auth(b, spec);
+
+    if (!auth || !auth->meta.annotations)
+        return true;
+    return credential_of_whom(
+               &(struct credential_request){.annotations = auth->meta.annotations, .object_ns = b->meta->ns}, out,
+               err) ||
+           error_add_place(err, "%s %s", spec->auth_kind, spec->auth_name);
+}
+
 /* true: *out is set, or the trigger needs none. *waits: it will be known later. */
 static bool get_credential(struct building *b, const struct trigger_spec *spec, const struct environment *e,
                            struct credential **out, bool *waits, struct error *err)
@@ -138,8 +152,10 @@ static bool get_credential(struct building *b, const struct trigger_spec *spec, 
     enum lookup found;
 
     *out = NULL;
-    if (!spec->auth_name || !b->context->platform)
+    if (!spec->auth_name)
         return true;
+    if (!b->context->platform)
+        return look_at_binding(b, spec, out, err);
     cluster = strcmp(spec->auth_kind, "ClusterTriggerAuthentication") == 0;
     ns = secrets_namespace(b, cluster);
     building_refers(b, "%s/%s/%s", spec->auth_kind, cluster ? "" : b->meta->ns, spec->auth_name);

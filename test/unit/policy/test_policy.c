@@ -381,6 +381,49 @@ static void test_too_many_metrics(void **state)
     }
 }
 
+/* Where a credential may go is known without its secrets: lint says so, too. */
+static void test_bound_credential(void **state)
+{
+    static const struct {
+        const char *annotation, *code, *says;
+    } rows[] = {
+        {"weir.dev/allowed-hosts: good", NULL, NULL},
+        {"weir.dev/allowed-hosts: elsewhere", "host-not-allowed", "good:80 is not among the hosts"},
+        {"weir.dev/allowed-hosts: '*'", "missing-authentication", "'*' is no host"},
+        {"weir.dev/allowed-namespaces: 'other'", "missing-authentication", "it is not for namespace shop"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char yaml[1000];
+        struct built b;
+        bool found = rows[i].code == NULL;
+
+        snprintf(yaml, sizeof(yaml),
+                 "{apiVersion: keda.sh/v1alpha1, kind: ClusterTriggerAuthentication, metadata: {name: a, annotations: "
+                 "{%s}}, "
+                 "spec: {secretTargetRef: [{parameter: bearerToken, name: s, key: k}]}}\n---\n"
+                 "{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: o, namespace: shop}, spec: "
+                 "{scaleTargetRef: "
+                 "{name: w}, triggers: [{type: prometheus, metadata: {serverAddress: 'http://good', query: up, "
+                 "threshold: '1', "
+                 "authModes: bearer}, authenticationRef: {name: a, kind: ClusterTriggerAuthentication}}]}}\n",
+                 rows[i].annotation);
+        build(&b, yaml, false, AS_DIRECT);
+        for (size_t k = 0; k < report_count(b.report); k++) {
+            const struct finding *f = report_at(b.report, k);
+
+            if (!rows[i].code &&
+                (strcmp(f->code, "host-not-allowed") == 0 || strcmp(f->code, "missing-authentication") == 0))
+                fail_msg("row %zu: %s", i, f->text);
+            found = found || (strcmp(f->code, rows[i].code) == 0 && strstr(f->text, rows[i].says));
+        }
+        if (!found)
+            fail_msg("row %zu: nothing says \"%s\"", i, rows[i].says);
+        done(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_job_generation),
         cmocka_unit_test(test_several_metrics),
         cmocka_unit_test(test_too_many_metrics),
+        cmocka_unit_test(test_bound_credential),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
