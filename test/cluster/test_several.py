@@ -11,7 +11,7 @@ import time
 import pytest
 
 from support.waiting import wait_for
-from witness import Ledger, follower, moment, refused, replica_set, scale_writes, unexplained
+from witness import Ledger, follower, moment, refused, replica_set, scale_writes, trigger, unexplained
 
 LEASE_S, RENEW_S, RETRY_S, POLL_S = 3, 2, 0.5, 1
 TAKEOVER_S = 2  # after the lease's end
@@ -290,6 +290,26 @@ def test_shares(three):
             owners.setdefault(write.name, set()).add(write.user)
     assert all(len(users) == 1 for users in owners.values()) and len(set.union(*owners.values())) == 3
     in_order(three)
+
+
+def test_users_of_an_authentication(three):
+    """Its status names those of all members, also when one of them ends: who writes it is who has the authentication."""
+    namespace = three.namespace
+    namespace.create("triggerauthentications", {"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {"name": "login"},
+                                                "spec": {"env": [{"parameter": "username", "name": "NOBODY"}]}})
+
+    def use(name, reference):
+        namespace.patch("scaledobjects", name, {"spec": {"triggers": [{**trigger(three.ledger.at(name)), **reference}]}})
+
+    def users():
+        return namespace.get("triggerauthentications", "login").get("status", {}).get("scaledobjects", "").split(",")
+
+    for name in NAMES:
+        use(name, {"authenticationRef": {"name": "login"}})
+    wait_for(lambda: users() == sorted(NAMES))
+    three.members["weir-a"].kill()
+    use(NAMES[0], {})
+    wait_for(lambda: users() == sorted(NAMES[1:]), 60)
 
 
 def test_members_come_and_go(three):
