@@ -50,7 +50,8 @@ static const struct param params[] = {
     {"activationTargetQueryValue", PARAM_NUMBER(common.activation), .role = ROLE_ACTIVATION, .fallback = "0",
      .help = "above it the object is active"},
     {"connection", PARAM_SECRET(connection), .from = "AE",
-     .help = "keyword=value text or postgres:// URL; then nothing below is needed"},
+     .help = "keyword=value text or postgres:// URL, without files and services of the machine; then only certificates "
+             "are needed below"},
     {"host", PARAM_TEXT(host), .from = "AM", .help = "name or address of the server"},
     {"port", PARAM_TEXT(port), .from = "AM", .help = "its port"},
     {"userName", PARAM_TEXT(user), .from = "AM", .help = "database user"},
