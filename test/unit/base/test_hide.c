@@ -24,7 +24,8 @@ static void every_form_is_hidden(void **state)
         {"p4ss%2bw/rd:+\"x\"", "***"}, /* some of it, in small letters */
         {"%70%34%73%73+w/rd: \"x\" ok", "*** ok"},
         {"{\"password\":\"p4ss+w/rd: \\\"x\\\"\"}", "{\"password\":\"***\"}"},
-        {"p4ss\\u002bw\\/rd: \\u0022x\\u0022 and p4ss+w\\/rd: \\\"x\\\" ok", "*** and *** ok"}, /* as other writers of JSON have it */
+        {"p4ss\\u002bw\\/rd: \\u0022x\\u0022 and p4ss+w\\/rd: \\\"x\\\" ok",
+         "*** and *** ok"}, /* as other writers of JSON have it */
         {"cDRzcyt3L3JkOiAieCI=", "***"},
         {"Basic bWU6cDRzcyt3L3JkOiAieCI= refused", "Basic *** refused"}, /* me:... */
         {"eCI6cDRzcyt3L3JkOiAieCI", "***"},                              /* x":... */
