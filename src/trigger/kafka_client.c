@@ -218,8 +218,6 @@ static bool apply(struct kafka_client *client, rd_kafka_topic_partition_list_t *
             i++;
         if (i == count || by_place(&partitions[i], &wanted) != 0)
             continue;
-        if (kafka_is_silence(said->err))
-            return kafka_client_fail(client, err);
         if (said->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             snprintf(what, sizeof(what), "partition %d of topic %.250s", (int)said->partition, said->topic);
             kafka_fail(err, said->err, what);

@@ -302,27 +302,6 @@ static bool gather(const struct kafka *c, struct kafka_client *client, struct ar
     return kafka_offsets(client, c->group, asked->partitions, asked->count, deadline_ms, err);
 }
 
-/* What was kept may have been closed at the other end: brokers send those away who signed in long ago, and the library takes that for an
-   answer that did not come. So it is asked once more, on new connections. */
-static bool ask_cluster(const struct kafka *c, struct query *query, struct arena *arena, struct asked *asked)
-{
-    struct kafka_client *client = query->memory;
-    struct kafka_access access = kafka_login_access(&c->login);
-    int64_t deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
-    bool good = false;
-
-    access.brokers = c->brokers;
-    access.token = query->token;
-    for (bool again = true; again && !good;) {
-        again = client->handle != NULL;
-        *asked = (struct asked){0};
-        good = kafka_client_open(client, &access, &query->error) &&
-               gather(c, client, arena, deadline_ms, asked, &query->error);
-        again = again && query->error.kind == ERROR_UNREACHABLE && kafka_now_ms() < deadline_ms;
-    }
-    return good;
-}
-
 static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
 {
     const struct kafka_rules rules = {
@@ -335,12 +314,17 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
         .even = c->even,
         .absent_is_all = c->apache,
     };
-    struct asked asked;
+    struct kafka_access access = kafka_login_access(&c->login);
+    int64_t deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
+    struct asked asked = {0};
     struct kafka_sum sum;
 
+    access.brokers = c->brokers;
+    access.token = query->token;
     if (kafka_login_missing(&c->login))
         return error_set(&query->error, ERROR_INVALID, "%s", kafka_login_missing(&c->login));
-    if (!ask_cluster(c, query, arena, &asked) ||
+    if (!kafka_client_open(query->memory, &access, &query->error) ||
+        !gather(c, query->memory, arena, deadline_ms, &asked, &query->error) ||
         !kafka_lag(&rules, query->own, asked.partitions, asked.count, &sum, &query->error))
         return false;
     query->value = sum.value;
