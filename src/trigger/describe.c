@@ -199,6 +199,7 @@ static const struct {
     {"nats-jetstream", false},
     {"nsq", false},
     {"opensearch", false},
+    {"openstack-metric", false},
     {"openstack-swift", false},
     {"postgresql", false},
     {"prometheus", false},

@@ -114,7 +114,7 @@ def call(method, url, body=None, token=None):
     request = urllib.request.Request(url, method=method, headers=headers, data=None if body is None else json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read()
-        return json.loads(text) if "json" in answer.headers.get("Content-Type", "") else None, answer.headers
+        return json.loads(text) if text and "json" in answer.headers.get("Content-Type", "") else None, answer.headers
 
 
 class Keystone(Server):
