@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "sim/stage_internal.h"
-#include "trigger/resp.h"
+#include "trigger/family/resp.h"
 
 enum { LOCATION_MAX_BYTES = 256 }; /* each part of it nests the answer once more */
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "trigger/dsn.h"
+#include "trigger/common/dsn.h"
 #include "trigger/trigger_internal.h"
 
 enum { DESTINATION_BYTES = 300 }; /* a name has 253 at most; what is longer is nowhere, and told cut off */

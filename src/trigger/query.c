@@ -15,8 +15,8 @@
 #include "base/arena.h"
 #include "base/secret.h"
 #include "net/egress.h"
-#include "trigger/dsn.h"
-#include "trigger/sql.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/sql.h"
 #include "trigger/trigger_internal.h"
 
 /* The library's own time-outs shall strike first: they know better what was slow. */

@@ -21,11 +21,11 @@
 #include "credential/credential.h"
 #include "net/transport.h"
 #include "sim/virtual.h"
+#include "trigger/common/gjson.h"
+#include "trigger/common/promtext.h"
+#include "trigger/common/xmlpath.h"
 #include "trigger/driver.h"
-#include "trigger/gjson.h"
-#include "trigger/promtext.h"
-#include "trigger/resp.h"
-#include "trigger/xmlpath.h"
+#include "trigger/family/resp.h"
 
 static const struct {
     const char *type, *metadata, *auth;

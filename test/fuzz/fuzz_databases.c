@@ -19,11 +19,11 @@
 #include "base/tree.h"
 #include "credential/credential.h"
 #include "sim/virtual.h"
-#include "trigger/clickhouse_native.h"
-#include "trigger/cql.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/sql.h"
+#include "trigger/family/clickhouse_native.h"
+#include "trigger/family/cql.h"
 
 static const struct {
     const char *type, *metadata, *auth;

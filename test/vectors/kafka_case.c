@@ -1,5 +1,5 @@
 /*
- * kafka_case: a Kafka cluster that is played. It stands where trigger/kafka_client.c stands elsewhere: the linker takes what is defined
+ * kafka_case: a Kafka cluster that is played. It stands where trigger/family/kafka_client.c stands elsewhere: the linker takes what is defined
  * here and leaves the library's client out, so the driver runs as it is, from its parameters to its lag. A case has several polls; what
  * the driver remembers lives through all of them.
  */
@@ -9,7 +9,7 @@
 
 #include "base/quantity.h"
 #include "kafka_case.h"
-#include "trigger/kafka_client.h"
+#include "trigger/family/kafka_client.h"
 #include "trigger_case.h"
 
 /* ------------------------------------------------------------------ the cluster */

@@ -23,7 +23,7 @@
 #include "net/loop.h"
 #include "platform/platform.h"
 #include "sim/virtual.h"
-#include "trigger/temporal.h"
+#include "trigger/family/temporal.h"
 #include "trigger_case.h"
 
 enum { STEPS_MAX = 10000, START_S = 1767225600 }; /* 2026-01-01, in seconds */

@@ -13,10 +13,10 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/member.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/member.h"
-#include "trigger/path.h"
 
 struct jolokia { /* what both have */
     struct trigger_config common;

@@ -13,10 +13,10 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/jwt.h"
+#include "trigger/common/nodes.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/jwt.h"
-#include "trigger/nodes.h"
-#include "trigger/path.h"
 
 enum { QUERY_MAX_BYTES = 256 * 1024, BATCH_ROWS = 2, CURSOR_LIFE_S = 5 };
 

@@ -15,9 +15,9 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/form.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/form.h"
 
 /* The protocol's port; its bound on a tube's name; an answer has some 350 bytes, a first line some 40. */
 enum {

@@ -14,10 +14,10 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "net/transport.h"
-#include "trigger/cql.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/sql.h"
+#include "trigger/family/cql.h"
 
 enum { CASSANDRA_TIMEOUT_MS = 11 * 1000 /* the original's */, QUERY_MAX_BYTES = 256 * 1024 };
 

@@ -1,12 +1,12 @@
 /*
  * clickhouse: the first column of the first row of a query. Facts: triggers/clickhouse.md.
  *
- * Two protocols, and a file for each: trigger/clickhouse_talk.c (scheme clickhouse, tcp, native, or host and port) and
- * trigger/clickhouse_http.c (scheme http, https). What the parameters say about the server: trigger/clickhouse_server.c.
+ * Two protocols, and a file for each: trigger/family/clickhouse_talk.c (scheme clickhouse, tcp, native, or host and port) and
+ * trigger/family/clickhouse_http.c (scheme http, https). What the parameters say about the server: trigger/family/clickhouse_server.c.
  */
 #include <stdio.h>
 
-#include "trigger/clickhouse.h"
+#include "trigger/family/clickhouse.h"
 
 #define PARAM_STRUCT struct clickhouse
 static const struct param params[] = {

@@ -14,9 +14,9 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/path.h"
 
 enum { QUERY_MAX_BYTES = 256 * 1024, LIMIT_USUAL = 25 /* CouchDB's */ };
 

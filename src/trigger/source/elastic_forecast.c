@@ -15,9 +15,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/elastic.h"
-#include "trigger/path.h"
+#include "trigger/family/elastic.h"
 
 enum { FORECAST_ID_MAX_BYTES = 128 /* theirs have some 20 characters */ };
 

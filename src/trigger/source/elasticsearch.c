@@ -11,9 +11,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/elastic.h"
-#include "trigger/path.h"
+#include "trigger/family/elastic.h"
 
 struct search {
     struct trigger_config common;

@@ -16,9 +16,9 @@
 #include "base/tree.h"
 #include "base/wire.h"
 #include "net/transport.h"
+#include "trigger/common/nodes.h"
 #include "trigger/driver.h"
 #include "trigger/grpc.h"
-#include "trigger/nodes.h"
 
 enum { ETCD_TIMEOUT_MS = 5000, VALUE_MAX_BYTES = 400 /* of a number, however it is written */ };
 

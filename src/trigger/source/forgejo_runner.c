@@ -7,8 +7,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/path.h"
 
 struct runner {
     struct trigger_config common;

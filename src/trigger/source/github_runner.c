@@ -16,9 +16,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/github.h"
-#include "trigger/path.h"
+#include "trigger/family/github.h"
 
 enum {
     REPOS_OF_PAGE = 30, /* GitHub's, where per_page is not said: a shorter page is the last one */

@@ -8,8 +8,8 @@
 
 #include "base/arena.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/path.h"
 
 struct graphite {
     struct trigger_config common;

@@ -10,8 +10,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/member.h"
 #include "trigger/driver.h"
-#include "trigger/member.h"
 
 enum { QUEUES_MAX = 64 }; /* all of them are asked one by one, within one poll */
 

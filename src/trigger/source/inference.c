@@ -19,8 +19,8 @@
 #include "base/text.h"
 #include "platform/platform.h"
 #include "trigger/driver.h"
-#include "trigger/inference_page.h"
-#include "trigger/inference_window.h"
+#include "trigger/family/inference_page.h"
+#include "trigger/family/inference_window.h"
 
 enum aggregate { AGGREGATE_DEFAULT, AGGREGATE_SUM, AGGREGATE_AVG, AGGREGATE_MAX, AGGREGATE_MIN, AGGREGATE_QUANTILE };
 

@@ -15,8 +15,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/fluxcsv.h"
 #include "trigger/driver.h"
-#include "trigger/fluxcsv.h"
 
 enum version { VERSION_2, VERSION_3 };
 enum { INFLUX_TIMEOUT_MS = 20 * 1000 /* of the original's client: Flux queries take their time */ };

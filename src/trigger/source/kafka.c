@@ -13,9 +13,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "trigger/driver.h"
-#include "trigger/kafka_client.h"
-#include "trigger/kafka_lag.h"
-#include "trigger/kafka_login.h"
+#include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_lag.h"
+#include "trigger/family/kafka_login.h"
 
 enum { KAFKA_PORT = 9092 };
 

@@ -14,9 +14,9 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "trigger/dotpath.h"
+#include "trigger/common/dotpath.h"
+#include "trigger/common/gjson.h"
 #include "trigger/driver.h"
-#include "trigger/gjson.h"
 
 enum kind { KIND_CONFIG_MAP, KIND_SECRET };
 enum format { FORMAT_NUMBER, FORMAT_JSON, FORMAT_YAML };

@@ -5,8 +5,8 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "trigger/common/promanswer.h"
 #include "trigger/driver.h"
-#include "trigger/promanswer.h"
 
 struct loki {
     struct trigger_config common;

@@ -12,11 +12,11 @@
 #include "base/quantity.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "trigger/dotpath.h"
+#include "trigger/common/dotpath.h"
+#include "trigger/common/gjson.h"
+#include "trigger/common/promtext.h"
+#include "trigger/common/xmlpath.h"
 #include "trigger/driver.h"
-#include "trigger/gjson.h"
-#include "trigger/promtext.h"
-#include "trigger/xmlpath.h"
 
 enum format { FORMAT_PROMETHEUS, FORMAT_JSON, FORMAT_XML, FORMAT_YAML };
 

@@ -18,10 +18,10 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/pem_file.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/pem_file.h"
-#include "trigger/sql.h"
 
 enum {
     QUERY_TIMEOUT_MS = 10 * 1000, /* KEDA's */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/mssql_server.h"
-#include "trigger/sql.h"
-#include "trigger/tds.h"
+#include "trigger/family/mssql_server.h"
+#include "trigger/family/tds.h"
 
 enum {
     QUERY_TIMEOUT_MS = 10 * 1000,

@@ -2,7 +2,7 @@
  * mysql: the first column of the first row of a query, from MySQL or MariaDB. Facts: triggers/mysql.md.
  *
  * libmariadb blocks, so all of this runs on a worker thread, on a connection that is a session; all steps of a poll have one deadline
- * (trigger/mysql_client.h). A connection that the server dropped between two polls is replaced once; one that did not answer is not.
+ * (trigger/family/mysql_client.h). A connection that the server dropped between two polls is replaced once; one that did not answer is not.
  */
 #include <errmsg.h>
 #include <mysqld_error.h>
@@ -12,10 +12,10 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/mysql_client.h"
-#include "trigger/mysql_server.h"
-#include "trigger/sql.h"
+#include "trigger/family/mysql_client.h"
+#include "trigger/family/mysql_server.h"
 
 enum {
     QUERY_TIMEOUT_MS = 10 * 1000,

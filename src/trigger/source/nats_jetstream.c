@@ -19,8 +19,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/member.h"
 #include "trigger/driver.h"
-#include "trigger/member.h"
 
 enum {
     NODES_MAX = 32,

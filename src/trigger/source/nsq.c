@@ -11,8 +11,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/member.h"
 #include "trigger/driver.h"
-#include "trigger/member.h"
 
 enum { LOOKUPDS_MAX = 16, NSQDS_MAX = 256 }; /* three lookupd are usual; a busy site has some dozens of nsqd */
 

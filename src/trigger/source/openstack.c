@@ -13,9 +13,9 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/keystone.h"
-#include "trigger/path.h"
+#include "trigger/family/keystone.h"
 #include "trigger/trigger_internal.h"
 
 enum { NAMES_OF_PAGE = 2000, PAGES_MAX = POLL_REQUESTS_MAX };

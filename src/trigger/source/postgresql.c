@@ -21,11 +21,11 @@
 #include "base/arena.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "trigger/common/dsn.h"
+#include "trigger/common/pem_file.h"
+#include "trigger/common/sql.h"
 #include "trigger/driver.h"
-#include "trigger/dsn.h"
-#include "trigger/pem_file.h"
-#include "trigger/pg_words.h"
-#include "trigger/sql.h"
+#include "trigger/family/pg_words.h"
 
 enum { QUERY_TIMEOUT_MS = 10 * 1000, USUAL_PORT = 5432 };
 

@@ -16,8 +16,8 @@
 #include "base/time.h"
 #include "base/tree.h"
 #include "base/wire.h"
+#include "trigger/common/form.h"
 #include "trigger/driver.h"
-#include "trigger/form.h"
 #include "trigger/grpc.h"
 
 enum {

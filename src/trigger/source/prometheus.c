@@ -5,8 +5,8 @@
  * A query can lack a value in three ways: no series, a NaN from 0/0, an Inf from x/0. KEDA reads all of them as 0 unless
  * ignoreNullValues is false. We keep the switch, but the sample says "missing" and why (DESIGN.md 3.5).
  */
+#include "trigger/common/promanswer.h"
 #include "trigger/driver.h"
-#include "trigger/promanswer.h"
 
 struct prometheus {
     struct trigger_config common;

@@ -11,9 +11,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/member.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/member.h"
-#include "trigger/path.h"
 
 struct pulsar {
     struct trigger_config common;

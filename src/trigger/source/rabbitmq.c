@@ -1,8 +1,8 @@
 /*
  * rabbitmq: how many messages wait in a queue, or how fast they come and go. Facts: triggers/rabbitmq.md.
  *
- * Two protocols, and a file for each: the management API (trigger/rabbitmq_http.c) knows counts and rates, of one queue or of all whose names
- * match a pattern. AMQP knows the count of one queue only (trigger/rabbitmq_amqp.c). Here is what parameters mean to both.
+ * Two protocols, and a file for each: the management API (trigger/family/rabbitmq_http.c) knows counts and rates, of one queue or of all whose names
+ * match a pattern. AMQP knows the count of one queue only (trigger/family/rabbitmq_amqp.c). Here is what parameters mean to both.
  *
  * User and password in `host` are taken out of it: they go where credentials go, and never stand in a URL.
  */
@@ -12,10 +12,10 @@
 #include "base/arena.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "trigger/amqp.h"
+#include "trigger/common/form.h"
 #include "trigger/driver.h"
-#include "trigger/form.h"
-#include "trigger/rabbitmq.h"
+#include "trigger/family/amqp.h"
+#include "trigger/family/rabbitmq.h"
 
 enum { AMQP_TIMEOUT_MS = 10 * 1000, USUAL_LENGTH = 20 };
 

@@ -3,7 +3,7 @@
  * redis-streams.md. How it is asked is redis_talk.c's; the relatives that find their server by Sentinel or in a cluster
  * differ only in how they connect.
  */
-#include "trigger/redis_talk.h"
+#include "trigger/family/redis_talk.h"
 
 #define PARAM_STRUCT struct redis_list
 static const struct param list_params[] = {

@@ -9,7 +9,7 @@
  * A trigger has one key, and a key has one slot: so no map of all slots is kept, but for each trigger the node that answered last.
  * Any node says with MOVED where a key is; to the node that ASK names the question goes with ASKING, and only this once.
  */
-#include "trigger/redis_talk.h"
+#include "trigger/family/redis_talk.h"
 
 #include <string.h>
 

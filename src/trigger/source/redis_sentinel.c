@@ -8,7 +8,7 @@
  * Sentinel is asked at every poll, on a connection that is kept: so a failover is followed at once, without a subscription. The one
  * that answered last is asked first.
  */
-#include "trigger/redis_talk.h"
+#include "trigger/family/redis_talk.h"
 
 #include "base/arena.h"
 

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "trigger/driver.h"
-#include "trigger/selenium_platform.h"
+#include "trigger/family/selenium_platform.h"
 
 enum {
     PLACES_MAX = 1000 * 1000,      /* of one node: more is a mistake, and their sum must stay a number */

@@ -13,9 +13,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/xmlpath.h"
 #include "trigger/driver.h"
-#include "trigger/solace.h"
-#include "trigger/xmlpath.h"
+#include "trigger/family/solace.h"
 
 /* A unit of queued work has that many bytes. */
 enum { WORK_BYTES = 2048, FACTOR_MAX = 100 };

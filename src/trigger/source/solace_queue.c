@@ -13,10 +13,10 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/member.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/member.h"
-#include "trigger/path.h"
-#include "trigger/solace.h"
+#include "trigger/family/solace.h"
 
 enum figure { FIGURE_COUNT, FIGURE_SPOOL, FIGURE_RATE, FIGURES };
 static const char *const suffixes[FIGURES] = {"msgcount", "msgspoolusage", "msgrcvrate"};

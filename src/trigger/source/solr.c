@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "base/tree.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/path.h"
 
 struct solr {
     struct trigger_config common;

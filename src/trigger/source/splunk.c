@@ -10,9 +10,9 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "trigger/common/form.h"
+#include "trigger/common/path.h"
 #include "trigger/driver.h"
-#include "trigger/form.h"
-#include "trigger/path.h"
 
 struct splunk {
     struct trigger_config common;

@@ -15,8 +15,8 @@
 #include "base/text.h"
 #include "net/transport.h"
 #include "trigger/driver.h"
+#include "trigger/family/temporal.h"
 #include "trigger/grpc.h"
-#include "trigger/temporal.h"
 
 #define PARAM_STRUCT struct temporal
 static const struct param params[] = {

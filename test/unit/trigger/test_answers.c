@@ -12,10 +12,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "trigger/gjson.h"
-#include "trigger/promtext.h"
-#include "trigger/resp.h"
-#include "trigger/xmlpath.h"
+#include "trigger/common/gjson.h"
+#include "trigger/common/promtext.h"
+#include "trigger/common/xmlpath.h"
+#include "trigger/family/resp.h"
 
 /* ------------------------------------------------------------------ GJSON */
 

@@ -19,7 +19,7 @@
 #include "credential/credential.h"
 #include "net/loop.h"
 #include "sim/virtual.h"
-#include "trigger/kafka_client.h"
+#include "trigger/family/kafka_client.h"
 #include "trigger/trigger.h"
 
 enum { START_MS = 1000 * 1000 };

@@ -1,0 +1,19 @@
+/* form: see form.h. */
+#include "trigger/common/form.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+/* Go's url.QueryEscape. */
+void form_add(struct text *out, const char *value)
+{
+    for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
+        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c))
+            text_add_char(out, (char)*c);
+        else if (*c == ' ')
+            text_add_char(out, '+');
+        else
+            text_printf(out, "%%%02X", *c);
+    }
+}
