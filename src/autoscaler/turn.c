@@ -480,8 +480,8 @@ static void checkpoint_if_due(struct autoscaler *a)
     const char *path = journal_checkpoint_due(a->parts.journal);
 
     if (path)
-        a->parts.transport->ops->work(a->parts.transport, NULL, "journal", MINUTE_MS, checkpoint_work, checkpoint_done, free,
-                                      mem_copy(path));
+        a->parts.transport->ops->work(a->parts.transport, NULL, "journal", MINUTE_MS, checkpoint_work, checkpoint_done,
+                                      free, mem_copy(path));
 }
 
 void turn_commit(void *arg)
