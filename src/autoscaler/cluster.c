@@ -16,7 +16,6 @@
  */
 #include "autoscaler/autoscaler_internal.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +27,6 @@
 
 enum {
     WAIT_RETRY_MS = 5 * 1000, /* data that is looked up is told when it comes; this is for what was told too early */
-    MANY = 100, /* after so many what reading and writing them took is given back: it is much more than what is kept */
-    QUIET_MS = 10 * 1000,       /* once it is over */
     USERS_RETRY_MS = 30 * 1000, /* lists that are another Weir's to write: it may be ours by then */
 };
 
@@ -57,9 +54,9 @@ struct cluster {
     struct map *records; /* by key */
     struct map *index;   /* refer.c */
     struct record *first, *last;
-    struct timer *timer, *wait_timer, *quiet_timer, *users_timer;
+    struct timer *timer, *wait_timer, *users_timer;
     const char *place; /* an atom */
-    size_t waiting, applied;
+    size_t waiting;
     bool timer_set, synced, was_synced;
     int64_t started_at_ms;
 };
@@ -815,14 +812,6 @@ static void apply(struct record *r)
     arena_free(arena);
 }
 
-static void on_quiet(void *arg)
-{
-    struct cluster *c = arg;
-
-    c->applied = 0;
-    malloc_trim(0);
-}
-
 static void on_turn(void *arg)
 {
     struct cluster *c = arg;
@@ -836,10 +825,7 @@ static void on_turn(void *arg)
             c->last = NULL;
         r->due = false;
         apply(r);
-        c->applied++;
     }
-    if (!c->first && c->applied >= MANY)
-        loop_timer_set(c->quiet_timer, QUIET_MS);
     if (c->first && !c->timer_set) {
         c->timer_set = true;
         loop_timer_set(c->timer, 0);
@@ -864,7 +850,6 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->started_at_ms -= c->started_at_ms % 1000; /* compared with what the API server says in whole seconds */
     c->timer = loop_timer_new(a->parts.loop, on_turn, c);
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
-    c->quiet_timer = loop_timer_new(a->parts.loop, on_quiet, c);
     c->users_timer = loop_timer_new(a->parts.loop, tell_all_users, c);
     a->cluster = c;
     platform->ops->on_data_change(platform, on_data, c);
@@ -889,7 +874,6 @@ void cluster_free(struct cluster *c)
     map_free(c->index);
     loop_timer_free(c->timer);
     loop_timer_free(c->wait_timer);
-    loop_timer_free(c->quiet_timer);
     loop_timer_free(c->users_timer);
     atom_unref(c->place);
     free(c);

@@ -20,7 +20,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -417,7 +416,6 @@ static void apply_readings(struct files *files, struct reading *readings, size_t
         apply_all_objects(files, &again, 1, true);
     }
     files->some = false;
-    malloc_trim(0); /* what parsing took is much more than what is kept */
 }
 
 /* ------------------------------------------------------------------ which files there are */

@@ -21,6 +21,7 @@
 #include "cli/egress_options.h"
 #include "cli/run_api.h"
 #include "cli/run_cluster.h"
+#include "cli/run_memory.h"
 #include "cli/run_viewers.h"
 #include "credential/credential.h"
 #include "export/export.h"
@@ -140,6 +141,7 @@ struct running {
     struct serve_live *live;
     struct serve_metrics *metrics;
     struct run_cluster *cluster; /* NULL: this machine */
+    struct run_memory *memory;
     struct signal_watch *signals[3];
     bool stopping;
     int stops_left; /* what is still being ended */
@@ -371,6 +373,7 @@ static bool start(struct running *r, struct policy_settings *settings, const cha
     metrics_writer_add(write_exported, r->exporter);
     if (!listen_all(r, err))
         return false;
+    r->memory = run_memory_tend(r->loop);
     r->signals[0] = loop_on_signal(r->loop, SIGTERM, on_terminate, r);
     r->signals[1] = loop_on_signal(r->loop, SIGINT, on_terminate, r);
     r->signals[2] = loop_on_signal(r->loop, SIGHUP, on_hangup, r);
@@ -382,6 +385,7 @@ static void finish(struct running *r)
     for (size_t i = 0; i < 3; i++)
         if (r->signals[i])
             loop_signal_free(r->signals[i]);
+    run_memory_free(r->memory);
     close_servers(r);
     metrics_writer_remove(r->exporter);
     export_free(r->exporter);

@@ -1,0 +1,64 @@
+#include "cli/run_memory.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "net/loop.h"
+
+enum {
+    LOOK_MS = 15 * 1000,    /* bursts last for seconds */
+    GROWN_PAGES_LEAST = 256 /* of 4 KiB: less is not worth a walk over the whole heap */
+};
+
+struct run_memory {
+    struct timer *timer;
+    long pages; /* resident after the last time */
+};
+
+/* Field 2 of /proc/self/statm (proc(5)); 0: not known. */
+static long resident_pages(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    char line[128];
+    char *end;
+    long pages = 0;
+
+    if (!file)
+        return 0;
+    if (fgets(line, sizeof(line), file)) {
+        strtol(line, &end, 10);
+        pages = strtol(end, NULL, 10);
+    }
+    fclose(file);
+    return pages;
+}
+
+static void look(void *arg)
+{
+    struct run_memory *memory = arg;
+
+    if (resident_pages() >= memory->pages + GROWN_PAGES_LEAST) {
+        malloc_trim(0);
+        memory->pages = resident_pages();
+    }
+    loop_timer_set(memory->timer, LOOK_MS);
+}
+
+struct run_memory *run_memory_tend(struct loop *loop)
+{
+    struct run_memory *memory = mem_alloc(sizeof(*memory));
+
+    memory->timer = loop_timer_new(loop, look, memory);
+    loop_timer_set(memory->timer, LOOK_MS);
+    return memory;
+}
+
+void run_memory_free(struct run_memory *memory)
+{
+    if (!memory)
+        return;
+    loop_timer_free(memory->timer);
+    free(memory);
+}
