@@ -12,8 +12,8 @@
  * any.
  *
  * Which objects are ours depends on the lease or on the shards. With a lease only the leader lists at all; with shards each lists
- * all objects, knows those of the others too, and when the owner changes, tells MOVED for those lost and reads those gained: one by
- * one when they are few, else all in a new list, which the API server answers from its cache. Authentications are told to every
+ * all objects, knows those of the others too, and when the owner changes, tells ELSEWHERE for those lost and reads those gained: one
+ * by one when they are few, else all in a new list, which the API server answers from its cache. Authentications are told to every
  * member, for anybody's object may refer to them.
  *
  * Weir puts no finalizer on anything: 500 objects go as fast as the API server deletes them, Weir running or not. KEDA's own
@@ -315,24 +315,21 @@ static void tell_end(struct resources *r, enum resource_kind kind, const char *k
     tell(r, kind, &meta, NULL, end);
 }
 
-/* One that another member of the group looks after. */
-static bool is_elsewhere(const struct resources *r, enum resource_kind kind, const char *ns, const char *name)
-{
-    return r->k->shards != NULL && !is_ours(r, kind, ns, name);
-}
-
-/* An object as it is now. `anyway`: also where nothing differs. */
+/* An object as it is now. `anyway`: also where nothing differs. One that was told stays ours until it is let go: of the owner there is a
+   doubt now and then, which ends with nothing told where it is still us. */
 static void take(struct resources *r, enum resource_kind kind, struct record *record, const struct kube_meta *meta,
                  const struct tree *object, bool anyway)
 {
     uint64_t hash = hash_what_matters(object);
     bool same = record->hash == hash;
+    bool ours = record->state != RECORD_UNTOLD || is_ours(r, kind, meta->ns, meta->name);
 
     record->hash = hash;
-    if (!same && is_elsewhere(r, kind, meta->ns, meta->name))
-        tell(r, kind, meta, object, RESOURCE_ELSEWHERE);
-    if (!is_ours(r, kind, meta->ns, meta->name))
+    if (!ours) {
+        if (!same && r->k->shards != NULL)
+            tell(r, kind, meta, object, RESOURCE_ELSEWHERE);
         return;
+    }
     kubernetes_status_seen(r->k->statuses, &record->status, object);
     if (!meta->deleting) {
         if (record->state == RECORD_TOLD && same && !anyway)
@@ -345,13 +342,19 @@ static void take(struct resources *r, enum resource_kind kind, struct record *re
     }
 }
 
+/* That it is there was told: as ours, or as another member's. */
+static bool was_told_of(const struct resources *r, const struct record *record)
+{
+    return record->state == RECORD_TOLD || (record->state == RECORD_UNTOLD && r->k->shards != NULL);
+}
+
 static void gone(struct resources *r, enum resource_kind kind, const char *ns, const char *name)
 {
     struct record *record = record_find(r, kind, ns, name);
 
     if (record == NULL)
         return;
-    if (record->state == RECORD_TOLD || is_elsewhere(r, kind, ns, name))
+    if (was_told_of(r, record))
         tell(r, kind, &(struct kube_meta){.ns = ns, .name = name}, NULL, RESOURCE_DELETED);
     record_drop(r, kind, ns, name);
 }
@@ -430,7 +433,7 @@ static void drop_unlisted(struct feed *feed)
         struct record *record = value;
         if (record->feed != feed - r->feeds || record->list == feed->list)
             continue;
-        if (record->state == RECORD_TOLD || (r->k->shards != NULL && record->state == RECORD_UNTOLD))
+        if (was_told_of(r, record))
             tell_end(r, feed->kind, key, RESOURCE_DELETED);
         map_remove(records, key);
         record_free(r, record);

@@ -456,6 +456,8 @@ static void renewed(struct shards *s)
 
     if (ticks(s) >= until_ms)
         return; /* the answer took too long to be of use */
+    if (ticks(s) >= s->until_ms)
+        s->is_settled = false; /* what came meanwhile was taken for another's: the next read says that it is ours */
     s->until_ms = until_ms;
     kube_set_fence(s->kube, until_ms);
 }

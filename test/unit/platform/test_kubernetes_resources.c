@@ -17,7 +17,8 @@ struct told { /* what resource_changed said, in words: "ScaledObject shop/a stay
 
 static void on_changed(void *arg, const struct resource_view *view, enum resource_end ended)
 {
-    static const char *const kinds[] = {"TA", "CTA", "SO", "SJ"}, *const ends[] = {"stays", "deleted", "moved"};
+    static const char *const kinds[] = {"TA", "CTA", "SO", "SJ"}, *const ends[] = {"stays", "deleted", "moved",
+                                                                                   "elsewhere"};
     struct told *told = arg;
     size_t length = strlen(told->text);
 
@@ -664,6 +665,34 @@ static void objects_are_spread_and_move(void **state)
     kw_free(kw);
 }
 
+/* Its Lease could not be renewed in time, and nobody took over. */
+static void what_changes_while_the_owner_is_in_doubt_is_not_lost(void **state)
+{
+    struct kube_world *kw = kw_new();
+
+    (void)state;
+    kw_put(kw, SO("a"), SPEC);
+    kw_put(kw, SO("goes"), SPEC);
+    struct told *told = start(kw, (struct kubernetes_options){.shard_group = "g"});
+    kw_run(kw, 5000);
+    told->text[0] = 0;
+    kw_fault(kw, "PATCH /apis/coordination.k8s.io", 500, 1000);
+    kw_run(kw, 16 * 1000);
+    assert_false(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    kw_put(kw, SO("a"), "{\"spec\":{\"x\":2}}");
+    kw_delete(kw, SO("goes"));
+    kw_run(kw, 100);
+    expect(told, "SO shop/a stays. SO shop/goes deleted. ");
+    kw_put(kw, SO("new"), SPEC); /* might be another's */
+    kw_run(kw, 100);
+    expect(told, "SO shop/new elsewhere with tree. ");
+    kw->faults[0].times = 0;
+    kw_run(kw, 5000);
+    assert_true(kw->platform->ops->may_write(kw->platform, "shop", "a"));
+    expect(told, "SO shop/new stays. ");
+    kw_free(kw);
+}
+
 static void what_waits_is_written_before_the_lease_is_given_up(void **state)
 {
     struct kube_world *kw = kw_new();
@@ -831,6 +860,7 @@ int main(void)
         cmocka_unit_test(objects_are_merged_into),
         cmocka_unit_test(a_standby_lists_nothing_and_takes_over),
         cmocka_unit_test(objects_are_spread_and_move),
+        cmocka_unit_test(what_changes_while_the_owner_is_in_doubt_is_not_lost),
         cmocka_unit_test(what_waits_is_written_before_the_lease_is_given_up),
         cmocka_unit_test(the_pod_of_the_leader_is_labelled),
         cmocka_unit_test(who_leads_takes_the_label_off_others),
