@@ -327,12 +327,12 @@ static void say_rival(struct telling *t)
         rival);
 }
 
-/* While the one of before is on its way out, it is no surprise. */
+/* While the one of before is on its way out, it is no surprise; one that is known is looked after by the platform. */
 static void look_for_rival(const struct telling *t)
 {
     const struct platform_ops *ops = t->object->a->parts.platform->ops;
 
-    if (ops->target_look_rival && !t->s->hpa_name && strcmp(t->target.other, HPA_CONTROLLER) == 0)
+    if (ops->target_look_rival && !t->s->hpa_name && !t->target.rival && strcmp(t->target.other, HPA_CONTROLLER) == 0)
         ops->target_look_rival(t->object->target);
 }
 

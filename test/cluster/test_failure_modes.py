@@ -180,8 +180,8 @@ def test_an_autoscaler_by_hand_is_named(namespace, weir, ledger):
     namespace.create("horizontalpodautoscalers", {"metadata": {"name": "by-hand"}, "spec": {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}, "minReplicas": 8, "maxReplicas": 9,
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
-    said = wait_for(lambda: [text for _, reason, text in namespace.events("app") if reason == "KEDAScaleTargetContested"], 60)
-    assert "HorizontalPodAutoscaler by-hand" in said[0]
+    wait_for(lambda: any(reason == "KEDAScaleTargetContested" and "HorizontalPodAutoscaler by-hand" in text
+                         for _, reason, text in namespace.events("app")), 60)
     message = lambda: namespace.condition("scaledobjects", "app", "Ready")[2]  # noqa: E731
     wait_for(lambda: "HorizontalPodAutoscaler by-hand" in message(), 10)
     namespace.delete("horizontalpodautoscalers", "by-hand")

@@ -35,16 +35,22 @@ static bool is_of_group(const char *api_version, const char *group)
     return strlen(group) == length && strncmp(api_version, group, length) == 0;
 }
 
+static bool scales(const struct tree *hpa, const struct rival_target *target)
+{
+    const struct tree *to = tree_at(hpa, "spec.scaleTargetRef");
+    const char *version = tree_string(tree_get(to, "apiVersion"));
+
+    return string_equal(tree_string(tree_get(to, "name")), target->name) &&
+           string_equal(tree_string(tree_get(to, "kind")), target->kind) &&
+           is_of_group(version ? version : "", target->group);
+}
+
 static const char *find(const struct rival_target *target, const struct tree *list)
 {
     const struct tree *items = tree_get(list, "items");
 
     for (const struct tree *one = items ? items->first : NULL; one != NULL; one = one->next) {
-        const struct tree *to = tree_at(one, "spec.scaleTargetRef");
-        const char *version = tree_string(tree_get(to, "apiVersion"));
-        if (string_equal(tree_string(tree_get(to, "name")), target->name) &&
-            string_equal(tree_string(tree_get(to, "kind")), target->kind) &&
-            is_of_group(version ? version : "", target->group))
+        if (scales(one, target))
             return tree_string(tree_at(one, "metadata.name"));
     }
     return NULL;
@@ -72,7 +78,17 @@ static void on_listed(void *arg, const struct kube_reply *reply)
     rival->ask = NULL;
     if (reply->error.kind == ERROR_NONE)
         know(rival, find(&rival->target, reply->body));
-    else if (rival->name != NULL)
+}
+
+/* The one we know. Should there be a second, its next write has us list. */
+static void on_got(void *arg, const struct kube_reply *reply)
+{
+    struct rival *rival = arg;
+
+    rival->ask = NULL;
+    if (reply->error.kind == ERROR_MISSING || (reply->error.kind == ERROR_NONE && !scales(reply->body, &rival->target)))
+        know(rival, NULL);
+    else
         loop_timer_set(rival->timer, AGAIN_MS);
 }
 
@@ -84,11 +100,12 @@ static void look(void *arg)
     if (rival->ask != NULL)
         return;
     text_init(&path, HTTP_URL_MAX_BYTES);
-    kube_path(&path, "autoscaling", "v2", rival->target.ns, "horizontalpodautoscalers", NULL, NULL);
-    text_printf(&path, "?limit=%d", LISTED_MAX);
+    kube_path(&path, "autoscaling", "v2", rival->target.ns, "horizontalpodautoscalers", rival->name, NULL);
+    if (rival->name == NULL)
+        text_printf(&path, "?limit=%d", LISTED_MAX);
     rival->ask =
         kube_ask(rival->k->kube, &(struct kube_request){.method = "GET", .path = path.bytes, .priority = KUBE_READ},
-                 on_listed, rival);
+                 rival->name != NULL ? on_got : on_listed, rival);
     text_done(&path);
 }
 

@@ -136,12 +136,20 @@ static void test_another_autoscaler_is_named(void **state)
     assert_string_equal(view_of(f, target).rival, "by-hand");
     assert_int_equal(o.changed, told + 1);
     kw_run(f->kw, 100 * 1000);
-    assert_int_equal(kw_count(f->kw, "GET " HPAS), 4);
+    assert_int_equal(kw_count(f->kw, "GET " HPAS "/by-hand"), 3);
+    assert_int_equal(kw_count(f->kw, "GET " HPAS), 4); /* all of them once: a namespace may have hundreds */
     assert_int_equal(o.changed, told + 1);
     kw_delete(f->kw, HPAS "/by-hand");
     kw_run(f->kw, 60 * 1000);
     assert_null(view_of(f, target).rival);
     assert_int_equal(o.changed, told + 2);
+    kw_put(f->kw, HPAS "/second", HPA_OF("Deployment", "web"));
+    ops->target_look_rival(target);
+    kw_run(f->kw, 100);
+    assert_string_equal(view_of(f, target).rival, "second");
+    kw_put(f->kw, HPAS "/second", HPA_OF("Deployment", "other"));
+    kw_run(f->kw, 60 * 1000);
+    assert_null(view_of(f, target).rival);
     size_t asked = kw_count(f->kw, "GET " HPAS);
     kw_run(f->kw, 600 * 1000);
     assert_int_equal(kw_count(f->kw, "GET " HPAS), asked);
