@@ -247,6 +247,8 @@ MYSQL *mysql_client_open(const struct mysql_server *server, const char *ca, stru
         query_fail(query, ERROR_INVALID, "tls in connectionString is true, false, skip-verify or preferred", "");
     } else if (!server->dsn.user || !*server->dsn.user) {
         query_fail(query, ERROR_INVALID, "no user is given; the library would take the name that Weir runs as", "");
+    } else if (!server->socket && !mysql_host_is_name(server->host)) {
+        query_fail(query, ERROR_INVALID, "the host is no name, and the library would read options out of it", "");
     } else if (!ca || wish != TLS_CHECKED || pem_file_open(&trust, (const char *const[]){ca, NULL}, &query->error)) {
         connection = mysql_init(NULL);
         if (!connect_to(connection, server, wish, trust.fd >= 0 ? trust.path : NULL, query)) {

@@ -6,6 +6,13 @@
 #include "base/error.h"
 #include "base/text.h"
 
+bool mysql_host_is_name(const char *host)
+{
+    static const char of_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
+
+    return *host && !host[strspn(host, of_names)];
+}
+
 /* [user[:password]@][net[(address)]]/database[?key=value&...]: from the right, for a password may hold anything. */
 bool mysql_server_read(const char *text, struct mysql_server *server, struct error *err)
 {
@@ -46,5 +53,9 @@ bool mysql_server_read(const char *text, struct mysql_server *server, struct err
     else if (!dsn_host(address, 0, MYSQL_PORT_USUAL, server->host, sizeof(server->host), &server->port) ||
              !server->port)
         return error_set(err, ERROR_INVALID, "connectionString has no host:port; write tcp(host:3306)");
+    else if (!mysql_host_is_name(server->host))
+        return error_set(err, ERROR_INVALID,
+                         "the host in connectionString holds something that no name does; write tcp(host:3306), and "
+                         "options behind '?'");
     return dsn_read_options(dsn, options, '&', false, err);
 }

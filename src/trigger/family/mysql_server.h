@@ -21,6 +21,9 @@ struct mysql_server { /* dsn: user, password, path (the database) and options */
     const char *socket; /* instead of both */
 };
 
+/* A name or an address, and nothing else: libmariadb reads more out of a host, a whole connection string ("x;local-infile=1"), a plugin
+   ("name://x") or a list. */
+bool mysql_host_is_name(const char *host);
 bool mysql_server_read(const char *text, struct mysql_server *server, struct error *err);
 
 #endif

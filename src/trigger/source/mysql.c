@@ -62,6 +62,10 @@ static bool find_server(const struct mysql *c, struct mysql_server *server, stru
     server->port = c->port ? dsn_port(c->port) : MYSQL_PORT_USUAL;
     if (!c->host || strlen(c->host) >= sizeof(server->host) || server->port == 0)
         return error_set(err, ERROR_INVALID, "there is no host, or its port is not between 1 and 65535");
+    if (!mysql_host_is_name(c->host))
+        return error_set(err, ERROR_INVALID,
+                         "the host holds something that no name does; write a name or an address alone, and options "
+                         "into connectionString");
     snprintf(server->host, sizeof(server->host), "%s", c->host);
     server->dsn.user = c->user;
     server->dsn.password = c->password ? secret_reveal(c->password) : NULL;
