@@ -12,12 +12,16 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "trigger/common/dsn.h"
 #include "trigger/driver.h"
 #include "trigger/family/kafka_client.h"
 #include "trigger/family/kafka_lag.h"
 #include "trigger/family/kafka_login.h"
 
 enum { KAFKA_PORT = 9092 };
+
+#define OF_NAMES     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+#define OF_ADDRESSES OF_NAMES ":%"
 
 struct kafka {
     struct trigger_config common;
@@ -185,6 +189,32 @@ static bool read_limits(struct kafka *c, struct trigger_check *check)
     return true;
 }
 
+/* "name", "name:port", "[v6]:port". The library takes more, PROTO://host:port/path, and ":port" for this machine: it would ask other hosts
+   than those that are told. */
+static bool is_broker(const char *place)
+{
+    bool bracket = *place == '[';
+    size_t length = strspn(place + bracket, bracket ? OF_ADDRESSES : OF_NAMES);
+    const char *rest = place + bracket + length;
+
+    if (length == 0 || length >= DSN_HOST_BYTES || (bracket && *rest++ != ']'))
+        return false;
+    return !*rest || (*rest == ':' && dsn_port(rest + 1) > 0);
+}
+
+static bool check_brokers(const struct kafka *c, struct trigger_check *check)
+{
+    bool good = true;
+
+    if (c->brokers && c->brokers->count == 0)
+        good = check_error(check, "bootstrapServers", "write host:port", "bootstrapServers names no broker");
+    for (size_t i = 0; c->brokers && i < c->brokers->count && good; i++)
+        if (!is_broker(c->brokers->items[i]))
+            good = check_error(check, "bootstrapServers", "write host:port, and [address]:port in IPv6",
+                               "bootstrapServers: an entry is no host with a port");
+    return good;
+}
+
 static bool prepare(void *config, struct trigger_check *check)
 {
     struct kafka *c = config;
@@ -195,9 +225,7 @@ static bool prepare(void *config, struct trigger_check *check)
     good = read_limits(c, check) && good;
     good = check_version(c, check) && good;
     good = kafka_login_check(&c->login, c->apache, check) && good;
-    if (c->brokers && c->brokers->count == 0)
-        good = check_error(check, "bootstrapServers", "write host:port", "bootstrapServers names no broker");
-    return good;
+    return check_brokers(c, check) && good;
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
