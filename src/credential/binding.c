@@ -96,6 +96,7 @@ bool binding_check_hosts(const char *hosts, struct error *err)
     return true;
 }
 
+/* Only names have an ending that says whose they are: a path, a URL or a connection string may end like one, too. */
 static bool host_matches(const struct piece *pattern, const struct piece *host)
 {
     struct piece tail = {pattern->at + 1, pattern->length - 1};
@@ -103,7 +104,7 @@ static bool host_matches(const struct piece *pattern, const struct piece *host)
 
     if (pattern->at[0] != '*')
         return is_same(pattern, host);
-    if (host->length <= tail.length)
+    if (host->length <= tail.length || !is_host(host, false))
         return false;
     end = (struct piece){host->at + host->length - tail.length, tail.length};
     return is_same(&tail, &end);

@@ -9,6 +9,7 @@
 #include "net/egress.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -252,6 +253,16 @@ static bool name_matches(const char *pattern, const char *host)
     if (pattern[0] == '.')
         return length > wanted && strncasecmp(host + length - wanted, pattern, wanted) == 0;
     return length == wanted && strncasecmp(host, pattern, wanted) == 0;
+}
+
+/* Only names have an ending that says whose they are: a path, a URL or a connection string, of which a library makes another host, may
+   end like one, too. */
+static bool is_name(const char *host)
+{
+    for (; *host; host++)
+        if (!isalnum((unsigned char)*host) && !strchr("-_.", *host))
+            return false;
+    return true;
 }
 
 /* ------------------------------------------------------------------ making rules */
@@ -562,7 +573,8 @@ static bool matches(const struct rule *rule, const struct question *q)
     case RULE_NET:
         return q->address && net_has(&rule->net, q->address);
     case RULE_NAME:
-        return q->caller->host && !q->is_unix && !q->is_inside && name_matches(rule->name, q->caller->host);
+        return q->caller->host && !q->is_unix && !q->is_inside && name_matches(rule->name, q->caller->host) &&
+               (!rule->allows || is_name(q->caller->host));
     case RULE_UNIX:
         return q->is_unix;
     case RULE_ALL:

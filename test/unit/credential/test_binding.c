@@ -30,6 +30,11 @@ static void test_hosts(void **state)
         {"[fd00::7]:9090", "[fd00::7]:9090", true},
         {"[fd00::7]", "fd00::7:9090", true},
         {"[fd00::7]:9090", "[fd00::7]:9091", false},
+        {"*.example.com", "x;host=evil;a=.example.com:3306", false},
+        {"*.example.com", "plaintext://evil/.example.com:9092", false},
+        {"*.example.com", "/tmp/x.example.com", false},
+        {"*.example.com", "evil\\a.example.com:1433", false},
+        {"*.example.com", "a_b-c.example.com.:443", true},
         {"db", "", false},
         {"db", "/var/run/db", false},
     };

@@ -216,6 +216,12 @@ static void most_specific_rule_decides(void **state)
         {NULL, "db.internal", "a", "x.db.internal", "8.8.8.8", 80, true},
         {"db.internal", "*.internal", "a", "db.internal", "8.8.8.8", 80, true},
         {"*.internal", "db.internal", "a", "db.internal", "8.8.8.8", 80, false},
+        {"*.internal", "all", "a", "a_b-c.internal.", "8.8.8.8", 80, true},
+        {"*.internal", "all", "a", "x;host=evil;a=.internal", "8.8.8.8", 80,
+         false}, /* no names, to one library or another */
+        {"*.internal", "all", "a", "plaintext://evil/.internal", "8.8.8.8", 80, false},
+        {"*.internal", "all", "a", "/tmp/x.internal", "8.8.8.8", 80, false},
+        {NULL, "*.internal", "a", "x/.internal", "8.8.8.8", 80, false},
         {"api.example.com:443", "all", "a", "api.example.com", "8.8.8.8", 443, true},
         {"api.example.com:443", "all", "a", "api.example.com", "8.8.8.8", 80, false},
         {"api.example.com:443", "all", "a", "api.example.org", "8.8.8.8", 443, false},
