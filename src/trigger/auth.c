@@ -214,8 +214,9 @@ enum lookup asked_token(struct asked *asked, struct error *err)
     char destination[300];
     enum lookup found;
 
-    if (url_destination(auth->token_url, destination, sizeof(destination)) &&
-        !credential_may_go(flight_of(poll)->trigger->allowed_hosts, destination, err))
+    if (!url_destination(auth->token_url, destination, sizeof(destination)))
+        destination[0] = '\0'; /* nowhere: among no hosts */
+    if (!credential_may_go(flight_of(poll)->trigger->allowed_hosts, destination, err))
         return LOOKUP_DENIED;
     if (url_destination(asked->request->url, destination, sizeof(destination)))
         client.destination = destination;

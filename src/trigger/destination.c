@@ -38,9 +38,13 @@ bool url_destination(const char *url, char *out, size_t size)
             return false;
         colon = *c == ':' ? c : *c == ']' ? NULL : colon;
     }
+    if (colon && colon + 1 == end) { /* "host:/" has the usual port, to the transport as well */
+        end = colon;
+        colon = NULL;
+    }
     if (host == end || host == colon)
         return false;
-    if (colon && (colon + 1 == end || strspn(colon + 1, "0123456789") != (size_t)(end - colon - 1)))
+    if (colon && strspn(colon + 1, "0123456789") != (size_t)(end - colon - 1))
         return false;
     if (colon)
         return (size_t)snprintf(out, size, "%.*s", (int)(end - host), host) < size;

@@ -87,12 +87,15 @@ static const struct {
     {"prometheus", "{serverAddress: 'http://evil:9090', query: up, threshold: '1'}", "{}", "good", "evil:9090"},
     {"prometheus", "{serverAddress: 'http://evil:9090', query: up, threshold: '1'}", "{}", NULL, NULL},
     {"prometheus", "{serverAddress: 'http://good:9091', query: up, threshold: '1'}", "{}", "good:9090", "good:9091"},
+    {"prometheus", "{serverAddress: 'http://evil:/', query: up, threshold: '1'}", "{}", "good", "evil:80"},
+    {"prometheus", "{serverAddress: 'https://good:', query: up, threshold: '1'}", "{}", "good:443", NULL},
     {"prometheus", "{serverAddress: 'http://good@evil/', query: up, threshold: '1'}", "{}", "good", "evil:80"},
     {"elasticsearch",
      "{addresses: 'http://good:1,http://evil:1', index: i, searchTemplateName: t, valueLocation: v, targetValue: '1'}",
      "{username: u, password: p}", "good", "evil:1"},
     {"pulsar", PULSAR, "{oauthTokenURI: 'http://good:1/token', clientID: c, clientSecret: s}", "good", NULL},
     {"pulsar", PULSAR, "{oauthTokenURI: 'http://evil:1/token', clientID: c, clientSecret: s}", "good", "evil:1"},
+    {"pulsar", PULSAR, "{oauthTokenURI: 'http://evil:/token', clientID: c, clientSecret: s}", "good", "evil:80"},
     {"redis", "{address: 'good:6379', listName: l}", "{password: p}", "good", NULL},
     {"redis", "{address: 'evil:6379', listName: l}", "{password: p}", "good", "evil:6379"},
     {"redis-cluster", "{addresses: 'good:1,evil:2', listName: l}", "{password: p}", "good", "evil:2"},
@@ -223,6 +226,24 @@ static void test_sent_on(void **state)
     trigger_unref(trigger);
 }
 
+/* What is clearly no place of the list is none. */
+static void test_odd_token_address(void **state)
+{
+    static const char secrets[] = "{oauthTokenURI: 'http://evil:x/token', clientID: c, clientSecret: s}";
+    struct trigger *trigger = build("pulsar", PULSAR, secrets, "good");
+    int seen = 0;
+
+    (void)state;
+    virtual_answer(world, "http://good:8080/", count, &seen);
+    assert_non_null(trigger);
+    ask(trigger);
+    assert_int_equal(last.state, SAMPLE_FAILED);
+    assert_int_equal(why.kind, ERROR_INVALID);
+    assert_non_null(strstr(why.text, "is not among the hosts"));
+    assert_int_equal(seen, 0);
+    trigger_unref(trigger);
+}
+
 static void sentinel(void *arg, struct virtual_stream *stream, const char *bytes, size_t length, bool opened)
 {
     static const char master[] = "*2\r\n$4\r\nevil\r\n$4\r\n6379\r\n";
@@ -262,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_manifest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_shared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sent_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_odd_token_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_talked_on, set_up, tear_down),
     };
 
