@@ -323,7 +323,7 @@ static bool may_go(const struct trigger *head, const void *config, const struct 
     if (!head->allowed_hosts)
         return true;
     destinations_walk(head->driver, config, look_at_place, &going);
-    if (going.places == 0 && head->driver->query)
+    if (going.places == 0 && head->driver->query && !input->credential_unknown) /* else the address may be in it */
         look_at_place(&going, "", 0);
     if (!going.refused)
         return true;

@@ -381,16 +381,25 @@ static void test_too_many_metrics(void **state)
     }
 }
 
+#define ASKS_GOOD                                                                                                      \
+    "type: prometheus, metadata: {serverAddress: 'http://good', query: up, threshold: '1', authModes: bearer}"
+
 /* Where a credential may go is known without its secrets: lint says so, too. */
 static void test_bound_credential(void **state)
 {
     static const struct {
-        const char *annotation, *code, *says;
+        const char *annotation, *trigger, *code, *says;
     } rows[] = {
-        {"weir.dev/allowed-hosts: good", NULL, NULL},
-        {"weir.dev/allowed-hosts: elsewhere", "host-not-allowed", "good:80 is not among the hosts"},
-        {"weir.dev/allowed-hosts: '*'", "missing-authentication", "'*' is no host"},
-        {"weir.dev/allowed-namespaces: 'other'", "missing-authentication", "it is not for namespace shop"},
+        {"weir.dev/allowed-hosts: good", ASKS_GOOD, NULL, NULL},
+        {"weir.dev/allowed-hosts: elsewhere", ASKS_GOOD, "host-not-allowed", "good:80 is not among the hosts"},
+        {"weir.dev/allowed-hosts: '*'", ASKS_GOOD, "missing-authentication", "'*' is no host"},
+        {"weir.dev/allowed-namespaces: 'other'", ASKS_GOOD, "missing-authentication", "it is not for namespace shop"},
+        /* its address is one of the secrets, or a variable of the container */
+        {"weir.dev/allowed-hosts: good", "type: mysql, metadata: {query: q, queryValue: '1'}", NULL, NULL},
+        {"weir.dev/allowed-hosts: good",
+         "type: mysql, metadata: {connectionStringFromEnv: DB, query: q, queryValue: '1'}", NULL, NULL},
+        {"weir.dev/allowed-hosts: good", "type: mysql, metadata: {host: evil, port: '1', query: q, queryValue: '1'}",
+         "host-not-allowed", "evil:1 is not among the hosts"},
     };
 
     (void)state;
@@ -405,10 +414,8 @@ static void test_bound_credential(void **state)
                  "spec: {secretTargetRef: [{parameter: bearerToken, name: s, key: k}]}}\n---\n"
                  "{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: o, namespace: shop}, spec: "
                  "{scaleTargetRef: "
-                 "{name: w}, triggers: [{type: prometheus, metadata: {serverAddress: 'http://good', query: up, "
-                 "threshold: '1', "
-                 "authModes: bearer}, authenticationRef: {name: a, kind: ClusterTriggerAuthentication}}]}}\n",
-                 rows[i].annotation);
+                 "{name: w}, triggers: [{%s, authenticationRef: {name: a, kind: ClusterTriggerAuthentication}}]}}\n",
+                 rows[i].annotation, rows[i].trigger);
         build(&b, yaml, false, AS_DIRECT);
         for (size_t k = 0; k < report_count(b.report); k++) {
             const struct finding *f = report_at(b.report, k);
