@@ -138,6 +138,7 @@ static int64_t seconds(const char *text)
     return value < 0 ? 0 : value > INT64_C(100000000000) ? INT64_C(100000000000) : value;
 }
 
+/* Others ask with the same token: an answer that was under way meanwhile takes nothing back of a limit, which ends by itself. */
 static void note_limit(struct poll *poll, const struct reply *reply)
 {
     struct github_account *account = poll_account(poll);
@@ -154,7 +155,10 @@ static void note_limit(struct poll *poll, const struct reply *reply)
         until_ms = seconds(reset) * 1000;
     if (after && now_ms + seconds(after) * 1000 > until_ms)
         until_ms = now_ms + seconds(after) * 1000;
-    account->limited_until_ms = until_ms < now_ms + LIMIT_MAX_S * 1000 ? until_ms : now_ms + LIMIT_MAX_S * 1000;
+    if (until_ms > now_ms + LIMIT_MAX_S * 1000)
+        until_ms = now_ms + LIMIT_MAX_S * 1000;
+    if (until_ms > account->limited_until_ms)
+        account->limited_until_ms = until_ms;
 }
 
 /* Ends the poll while GitHub has had enough of us. */
