@@ -26,7 +26,7 @@
 #include "manifest/manifest.h"
 
 enum {
-    WAIT_RETRY_MS = 5 * 1000, /* data that is looked up is told when it comes; this is for what was told too early */
+    WAIT_RETRY_MS = 5 * 1000,   /* data that is looked up is told when it comes; this is for what was told too early */
     USERS_RETRY_MS = 30 * 1000, /* lists that are another Weir's to write: it may be ours by then */
 };
 
@@ -39,12 +39,12 @@ struct record {               /* one resource */
     enum resource_kind kind;
     char *json; /* pruned; NULL: it was applied */
     int64_t generation;
-    uint64_t users_told; /* of an authentication: hash of the lists in its status */
+    uint64_t users_told; /* of an authentication: hash of the lists in its status; 0: they are not known */
     enum resource_end end;
     bool due, waits, observed;
     bool again;      /* to be built even where nothing of it changed */
     bool users_due;  /* an authentication whose users changed */
-    bool users_ours; /* some were ours, and told */
+    bool users_ours; /* there were some that we know of */
     bool applied;    /* an authentication that was kept once */
     struct record *next_due;
 };
@@ -57,7 +57,7 @@ struct cluster {
     struct timer *timer, *wait_timer, *users_timer;
     const char *place; /* an atom */
     size_t waiting;
-    bool timer_set, synced, was_synced;
+    bool timer_set, users_wait, synced, was_synced;
     int64_t started_at_ms;
 };
 
@@ -196,15 +196,44 @@ static void on_resource(void *arg, const struct resource_view *view, enum resour
     mark_due(r);
 }
 
-static void tell_all_users(void *arg)
+static bool may_write(const struct record *r)
 {
-    struct cluster *c = arg;
+    struct platform *platform = r->cluster->a->parts.platform;
+    char ns[OBJECT_KEY_BYTES];
+    const char *name = split_key(r->key, ns, sizeof(ns));
+
+    return !platform->ops->may_write || platform->ops->may_write(platform, ns, name);
+}
+
+static void wait_for_users(struct cluster *c)
+{
+    if (!c->users_wait)
+        loop_timer_set(c->users_timer, USERS_RETRY_MS);
+    c->users_wait = true;
+}
+
+/* all: those too that may be told later only. */
+static void tell_due_users(struct cluster *c, bool all)
+{
     const char *key;
     void *value;
 
-    for (size_t at = 0; map_next(c->records, &at, &key, &value);)
-        if (((struct record *)value)->users_due)
-            mark_due(value);
+    for (size_t at = 0; map_next(c->records, &at, &key, &value);) {
+        struct record *r = value;
+
+        if (r->users_due && (all || may_write(r)))
+            mark_due(r);
+        else if (r->users_due)
+            wait_for_users(c);
+    }
+}
+
+static void on_users(void *arg)
+{
+    struct cluster *c = arg;
+
+    c->users_wait = false;
+    tell_due_users(c, false);
 }
 
 static void on_synced(void *arg)
@@ -214,7 +243,7 @@ static void on_synced(void *arg)
     if (!c->synced)
         log_info("the objects of the cluster are known", NULL);
     c->synced = c->was_synced = true;
-    tell_all_users(c);
+    tell_due_users(c, true);
 }
 
 bool cluster_is_unread(const struct cluster *cluster)
@@ -305,7 +334,7 @@ static void auth_event(const struct record *r, const char *reason, const char *t
     char ns[OBJECT_KEY_BYTES];
     const char *name = split_key(r->key, ns, sizeof(ns));
 
-    if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name))
+    if (!may_write(r))
         return;
     if (platform->ops->event && !r->observed)
         platform->ops->event(platform, ns, kind_names[r->kind], name, false, reason, text);
@@ -425,22 +454,30 @@ static bool is_ours_to_tell(struct record *r, const struct users *users)
     return r->users_ours;
 }
 
-static void tell_users(struct record *r)
+static void write_users(const struct record *r, const struct users *users)
 {
     struct platform *platform = r->cluster->a->parts.platform;
-    struct users users;
     struct text patch;
     char ns[OBJECT_KEY_BYTES];
     const char *name = split_key(r->key, ns, sizeof(ns));
 
+    text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
+    text_add(&patch, "{\"scaledobjects\":");
+    text_add_json_string(&patch, users->lists[0].bytes, users->lists[0].length);
+    text_add(&patch, ",\"scaledjobs\":");
+    text_add_json_string(&patch, users->lists[1].bytes, users->lists[1].length);
+    text_add(&patch, "}");
+    platform->ops->status_merge(platform, r->kind, ns, name, patch.bytes, patch.length);
+    text_done(&patch);
+}
+
+static void tell_users(struct record *r)
+{
+    const struct platform_ops *ops = ops_of(r->cluster);
+    struct users users;
+
     if (!r->cluster->synced)
         return; /* it would be told that nobody uses it, and be told otherwise a moment later: see on_synced */
-    if (platform->ops->may_write && !platform->ops->may_write(platform, ns, name)) {
-        loop_timer_set(r->cluster->users_timer, USERS_RETRY_MS); /* another Weir writes it, and may end */
-        return;
-    }
-    r->users_due = false;
-    text_init(&patch, STATUS_USERS_MAX_BYTES * 3);
     for (int i = 0; i < 2; i++) {
         text_init(&users.lists[i], STATUS_USERS_MAX_BYTES);
         users.seen[i] = map_new();
@@ -449,20 +486,21 @@ static void tell_users(struct record *r)
     for (int i = 0; i < 2; i++)
         join_users(users.seen[i], &users.lists[i]);
     uint64_t hash = users_hash(users.lists[0].bytes, users.lists[1].bytes);
-    if (is_ours_to_tell(r, &users) && hash != r->users_told && platform->ops->status_merge) {
-        r->users_told = hash;
-        text_add(&patch, "{\"scaledobjects\":");
-        text_add_json_string(&patch, users.lists[0].bytes, users.lists[0].length);
-        text_add(&patch, ",\"scaledjobs\":");
-        text_add_json_string(&patch, users.lists[1].bytes, users.lists[1].length);
-        text_add(&patch, "}");
-        platform->ops->status_merge(platform, r->kind, ns, name, patch.bytes, patch.length);
+    bool ours = is_ours_to_tell(r, &users);
+    if (!may_write(r)) { /* another Weir writes it, and may end */
+        r->users_told = 0;
+        wait_for_users(r->cluster);
+    } else {
+        r->users_due = false;
+        if (ours && hash != r->users_told && ops->status_merge) {
+            r->users_told = hash;
+            write_users(r, &users);
+        }
     }
     for (int i = 0; i < 2; i++) {
         text_done(&users.lists[i]);
         map_free(users.seen[i]);
     }
-    text_done(&patch);
 }
 
 /* ------------------------------------------------------------------ objects */
@@ -850,7 +888,7 @@ void autoscaler_watch_cluster(struct autoscaler *a)
     c->started_at_ms -= c->started_at_ms % 1000; /* compared with what the API server says in whole seconds */
     c->timer = loop_timer_new(a->parts.loop, on_turn, c);
     c->wait_timer = loop_timer_new(a->parts.loop, on_wait, c);
-    c->users_timer = loop_timer_new(a->parts.loop, tell_all_users, c);
+    c->users_timer = loop_timer_new(a->parts.loop, on_users, c);
     a->cluster = c;
     platform->ops->on_data_change(platform, on_data, c);
     platform->ops->resources_watch(platform, on_resource, on_synced, c);

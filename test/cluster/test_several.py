@@ -306,7 +306,7 @@ def test_users_of_an_authentication(three):
 
     for name in NAMES:
         use(name, {"authenticationRef": {"name": "login"}})
-    wait_for(lambda: users() == sorted(NAMES))
+    wait_for(lambda: users() == sorted(NAMES), 60)  # who has it may have become the writer just now, and looks every 30 s
     three.members["weir-a"].kill()
     use(NAMES[0], {})
     wait_for(lambda: users() == sorted(NAMES[1:]), 60)

@@ -912,6 +912,58 @@ static void users_that_other_weirs_look_after_are_listed(void **state)
     end(&p);
 }
 
+/* The Weir that writes an authentication's list is another one for a while, and ends: what stands there is its. */
+static void a_list_of_users_that_another_weir_wrote_is_mended(void **state)
+{
+    struct play p;
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    stage_resource(p.r.stage, AUTH);
+    put_with_auth(&p, "a");
+    pass(&p, 5);
+    assert_users(&p, "a");
+    stage_may_write(p.r.stage, false);
+    put_with_auth(&p, "b");
+    pass(&p, 5);
+    stage_resource(p.r.stage, AUTH "status: {scaledobjects: 'a,b', scaledjobs: ''}\n");
+    stage_resource_delete(p.r.stage, "ScaledObject/shop/b");
+    pass(&p, 5);
+    stage_may_write(p.r.stage, true);
+    pass(&p, 60);
+    assert_users(&p, "a");
+    end(&p);
+}
+
+static void the_last_user_left_while_another_weir_wrote(void **state)
+{
+    static const char other[] = "apiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\n"
+                                "metadata: {name: n%d, namespace: shop}\n"
+                                "spec: {secretTargetRef: [{parameter: bearerToken, name: passwords, key: token}]}\n";
+    struct play p;
+    char yaml[400];
+
+    (void)state;
+    begin_at(&p, 1);
+    stage_data(p.r.stage, "shop", "passwords", "token", "one");
+    stage_may_write(p.r.stage, false);
+    stage_resource(p.r.stage, AUTH "status: {scaledobjects: app, scaledjobs: ''}\n");
+    put_with_auth(&p, "app");
+    pass(&p, 5);
+    stage_resource_delete(p.r.stage, OBJECT);
+    pass(&p, 5);
+    for (int i = 0; i < 7; i++) { /* what is new meanwhile puts nothing off */
+        snprintf(yaml, sizeof(yaml), other, i);
+        stage_resource(p.r.stage, yaml);
+        pass(&p, 10);
+    }
+    stage_may_write(p.r.stage, true);
+    pass(&p, 13);
+    assert_users(&p, "");
+    end(&p);
+}
+
 /* By its name, at once, in an event and in the condition; until it is gone. */
 static void another_autoscaler_is_named(void **state)
 {
@@ -1486,6 +1538,8 @@ int main(void)
         cmocka_unit_test(the_last_user_of_an_authentication_leaves_an_empty_list),
         cmocka_unit_test(while_not_all_users_are_known_again_their_list_stays),
         cmocka_unit_test(users_that_other_weirs_look_after_are_listed),
+        cmocka_unit_test(a_list_of_users_that_another_weir_wrote_is_mended),
+        cmocka_unit_test(the_last_user_left_while_another_weir_wrote),
         cmocka_unit_test(parameters_that_mean_nothing_are_said),
         cmocka_unit_test(another_autoscaler_is_named),
         cmocka_unit_test(an_authentication_lists_its_users),
