@@ -25,8 +25,8 @@ class Program:
         self.process = None
 
     def start(self):
-        # Its own group, so that Ctrl-C at pytest is ours to handle; killed by the kernel when we are killed (to the kernel we are the
-        # thread that starts it, so that is to be the main one).
+        # Its own group, so that Ctrl-C at pytest is ours to handle; killed by the kernel when we are killed. To the kernel we are the
+        # thread that starts it, which is to outlive it: the main one, or that of live_hpa (conftest.py), which stops its plane itself.
         tied = [] if self.kept else ["setpriv", "--pdeathsig", "KILL", "--"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(tied + self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
