@@ -45,16 +45,24 @@ static bool is_allowed(const PQconninfoOption *said)
     return dsn_word_in(allowed, said->keyword);
 }
 
-static bool check(const PQconninfoOption *words, struct error *err)
+bool pg_words_name_hosts(const PQconninfoOption *words, struct error *err)
 {
     const char *host = pg_words_get(words, "host");
 
+    if (!host || !*host)
+        return error_set(err, ERROR_INVALID, "connection names no host");
+    return (*host != ',' && !strstr(host, ",,") && !string_ends(host, ",")) ||
+           error_set(err, ERROR_INVALID, "the list of hosts has an empty entry: leave out the ',' too much");
+}
+
+static bool check(const PQconninfoOption *words, struct error *err)
+{
     for (const PQconninfoOption *said = words; said->keyword; said++)
         if (said->val && !is_allowed(said))
             return error_set(err, ERROR_INVALID,
                              "connection may not say %s, which is about the machine that Weir runs on: %s",
                              said->keyword, remedy_for(said->keyword));
-    return (host && *host) || error_set(err, ERROR_INVALID, "connection names no host");
+    return pg_words_name_hosts(words, err);
 }
 
 /* Anything else would be a database's name to libpq, on whatever server it finds by itself. */

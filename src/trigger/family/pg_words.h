@@ -14,6 +14,7 @@
 #define WEIR_TRIGGER_PG_WORDS_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 
 struct error;
 
@@ -24,6 +25,8 @@ struct pg_files {              /* what of it libpq reads from files: their names
 
 PQconninfoOption *pg_words_read(const char *text, struct error *err);
 PQconninfoOption *pg_words_none(void);
+/* Of a list by commas an empty piece, or all of it, is a socket of this machine to libpq. */
+bool pg_words_name_hosts(const PQconninfoOption *words, struct error *err);
 void pg_words_set(PQconninfoOption *words, const char *word, const char *value); /* value NULL: left as it is */
 const char *pg_words_get(const PQconninfoOption *words, const char *word);       /* NULL: not said */
 /* NULL: it would be longer than anything that can be meant. */

@@ -162,7 +162,10 @@ static PQconninfoOption *read_words(const struct postgresql *c, struct error *er
     pg_words_set(words, "dbname", c->database);
     pg_words_set(words, "sslmode", c->ssl_mode);
     pg_words_set(words, "password", c->password ? secret_reveal(c->password) : NULL);
-    return words;
+    if (pg_words_name_hosts(words, err))
+        return words;
+    pg_words_free(words);
+    return NULL;
 }
 
 static void destinations(const void *config, struct destinations *out)
