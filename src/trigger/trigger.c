@@ -306,7 +306,7 @@ static void look_at_place(void *arg, const char *host, int port)
     if (port > 0)
         snprintf(place, sizeof(place), strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
     else
-        snprintf(place, sizeof(place), "%s", host);
+        snprintf(place, sizeof(place), strchr(host, ':') ? "[%s]" : "%s", host);
     if (!going->refused)
         going->refused = !credential_may_go(going->allowed_hosts, place, &going->why);
 }

@@ -54,7 +54,7 @@ static bool set_place(struct mssql_server *server, const char *host, int port, c
         return error_set(err, ERROR_INVALID, "the instance's name holds something that no name does");
     snprintf(server->host, sizeof(server->host), "%s", host);
     snprintf(server->instance, sizeof(server->instance), "%s", instance && port == 0 ? instance : "");
-    server->port = port > 0 ? port : MSSQL_PORT;
+    server->port = port > 0 ? port : *server->instance ? 0 : MSSQL_PORT;
     return true;
 }
 

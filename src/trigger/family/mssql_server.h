@@ -19,8 +19,8 @@ enum { MSSQL_INSTANCE_BYTES = 64 };
 struct mssql_server { /* texts lie in dsn, or are the caller's */
     struct dsn dsn;
     char host[DSN_HOST_BYTES], instance[MSSQL_INSTANCE_BYTES]; /* instance: "", or instead of a port */
-    int port;
-    const char *user, *password, *database, *application; /* or NULL */
+    int port;                                                  /* 0: whatever the server says that the instance has */
+    const char *user, *password, *database, *application;      /* or NULL */
     enum mssql_encryption encryption;
     bool unchecked; /* whatever certificate */
 };

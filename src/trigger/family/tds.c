@@ -140,14 +140,15 @@ static void leave_book(struct entry *entry)
     pthread_mutex_unlock(&book.lock);
 }
 
-/* The server is told the name, too: Azure's wants to hear its own, so another one is taken only while two log in to one host. */
+/* The server is told the name, too: Azure's wants to hear its own, so another one is taken only while two log in to one host, and for a
+   host that is called as FreeTDS calls what it reads for all of them. */
 static bool enter_book(struct entry *entry, const char *host, struct error *err)
 {
     bool good;
 
     pthread_mutex_lock(&book.lock);
     snprintf(entry->name, sizeof(entry->name), "%s", host);
-    if (is_in_book(entry->name))
+    if (is_in_book(entry->name) || strcasecmp(entry->name, "global") == 0)
         snprintf(entry->name, sizeof(entry->name), "weir login %llu", ++book.aliases);
     entry->next = book.entries;
     book.entries = entry;

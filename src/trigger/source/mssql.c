@@ -93,9 +93,12 @@ static bool prepare(void *config, struct trigger_check *check)
 static bool destination(const void *config, char *out, size_t size)
 {
     struct mssql_server server;
-    bool good =
-        find_server(config, &server, NULL) &&
-        (size_t)snprintf(out, size, strchr(server.host, ':') ? "[%s]:%d" : "%s:%d", server.host, server.port) < size;
+    bool good = find_server(config, &server, NULL) &&
+                (size_t)snprintf(out, size, strchr(server.host, ':') ? "[%s]" : "%s", server.host) < size;
+    size_t length = good ? strlen(out) : 0;
+
+    if (good && server.port != 0) /* of an instance it is not known: only a rule about all ports can mean it */
+        good = (size_t)snprintf(out + length, size - length, ":%d", server.port) < size - length;
 
     dsn_done(&server.dsn);
     return good;

@@ -47,6 +47,14 @@ static const struct row {
      "a:1", "a:1 b:2 "},
     {"postgresql", "{connectionFromEnv: CONNECTION, query: q, targetQueryValue: '1'}", "host=/run/pg,a port=7",
      "/run/pg:0", "/run/pg:0 a:7 "},
+    {"mssql", "{connectionStringFromEnv: CONNECTION, query: q, targetValue: '1'}", "sqlserver://u:p@a", "a:1433",
+     "a:1433 "},
+    {"mssql", "{connectionStringFromEnv: CONNECTION, query: q, targetValue: '1'}", "sqlserver://u:p@a/instance", "a",
+     "a:0 "},
+    {"mssql", "{connectionStringFromEnv: CONNECTION, query: q, targetValue: '1'}", "sqlserver://u:p@[::1]/instance",
+     "[::1]", "::1:0 "},
+    {"mssql", "{connectionStringFromEnv: CONNECTION, query: q, targetValue: '1'}", "sqlserver://u:p@[::1]:7/instance",
+     "[::1]:7", "::1:7 "},
     {"mysql", "{host: a, port: '1', username: u, dbName: d, query: q, queryValue: '1'}", NULL, "a:1", "a:1 "},
 };
 
