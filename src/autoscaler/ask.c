@@ -30,8 +30,8 @@ struct question {
     struct trigger_poll *poll; /* under way, or NULL */
     struct sample sample;      /* the last answer */
     int64_t answered_ticks_ms, took_ms;
-    struct error
-        *why; /* of a missing or failed sample; a note of a good one has kind ERROR_NONE; NULL: nothing to say */
+    struct error *why;    /* of a missing or failed sample; NULL: nothing to say */
+    char *note;           /* of a good one, or NULL: ten thousand have one, so no more is kept than its words */
     struct asker *askers; /* who waits for the poll under way */
     uint32_t asker_count, asker_size;
     uint32_t users;                      /* object triggers that hold it */
@@ -119,13 +119,21 @@ void question_put(struct question *question, struct object *object)
     trigger_listen_stop(question->listening);
     free(question->hearers);
     free(question->why);
+    free(question->note);
     free(question->askers);
     free(question);
 }
 
-static void keep_why(struct question *question, const struct sample *sample, const struct error *why)
+static void keep_why(struct question *question, const struct error *why)
 {
-    if (!why || (sample->state == SAMPLE_OK && why->text[0] == '\0')) {
+    bool is_note = why && why->kind == ERROR_NONE;
+    const char *note = is_note && why->text[0] ? why->text : NULL;
+
+    if (!string_equal(question->note, note)) {
+        free(question->note);
+        question->note = note ? mem_copy(note) : NULL;
+    }
+    if (!why || is_note) {
         free(question->why);
         question->why = NULL;
         return;
@@ -183,7 +191,7 @@ static void on_answer(void *arg, const struct sample *sample, const struct error
     question->sample = *sample;
     question->answered_ticks_ms = loop_ticks_ms(question->a->parts.loop);
     question->took_ms = took_ms;
-    keep_why(question, sample, why);
+    keep_why(question, why);
     note_listening(question);
     for (uint32_t i = 0; i < count && i < DENIED_OBJECTS_MAX; i++)
         if (why && why->kind == ERROR_DENIED && sample->state == SAMPLE_FAILED)
@@ -215,7 +223,7 @@ bool question_ask(struct question *question, struct object *object, uint16_t ind
     struct error why;
 
     if (is_known(object, index, &known, &why)) {
-        keep_why(question, &known, why.kind == ERROR_NONE ? NULL : &why);
+        keep_why(question, why.kind == ERROR_NONE ? NULL : &why);
         object_answered(object, index, &known);
         return false;
     }
@@ -286,12 +294,12 @@ void question_expire(struct question *question)
 
 const struct error *question_why(const struct question *question)
 {
-    return question->why && question->why->kind != ERROR_NONE ? question->why : NULL;
+    return question->why;
 }
 
 const char *question_note(const struct question *question)
 {
-    return question->why && question->why->kind == ERROR_NONE ? question->why->text : "";
+    return question->note ? question->note : "";
 }
 
 int64_t question_took_ms(const struct question *question)
