@@ -216,10 +216,9 @@ def test_no_server_of_tokens(kafka, tokens):
 
 def test_token_that_is_refused(kafka, tokens):
     tokens.spoilt = True
-    began = time.monotonic()
     error = failed("kafka", with_token(kafka), client_of(tokens))
     assert "refuses the login" in error and SECRET not in error and "eyJ" not in error
-    assert time.monotonic() - began < 5 and len(tokens.asked) == 1, "a token made just now is not made again"
+    assert len(tokens.asked) == 1, "a token made just now is not made again"
 
 
 def test_another_token_after_a_refusal(kafka, tokens, weir):
@@ -228,7 +227,7 @@ def test_another_token_after_a_refusal(kafka, tokens, weir):
     wait_for(lambda: "refuses the login" in seen(running).get("why", ""))
     tokens.spoilt = False
     wait_for(lambda: seen(running).get("state") == "ok")
-    assert tokens.life_s == 3600, "nobody waited for the first one to end"
+    assert len(tokens.asked) >= 2, "the first one, good for an hour, was not used again"
 
 
 def test_tokens_are_renewed(kafka, tokens, weir):

@@ -202,7 +202,7 @@ static rd_kafka_topic_partition_list_t *list_of(const struct kafka_partition *pa
     return list;
 }
 
-/* Walks answer and partitions side by side, both sorted; each() gets what belongs together. */
+/* Walks answer and partitions side by side, both sorted: each partition gets its end, or what was committed on it. */
 static bool apply(struct kafka_client *client, rd_kafka_topic_partition_list_t *list,
                   struct kafka_partition *partitions, size_t count, bool ends, struct error *err)
 {

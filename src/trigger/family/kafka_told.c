@@ -127,7 +127,8 @@ void kafka_told_error(const struct kafka_told *told, const char *hint, struct er
 {
     bool refused = is_refusal(told->code);
 
-    if (egress_guard_refusal(told->guard))
+    /* one broker of several may be out of bounds for as long as the handle lives: a login that another one refuses says more */
+    if (!refused && egress_guard_refusal(told->guard))
         failure_egress(err, "a broker of Kafka", egress_guard_refusal(told->guard));
     else if (rank(told->code) > 0)
         error_set(err, refused ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s%s",
