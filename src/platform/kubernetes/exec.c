@@ -55,7 +55,7 @@ struct run {
 
 struct kube_exec {
     struct arena *arena;
-    const char *place, *api_version, *command, *hint, *info;
+    const char *place, *api_version, *command, *hint, *info, *proxy_url;
     char **arguments, **variables;
     struct loop *loop;
     struct transport *transport;
@@ -279,6 +279,37 @@ static void hide_credentials(char *text)
     *to = 0;
 }
 
+/* "--password=x", "--password", "x". */
+static void hide_arguments(char *text, char *const *arguments)
+{
+    struct text pair;
+
+    text_init(&pair, KUBE_CERTIFICATE_MAX_BYTES);
+    for (size_t i = 1; arguments[i]; i++) {
+        hide_pair_secrets(text, arguments[i]);
+        hide_address_secrets(text, arguments[i]);
+        if (!arguments[i + 1])
+            continue;
+        text_clear(&pair);
+        text_printf(&pair, "%s=%s", arguments[i], arguments[i + 1]);
+        hide_pair_secrets(text, pair.bytes);
+    }
+    explicit_bzero(pair.bytes, pair.length);
+    text_done(&pair);
+}
+
+/* What it was given as a secret. */
+static void hide_given(char *text, const struct kube_exec *exec)
+{
+    for (size_t i = 0; exec->variables[i]; i++) {
+        hide_pair_secrets(text, exec->variables[i]);
+        hide_address_secrets(text, exec->variables[i]);
+    }
+    hide_arguments(text, exec->arguments);
+    if (exec->proxy_url)
+        hide_address_secrets(text, exec->proxy_url);
+}
+
 /* The first line that says something, made fit to be shown; "" where there is none. */
 static void quote_complaint(const struct kube_exec *exec, const struct run *run, char *out, size_t size)
 {
@@ -288,8 +319,7 @@ static void quote_complaint(const struct kube_exec *exec, const struct run *run,
     text_init(&text, COMPLAINT_BYTES);
     text_append(&text, line, strcspn(line, "\r\n"));
     text_tame(&text, false);
-    for (size_t i = 0; exec->variables[i]; i++)
-        hide_pair_secrets(text.bytes, exec->variables[i]);
+    hide_given(text.bytes, exec);
     hide_credentials(text.bytes);
     size_t length = strlen(text.bytes), shown = length;
     if (length > COMPLAINT_SHOWN_BYTES)
@@ -554,6 +584,7 @@ static bool read_exec(struct kube_exec *exec, const struct tree *node, const cha
     exec->hint = arena_copy(exec->arena, word(node, "installHint"));
     exec->command = strchr(command, '/') && command[0] != '/' ? arena_printf(exec->arena, "%s/%s", folder, command)
                                                               : arena_copy(exec->arena, command);
+    exec->proxy_url = arena_copy(exec->arena, cluster->proxy_url);
     exec->info = write_info(
         exec, tree_bool(tree_get(node, "provideClusterInfo"), &about_cluster) && about_cluster ? cluster : NULL);
     return read_arguments(exec, tree_get(node, "args"), err) && read_variables(exec, tree_get(node, "env"), err);

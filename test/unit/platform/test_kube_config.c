@@ -434,6 +434,23 @@ static void a_plugin_that_fails_says_why(void **state)
     assert_int_equal(count_of("/x"), 0);
 }
 
+/* Also what it was given as arguments, or about the cluster. */
+static void what_a_plugin_was_given_is_not_shown(void **state)
+{
+    static const char yaml[] =
+        "clusters: [{name: c, cluster: {server: '" API "', proxy-url: 'http://me:pr0xyword@proxy'}}]\n"
+        "users: [{name: u, user: {" EXEC(
+            ", args: [get, --client-secret=opensesame, --token, wonderland]") "}}]\n" CONTEXT;
+
+    (void)state;
+    write_file("plugin", "#!/bin/sh\necho \"get: $2 $4 at http://me:pr0xyword@proxy\" >&2\nexit 3\n");
+    use_config(yaml);
+    get();
+    run_ms(1000);
+    if (!strstr(heard.bytes, "wrote \"get: --client-secret=*** *** at http://me:***@proxy\""))
+        fail_msg("%s", heard.bytes);
+}
+
 static void base64_goes_both_ways(void **state)
 {
     static const struct {
@@ -496,6 +513,7 @@ int main(void)
         CASE(a_refused_credential_makes_the_plugin_run_again),
         CASE(a_plugin_is_told_where_the_cluster_is),
         CASE(a_plugin_that_fails_says_why),
+        CASE(what_a_plugin_was_given_is_not_shown),
         CASE(base64_goes_both_ways),
         CASE(a_pod_is_told_by_its_surroundings),
     };
