@@ -36,15 +36,18 @@ struct leader_label {
     struct timer *retry;
 };
 
+static const char unlabelled[] = "the Pod of the leader cannot be labelled, so a Service may not find it";
+static const char labelled[] =
+    "other Pods may still have the label of the leader, so a Service may find one that stands by";
+
 static void go_on(struct leader_label *label);
 
-static void again(struct leader_label *label, const struct kube_reply *reply)
+static void again(struct leader_label *label, const char *what, const struct kube_reply *reply)
 {
     bool refused = reply->error.kind == ERROR_DENIED || reply->error.kind == ERROR_MISSING;
 
     if (!label->said)
-        kubernetes_say(label->k, true, "the Pod of the leader cannot be labelled, so a Service may not find it: %s",
-                       reply->error.text);
+        kubernetes_say(label->k, true, "%s: %s", what, reply->error.text);
     label->said = true;
     loop_timer_set(label->retry, refused ? REFUSED_RETRY_MS : RETRY_MS);
 }
@@ -79,7 +82,7 @@ static void on_taken(void *arg, const struct kube_reply *reply)
     if (reply->error.kind == ERROR_NONE || reply->error.kind == ERROR_MISSING)
         go_on(label);
     else
-        again(label, reply);
+        again(label, labelled, reply);
 }
 
 static const char *other_of(const struct leader_label *label, const struct tree *list)
@@ -101,7 +104,7 @@ static void on_listed(void *arg, const struct kube_reply *reply)
 
     label->ask = NULL;
     if (reply->error.kind != ERROR_NONE) {
-        again(label, reply);
+        again(label, labelled, reply);
         return;
     }
     label->alone = other == NULL;
@@ -152,7 +155,7 @@ static void on_patched(void *arg, const struct kube_reply *reply)
     label->known = reply->error.kind == ERROR_NONE;
     label->told = label->sent;
     if (!label->known) {
-        again(label, reply);
+        again(label, unlabelled, reply);
         return;
     }
     label->said = false;

@@ -766,8 +766,11 @@ static void who_leads_takes_the_label_off_others(void **state)
     kw_put(kw, third, "{\"metadata\":{\"labels\":{" RELEASE("prod") "," LEADS "}}}");
     kw_put(kw, theirs, "{\"metadata\":{\"labels\":{" RELEASE("test") "," LEADS "}}}");
     kw_fault(kw, "PATCH /api/v1/namespaces/weir/pods/weir-3", 500, 1);
+    kw_fault(kw, "GET /api/v1/namespaces/weir/pods ", 403, 1);
     start(kw, (struct kubernetes_options){.leader_elect = true, .leader_pod = "weir-1"});
-    kw_run(kw, 10 * 1000);
+    kw_run(kw, 70 * 1000);
+    assert_non_null(strstr(kw->said, "other Pods may still have the label of the leader"));
+    assert_null(strstr(kw->said, "cannot be labelled"));
     assert_string_equal(leader_label(kw, POD_OF_WEIR), "true");
     assert_string_equal(leader_label(kw, other), "none");
     assert_string_equal(leader_label(kw, third), "none");

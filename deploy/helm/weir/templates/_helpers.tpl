@@ -175,7 +175,7 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "weir.fullna
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch{{ if $write }}, create, delete{{ end }}]
-# hpa mode; in direct mode the HPA that KEDA made is taken away.
+# hpa mode; in direct mode the HPA that KEDA made is taken away, and one that somebody else made on a target is looked for, to name it.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch{{ if $write }}, create, update, delete{{ end }}]
