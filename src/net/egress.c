@@ -49,6 +49,7 @@ struct protected
     char *name; /* instead of the net, or NULL */
     int port;   /* 0: any */
     const char *what;
+    const char *by; /* a net that was learnt: the name that led there, or NULL */
 };
 
 /* Addresses of servers that are protected by name, learnt when Weir itself connects to them; the oldest go. */
@@ -389,7 +390,7 @@ void egress_learn_server(const struct egress *rules, const struct egress_caller 
 {
     for (size_t i = 0; rules && caller->host && i < rules->count; i++) {
         const struct protected *by_name = &rules->list[i];
-        struct protected p = {.port = by_name->port, .what = by_name->what};
+        struct protected p = {.port = by_name->port, .what = by_name->what, .by = by_name->name};
         int port;
 
         if (!by_name->name || by_name->port != caller->port || !name_matches(by_name->name, caller->host) ||
@@ -621,13 +622,15 @@ static bool rules_allow(const struct egress *rules, const struct question *q, co
     return false;
 }
 
-/* Names this very address, or this very net or a smaller one. */
+/* Names this very address, the name that led to it, or this very net or a smaller one. */
 static bool opens(const struct rule *rule, const struct protected *p, const struct question *q)
 {
     if (!rule->allows || !matches(rule, q))
         return false;
     if (p->name)
         return rule->kind == RULE_NAME && rule->name[0] != '.';
+    if (p->by && rule->kind == RULE_NAME)
+        return rule->name[0] != '.' && name_matches(rule->name, p->by);
     return rule->kind == RULE_NET && rule->net.bits >= p->net.bits;
 }
 

@@ -268,7 +268,8 @@ static void protects_the_api_server(void **state)
 {
     struct egress *rules = make(NULL, NULL, false);
     const struct egress_caller by_name = {.host = "API.example.com", .port = 6443},
-                               elsewhere = {.host = "metrics.example.com", .port = 6443};
+                               elsewhere = {.host = "metrics.example.com", .port = 6443},
+                               by_name_of_a = {.ns = "a", .host = "api.example.com", .port = 6443};
     const char *why;
 
     (void)state;
@@ -299,6 +300,15 @@ static void protects_the_api_server(void **state)
     assert_true(egress_allow(rules, "a=127.0.0.1:6443", NULL));
     assert_null(refusal(rules, "a", NULL, "127.0.0.1", 6443));
     assert_non_null(refusal(rules, "b", NULL, "127.0.0.1", 6443));
+    /* by its name it is open to whom that is opened, where it was learnt as well; by another name it is not */
+    assert_true(egress_allow(rules, "a=*.example.com,a=my.example.com", NULL));
+    assert_non_null(refusal(rules, "a", "api.example.com", "9.9.9.9", 6443));
+    assert_true(egress_allow(rules, "a=api.example.com", NULL));
+    assert_null(refusal(rules, "a", "api.example.com", "9.9.9.9", 6443));
+    assert_true(egress_allows_host(rules, &by_name_of_a, &why));
+    assert_non_null(refusal(rules, "b", "api.example.com", "9.9.9.9", 6443));
+    assert_non_null(refusal(rules, "a", "my.example.com", "9.9.9.9", 6443));
+    assert_non_null(refusal(rules, "a", NULL, "9.9.9.9", 6443));
     egress_unref(rules);
 }
 
