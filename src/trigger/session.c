@@ -47,6 +47,7 @@ struct session_server {
 struct party {
     struct trigger_engine *engine;
     const struct trigger_driver *driver;
+    const char *share; /* an atom: as of the trigger that founded it */
     uint64_t hash;
     struct party *next; /* in its bucket */
     struct trigger *members;
@@ -57,9 +58,11 @@ struct party {
 /* ------------------------------------------------------------------ the end of a session */
 
 struct goodbye { /* of a library's: it may block */
+    struct transport *transport;
     const struct trigger_driver *driver;
+    const char *share, *place; /* atoms; share: whose threads it takes */
     struct session *session;
-    bool said;
+    bool said, again;
 };
 
 static void say_goodbye(void *arg)
@@ -72,16 +75,30 @@ static void say_goodbye(void *arg)
 
 static void nobody_waits(void *arg, enum job_end how)
 {
-    (void)arg;
-    (void)how;
+    ((struct goodbye *)arg)->again = how == JOB_NOT_BEGUN;
+}
+
+static void goodbye_is_over(void *arg);
+
+static void begin_goodbye(struct goodbye *goodbye)
+{
+    goodbye->again = false;
+    goodbye->transport->ops->work(goodbye->transport, goodbye->share, goodbye->place, GOODBYE_MS, say_goodbye,
+                                  nobody_waits, goodbye_is_over, goodbye);
 }
 
 static void goodbye_is_over(void *arg)
 {
     struct goodbye *goodbye = arg;
 
+    if (goodbye->again) { /* no thread became free for it: on this one it could hold up everything */
+        begin_goodbye(goodbye);
+        return;
+    }
     if (!goodbye->said) /* the transport ended first */
         say_goodbye(goodbye);
+    atom_unref(goodbye->share);
+    atom_unref(goodbye->place);
     free(goodbye->session);
     free(goodbye);
 }
@@ -94,8 +111,8 @@ static void session_free(struct session *session, const struct trigger_driver *d
 }
 
 /* On a worker thread where a library may block; at the very end there are none any more. */
-static void part(struct trigger_engine *engine, const struct trigger_driver *driver, const char *place,
-                 struct session *session)
+static void part(struct trigger_engine *engine, const struct trigger_driver *driver, const char *share,
+                 const char *place, struct session *session)
 {
     struct goodbye *goodbye;
 
@@ -107,10 +124,12 @@ static void part(struct trigger_engine *engine, const struct trigger_driver *dri
         return;
     }
     goodbye = mem_alloc(sizeof(*goodbye));
-    goodbye->driver = driver;
-    goodbye->session = session;
-    engine->transport->ops->work(engine->transport, NULL, place, GOODBYE_MS, say_goodbye, nobody_waits, goodbye_is_over,
-                                 goodbye);
+    *goodbye = (struct goodbye){.transport = engine->transport,
+                                .driver = driver,
+                                .share = atom_ref(share),
+                                .place = atom_ref(place),
+                                .session = session};
+    begin_goodbye(goodbye);
 }
 
 static void idle_remove(struct trigger_engine *engine, struct session *session)
@@ -170,9 +189,10 @@ static void session_leave(struct session *session)
 void session_drop(struct session *session)
 {
     struct session_server *server = session->server;
+    const struct party *party = server->party;
 
     session_leave(session);
-    part(server->party->engine, server->party->driver, server->place, session);
+    part(party->engine, party->driver, party->share, server->place, session);
 }
 
 void session_disown(struct session *session)
@@ -183,7 +203,7 @@ void session_disown(struct session *session)
 void session_part(struct session *session, const struct trigger *trigger)
 {
     if (trigger->engine)
-        part(trigger->engine, trigger->driver, trigger_destination(trigger), session);
+        part(trigger->engine, trigger->driver, trigger->share, trigger_destination(trigger), session);
     else
         session_free(session, trigger->driver);
 }
@@ -228,6 +248,7 @@ static struct party *party_of(struct trigger_engine *engine, struct trigger *tri
     if (!party) {
         party = mem_alloc(sizeof(*party));
         *party = (struct party){.engine = engine, .driver = trigger->driver, .hash = hash, .next = *bucket};
+        party->share = atom_ref(trigger->share);
         *bucket = party;
     }
     trigger->party = party;
@@ -274,6 +295,7 @@ static void party_free(struct party *party)
     if (party->account && party->driver->forget_account)
         party->driver->forget_account(party->account);
     free(party->account);
+    atom_unref(party->share);
     free(party);
 }
 
