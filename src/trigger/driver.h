@@ -214,7 +214,8 @@ void request_timeout(struct request *request, int64_t ms);      /* 0: HTTP_TIMEO
    The TLS parts of the block (ca included) always count; unsafe: unsafeSsl. */
 void request_sign(struct request *request, const struct http_auth *auth, unsigned modes, bool first_only, bool unsafe);
 
-/* The answer holds a credential: no word of it is ever shown, and it is wiped. */
+/* The question, the answer or both hold a credential: they are wiped. No word of the answer is shown, but of a refusal (4xx, 5xx), which
+   says why, and in which what we sent is hidden. */
 void request_secret(struct request *request);
 
 enum poll_next poll_send(struct poll *poll, struct request *request, poll_step *then);

@@ -295,7 +295,8 @@ static bool refused_status(struct asked *asked, const struct http_reply *reply, 
     char host[300], words[100];
 
     destination_of(asked->request, host, sizeof(host));
-    snippet_write(reply->body, reply->body_length, words, sizeof(words));
+    snippet_write(reply->body, asked->request->secret && reply->status < 400 ? 0 : reply->body_length, words,
+                  sizeof(words));
     if ((reply->status == 429 || reply->status == 503) && wait_ms > 0) {
         backoff_set(engine, host, asker_of(asked->request), wait_ms);
         return error_set(err, ERROR_UNREACHABLE, "%s answered %d and asks to wait %lld s", host, reply->status,
@@ -565,6 +566,7 @@ static void end_exchange(struct asked *asked, struct reply *reply)
 {
     struct poll *poll = asked->poll;
 
+    asked_forget_token(asked); /* and its timer, which would end it once more while others are under way */
     poll->asked_open--;
     after_one(asked, reply);
     if (poll->end == END_NONE && !poll->each) {
