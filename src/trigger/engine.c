@@ -202,8 +202,7 @@ static struct flight *flight_new(struct trigger_engine *engine, struct trigger *
     return flight;
 }
 
-/* Everything back to zero but the buffers. */
-/* What one large answer took is not kept for the next one. */
+/* Everything back to zero but the buffers; of these, what one large answer took is not kept for the next one. */
 static void flight_clear(struct flight *flight)
 {
     struct arena *arena = flight->poll.arena;

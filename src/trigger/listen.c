@@ -27,6 +27,7 @@ struct ear { /* one stream */
     struct trigger_listening *listening;
     size_t number;
     struct exchange *exchange; /* NULL: not open */
+    struct sent *sent;         /* secrets that it was opened with, as long as its answer may repeat them */
     struct timer *again;
     struct text held;
     char place[300];
@@ -171,6 +172,17 @@ static bool judge_end(struct ear *ear, const struct http_reply *reply, enum grpc
     return *status == GRPC_OK || grpc_refusal(reply, ear->place, *status, &ear->why);
 }
 
+static void tell_no_secret(struct ear *ear, const struct sent *sent)
+{
+    redact(&ear->why, ear->listening->trigger->driver, trigger_config(ear->listening->trigger), sent);
+}
+
+static void forget_sent(struct ear *ear)
+{
+    sent_free(ear->sent);
+    ear->sent = NULL;
+}
+
 static void on_end(void *arg, const struct http_reply *reply)
 {
     struct ear *ear = arg;
@@ -179,6 +191,8 @@ static void on_end(void *arg, const struct http_reply *reply)
 
     ear->exchange = NULL;
     well = judge_end(ear, reply, &status);
+    tell_no_secret(ear, ear->sent);
+    forget_sent(ear);
     if (!well && !reply->failed && ear->allowed & (1u << status)) {
         ear->given_up = true;
         ear->why.kind = ERROR_NONE;
@@ -187,8 +201,6 @@ static void on_end(void *arg, const struct http_reply *reply)
     }
     if (well)
         ear->why.kind = ERROR_NONE;
-    else
-        redact(&ear->why, ear->listening->trigger->driver, trigger_config(ear->listening->trigger), NULL);
     wait_and_open(ear, well);
 }
 
@@ -230,7 +242,9 @@ static void send_request(struct ear *ear)
         http.timeout_ms = HTTP_TIMEOUT_MAX_MS;
         http.connect_timeout_ms = HTTP_TIMEOUT_MS;
         ear->exchange = transport_http(transport, &http, on_end, ear);
+        ear->sent = sent_copy(poll.sent);
     } else {
+        tell_no_secret(ear, poll.sent);
         wait_and_open(ear, false);
     }
     build_done(&poll);
@@ -295,6 +309,7 @@ void trigger_listen_stop(struct trigger_listening *l)
     for (size_t i = 0; i < l->count; i++) {
         if (l->ears[i].exchange)
             transport_http_cancel(l->engine->transport, l->ears[i].exchange);
+        forget_sent(&l->ears[i]);
         loop_timer_free(l->ears[i].again);
         text_done(&l->ears[i].held);
         give_place(&l->ears[i]);

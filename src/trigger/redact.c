@@ -6,6 +6,7 @@
  * what a connection string says of a password, and every secret that went into a request: tokens that the poll itself was given
  * (etcd, Keystone, GitHub, OAuth2) are in no parameter.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -94,6 +95,29 @@ void poll_forget_sent(struct poll *poll)
 {
     for (; poll->sent; poll->sent = poll->sent->next)
         secret_unref(poll->sent->secret);
+}
+
+struct sent *sent_copy(const struct sent *sent)
+{
+    struct sent *copies = NULL;
+
+    for (; sent; sent = sent->next) {
+        struct sent *copy = mem_alloc(sizeof(*copy));
+
+        copy->secret = secret_ref(sent->secret);
+        copy->next = copies;
+        copies = copy;
+    }
+    return copies;
+}
+
+void sent_free(struct sent *copies)
+{
+    for (struct sent *next; copies; copies = next) {
+        next = copies->next;
+        secret_unref(copies->secret);
+        free(copies);
+    }
 }
 
 /* A source's words come to terminals, and into JSON. */

@@ -105,7 +105,6 @@ struct trigger_poll { /* one who waits for an answer */
     struct flight *flight; /* NULL: in the free list */
     trigger_poll_done *done;
     void *arg;
-    int64_t started_ticks_ms;
 };
 
 struct request {
@@ -323,6 +322,9 @@ void asked_forget_token(struct asked *asked);
 void redact(struct error *why, const struct trigger_driver *driver, const void *config, const struct sent *sent);
 void poll_note_sent(struct poll *poll, const struct secret *secret);
 void poll_forget_sent(struct poll *poll); /* before its arena is emptied */
+/* For one that outlives the poll. */
+struct sent *sent_copy(const struct sent *sent);
+void sent_free(struct sent *copies);
 
 /* A few words of an answer, safe to show: printable, short, on one line. */
 void snippet_write(const char *bytes, size_t length, char *out, size_t size);

@@ -5,15 +5,20 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "trigger/trigger_internal.h"
 
 enum { SAID_BY_ONE_MAX = 120 /* so that what three say is seen */ };
 
-static void add_said(struct nodes_walk *walk, const struct error *why)
+/* Secrets go before the words are cut: of one that was cut, with others' words behind it, nobody could tell any more. */
+static void add_said(struct poll *poll, const struct error *why)
 {
+    struct nodes_walk *walk = poll_scratch(poll);
     size_t used = strlen(walk->said);
+    struct error said = *why;
 
+    redact(&said, flight_of(poll)->trigger->driver, poll->config, poll->sent);
     snprintf(walk->said + used, sizeof(walk->said) - used, "%s(%zu) %.*s", used > 0 ? "; " : "", walk->tried,
-             SAID_BY_ONE_MAX, why->text);
+             SAID_BY_ONE_MAX, said.text);
     walk->said[utf8_valid_prefix(walk->said, strlen(walk->said))] = '\0';
 }
 
@@ -32,7 +37,7 @@ static bool turn_to_next(struct poll *poll, struct error *why)
         return false; /* was said already */
     walk->tried++;
     memory->node = (memory->node + 1) % walk->count;
-    add_said(walk, why);
+    add_said(poll, why);
     if (all_tried(walk) && walk->tried > 1)
         error_set(why, why->kind, "no server answers as it should: %s", walk->said);
     return !all_tried(walk);

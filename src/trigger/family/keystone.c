@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/hide.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -155,6 +154,7 @@ static enum poll_next log_in(struct poll *poll)
     secret_unref(memory->question);
     memory->question = make_question(a);
     request_body(r, "application/json", secret_reveal(memory->question), secret_length(memory->question));
+    request_secret(r);
     request_timeout(r, timeout_ms(a));
     return poll_send(poll, r, on_token);
 }
@@ -168,7 +168,6 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
     struct keystone_walk *walk = poll_scratch(poll);
     const struct keystone_memory *memory = poll_memory(poll);
     struct keystone_account *shared = poll_account(poll);
-    struct error error;
 
     if (!reply->failed)
         return walk->then(config, poll, reply);
@@ -176,9 +175,7 @@ static enum poll_next on_answer(const void *config, struct poll *poll, const str
         shared->until_ms = 0;
     if (reply->status == 401 && !walk->fresh)
         return sign_in(config, poll);
-    error = reply->error;
-    hide_secret_bytes(error.text, secret_reveal(memory->token), secret_length(memory->token));
-    return poll_fail_with(poll, &error);
+    return poll_fail_with(poll, &reply->error);
 }
 
 /* The poll keeps the token that it goes out with, whatever others get meanwhile. */

@@ -158,6 +158,7 @@ static struct request *ask_token(const void *config, struct poll *poll, size_t n
     wire_bytes(&message, 2, secret_reveal(c->password), secret_length(c->password));
     request = call(c, poll, node, "/etcdserverpb.Auth/Authenticate", &message);
     grpc_allow(request, GRPC_INVALID_ARGUMENT);
+    request_secret(request);
     return request;
 }
 
