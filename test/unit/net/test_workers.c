@@ -228,12 +228,12 @@ static void time_begins_with_a_thread(void **state)
     memset(first, 0, sizeof first);
     memset(&waited, 0, sizeof waited);
     for (int i = 0; i < WORKERS_PER_DESTINATION_MAX; i++) {
-        first[i].work_ms = 1100;
+        first[i].work_ms = 2200;
         start(&first[i], "pg:5432", work, 15000);
     }
     waited.left = &left;
-    waited.work_ms = 1100; /* together longer than its time */
-    start(&waited, "pg:5432", work, 2000);
+    waited.work_ms = 2200; /* together longer than its time */
+    start(&waited, "pg:5432", work, 4000);
     run_loop();
     assert_int_equal(waited.dones, 1);
     assert_int_equal(waited.timeouts + waited.not_begun, 0);

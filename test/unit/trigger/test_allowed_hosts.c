@@ -145,6 +145,8 @@ static void test_manifest(void **state)
         const struct finding *found = find("host-not-allowed");
         char wanted[100];
 
+        if (trigger_support(rows[i].type) != TRIGGER_BUILT_IN)
+            continue; /* it is not built, whatever the hosts */
         snprintf(wanted, sizeof(wanted), "%s is not among the hosts", rows[i].refused ? rows[i].refused : "");
         if (!rows[i].refused && !trigger)
             fail_msg("row %zu, %s: %s", i, rows[i].type, found ? found->text : report_at(report, 0)->text);
