@@ -28,7 +28,8 @@ void credentials_start(struct autoscaler *a)
 {
     struct credential_settings settings = {.file_root = a->settings.file_root,
                                            .account_token_ms = a->settings.account_token_ms,
-                                           .vault_namespaces = a->settings.vault_namespaces};
+                                           .vault_namespaces = a->settings.vault_namespaces,
+                                           .own_where_named = a->settings.own_where_named};
 
     if (!a->parts.engine)
         return;

@@ -67,6 +67,7 @@ struct credential_settings {  /* flags of `weir run`; copied */
     int64_t account_token_ms; /* life of a service account's token; 0: CREDENTIAL_ACCOUNT_TOKEN_MS */
     const char *
         vault_namespaces; /* --vault-namespaces: whose TriggerAuthentications may sign in at $VAULT_ADDR as Weir; NULL: none */
+    bool own_where_named; /* its own account's token goes there alone: a cluster kind may be anybody's, too */
 };
 struct credential_store *credential_store_new(const struct credential_parts *parts);
 void credential_store_configure(struct credential_store *store, const struct credential_settings *settings);

@@ -285,13 +285,17 @@ static const struct fetch_kind login_kind = {.what = "a Vault login",
 
 /* ------------------------------------------------------------------ which login */
 
+static bool is_named(const struct source_place *place, const char *address)
+{
+    return vault_same_origin(getenv("VAULT_ADDR"), address) &&
+           binding_admits(place->store->settings.vault_namespaces, place->request->ns);
+}
+
 /* Who looks after the cluster says it, by a cluster kind, or by a flag for all authentications of a namespace: those then read all that Weir
    itself may, so it goes to their Vault alone. */
 static bool may_use_own(const struct source_place *place, const char *address)
 {
-    return place->request->cluster_kind ||
-           (vault_same_origin(getenv("VAULT_ADDR"), address) &&
-            binding_admits(place->store->settings.vault_namespaces, place->request->ns));
+    return place->request->cluster_kind || is_named(place, address);
 }
 
 #define OWN_IS_FOR                                                                                                     \
@@ -335,6 +339,11 @@ static bool choose_account(const struct source_place *place, const struct tree *
         return true;
     }
     out->token_file = vault_is_given(file) ? file : OWN_TOKEN;
+    if (place->store->settings.own_where_named && strcmp(out->token_file, OWN_TOKEN) == 0 &&
+        !is_named(place, out->server.address))
+        return error_set(err, ERROR_DENIED,
+                         "the token of " OWN_TOKEN " is sent from here to the Vault of $VAULT_ADDR alone, for "
+                         "namespaces that --vault-namespaces names");
     if (may_use_own(place, out->server.address))
         return true;
     return error_set(err, ERROR_DENIED,

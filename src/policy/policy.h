@@ -32,6 +32,7 @@ struct policy_settings { /* flags of `weir run`; policy_settings_default fills t
     const char *cluster_namespace; /* where Secrets of ClusterTriggerAuthentications are looked up; NULL: "default" */
     const char *file_root;         /* below which filePath is read; NULL: nowhere */
     const char *vault_namespaces;  /* who may sign in at $VAULT_ADDR as Weir; NULL: nobody but cluster kinds */
+    bool own_where_named;          /* Weir's own service account is for those alone, not for all cluster kinds */
     int64_t account_token_ms;      /* life of a service account's token; 0: CREDENTIAL_ACCOUNT_TOKEN_MS */
 };
 void policy_settings_default(struct policy_settings *settings);
