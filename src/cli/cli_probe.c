@@ -25,6 +25,7 @@
 #include "cli/probe_output.h"
 #include "cli/run_cluster.h"
 #include "cli/sources.h"
+#include "credential/credential.h"
 #include "manifest/manifest.h"
 #include "net/loop.h"
 #include "net/transport.h"
@@ -215,12 +216,32 @@ static bool start(struct probing *p, struct error *err)
     return true;
 }
 
+static void on_parted(void *arg)
+{
+    struct probing *p = arg;
+
+    loop_stop(p->loop);
+}
+
+/* What was lent for the asking (logins, leases) goes back. */
+static void part(struct probing *p)
+{
+    loop_timer_stop(p->look);
+    loop_timer_stop(p->again);
+    loop_timer_stop(p->deadline);
+    credential_store_part(trigger_engine_credentials(p->engine), on_parted, p);
+    loop_run(p->loop);
+}
+
 static void finish(struct probing *p)
 {
     autoscaler_free(p->autoscaler);
+    p->autoscaler = NULL;
     probe_cluster_free(p->looked_up);
-    if (p->engine)
+    if (p->engine) {
+        part(p);
         trigger_engine_free(p->engine);
+    }
     if (p->platform)
         p->platform->ops->free(p->platform);
     run_cluster_free(p->cluster);
@@ -326,9 +347,10 @@ static int probe(const struct command *self, char **paths, int count)
                                                      : DECIDE_DIRECT;
     p.settings.file_root = file_root;
     p.settings.vault_namespaces = vault_namespaces;
+    p.settings.own_where_named = true; /* a manifest could send it to any server */
     p.egress = egress_options_rules(&egress, &err);
     if (!variable_is_named(own_variables, "VAULT_TOKEN"))
-        unsetenv("VAULT_TOKEN"); /* a manifest could send it to any server */
+        unsetenv("VAULT_TOKEN"); /* nor that */
     fine = p.egress != NULL;
     for (int i = 0; fine && i < count; i++)
         fine = sources_read(&p.sources, paths[i], &err);

@@ -105,6 +105,7 @@ struct credential_store {
     size_t bytes;
     struct fetched *changed;
     struct timer *tell_timer, *look_timer, *part_timer;
+    bool parts_with_all;      /* nothing is fetched any more */
     struct parting *partings; /* words to be answered that nobody waits for, but who parts with all */
     void (*parted)(void *arg);
     void *parted_arg;
@@ -141,8 +142,9 @@ void fetched_lacks(
 /* ---- for kinds, within or after begin ---- */
 /* f cannot be had without other: it is begun again whenever that changes. FOUND: go on. Else f waits, or has failed for the same reason. */
 enum lookup fetched_needs(struct fetched *f, struct fetched *other);
-/* Takes values over. valid_ms: so long they are good (0: for ever); again_ms: then it is fetched anew (0: never). */
-void fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int64_t again_ms);
+/* Takes values over. valid_ms: so long they are good (0: for ever); again_ms: then it is fetched anew (0: never). false: there are more
+   than are kept, and it has failed. */
+bool fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int64_t again_ms);
 void fetched_found_one(struct fetched *f, struct secret *value, int64_t valid_ms, int64_t again_ms); /* "value" */
 void fetched_stays(struct fetched *f, int64_t valid_ms, int64_t again_ms); /* renewed: the values are the same */
 void fetched_failed(struct fetched *f, const struct error *err);

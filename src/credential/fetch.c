@@ -233,6 +233,8 @@ void credential_wait_end(struct credential_waiter *waiter)
 
 static void begin(struct fetched *f)
 {
+    if (f->store->parts_with_all)
+        return;
     f->busy = true;
     f->stale = false;
     f->begun_ticks_ms = loop_ticks_ms(f->store->parts.loop);
@@ -287,9 +289,11 @@ void fetched_stays(struct fetched *f, int64_t valid_ms, int64_t again_ms)
                        spread_ms(f, again_ms > CREDENTIAL_REFRESH_MIN_MS ? again_ms : CREDENTIAL_REFRESH_MIN_MS));
     else
         loop_timer_stop(f->timer);
+    if (f->waiters)
+        mark_changed(f);
 }
 
-void fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int64_t again_ms)
+bool fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int64_t again_ms)
 {
     bool same = f->state == LOOKUP_FOUND && same_values(f->values, values);
     size_t bytes = values_bytes(values);
@@ -298,15 +302,16 @@ void fetched_found(struct fetched *f, struct map *values, int64_t valid_ms, int6
     if (!fits(f, bytes, &err)) {
         values_free(values);
         fetched_failed(f, &err);
-        return;
+        return false;
     }
     f->state = LOOKUP_FOUND;
     f->version += !same;
     keep_values(f, values, bytes);
     f->fetched_ticks_ms = loop_ticks_ms(f->store->parts.loop);
     fetched_stays(f, valid_ms, again_ms);
-    if (!same || f->waiters)
+    if (!same)
         mark_changed(f);
+    return true;
 }
 
 void fetched_found_one(struct fetched *f, struct secret *value, int64_t valid_ms, int64_t again_ms)
@@ -361,10 +366,11 @@ void fetched_failed(struct fetched *f, const struct error *err)
 static void on_need(void *arg)
 {
     struct fetched *f = arg;
+    bool is_other = f->needed->version != f->need_version;
 
-    if (f->exchange) /* it is asking already, with what it knew */
+    if (f->exchange && is_other) /* it is asking already, with what it knew */
         f->stale = true;
-    else if (f->busy || f->needed->version != f->need_version)
+    else if (!f->exchange && (f->busy || is_other))
         begin(f);
     else /* what it needs is as it was */
         fetched_wait(f->needed, &f->need);
@@ -509,6 +515,19 @@ static void on_all_parted(void *arg)
     parted(store->parted_arg);
 }
 
+/* Nothing is asked for any more: what was lent after the word that gives all back would stay lent. */
+static void end_asking(struct fetched *f)
+{
+    if (f->exchange)
+        transport_http_cancel(f->store->parts.transport, f->exchange);
+    f->exchange = NULL;
+    if (f->busy && f->kind->stop)
+        f->kind->stop(f);
+    f->busy = false;
+    credential_wait_end(&f->need);
+    loop_timer_stop(f->timer);
+}
+
 void credential_store_part(struct credential_store *store, void (*done)(void *arg), void *arg)
 {
     const char *key;
@@ -516,7 +535,10 @@ void credential_store_part(struct credential_store *store, void (*done)(void *ar
 
     store->parted = done;
     store->parted_arg = arg;
+    store->parts_with_all = true;
     loop_timer_stop(store->look_timer);
+    for (size_t at = 0; map_next(store->all, &at, &key, &value);)
+        end_asking(value);
     for (size_t at = 0; map_next(store->all, &at, &key, &value);) {
         struct fetched *f = value;
 
@@ -644,13 +666,7 @@ const struct secret *fetched_value(const struct fetched *f, const char *name)
 
 static void stop(struct fetched *f)
 {
-    if (f->exchange)
-        transport_http_cancel(f->store->parts.transport, f->exchange);
-    f->exchange = NULL;
-    if (f->busy && f->kind->stop)
-        f->kind->stop(f);
-    f->busy = false;
-    credential_wait_end(&f->need);
+    end_asking(f);
     loop_timer_free(f->timer);
     f->timer = NULL;
 }

@@ -105,29 +105,50 @@ static void send_back(struct fetched *f, char **lease)
     free(id);
 }
 
-/* How long what was read is good, and when it is asked for again. */
-static void take_terms(struct fetched *f, const struct tree *answer, int64_t *valid_ms, int64_t *again_ms)
+static char *lease_of(const struct tree *answer)
 {
-    struct reading *spec = f->spec;
     const char *lease = tree_string(tree_get(answer, "lease_id"));
+
+    return vault_is_given(lease) ? mem_copy(lease) : NULL;
+}
+
+/* How long what was read is good, and when it is asked for again. */
+static void read_terms(const struct fetched *f, const struct tree *answer, int64_t *valid_ms, int64_t *again_ms)
+{
+    const struct reading *spec = f->spec;
+    int64_t life_ms = vault_life_ms(tree_get(answer, "lease_duration"));
     int64_t expires_s;
 
-    send_back(f, &spec->old_lease);
-    spec->old_lease = spec->lease;
-    spec->lease = vault_is_given(lease) ? mem_copy(lease) : NULL;
-    spec->life_ms = vault_life_ms(tree_get(answer, "lease_duration"));
-    spec->renewable = spec->lease && vault_is_true(tree_get(answer, "renewable"));
     *valid_ms = 0;
     *again_ms = READ_AGAIN_MS;
-    if (spec->lease && spec->life_ms > 0) {
-        *valid_ms = spec->life_ms;
-        *again_ms = spec->life_ms / 2;
+    if (vault_is_given(tree_string(tree_get(answer, "lease_id"))) && life_ms > 0) {
+        *valid_ms = life_ms;
+        *again_ms = life_ms / 2;
     } else if (spec->type == READ_PKI && tree_integer(tree_at(answer, "data.expiration"), &expires_s) &&
                expires_s > 0 && expires_s < INT64_MAX / 1000) {
         *valid_ms = expires_s * 1000 - loop_now_ms(f->store->parts.loop);
         *again_ms = *valid_ms > 2000 ? *valid_ms / 3 * 2 : READ_AGAIN_MS;
         *valid_ms = *valid_ms > 0 ? *valid_ms : 1;
     }
+}
+
+/* A lease whose values are not kept goes back; the one in use stays as it is. */
+static void take(struct fetched *f, const struct tree *answer, const struct tree *fields)
+{
+    struct reading *spec = f->spec;
+    char *lease = lease_of(answer);
+    int64_t valid_ms, again_ms;
+
+    read_terms(f, answer, &valid_ms, &again_ms);
+    if (!fetched_found(f, take_fields(fields), valid_ms, again_ms)) {
+        send_back(f, &lease);
+        return;
+    }
+    send_back(f, &spec->old_lease);
+    spec->old_lease = spec->lease;
+    spec->lease = lease;
+    spec->life_ms = vault_life_ms(tree_get(answer, "lease_duration"));
+    spec->renewable = lease && vault_is_true(tree_get(answer, "renewable"));
 }
 
 static void fail_reading(struct fetched *f, const struct fetch_answer *answer)
@@ -173,12 +194,10 @@ static void on_read(struct fetched *f, const struct fetch_answer *answer)
 {
     struct reading *spec = f->spec;
     const struct tree *fields = vault_is_fine(answer) ? fields_of(tree_get(answer->json, "data"), spec->type) : NULL;
-    int64_t valid_ms, again_ms;
 
     if (fields) {
         spec->logged_in_anew = false;
-        take_terms(f, answer->json, &valid_ms, &again_ms);
-        fetched_found(f, take_fields(fields), valid_ms, again_ms);
+        take(f, answer->json, fields);
     } else if (vault_is_fine(answer)) { /* read, and there is nothing in it */
         fail_reading(f, &(struct fetch_answer){.status = 404});
     } else if (!logs_in_anew(f, answer)) {

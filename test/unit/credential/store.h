@@ -50,7 +50,8 @@ struct scene {
     int secret_status;
     char token[40]; /* the one that it takes */
     int logins, login_status, leases, lease_s, renew_s;
-    bool down, silent, forwards;
+    int renewal_takes_ms;
+    bool down, silent, forwards, refuses_reads;
 };
 
 /* ------------------------------------------------------------------ the platform */
@@ -157,12 +158,15 @@ static inline void scene_vault(void *arg, const struct http_request *request, st
     } else if (string_ends(path, "/lookup-self")) {
         snprintf(body, sizeof(body), "{\"data\":{\"ttl\":0,\"renewable\":false}}");
     } else if (string_ends(path, "/renew-self")) {
+        reply->after_ms = s->renewal_takes_ms;
         snprintf(body, sizeof(body), "{\"auth\":{\"client_token\":\"%s\",\"lease_duration\":600}}", token);
     } else if (string_ends(path, "/leases/renew")) {
         snprintf(body, sizeof(body), "{\"lease_id\":\"l\",\"lease_duration\":%d,\"renewable\":true}", s->renew_s);
     } else if (strstr(path, "/revoke")) {
         reply->status = 204;
-    } else if (strstr(path, "/creds/")) {
+    } else if (s->refuses_reads) {
+        reply->status = 403;
+    } else if (strstr(path, "/creds/") && !s->secret_body) {
         s->leases++;
         snprintf(body, sizeof(body),
                  "{\"lease_id\":\"lease-%d\",\"lease_duration\":%d,\"renewable\":true,\"data\":{\"password\":\"p%d\"}}",

@@ -260,6 +260,40 @@ static void test_leases(void **state)
     scene_end(&s);
 }
 
+/* What is more than is kept goes back; the lease in use is not taken away with it. */
+static void test_lease_too_large(void **state)
+{
+    enum { LARGE = 270 * 1024 };
+    char *body = calloc(1, LARGE + 200);
+    struct scene s;
+    int begun;
+
+    (void)state;
+    begun = snprintf(body, 200, "{\"lease_id\":\"large\",\"lease_duration\":300,\"data\":{\"password\":\"");
+    memset(body + begun, 'x', LARGE);
+    strcpy(body + begun + LARGE, "\"}}");
+    scene_begin(&s);
+    s.lease_s = s.renew_s = 300;
+    assert_int_equal(scene_settle(&s, CREDS), LOOKUP_FOUND);
+    scene_pass(&s, 20 * 1000);
+    s.secret_body = body;
+    credential_denied(s.credential);
+    scene_pass(&s, 10 * 1000);
+    assert_in_range(count_said(&s, "/leases/revoke t0 {\"lease_id\":\"large\"}"), 1, 10);
+    assert_int_equal(count_said(&s, "/leases/revoke"), count_said(&s, "\"large\""));
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "p1");
+    s.secret_body = NULL;
+    scene_pass(&s, 60 * 1000);
+    assert_int_equal(scene_resolve(&s, CREDS), LOOKUP_FOUND);
+    assert_string_equal(scene_value(&s, "p"), "p2");
+    assert_int_equal(count_said(&s, "\"lease-1\""), 0);
+    scene_pass(&s, 160 * 1000);
+    assert_int_equal(count_said(&s, "/leases/revoke t0 {\"lease_id\":\"lease-1\"}"), 1);
+    free(body);
+    scene_end(&s);
+}
+
 /* A lease that Vault does not answer for is good until it ends, and no longer. */
 static void test_lease_ends(void **state)
 {
@@ -313,7 +347,7 @@ static void on_parted(void *arg)
 static void test_parting(void **state)
 {
     struct scene s;
-    int parted = 0;
+    int parted = 0, said;
 
     (void)state;
     for (int down = 0; down < 2; down++) {
@@ -328,6 +362,10 @@ static void test_parting(void **state)
         assert_int_equal(parted, down + 1);
         assert_int_equal(count_said(&s, "POST /v1/sys/leases/revoke login-1 {\"lease_id\":\"lease-1\"}"), 1);
         assert_int_equal(count_said(&s, "POST /v1/auth/token/revoke-self login-1"), 1);
+        said = s.said_count; /* and nothing new is lent */
+        assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_PENDING);
+        scene_pass(&s, 900 * 1000);
+        assert_int_equal(s.said_count, said);
         scene_end(&s);
     }
 }
@@ -378,6 +416,36 @@ static void test_login_is_lost(void **state)
     scene_pass(&s, 70 * 1000);
     assert_true(s.told > 0);
     assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    scene_end(&s);
+}
+
+/* A read is refused while its login is being renewed: who waits for a new one hears that it stays. */
+static void test_refused_in_renewal(void **state)
+{
+    struct scene s;
+    int reads;
+
+    (void)state;
+    scene_begin(&s);
+    s.secret_body = "{\"data\":{\"data\":{\"k\":\"one\"}}}";
+    s.renewal_takes_ms = 2500;
+    assert_int_equal(scene_settle(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    scene_pass(&s, 200 * 1000);
+    credential_denied(s.credential); /* so that the last read is a while ago when the login is renewed */
+    for (int i = 0; i < 4000 && count_said(&s, "renew-self") == 0; i++)
+        scene_pass(&s, 100);
+    reads = count_said(&s, "GET /v1/secret/data/a");
+    s.refuses_reads = true;
+    credential_denied(s.credential);
+    scene_pass(&s, 500);
+    assert_int_equal(count_said(&s, "GET /v1/secret/data/a"), reads + 1);
+    s.refuses_reads = false;
+    scene_pass(&s, 3000);
+    assert_int_equal(count_said(&s, "renew-self"), 1);
+    assert_int_equal(count_said(&s, "GET /v1/secret/data/a"), reads + 2);
+    assert_int_equal(scene_resolve(&s, VAULT(BY_ACCOUNT, ONE)), LOOKUP_FOUND);
+    scene_pass(&s, 70 * 1000);
+    assert_int_equal(count_said(&s, "GET /v1/secret/data/a"), reads + 3);
     scene_end(&s);
 }
 
@@ -494,6 +562,30 @@ static void test_own(void **state)
     assert_non_null(strstr(s.err.text, "/etc/passwd is neither"));
     scene_end(&s);
     unsetenv("VAULT_TOKEN");
+}
+
+/* Where a cluster kind may be anybody's, too: its own account's token goes where flags say. */
+static void test_own_where_named(void **state)
+{
+    static const char spec[] = VAULT("authentication: kubernetes, mount: kubernetes, role: r", ONE);
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s);
+    s.cluster_kind = true;
+    credential_store_configure(s.store, &(struct credential_settings){.own_where_named = true});
+    assert_int_equal(scene_settle(&s, spec), LOOKUP_ABSENT);
+    assert_non_null(strstr(s.err.text, "to the Vault of $VAULT_ADDR alone"));
+    setenv("VAULT_ADDR", "http://vault:8200", 1);
+    assert_int_equal(scene_settle(&s, spec), LOOKUP_ABSENT);
+    assert_non_null(strstr(s.err.text, "to the Vault of $VAULT_ADDR alone"));
+    credential_store_configure(s.store,
+                               &(struct credential_settings){.own_where_named = true, .vault_namespaces = "shop"});
+    scene_settle(&s, spec); /* there is no such file here */
+    assert_null(strstr(s.err.text, "alone"));
+    assert_int_equal(s.said_count, 0);
+    unsetenv("VAULT_ADDR");
+    scene_end(&s);
 }
 
 /* No credential follows to another host. */
@@ -642,13 +734,30 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),       cmocka_unit_test(test_refused),         cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_denied),     cmocka_unit_test(test_shared),          cmocka_unit_test(test_account),
-        cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_ends),      cmocka_unit_test(test_certificate),
-        cmocka_unit_test(test_own),        cmocka_unit_test(test_redirect),        cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_outlives),   cmocka_unit_test(test_hostile),         cmocka_unit_test(test_parting),
-        cmocka_unit_test(test_key_comes),  cmocka_unit_test(test_bytes),           cmocka_unit_test(test_login_is_lost),
-        cmocka_unit_test(test_short_life), cmocka_unit_test(test_denied_for_ever), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_account),
+        cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_lease_ends),
+        cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_own),
+        cmocka_unit_test(test_redirect),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_outlives),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_parting),
+        cmocka_unit_test(test_key_comes),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_login_is_lost),
+        cmocka_unit_test(test_own_where_named),
+        cmocka_unit_test(test_lease_too_large),
+        cmocka_unit_test(test_refused_in_renewal),
+        cmocka_unit_test(test_short_life),
+        cmocka_unit_test(test_denied_for_ever),
+        cmocka_unit_test(test_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
