@@ -39,7 +39,7 @@ bool grpc_destination(const char *address, char *out, size_t size)
         !has_scheme(address, "dns:", &host))
         host = address;
     end = strrchr(host, ']');
-    if (strpbrk(host, "/?#@, ") || (!end && strchr(host, ':') != strrchr(host, ':')))
+    if (strpbrk(host, "/?#@, ") || string_ends(host, ":") || (!end && strchr(host, ':') != strrchr(host, ':')))
         return false;
     if ((size_t)snprintf(url, sizeof(url), "http://%s%s", host, strchr(end ? end : host, ':') ? "" : ":443") >=
         sizeof(url))
