@@ -97,7 +97,8 @@ static void ask_once(struct range_client *client, const struct range_server *ser
                                           .header_count = server->header_count,
                                           .tls = server->tls,
                                           .timeout_ms = RECORD_TIMEOUT_MS,
-                                          .body_max_bytes = RECORD_BODY_MAX_BYTES},
+                                          .body_max_bytes = RECORD_BODY_MAX_BYTES,
+                                          .body_bound = "RECORD_BODY_MAX_BYTES"},
                    on_reply, client);
     loop_run(client->loop);
 }

@@ -449,6 +449,7 @@ static struct http_request http_of(const struct fetched *f, const struct fetch_r
                                  .body_length = r->body_length,
                                  .tls = r->tls,
                                  .body_max_bytes = CREDENTIAL_ANSWER_MAX_BYTES,
+                                 .body_bound = "CREDENTIAL_ANSWER_MAX_BYTES",
                                  .no_redirects = true,
                                  .ns = f->ns,
                                  .trusted = f->trusted,

@@ -185,6 +185,7 @@ static void post(struct sender *s, const struct text *body, bool gzip)
                                                         .tls = target->tls,
                                                         .timeout_ms = target->timeout_ms,
                                                         .body_max_bytes = EXPORT_ANSWER_MAX_BYTES,
+                                                        .body_bound = "EXPORT_ANSWER_MAX_BYTES",
                                                         .no_redirects = true,
                                                         .uncounted = true,
                                                         .trusted = true},

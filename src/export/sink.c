@@ -157,6 +157,7 @@ static void post(struct sink *s)
                                                         .body_length = body.length,
                                                         .timeout_ms = EVENT_TIMEOUT_MS,
                                                         .body_max_bytes = EXPORT_ANSWER_MAX_BYTES,
+                                                        .body_bound = "EXPORT_ANSWER_MAX_BYTES",
                                                         .no_redirects = true,
                                                         .uncounted = true,
                                                         .ns = s->o.ns},

@@ -62,10 +62,14 @@ void failure_egress(struct error *err, const char *place, const char *why)
               place, why);
 }
 
-void failure_body_limit(struct error *err, const char *place, size_t limit_bytes)
+void failure_body_limit(struct error *err, const char *place, const struct http_request *request)
 {
-    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (%s); ask for less", place, limit_bytes,
-              limit_bytes == HTTP_BODY_MAX_BYTES ? "HTTP_BODY_MAX_BYTES" : "the bound of this question");
+    const char *bound = request->body_bound;
+
+    if (!bound)
+        bound = request->body_max_bytes == HTTP_BODY_MAX_BYTES ? "HTTP_BODY_MAX_BYTES" : "the bound of this question";
+    error_set(err, ERROR_LIMIT, "%.200s: the answer is larger than %zu bytes (%s); ask for less", place,
+              request->body_max_bytes, bound);
 }
 
 void failure_header_limit(struct error *err, const char *place)

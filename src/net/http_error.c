@@ -45,7 +45,7 @@ static bool explain_refusal(const struct http_slot *slot, struct error *err)
     const struct http_call *call = slot->exchange->call;
 
     if (slot->body_overflows)
-        failure_body_limit(err, call->place, call->request.body_max_bytes);
+        failure_body_limit(err, call->place, &call->request);
     else if (slot->head_overflows)
         failure_header_limit(err, call->place);
     else if (slot->not_taken)

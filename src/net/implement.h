@@ -90,7 +90,7 @@ enum failure_phase { PHASE_QUEUED, PHASE_RESOLVING, PHASE_CONNECTING, PHASE_TLS,
 void failure_timeout(struct error *err, const char *place, enum failure_phase phase, int64_t timeout_ms);
 void failure_refused(struct error *err, const char *place);
 void failure_connect(struct error *err, const char *place, int number); /* an errno */
-void failure_body_limit(struct error *err, const char *place, size_t limit_bytes);
+void failure_body_limit(struct error *err, const char *place, const struct http_request *request);
 void failure_header_limit(struct error *err, const char *place);
 void failure_idle(struct error *err, const char *place, int64_t timeout_ms); /* of a stream, or an answer without end */
 void failure_write_limit(struct error *err, const char *place);              /* of a stream */

@@ -55,10 +55,11 @@ struct http_request {   /* everything is copied or referenced by transport_http 
     const void *body; /* or NULL */
     size_t body_length;
     const struct tls_identity *tls;
-    int64_t timeout_ms;    /* of the whole exchange; 0: HTTP_TIMEOUT_MS */
-    size_t body_max_bytes; /* of the answer; 0: HTTP_BODY_MAX_BYTES */
-    bool http2;            /* gRPC */
-    bool no_redirects;     /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
+    int64_t timeout_ms;     /* of the whole exchange; 0: HTTP_TIMEOUT_MS */
+    size_t body_max_bytes;  /* of the answer; 0: HTTP_BODY_MAX_BYTES */
+    const char *body_bound; /* static: its name, for people; NULL: the usual one, or who asks says it */
+    bool http2;             /* gRPC */
+    bool no_redirects;      /* else up to HTTP_REDIRECTS_MAX; secrets are dropped when scheme, host or port changes */
     /* For answers without end (a watch): the body of a 2xx answer is handed over as it comes, decoded, and reply.body stays empty.
        false: the exchange completes as failed with ERROR_INVALID. Bodies of other answers are collected as usual. arg is that of
        done. May cancel the exchange. timeout_ms counts until the head of the answer is there (0: HTTP_TIMEOUT_MS). */

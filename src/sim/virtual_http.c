@@ -437,7 +437,7 @@ static void arrive(struct event *event)
     if (reply.body && reply.length == 0)
         reply.length = strlen(reply.body);
     if (reply.length > exchange->call->request.body_max_bytes && !goes_to_reader(exchange, reply.status)) {
-        failure_body_limit(&exchange->reply.error, exchange->call->place, exchange->call->request.body_max_bytes);
+        failure_body_limit(&exchange->reply.error, exchange->call->place, &exchange->call->request);
         exchange->reply.failed = true;
         event_after(world, event, reply.after_ms, complete);
         return;

@@ -528,6 +528,7 @@ static void send(struct kube_ask *ask, const struct kube_login *login, int64_t t
                                    .body = ask->body_length > 0 ? ask->body : NULL,
                                    .body_length = ask->body_length,
                                    .body_max_bytes = KUBE_BODY_MAX_BYTES,
+                                   .body_bound = "KUBE_BODY_MAX_BYTES",
                                    .no_redirects = true,
                                    .uncounted = true,
                                    .trusted = true,

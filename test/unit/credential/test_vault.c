@@ -725,6 +725,7 @@ static void test_hostile(void **state)
         enum lookup found = scene_settle(&s, i % 2 ? VAULT(BY_TOKEN, ONE) : VAULT(BY_ACCOUNT, ONE));
         if (found == LOOKUP_FOUND || found == LOOKUP_PENDING || s.err.text[0] == '\0')
             fail_msg("row %zu: %d, \"%s\"", i, found, s.err.text);
+        assert_true(s.secret_body != large || strstr(s.err.text, "(CREDENTIAL_ANSWER_MAX_BYTES)"));
         scene_end(&s);
     }
     free(deep);
