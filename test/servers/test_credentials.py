@@ -263,6 +263,13 @@ def test_lent_until_the_end(api, vault, weir):
     assert vault.revoked == ["database/creds/reader/1"]
 
 
+def test_lent_to_a_probe(api, vault):
+    vault.lease_s = 600
+    api.password = lambda sent: sent in {f"Bearer {password}" for password in vault.leases.values()}
+    assert seen(manifest(api, by_vault(vault, path="database/creds/reader", key="password")))["value"] == 7
+    assert vault.revoked == ["database/creds/reader/1"]
+
+
 def test_away_and_back(api, vault, weir):
     """Vault goes: what was read stays in use. It is not there at the start: it is read when it comes."""
     running = weir(manifest(api, by_vault(vault), pollingInterval=1))
