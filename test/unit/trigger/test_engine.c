@@ -126,16 +126,19 @@ static struct {
     job_done *done;
     void (*release)(void *arg);
     void *arg;
+    const char *ns; /* as long as the job has it */
     bool cancelled;
+    int count;
 } job;
 
 static struct job *work(struct transport *transport, const char *ns, const char *destination, int64_t timeout_ms,
                         job_work *run, job_done *done, void (*release)(void *arg), void *arg)
 {
     (void)transport;
-    (void)ns;
     (void)destination;
     (void)timeout_ms;
+    job.count++;
+    job.ns = ns;
     job.work = run;
     job.done = done;
     job.release = release;
@@ -389,6 +392,46 @@ static void test_waiting_query(void **state)
     trigger_engine_free(engine);
 }
 
+/* A library's goodbye may block: it waits for a thread however long there is none, and takes its namespace's. */
+static void test_goodbye_waits(void **state)
+{
+    size_t atoms = atom_count();
+    struct trigger_engine *engine;
+    struct trigger *a;
+    struct seen seen = {0};
+    void *goodbye;
+
+    (void)state;
+    if (trigger_support("postgresql") != TRIGGER_BUILT_IN)
+        return;
+    engine = trigger_engine_new(&loop, &transport, NULL);
+    a = build(engine, "postgresql",
+              "{\"query\":\"SELECT "
+              "1\",\"host\":\"h\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\",\"sslmode\":\"disable\"}");
+    trigger_poll_start(engine, a, on_sample, &seen);
+    turn();
+    job.done(job.arg, JOB_RETURNED);
+    assert_int_equal(seen.count, 1);
+    job.release(job.arg);
+    job.count = 0;
+    trigger_unref(a); /* its connection goes with the last that used it */
+    assert_int_equal(job.count, 1);
+    goodbye = job.arg;
+    for (int i = 2; i <= 4; i++) {
+        assert_string_equal(job.ns, "shop");
+        job.done(goodbye, JOB_NOT_BEGUN);
+        job.release(goodbye);
+        assert_int_equal(job.count, i);
+        assert_ptr_equal(job.arg, goodbye);
+    }
+    trigger_engine_free(engine); /* the transport outlives it */
+    job.work(goodbye);
+    job.done(goodbye, JOB_RETURNED);
+    job.release(goodbye);
+    assert_int_equal(job.count, 4);
+    assert_int_equal(atom_count(), atoms);
+}
+
 /* 10,000 objects with a prometheus trigger each have to stay small. */
 static void test_bytes(void **state)
 {
@@ -402,11 +445,11 @@ static void test_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared),       cmocka_unit_test(test_not_shared),
-        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_again_from_inside),
-        cmocka_unit_test(test_never_inside), cmocka_unit_test(test_engine_first),
-        cmocka_unit_test(test_stuck_query),  cmocka_unit_test(test_waiting_query),
-        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_shared),        cmocka_unit_test(test_not_shared),
+        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_again_from_inside),
+        cmocka_unit_test(test_never_inside),  cmocka_unit_test(test_engine_first),
+        cmocka_unit_test(test_stuck_query),   cmocka_unit_test(test_waiting_query),
+        cmocka_unit_test(test_goodbye_waits), cmocka_unit_test(test_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
