@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/tree.h"
+#include "credential/credential.h"
 #include "net/loop.h"
 #include "net/transport.h"
 #include "sim/virtual.h"
@@ -160,23 +161,35 @@ static void on_push(void *arg, const struct trigger_push *push)
     s->actives += push->active;
 }
 
-static struct trigger *build(struct trigger_engine *engine, const char *ns, const char *address)
+static struct trigger *build_of(struct trigger_engine *engine, const char *type, const char *ns, const char *metadata,
+                                const char *secrets)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
     struct report *report = report_new();
-    struct trigger_input input = {.type = "external-push", .ns = ns, .object_name = "o", .direct = true};
-    const char *metadata = arena_printf(arena, "{\"scalerAddress\":\"%s\"}", address);
+    struct trigger_input input = {.type = type, .ns = ns, .object_name = "o", .direct = true};
     struct trigger *trigger = NULL;
     struct trigger_metric metric;
-    struct tree *tree;
+    struct credential *credential;
+    struct tree *tree, *map;
 
     assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
+    assert_true(tree_read_json(secrets, strlen(secrets), false, arena, &map, NULL));
     input.metadata = tree;
+    input.credential = credential = credential_from_tree(map);
     assert_true(trigger_build(engine, &input, report, &trigger, &metric));
     trigger_metric_done(&metric);
+    credential_unref(credential);
     report_free(report);
     arena_free(arena);
     return trigger;
+}
+
+static struct trigger *build(struct trigger_engine *engine, const char *ns, const char *address)
+{
+    char metadata[100];
+
+    snprintf(metadata, sizeof(metadata), "{\"scalerAddress\":\"%s\"}", address);
+    return build_of(engine, "external-push", ns, metadata, "{}");
 }
 
 static void begin(struct scene *s)
@@ -301,6 +314,55 @@ static void the_last_failure_is_why(void **state)
     end(&s);
 }
 
+/* etcd: a token is given, the value is asked for with it, and the watch ends with the token in its words. */
+static void answer_etcd(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    static struct http_header headers[3];
+    bool is_watch = strstr(request->url, "/Watch") != NULL;
+
+    *(int *)arg += is_watch;
+    headers[0] = (struct http_header){.name = "content-type", .value = "application/grpc"};
+    headers[1] = (struct http_header){.name = "grpc-status", .value = is_watch ? "14" : "0"};
+    headers[2] = (struct http_header){.name = "grpc-message", .value = "over: t0ken-of-etcd"};
+    reply->headers = headers;
+    reply->header_count = is_watch ? 3 : 2;
+    reply->body = "\0\0\0\0\17\x12\15t0ken-of-etcd"; /* AuthenticateResponse{token = 2} */
+    reply->length = is_watch ? 0 : 5 + 15;
+    assert_int_equal(request->secret, strstr(request->url, "/Authenticate") != NULL);
+}
+
+static void no_value(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
+{
+    (void)arg, (void)why, (void)took_ms;
+    assert_int_equal(sample->state, SAMPLE_FAILED); /* what is read of a key that is none */
+}
+
+static void a_token_is_not_told(void **state)
+{
+    struct virtual_world *world = virtual_world_new(1, INT64_C(1767225600000));
+    struct trigger_engine *engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    struct trigger *trigger =
+        build_of(engine, "etcd", "shop", "{\"endpoints\":\"e:1\",\"watchKey\":\"k\",\"value\":\"5\"}",
+                 "{\"username\":\"me\",\"password\":\"s3cret-pw\"}");
+    struct trigger_listening *listening;
+    int watches = 0;
+
+    (void)state;
+    virtual_answer(world, "http://e:1", answer_etcd, &watches);
+    trigger_poll_start(engine, trigger, no_value, NULL);
+    virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + SECOND_MS);
+    listening = trigger_listen(engine, trigger, on_push, NULL);
+    for (int i = 1; i <= 2; i++) { /* what is kept for one is not left over from the one before */
+        virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + SECOND_MS * i);
+        assert_int_equal(watches, i);
+        assert_non_null(strstr(trigger_listen_why(listening)->text, "over: ***"));
+    }
+    trigger_listen_stop(listening);
+    trigger_unref(trigger);
+    trigger_engine_free(engine);
+    virtual_world_free(world);
+}
+
 static void keep_open(void *arg, const struct http_request *request, struct virtual_reply *reply)
 {
     (void)arg, (void)request;
@@ -370,6 +432,7 @@ int main(void)
         cmocka_unit_test(what_is_no_message_is_refused),
         cmocka_unit_test(a_push_is_told_and_false_is_not),
         cmocka_unit_test(the_last_failure_is_why),
+        cmocka_unit_test(a_token_is_not_told),
         cmocka_unit_test(streams_of_a_namespace_are_bounded),
         cmocka_unit_test(what_the_server_does_not_have_is_asked_once),
         cmocka_unit_test(waits_grow_and_begin_anew_after_a_good_end),

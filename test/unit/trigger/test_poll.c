@@ -247,6 +247,13 @@ static char *new_key(struct arena *arena)
     return json;
 }
 
+static void answer_with_choices(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    assert_true(request->secret);
+    reply->status = 300; /* neither what was asked for nor a refusal */
+    reply->body = arg;
+}
+
 /* Not a word of an answer is shown that gives a token, also where it cannot be read. */
 static void a_token_that_comes_is_not_quoted(void **state)
 {
@@ -262,8 +269,63 @@ static void a_token_that_comes_is_not_quoted(void **state)
     assert_int_equal(sample.state, SAMPLE_FAILED);
     assert_non_null(strstr(why.text, "not JSON"));
     assert_null(strstr(why.text, "ghs_0123456789"));
+    virtual_answer(world, "http://g:1", answer_with_choices, "{\"token\":\"ghs_0123456789\"}");
+    poll_once(trigger);
+    assert_non_null(strstr(why.text, "answered 300"));
+    assert_null(strstr(why.text, "ghs_0123456789"));
     trigger_unref(trigger);
     arena_free(arena);
+}
+
+/* ------------------------------------------------------------------ tokens */
+
+static bool is_refused;
+static int asked_of_many;
+
+static void answer_page(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)request;
+    asked_of_many += arg != NULL;
+    reply->body = "vllm:num_requests_waiting 1\n";
+    reply->never = arg && is_refused;
+    reply->status = !arg && is_refused ? 401 : 200;
+}
+
+static void answer_issuer(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)arg, (void)request;
+    reply->status = is_refused ? 400 : 200;
+    reply->body = is_refused ? "{\"error\":\"invalid_client\"}" : "{\"access_token\":\"t0ken\",\"expires_in\":3600}";
+}
+
+/* One of several has its token refused, and there is no other: it ends once, also where the rest takes longer than a token may. */
+static void one_without_a_token_ends_once(void **state)
+{
+    enum { MANY = 5 * POLL_REQUESTS_MAX };
+    struct trigger *trigger;
+    struct text metadata;
+
+    (void)state;
+    text_init(&metadata, 100 * 1000);
+    text_add(&metadata, "{\"signal\":\"waiting\",\"target\":\"1\",\"authModes\":\"oauth\",\"urls\":\"http://a:1/m");
+    for (int i = 0; i < MANY; i++)
+        text_printf(&metadata, ",http://b:1/%d", i);
+    text_add(&metadata, "\"}");
+    virtual_answer(world, "http://a:1", answer_page, NULL);
+    virtual_answer(world, "http://b:1", answer_page, &asked_of_many);
+    virtual_answer(world, "http://issuer", answer_issuer, NULL);
+    trigger = build("inference", metadata.bytes,
+                    "{\"oauthTokenURI\":\"http://issuer/\",\"clientID\":\"c\",\"clientSecret\":\"s3cret\"}");
+    is_refused = false;
+    poll_once(trigger);
+    assert_int_equal(sample.state, SAMPLE_OK);
+    assert_int_equal(asked_of_many, MANY);
+    pass(10 * MINUTE_MS);
+    is_refused = true;
+    poll_once(trigger);
+    assert_int_equal(sample.state, SAMPLE_FAILED);
+    trigger_unref(trigger);
+    text_done(&metadata);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -369,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_limit_is_of_one_tenant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_are_remembered_up_to_a_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_token_that_comes_is_not_quoted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_without_a_token_ends_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(answers_are_bounded_in_sum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_answer_is_not_read_for_every_piece, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_short_answer_is_read_at_once, set_up, tear_down),
