@@ -334,7 +334,7 @@ void question_forget(struct question *question, const struct object *object); /*
 bool question_stand_in(struct object *object, uint16_t index);
 const struct error *question_why(const struct question *question);
 const char *question_note(const struct question *question); /* worth knowing about a good value, or "" */
-void question_expire(struct question *question); /* its answer counts as old: who asks next asks anew */
+void question_expire(struct question *question);            /* its answer counts as old: who asks next asks anew */
 int64_t question_took_ms(const struct question *question);
 uint32_t question_users(const struct question *question); /* how many triggers of objects ask it */
 void questions_observe(struct autoscaler *a); /* requests and answers without a value are counted from now on */

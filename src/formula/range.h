@@ -36,8 +36,9 @@ struct range_result {
     double low, high;
     uint64_t rises, falls; /* bit i: the value can rise (fall) when trigger i rises; neither: it does not look at it */
     bool rises_with_pods, falls_with_pods; /* with replicas, ready_replicas and triggers that count pods */
-    bool undefined; /* at some point 0 / 0 or the like, which max, min and comparisons pass over: rises and falls leave it out */
-    bool feedback;                         /* some product in it rises with the pods and falls with a load: p / x */
+    bool
+        undefined; /* at some point 0 / 0 or the like, which max, min and comparisons pass over: rises and falls leave it out */
+    bool feedback;    /* some product in it rises with the pods and falls with a load: p / x */
     uint64_t covered; /* a missing value of trigger i has been thought of: ??, missing(), recent(), == nil */
     bool uses_clock, uses_target, uses_replicas;
 

@@ -12,12 +12,12 @@
 
 struct reach {
     double low, high;
-    bool nonzero;      /* never 0, although the bounds may allow it */
-    bool open;         /* not followed: the bounds mean nothing */
-    bool vast;         /* may leave what an int holds although all triggers are of usual size: x / 0, 2 ** x */
-    bool undefined;    /* at some point not a number (0 / 0), which max, min and comparisons pass over without a word; the
+    bool nonzero;   /* never 0, although the bounds may allow it */
+    bool open;      /* not followed: the bounds mean nothing */
+    bool vast;      /* may leave what an int holds although all triggers are of usual size: x / 0, 2 ** x */
+    bool undefined; /* at some point not a number (0 / 0), which max, min and comparisons pass over without a word; the
                           bounds hold there too, the directions leave such points out */
-    uint64_t names;    /* mentioned in it */
+    uint64_t names; /* mentioned in it */
     uint64_t up, down; /* it can rise, fall when they rise */
     bool product_up;   /* a product in it rises with the pods and falls with a load */
     bool product_down; /* ... falls with the pods and rises with a load */
