@@ -389,6 +389,8 @@ static void test_waiting_query(void **state)
         job.release(job.arg);
     }
     trigger_unref(a);
+    job.work(job.arg); /* its goodbye */
+    job.release(job.arg);
     trigger_engine_free(engine);
 }
 
