@@ -18,6 +18,7 @@
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 #include "trigger/trigger.h"
+#include "trigger_test.h"
 
 enum {
     START_MS = 1000 * 1000,
@@ -28,8 +29,6 @@ enum {
     KEPT_AT_MOST_BYTES = 1024 * 1024
 };
 
-static struct virtual_world *world;
-static struct trigger_engine *engine;
 static struct sample sample;
 static struct error why;
 static bool done;
@@ -37,45 +36,15 @@ static bool done;
 static int set_up(void **state)
 {
     (void)state;
-    world = virtual_world_new(1, START_MS);
-    engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    test_world_begin(START_MS);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    trigger_engine_free(engine);
-    assert_int_equal(virtual_pending(world), 0);
-    virtual_world_free(world);
+    test_world_end();
     return 0;
-}
-
-static struct trigger *build(const char *type, const char *metadata_json, const char *auth_json)
-{
-    struct arena *arena = arena_new(ARENA_USUAL);
-    struct report *report = report_new();
-    struct trigger_metric metric;
-    struct trigger *trigger = NULL;
-    struct tree *metadata, *auth;
-    struct credential *credential;
-
-    assert_true(tree_read_json(metadata_json, strlen(metadata_json), false, arena, &metadata, NULL));
-    assert_true(tree_read_json(auth_json, strlen(auth_json), false, arena, &auth, NULL));
-    credential = credential_from_tree(auth);
-    struct trigger_input input = {.type = type,
-                                  .metadata = metadata,
-                                  .credential = credential,
-                                  .direct = true,
-                                  .ns = "shop",
-                                  .as_metric_source = true};
-    if (!trigger_build(engine, &input, report, &trigger, &metric))
-        fail_msg("%s", report_at(report, 0)->text);
-    trigger_metric_done(&metric);
-    credential_unref(credential);
-    report_free(report);
-    arena_free(arena);
-    return trigger;
 }
 
 static void on_sample(void *arg, const struct sample *given, const struct error *error, int64_t took_ms)
@@ -144,9 +113,9 @@ static void answer_gnocchi(void *arg, const struct http_request *request, struct
 /* Metrics of one account are asked with one token; another password is another account; a token that is refused is replaced for all. */
 static void test_one_token_for_an_account(void **state)
 {
-    struct trigger *one = build("openstack-metric", METRIC("a"), USER("p")),
-                   *two = build("openstack-metric", METRIC("b"), USER("p")),
-                   *other = build("openstack-metric", METRIC("a"), USER("q"));
+    struct trigger *one = test_trigger("openstack-metric", METRIC("a"), USER("p")),
+                   *two = test_trigger("openstack-metric", METRIC("b"), USER("p")),
+                   *other = test_trigger("openstack-metric", METRIC("a"), USER("q"));
 
     (void)state;
     memset(&keystone, 0, sizeof(keystone));
@@ -216,9 +185,9 @@ static void answer_github(void *arg, const struct http_request *request, struct 
 
 static void test_one_limit_for_a_token(void **state)
 {
-    struct trigger *one = build("github-runner", REPO("a"), "{\"personalAccessToken\":\"t\"}"),
-                   *two = build("github-runner", REPO("b"), "{\"personalAccessToken\":\"t\"}"),
-                   *other = build("github-runner", REPO("b"), "{\"personalAccessToken\":\"u\"}");
+    struct trigger *one = test_trigger("github-runner", REPO("a"), "{\"personalAccessToken\":\"t\"}"),
+                   *two = test_trigger("github-runner", REPO("b"), "{\"personalAccessToken\":\"t\"}"),
+                   *other = test_trigger("github-runner", REPO("b"), "{\"personalAccessToken\":\"u\"}");
 
     (void)state;
     memset(&github, 0, sizeof(github));
@@ -256,7 +225,7 @@ static void test_what_is_kept_is_bounded(void **state)
     github.runs = RUNS;
     write_runs();
     virtual_answer(world, "http://github", answer_github, NULL);
-    trigger = build("github-runner", metadata, "{\"personalAccessToken\":\"t\"}");
+    trigger = test_trigger("github-runner", metadata, "{\"personalAccessToken\":\"t\"}");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(github.unchanged, 0);
         ask(trigger);

@@ -22,13 +22,12 @@
 #include "net/loop.h"
 #include "sim/virtual.h"
 #include "trigger/trigger.h"
+#include "trigger_test.h"
 
 enum { START_MS = 1000 * 1000 };
 
 /* ------------------------------------------------------------------ the stage */
 
-static struct virtual_world *world;
-static struct trigger_engine *engine;
 static struct sample sample;
 static struct error why;
 static int64_t answered_at_ms;
@@ -37,8 +36,7 @@ static int answers;
 static int set_up(void **state)
 {
     (void)state;
-    world = virtual_world_new(1, START_MS);
-    engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    test_world_begin(START_MS);
     answers = 0;
     return 0;
 }
@@ -46,35 +44,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    trigger_engine_free(engine);
-    assert_int_equal(virtual_pending(world), 0);
-    virtual_world_free(world);
+    test_world_end();
     return 0;
-}
-
-static struct trigger *build(const char *type, const char *metadata, const char *secrets)
-{
-    struct arena *arena = arena_new(ARENA_USUAL);
-    struct report *report = report_new();
-    struct trigger_metric metric;
-    struct trigger *trigger = NULL;
-    struct tree *tree, *map;
-    struct credential *credential = NULL;
-
-    assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
-    if (secrets) {
-        assert_true(tree_read_json(secrets, strlen(secrets), false, arena, &map, NULL));
-        credential = credential_from_tree(map);
-    }
-    struct trigger_input input = {
-        .type = type, .metadata = tree, .credential = credential, .direct = true, .ns = "shop"};
-    if (!trigger_build(engine, &input, report, &trigger, &metric))
-        fail_msg("%s", report_at(report, 0)->text);
-    trigger_metric_done(&metric);
-    credential_unref(credential);
-    report_free(report);
-    arena_free(arena);
-    return trigger;
 }
 
 static void on_sample(void *arg, const struct sample *told, const struct error *error, int64_t took_ms)
@@ -86,16 +57,11 @@ static void on_sample(void *arg, const struct sample *told, const struct error *
     answers++;
 }
 
-static void pass(int64_t ms)
-{
-    virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + ms);
-}
-
 static void poll_once(struct trigger *trigger)
 {
     answers = 0;
     trigger_poll_start(engine, trigger, on_sample, NULL);
-    pass(20 * SECOND_MS);
+    test_pass(20 * SECOND_MS);
     assert_int_equal(answers, 1);
 }
 
@@ -146,7 +112,7 @@ static struct trigger *api(const char *value, const char *token)
              "{\"url\":\"http://s:1/%s\",\"valueLocation\":\"v\",\"targetValue\":\"1\",\"authMode\":\"bearer\"}",
              value);
     snprintf(secrets, sizeof(secrets), "{\"token\":\"%s\"}", token);
-    return build("metrics-api", metadata, secrets);
+    return test_trigger("metrics-api", metadata, secrets);
 }
 
 /* Who has used up what one credential may ask is left alone with it, and nobody else is. */
@@ -168,7 +134,7 @@ static void a_limit_is_of_one_credential(void **state)
     assert_int_equal(sample.state, SAMPLE_OK);
     assert_int_equal(limits.asked, 2);
     limits.limited = NULL;
-    pass(60 * SECOND_MS);
+    test_pass(60 * SECOND_MS);
     poll_once(same);
     assert_int_equal(sample.state, SAMPLE_OK);
     trigger_unref(one);
@@ -182,7 +148,7 @@ static struct trigger *logs(const char *tenant)
 
     snprintf(metadata, sizeof(metadata),
              "{\"serverAddress\":\"http://s:1\",\"query\":\"q\",\"threshold\":\"1\",\"tenantName\":\"%s\"}", tenant);
-    return build("loki", metadata, NULL);
+    return test_trigger("loki", metadata, NULL);
 }
 
 static void a_limit_is_of_one_tenant(void **state)
@@ -215,7 +181,7 @@ static void limits_are_remembered_up_to_a_bound(void **state)
         limits.limited = token;
         answers = 0;
         trigger_poll_start(engine, triggers[i], on_sample, NULL);
-        pass(10);
+        test_pass(10);
         assert_int_equal(answers, 1);
         assert_non_null(strstr(why.text, "asks to wait"));
     }
@@ -258,10 +224,10 @@ static void answer_with_choices(void *arg, const struct http_request *request, s
 static void a_token_that_comes_is_not_quoted(void **state)
 {
     struct arena *arena = arena_new(ARENA_USUAL);
-    struct trigger *trigger = build("github-runner",
-                                    "{\"githubApiURL\":\"http://g:1\",\"owner\":\"me\",\"runnerScope\":\"org\","
-                                    "\"applicationID\":\"1\",\"installationID\":\"2\"}",
-                                    arena_printf(arena, "{\"appKey\":%s}", new_key(arena)));
+    struct trigger *trigger = test_trigger("github-runner",
+                                           "{\"githubApiURL\":\"http://g:1\",\"owner\":\"me\",\"runnerScope\":\"org\","
+                                           "\"applicationID\":\"1\",\"installationID\":\"2\"}",
+                                           arena_printf(arena, "{\"appKey\":%s}", new_key(arena)));
 
     (void)state;
     virtual_answer(world, "http://g:1", answer_at_length, "{\"token\":\"ghs_0123456789\",");
@@ -314,8 +280,8 @@ static void one_without_a_token_ends_once(void **state)
     virtual_answer(world, "http://a:1", answer_page, NULL);
     virtual_answer(world, "http://b:1", answer_page, &asked_of_many);
     virtual_answer(world, "http://issuer", answer_issuer, NULL);
-    trigger = build("inference", metadata.bytes,
-                    "{\"oauthTokenURI\":\"http://issuer/\",\"clientID\":\"c\",\"clientSecret\":\"s3cret\"}");
+    trigger = test_trigger("inference", metadata.bytes,
+                           "{\"oauthTokenURI\":\"http://issuer/\",\"clientID\":\"c\",\"clientSecret\":\"s3cret\"}");
     is_refused = false;
     poll_once(trigger);
     assert_int_equal(sample.state, SAMPLE_OK);
@@ -333,8 +299,8 @@ static void one_without_a_token_ends_once(void **state)
 static void answers_are_bounded_in_sum(void **state)
 {
     struct trigger *trigger =
-        build("ibmmq", "{\"host\":\"http://s:1/mq\",\"queueName\":\"a,b,c,d,e,f\",\"queueDepth\":\"5\"}",
-              "{\"username\":\"u\",\"password\":\"p\"}");
+        test_trigger("ibmmq", "{\"host\":\"http://s:1/mq\",\"queueName\":\"a,b,c,d,e,f\",\"queueDepth\":\"5\"}",
+                     "{\"username\":\"u\",\"password\":\"p\"}");
     struct text body;
 
     (void)state;
@@ -376,7 +342,8 @@ static void serve(void *arg, struct virtual_stream *stream, const char *bytes, s
 
 static void ask_redis(const char *answer, size_t first, bool hangs_up)
 {
-    struct trigger *trigger = build("redis", "{\"address\":\"r:1\",\"listName\":\"l\",\"listLength\":\"5\"}", NULL);
+    struct trigger *trigger =
+        test_trigger("redis", "{\"address\":\"r:1\",\"listName\":\"l\",\"listLength\":\"5\"}", NULL);
 
     server.answer = answer;
     server.first = first;

@@ -21,6 +21,7 @@
 #include "sim/virtual.h"
 #include "trigger/family/kafka_client.h"
 #include "trigger/trigger.h"
+#include "trigger_test.h"
 
 enum { START_MS = 1000 * 1000 };
 
@@ -104,8 +105,6 @@ static void issue(void *arg, const struct http_request *request, struct virtual_
 
 /* ------------------------------------------------------------------ the stage */
 
-static struct virtual_world *world;
-static struct trigger_engine *engine;
 static int ok, failed;
 static struct error last;
 
@@ -116,8 +115,7 @@ static int set_up(void **state)
     memset(&issuer, 0, sizeof(issuer));
     ok = failed = 0;
     snprintf(kafka.likes, sizeof(kafka.likes), "token-1");
-    world = virtual_world_new(1, START_MS);
-    engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    test_world_begin(START_MS);
     virtual_answer(world, "http://issuer/", issue, NULL);
     return 0;
 }
@@ -125,15 +123,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    trigger_engine_free(engine);
-    assert_int_equal(virtual_pending(world), 0);
-    virtual_world_free(world);
+    test_world_end();
     return 0;
-}
-
-static void pass(int64_t ms)
-{
-    virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + ms);
 }
 
 static void on_sample(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
@@ -144,45 +135,18 @@ static void on_sample(void *arg, const struct sample *sample, const struct error
     last = *why;
 }
 
-static struct tree *read(struct arena *arena, const char *json)
-{
-    struct tree *tree;
-
-    assert_true(tree_read_json(json, strlen(json), false, arena, &tree, NULL));
-    return tree;
-}
-
 static struct trigger *build(const char *group, const char *extensions)
 {
-    struct arena *arena = arena_new(ARENA_USUAL);
-    struct report *report = report_new();
-    struct credential *credential;
-    struct trigger_metric metric;
-    struct trigger *trigger = NULL;
-    char json[400];
+    char json[400], secrets[400];
 
-    snprintf(json, sizeof(json),
+    snprintf(secrets, sizeof(secrets),
              "{\"username\":\"weir\",\"password\":\"s3cret\",\"oauthTokenEndpointUri\":\"http://issuer/token\","
              "\"scopes\":\"lag, ends\",\"oauthExtensions\":\"%s\"}",
              extensions);
-    credential = credential_from_tree(read(arena, json));
     snprintf(json, sizeof(json),
              "{\"bootstrapServers\":\"kafka:9092\",\"consumerGroup\":\"%s\",\"topic\":\"t\",\"sasl\":\"oauthbearer\"}",
              group);
-    struct trigger_input input = {.type = "kafka",
-                                  .metadata = read(arena, json),
-                                  .credential = credential,
-                                  .direct = true,
-                                  .ns = "shop",
-                                  .as_metric_source = true};
-    if (trigger_build(engine, &input, report, &trigger, &metric))
-        trigger_metric_done(&metric);
-    else
-        snprintf(last.text, sizeof(last.text), "%s", report_at(report, 0)->text);
-    credential_unref(credential);
-    report_free(report);
-    arena_free(arena);
-    return trigger;
+    return test_try_trigger("kafka", json, secrets, &last);
 }
 
 static struct trigger_poll *ask(struct trigger *trigger)
@@ -199,16 +163,16 @@ static void test_before_the_job(void **state)
     (void)state;
     ask(a);
     assert_int_equal(kafka.logins, 0);
-    pass(100);
+    test_pass(100);
     ask(b);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(issuer.made, 1);
     assert_string_equal(issuer.scope, "scope=lag+ends");
     assert_string_equal(kafka.extensions, "tenant;x;realm;;");
     trigger_unref(a);
     trigger_unref(b);
-    pass(100);
+    test_pass(100);
 }
 
 /* In the same poll, and once: nobody sees a failure. */
@@ -218,24 +182,24 @@ static void test_another_after_a_refusal(void **state)
 
     (void)state;
     ask(t);
-    pass(10 * 1000);
+    test_pass(10 * 1000);
     snprintf(kafka.likes, sizeof(kafka.likes), "token-2");
     ask(t);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(failed, 0);
     assert_int_equal(kafka.logins, 3);
     snprintf(kafka.likes, sizeof(kafka.likes), "nothing");
-    pass(10 * 1000);
+    test_pass(10 * 1000);
     ask(t);
-    pass(100);
+    test_pass(100);
     assert_int_equal(failed, 1);
     assert_int_equal(issuer.made, 3);
     assert_int_equal(last.kind, ERROR_DENIED);
     assert_non_null(strstr(last.text, "Kafka refuses"));
     assert_null(strstr(last.text, "token-"));
     trigger_unref(t);
-    pass(100);
+    test_pass(100);
 }
 
 /* A token that was made just now is not what is wrong: what the broker said is told. */
@@ -246,12 +210,12 @@ static void test_new_one_is_refused(void **state)
     (void)state;
     snprintf(kafka.likes, sizeof(kafka.likes), "nothing");
     ask(t);
-    pass(100);
+    test_pass(100);
     assert_int_equal(failed, 1);
     assert_int_equal(issuer.made, 1);
     assert_non_null(strstr(last.text, "Kafka refuses"));
     trigger_unref(t);
-    pass(100);
+    test_pass(100);
 }
 
 static void test_no_token(void **state)
@@ -261,12 +225,12 @@ static void test_no_token(void **state)
     (void)state;
     issuer.refuses = true;
     ask(t);
-    pass(100);
+    test_pass(100);
     assert_int_equal(failed, 1);
     assert_int_equal(kafka.logins, 0);
     assert_non_null(strstr(last.text, "issuer"));
     trigger_unref(t);
-    pass(100);
+    test_pass(100);
 }
 
 /* An issuer that says nothing ends the poll, and one that is given up leaves nothing behind. */
@@ -277,13 +241,13 @@ static void test_silence(void **state)
     (void)state;
     issuer.silent = true;
     ask(t);
-    pass(20 * 1000);
+    test_pass(20 * 1000);
     assert_int_equal(failed, 1);
     assert_int_equal(kafka.logins, 0);
     trigger_poll_cancel(ask(t));
     issuer.silent = false;
     trigger_unref(t);
-    pass(60 * 1000);
+    test_pass(60 * 1000);
     assert_int_equal(failed, 1);
 }
 

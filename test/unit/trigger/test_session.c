@@ -18,6 +18,7 @@
 #include "sim/virtual.h"
 #include "trigger/driver.h"
 #include "trigger/trigger.h"
+#include "trigger_test.h"
 
 enum { CONNECTIONS_SEEN_MAX = 2000, OBJECTS = 1000, START_MS = 1000 * 1000 };
 
@@ -85,8 +86,6 @@ static void talk(void *arg, struct virtual_stream *stream, const char *bytes, si
 
 /* ------------------------------------------------------------------ the stage */
 
-static struct virtual_world *world;
-static struct trigger_engine *engine;
 static size_t ok, failed;
 static struct error last;
 
@@ -95,8 +94,7 @@ static int set_up(void **state)
     (void)state;
     memset(&redis, 0, sizeof(redis));
     ok = failed = 0;
-    world = virtual_world_new(1, START_MS);
-    engine = trigger_engine_new(virtual_loop(world), virtual_transport(world), NULL);
+    test_world_begin(START_MS);
     virtual_talk(world, "r:1", talk, NULL);
     return 0;
 }
@@ -104,15 +102,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    trigger_engine_free(engine);
-    assert_int_equal(virtual_pending(world), 0);
-    virtual_world_free(world);
+    test_world_end();
     return 0;
-}
-
-static void pass(int64_t ms)
-{
-    virtual_run_until(world, loop_ticks_ms(virtual_loop(world)) + ms);
 }
 
 static void on_sample(void *arg, const struct sample *sample, const struct error *why, int64_t took_ms)
@@ -131,43 +122,13 @@ static void on_sample(void *arg, const struct sample *sample, const struct error
     }
 }
 
-static struct trigger *build_type(const char *type, const char *metadata, const char *password)
-{
-    struct arena *arena = arena_new(ARENA_USUAL);
-    struct report *report = report_new();
-    struct trigger_metric metric;
-    struct trigger *trigger = NULL;
-    struct tree *tree, *secrets;
-    struct credential *credential = NULL;
-    char json[200];
-
-    assert_true(tree_read_json(metadata, strlen(metadata), false, arena, &tree, NULL));
-    if (password) {
-        snprintf(json, sizeof(json), "{\"password\":\"%s\"}", password);
-        assert_true(tree_read_json(json, strlen(json), false, arena, &secrets, NULL));
-        credential = credential_from_tree(secrets);
-    }
-    struct trigger_input input = {.type = type,
-                                  .metadata = tree,
-                                  .credential = credential,
-                                  .direct = true,
-                                  .ns = "shop",
-                                  .as_metric_source = true};
-    if (!trigger_build(engine, &input, report, &trigger, &metric))
-        fail_msg("%s", report_at(report, 0)->text);
-    trigger_metric_done(&metric);
-    credential_unref(credential);
-    report_free(report);
-    arena_free(arena);
-    return trigger;
-}
-
 static struct trigger *build(int key, const char *password)
 {
-    char json[200];
+    char json[200], secrets[100];
 
     snprintf(json, sizeof(json), "{\"address\":\"r:1\",\"listName\":\"list-%d\"}", key);
-    return build_type("redis", json, password);
+    snprintf(secrets, sizeof(secrets), "{\"password\":\"%s\"}", password ? password : "");
+    return test_trigger("redis", json, password ? secrets : NULL);
 }
 
 static struct trigger_poll *ask(struct trigger *trigger)
@@ -184,9 +145,9 @@ static void test_kept(void **state)
 
     (void)state;
     ask(a);
-    pass(100);
+    test_pass(100);
     ask(a);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 1);
     assert_int_equal(redis.seen[0].asked, 2);
@@ -202,12 +163,12 @@ static void test_shared(void **state)
     redis.delay_ms = 1;
     for (int i = 0; i < OBJECTS; i++)
         ask(many[i] = build(i, "pw"));
-    pass(4000);
+    test_pass(4000);
     assert_int_equal(ok, OBJECTS);
     assert_int_equal(redis.opened, CONNECTIONS_KEPT_MAX);
     for (int i = 0; i < OBJECTS; i++)
         trigger_unref(many[i]);
-    pass(0);
+    test_pass(0);
     assert_int_equal(virtual_pending(world), 0); /* with the last trigger its connections go */
 }
 
@@ -224,7 +185,7 @@ static void test_never_mixed(void **state)
                 triggers[i] = build(i, passwords[i % 3]);
             ask(triggers[i]);
         }
-        pass(1000);
+        test_pass(1000);
     }
     assert_int_equal(ok, 90);
     assert_in_range(redis.opened, 3, 3 * CONNECTIONS_KEPT_MAX);
@@ -246,12 +207,12 @@ static void test_rotated(void **state)
 
     (void)state;
     ask(before);
-    pass(100);
+    test_pass(100);
     after = build(1, "new");
     trigger_unref(before);
     assert_int_equal(virtual_pending(world), 0);
     ask(after);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 2);
     assert_string_equal(redis.seen[1].password, "new");
@@ -266,9 +227,9 @@ static void test_kept_after_refusal(void **state)
     (void)state;
     redis.mood = WRONG_TYPE;
     ask(a);
-    pass(100);
+    test_pass(100);
     ask(a);
-    pass(100);
+    test_pass(100);
     assert_int_equal(failed, 2);
     assert_int_equal(redis.opened, 1);
     trigger_unref(a);
@@ -282,12 +243,12 @@ static void test_unexpected_bytes(void **state)
 
     (void)state;
     ask(a);
-    pass(100);
+    test_pass(100);
     virtual_stream_say(redis.seen[0].stream, ":1000000\r\n", 10, 0);
-    pass(100);
+    test_pass(100);
     assert_int_equal(virtual_pending(world), 0);
     ask(a);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 2);
     trigger_unref(a);
@@ -299,11 +260,11 @@ static void test_closed_while_idle(void **state)
 
     (void)state;
     ask(a);
-    pass(100);
+    test_pass(100);
     virtual_stream_hang_up(redis.seen[0].stream, 0);
-    pass(100);
+    test_pass(100);
     ask(a);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 2);
     trigger_unref(a);
@@ -325,10 +286,10 @@ static void test_closed_when_asked(void **state)
 
     (void)state;
     ask(a);
-    pass(100);
+    test_pass(100);
     virtual_talk(world, "r:1", hang_up_once, NULL);
     ask(a);
-    pass(100);
+    test_pass(100);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 2);
     assert_string_equal(redis.seen[1].password, "pw");
@@ -349,12 +310,12 @@ static void test_dead_when_asked(void **state)
 
     (void)state;
     ask(a);
-    pass(100);
+    test_pass(100);
     virtual_talk(world, "r:1", be_silent_on_the_first, NULL);
     ask(a);
-    pass(2400);
+    test_pass(2400);
     assert_int_equal(ok, 1);
-    pass(200);
+    test_pass(200);
     assert_int_equal(ok, 2);
     assert_int_equal(redis.opened, 2);
     trigger_unref(a);
@@ -366,9 +327,9 @@ static void test_grows_old(void **state)
 
     (void)state;
     ask(a);
-    pass(CONNECTION_IDLE_MS - 1);
+    test_pass(CONNECTION_IDLE_MS - 1);
     assert_int_equal(virtual_pending(world), 1);
-    pass(10);
+    test_pass(10);
     assert_int_equal(virtual_pending(world), 0);
     trigger_unref(a);
 }
@@ -386,16 +347,16 @@ static void test_bounded(void **state)
         snprintf(place, sizeof(place), "r%zu:1", i);
         snprintf(json, sizeof(json), "{\"address\":\"%s\",\"listName\":\"l\"}", place);
         virtual_talk(world, place, talk, NULL);
-        ask(many[i] = build_type("redis", json, NULL));
-        pass(1);
+        ask(many[i] = test_trigger("redis", json, NULL));
+        test_pass(1);
     }
     assert_int_equal(ok, count);
     assert_int_equal(virtual_pending(world), CONNECTIONS_IDLE_MAX);
     ask(many[count - 1]);
-    pass(10);
+    test_pass(10);
     assert_int_equal(redis.opened, count);
     ask(many[0]);
-    pass(10);
+    test_pass(10);
     assert_int_equal(redis.opened, count + 1);
     for (size_t i = 0; i < count; i++)
         trigger_unref(many[i]);
@@ -416,19 +377,19 @@ static void test_no_storm(void **state)
         many[i] = build(i, "pw");
     for (int i = 0; i < OBJECTS; i++) {
         ask(many[i]);
-        pass(30); /* each is asked every 30 s */
+        test_pass(30); /* each is asked every 30 s */
     }
-    pass(5000);
+    test_pass(5000);
     for (size_t i = 0, count = trigger_engine_stats(engine, &stats); i < count; i++)
         dials += strcmp(stats[i].type, "redis") == 0 ? stats[i].requests : 0;
     assert_int_equal(failed, OBJECTS);
     assert_int_equal(last.kind, ERROR_UNREACHABLE);
     assert_in_range(dials, 2, 30 * 1000 / SESSION_RETRY_MAX_MS + 16);
     virtual_talk(world, "r:1", talk, NULL);
-    pass(SESSION_RETRY_MAX_MS);
+    test_pass(SESSION_RETRY_MAX_MS);
     for (int i = 0; i < OBJECTS; i++)
         ask(many[i]);
-    pass(5000);
+    test_pass(5000);
     assert_int_equal(ok, OBJECTS);
     assert_int_equal(redis.opened, CONNECTIONS_KEPT_MAX);
     for (int i = 0; i < OBJECTS; i++)
@@ -444,21 +405,21 @@ static void test_restart(void **state)
     (void)state;
     for (int i = 0; i < OBJECTS; i++)
         ask(many[i] = build(i, "pw"));
-    pass(5000);
+    test_pass(5000);
     redis.mood = HANGS_UP;
     for (int i = 0; i < OBJECTS; i++) {
         ask(many[i]);
-        pass(10);
+        test_pass(10);
     }
     dials = redis.opened;
     assert_int_equal(failed, OBJECTS);
     assert_in_range(dials, CONNECTIONS_KEPT_MAX, 10 * 1000 / SESSION_RETRY_MAX_MS + 8 * CONNECTIONS_KEPT_MAX);
     redis.mood = SERVES;
-    pass(SESSION_RETRY_MAX_MS);
+    test_pass(SESSION_RETRY_MAX_MS);
     ok = 0;
     for (int i = 0; i < OBJECTS; i++)
         ask(many[i]);
-    pass(5000);
+    test_pass(5000);
     assert_int_equal(ok, OBJECTS);
     assert_in_range(redis.opened - dials, 1, CONNECTIONS_KEPT_MAX);
     for (int i = 0; i < OBJECTS; i++)
@@ -474,10 +435,10 @@ static void test_hangs(void **state)
     redis.mood = HANGS;
     for (int i = 0; i < 20; i++)
         ask(many[i] = build(i, NULL));
-    pass(4900);
+    test_pass(4900);
     assert_int_equal(failed, 0);
     assert_int_equal(virtual_pending(world), CONNECTIONS_KEPT_MAX);
-    pass(200);
+    test_pass(200);
     assert_int_equal(failed, 20);
     assert_int_equal(virtual_pending(world), 0);
     for (int i = 0; i < 20; i++)
@@ -500,9 +461,9 @@ static void test_query_away(void **state)
                  "{\"query\":\"SELECT %d\",\"host\":\"127.0.0.1\",\"port\":\"1\",\"userName\":\"u\",\"dbName\":\"d\","
                  "\"sslmode\":\"disable\"}",
                  i);
-        ask(many[i] = build_type("postgresql", json, "pw"));
+        ask(many[i] = test_trigger("postgresql", json, "{\"password\":\"pw\"}"));
     }
-    pass(100);
+    test_pass(100);
     assert_int_equal(failed, 50);
     assert_int_equal(last.kind, ERROR_UNREACHABLE);
     for (size_t i = 0, count = trigger_engine_stats(engine, &stats); i < count; i++)
@@ -510,7 +471,7 @@ static void test_query_away(void **state)
             assert_in_range(stats[i].requests, 1, 2 * WORKERS_PER_DESTINATION_MAX);
     for (int i = 0; i < 50; i++)
         trigger_unref(many[i]);
-    pass(100); /* goodbyes are said */
+    test_pass(100); /* goodbyes are said */
 }
 
 /* ------------------------------------------------------------------ giving up */
@@ -525,11 +486,11 @@ static void test_cancel(void **state)
     redis.delay_ms = 50;
     for (int i = 0; i < 12; i++)
         polls[i] = ask(many[i] = build(i, "pw"));
-    pass(60);
+    test_pass(60);
     trigger_poll_cancel(polls[0]);  /* holds a connection in the middle of its answer */
     trigger_poll_cancel(polls[11]); /* waits */
     trigger_unref(many[0]);
-    pass(5000);
+    test_pass(5000);
     assert_int_equal(ok, 10);
     assert_in_range(redis.opened, CONNECTIONS_KEPT_MAX, CONNECTIONS_KEPT_MAX + 1);
     for (int i = 1; i < 12; i++)
@@ -546,7 +507,7 @@ static void test_goes_while_told(void **state)
         many[i] = build(i, NULL);
         trigger_poll_start(engine, many[i], on_sample, &many[i]);
     }
-    pass(5000);
+    test_pass(5000);
     assert_int_equal(failed, 8);
     assert_int_equal(virtual_pending(world), 0);
 }
