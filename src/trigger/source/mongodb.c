@@ -9,7 +9,7 @@
  */
 #include <mongoc/mongoc.h>
 #include <openssl/x509.h>
-#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "trigger/common/dsn.h"
+#include "trigger/common/lazy.h"
 #include "trigger/common/pem_file.h"
 #include "trigger/common/sql.h"
 #include "trigger/driver.h"
@@ -39,6 +40,49 @@ struct kept { /* a session; the files mean something while there is a client */
     mongoc_client_t *client;
     struct pem_file ca, identity;
 };
+
+/* ------------------------------------------------------------------ the library */
+
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(bson_destroy) X(bson_new_from_json) X(mongoc_client_destroy) X(mongoc_client_get_collection) \
+    X(mongoc_client_new_from_uri_with_error) X(mongoc_client_set_error_api) X(mongoc_client_set_ssl_opts) \
+    X(mongoc_collection_count_documents) X(mongoc_collection_destroy) X(mongoc_init) X(mongoc_log_set_handler) \
+    X(mongoc_ssl_opt_get_default) X(mongoc_uri_destroy) X(mongoc_uri_get_auth_mechanism) X(mongoc_uri_get_hosts) \
+    X(mongoc_uri_get_option_as_int32) X(mongoc_uri_get_srv_hostname) X(mongoc_uri_has_option) \
+    X(mongoc_uri_new_with_error) X(mongoc_uri_set_appname) X(mongoc_uri_set_option_as_bool) \
+    X(mongoc_uri_set_option_as_int32)
+/* clang-format on */
+static struct {
+    FUNCTIONS(LAZY_POINTER)
+} lib;
+
+static void keep_quiet(mongoc_log_level_t level, const char *domain, const char *message, void *data)
+{
+    (void)level;
+    (void)domain;
+    (void)message;
+    (void)data;
+}
+
+static void begin(void)
+{
+    lib.mongoc_log_set_handler(keep_quiet, NULL); /* what is wrong is in the errors, too */
+    lib.mongoc_init();
+}
+
+static bool load(struct trigger_check *check)
+{
+    static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
+    static struct lazy library = {.file = "libmongoc-1.0.so.0",
+                                  .names = names,
+                                  .count = sizeof(names) / sizeof(names[0]),
+                                  .pointers = &lib,
+                                  .begin = begin};
+    struct error why;
+
+    return lazy_load(&library, &why) || check_error(check, NULL, "install Debian's libmongoc-1.0-0", "%s", why.text);
+}
 
 #define PARAM_STRUCT struct mongodb
 static const struct param params[] = {
@@ -103,7 +147,7 @@ static bool check_tls(const struct mongodb *c, struct trigger_check *check)
 
 static bool prepare(void *config, struct trigger_check *check)
 {
-    bool good = check_parts(config, check);
+    bool good = load(check) & check_parts(config, check);
 
     return check_tls(config, check) && good;
 }
@@ -127,31 +171,15 @@ static void write_uri(const struct mongodb *c, struct text *out)
     dsn_escape(out, c->database ? c->database : "");
 }
 
-static void keep_quiet(mongoc_log_level_t level, const char *domain, const char *message, void *data)
-{
-    (void)level;
-    (void)domain;
-    (void)message;
-    (void)data;
-}
-
-static void begin_library(void)
-{
-    mongoc_log_set_handler(keep_quiet, NULL); /* what is wrong is in the errors, too */
-    mongoc_init();
-}
-
 /* As the library reads it, which will dial what it finds there. NULL: *why. */
 static mongoc_uri_t *parse_uri(const struct mongodb *c, bson_error_t *why)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct text text;
     mongoc_uri_t *uri;
 
-    pthread_once(&once, begin_library);
     text_init(&text, URI_MAX_BYTES);
     write_uri(c, &text);
-    uri = mongoc_uri_new_with_error(text.bytes, why);
+    uri = lib.mongoc_uri_new_with_error(text.bytes, why);
     explicit_bzero(text.bytes, text.length);
     text_done(&text);
     return uri;
@@ -161,13 +189,13 @@ static void destinations(const void *config, struct destinations *out)
 {
     bson_error_t why;
     mongoc_uri_t *uri = parse_uri(config, &why);
-    const char *found_by_name = uri ? mongoc_uri_get_srv_hostname(uri) : NULL;
+    const char *found_by_name = uri ? lib.mongoc_uri_get_srv_hostname(uri) : NULL;
 
     if (found_by_name)
         destinations_add(out, found_by_name, MONGODB_PORT);
-    for (const mongoc_host_list_t *at = uri ? mongoc_uri_get_hosts(uri) : NULL; at; at = at->next)
+    for (const mongoc_host_list_t *at = uri ? lib.mongoc_uri_get_hosts(uri) : NULL; at; at = at->next)
         destinations_add(out, at->host, at->family == AF_UNIX ? 0 : at->port);
-    mongoc_uri_destroy(uri);
+    lib.mongoc_uri_destroy(uri);
 }
 
 static void metric_name(const void *config, const struct trigger_input *input, struct text *out)
@@ -184,7 +212,7 @@ static void hang_up(void *session)
 
     if (!kept->client)
         return;
-    mongoc_client_destroy(kept->client);
+    lib.mongoc_client_destroy(kept->client);
     pem_file_close(&kept->ca);
     pem_file_close(&kept->identity);
     kept->client = NULL;
@@ -194,13 +222,13 @@ static bool uri_is_allowed(const mongoc_uri_t *uri, struct query *query)
 {
     static const char *const files[] = {MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE,
                                         MONGOC_URI_SSLCERTIFICATEAUTHORITYFILE, MONGOC_URI_SSLCLIENTCERTIFICATEKEYFILE};
-    const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+    const char *mechanism = lib.mongoc_uri_get_auth_mechanism(uri);
 
     if (mechanism && (strcasecmp(mechanism, "MONGODB-AWS") == 0 || strcasecmp(mechanism, "GSSAPI") == 0))
         return query_fail(query, ERROR_INVALID,
                           "signing in with the identity of the machine is not built in; use a user and password", "");
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        if (mongoc_uri_has_option(uri, files[i]))
+        if (lib.mongoc_uri_has_option(uri, files[i]))
             return query_fail(
                 query, ERROR_INVALID,
                 "connectionString may not name files of the machine that Weir runs on: put ca, cert and key into the "
@@ -211,9 +239,9 @@ static bool uri_is_allowed(const mongoc_uri_t *uri, struct query *query)
 
 static void bound(mongoc_uri_t *uri, const char *option, int64_t most_ms)
 {
-    int32_t said = mongoc_uri_get_option_as_int32(uri, option, (int32_t)most_ms);
+    int32_t said = lib.mongoc_uri_get_option_as_int32(uri, option, (int32_t)most_ms);
 
-    mongoc_uri_set_option_as_int32(uri, option, said > 0 && said < most_ms ? said : (int32_t)most_ms);
+    lib.mongoc_uri_set_option_as_int32(uri, option, said > 0 && said < most_ms ? said : (int32_t)most_ms);
 }
 
 static mongoc_uri_t *make_uri(const struct mongodb *c, struct query *query)
@@ -227,24 +255,24 @@ static mongoc_uri_t *make_uri(const struct mongodb *c, struct query *query)
         return NULL;
     }
     if (!uri_is_allowed(uri, query)) {
-        mongoc_uri_destroy(uri);
+        lib.mongoc_uri_destroy(uri);
         return NULL;
     }
     bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
           left_ms * 3 / 10);                                   /* connecting is a part of it; with an answer they */
     bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, left_ms * 2 / 10); /* fit into the time that is left */
     bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, left_ms / 2);
-    if (!mongoc_uri_has_option(uri, MONGOC_URI_APPNAME))
-        mongoc_uri_set_appname(uri, "weir");
+    if (!lib.mongoc_uri_has_option(uri, MONGOC_URI_APPNAME))
+        lib.mongoc_uri_set_appname(uri, "weir");
     if (c->tls == 0)
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true);
+        lib.mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true);
     return uri;
 }
 
 /* A CA of ours replaces the system's in the library, unless their folder is named as well. */
 static bool set_tls(const struct mongodb *c, struct kept *kept, struct query *query)
 {
-    mongoc_ssl_opt_t options = *mongoc_ssl_opt_get_default();
+    mongoc_ssl_opt_t options = *lib.mongoc_ssl_opt_get_default();
 
     if (c->ca) {
         if (!pem_file_open(&kept->ca, (const char *const[]){c->ca, NULL}, &query->error))
@@ -259,26 +287,24 @@ static bool set_tls(const struct mongodb *c, struct kept *kept, struct query *qu
         options.pem_file = kept->identity.path;
         options.pem_pwd = c->key_password ? secret_reveal(c->key_password) : NULL;
     }
-    mongoc_client_set_ssl_opts(kept->client, &options);
+    lib.mongoc_client_set_ssl_opts(kept->client, &options);
     return true;
 }
 
 static bool open_client(const struct mongodb *c, struct kept *kept, struct query *query)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     mongoc_uri_t *uri;
     bson_error_t why;
 
-    pthread_once(&once, begin_library);
     uri = make_uri(c, query);
     if (!uri)
         return false;
-    kept->client = mongoc_client_new_from_uri_with_error(uri, &why);
-    mongoc_uri_destroy(uri);
+    kept->client = lib.mongoc_client_new_from_uri_with_error(uri, &why);
+    lib.mongoc_uri_destroy(uri);
     if (!kept->client)
         return query_fail(query, ERROR_UNREACHABLE, "MongoDB's servers cannot be found", why.message);
     kept->ca.fd = kept->identity.fd = -1;
-    mongoc_client_set_error_api(kept->client, MONGOC_ERROR_API_VERSION_2);
+    lib.mongoc_client_set_error_api(kept->client, MONGOC_ERROR_API_VERSION_2);
     if (c->tls == 0 && !set_tls(c, kept, query)) {
         hang_up(kept);
         return false;
@@ -331,23 +357,30 @@ static bson_t *read_filter(const char *text, struct query *query)
                    "query is not a JSON object with a key at least; {\"_id\": {\"$exists\": true}} counts all", "");
     else if (has_relaxed_date(tree))
         query_fail(query, ERROR_INVALID, "query: write a date as {\"$date\": {\"$numberLong\": \"milliseconds\"}}", "");
-    else if (!(filter = bson_new_from_json((const uint8_t *)text, (ssize_t)strlen(text), &why)))
+    else if (!(filter = lib.bson_new_from_json((const uint8_t *)text, (ssize_t)strlen(text), &why)))
         query_fail(query, ERROR_INVALID, "query is not MongoDB's extended JSON", why.message);
     arena_free(arena);
     return filter;
 }
 
+static bson_t *read_options(int64_t most_ms)
+{
+    char json[64];
+    int length = snprintf(json, sizeof(json), "{\"maxTimeMS\":{\"$numberLong\":\"%lld\"}}", (long long)most_ms);
+
+    return lib.bson_new_from_json((const uint8_t *)json, length, NULL);
+}
+
 static bool ask_once(const struct mongodb *c, struct kept *kept, const bson_t *filter, struct query *query)
 {
-    mongoc_collection_t *collection = mongoc_client_get_collection(kept->client, c->database, c->collection);
-    bson_t *options =
-        BCON_NEW("maxTimeMS", BCON_INT64(query_left_ms(query) * 4 / 10 + 1)); /* before the socket's time is over */
+    mongoc_collection_t *collection = lib.mongoc_client_get_collection(kept->client, c->database, c->collection);
+    bson_t *options = read_options(query_left_ms(query) * 4 / 10 + 1); /* before the socket's time is over */
     bson_error_t why = {0};
-    int64_t count = mongoc_collection_count_documents(collection, filter, options, NULL, NULL, &why);
+    int64_t count = lib.mongoc_collection_count_documents(collection, filter, options, NULL, NULL, &why);
     enum error_kind kind = kind_of(&why);
 
-    bson_destroy(options);
-    mongoc_collection_destroy(collection);
+    lib.bson_destroy(options);
+    lib.mongoc_collection_destroy(collection);
     if (count >= 0) {
         query->state = SAMPLE_OK;
         query->value = (double)count;
@@ -374,7 +407,7 @@ static void run(const void *config, struct query *query)
     if ((kept->client || open_client(c, kept, query)) && !ask_once(c, kept, filter, query) && was_kept &&
         query_may_retry(query) && open_client(c, kept, query))
         ask_once(c, kept, filter, query);
-    bson_destroy(filter);
+    lib.bson_destroy(filter);
 }
 
 TRIGGER(mongodb) = {

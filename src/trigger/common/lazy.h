@@ -1,0 +1,37 @@
+/*
+ * lazy: a client library that is loaded when the first trigger needs it. Few Weirs ask MongoDB; the others would pay megabytes for its
+ * library and for those that it brings along (ICU, the C++ runtime), and seconds of a node's disk at every start.
+ *
+ *     #define FUNCTIONS(X) X(mongoc_init) X(mongoc_uri_new)
+ *     static struct { FUNCTIONS(LAZY_POINTER) } lib;                          -- lib.mongoc_init()
+ *     static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
+ *     static struct lazy library = {"libmongoc-1.0.so.0", names, sizeof(names) / sizeof(names[0]), &lib, begin};
+ *     if (!lazy_load(&library, &err)) ...                                     -- in prepare(): before anything else of the driver runs
+ *
+ * The header of the library is compiled with as ever, so the pointers have its types; only linking is put off.
+ */
+#ifndef WEIR_TRIGGER_LAZY_H
+#define WEIR_TRIGGER_LAZY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+
+#define LAZY_POINTER(function) __typeof__(function) *function;
+#define LAZY_NAME(function)    #function,
+
+struct lazy {
+    const char *file; /* its SONAME; tools/make-image-root finds it by this */
+    const char *const *names;
+    size_t count;
+    void *pointers;      /* one for each name, in that order */
+    void (*begin)(void); /* called once, when all are there; NULL: nothing to do */
+    void *handle;        /* NULL: not loaded yet */
+};
+
+/* At once where it is loaded. It stays until the end of the process. false: err says which file or function is not there. Loop thread, or
+   the only thread; what it fills is read by any thread that is started, or given work, afterwards. */
+bool lazy_load(struct lazy *library, struct error *err);
+
+#endif
