@@ -1,6 +1,6 @@
 /*
  * lazy: a client library that is loaded when the first trigger needs it. Few Weirs ask MongoDB; the others would pay megabytes for its
- * library and for those that it brings along (ICU, the C++ runtime), and seconds of a node's disk at every start.
+ * library and for those that it brings along (ICU, the C++ runtime).
  *
  *     #define FUNCTIONS(X) X(mongoc_init) X(mongoc_uri_new)
  *     static struct { FUNCTIONS(LAZY_POINTER) } lib;                          -- lib.mongoc_init()
