@@ -147,8 +147,9 @@ static bool check_tls(const struct mongodb *c, struct trigger_check *check)
 
 static bool prepare(void *config, struct trigger_check *check)
 {
-    bool good = load(check) & check_parts(config, check);
+    bool good = load(check);
 
+    good = check_parts(config, check) && good;
     return check_tls(config, check) && good;
 }
 
