@@ -53,7 +53,7 @@ static void split_port(const struct piece *place, struct piece *host, struct pie
 
 static bool is_same(const struct piece *a, const struct piece *b)
 {
-    return a->length == b->length && strncasecmp(a->at, b->at, a->length) == 0;
+    return a->length == b->length && (a->length == 0 || strncasecmp(a->at, b->at, a->length) == 0);
 }
 
 /* ------------------------------------------------------------------ hosts */
