@@ -120,8 +120,10 @@ static bool read_figures(const struct reply *reply, double figures[FIGURES], str
 
     if (member_integer(messages, "count", &values[FIGURE_COUNT]) != MEMBER_GIVEN ||
         member_integer(data, "msgSpoolUsage", &values[FIGURE_SPOOL]) != MEMBER_GIVEN ||
-        member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) != MEMBER_GIVEN)
-        return error_set(err, ERROR_NONSENSE, "the answer holds no figures of a queue");
+        member_integer(data, "averageRxMsgRate", &values[FIGURE_RATE]) != MEMBER_GIVEN) {
+        error_set(err, ERROR_NONSENSE, "the answer holds no figures of a queue");
+        return false;
+    }
     for (size_t i = 0; i < FIGURES; i++)
         figures[i] = (double)values[i];
     return true;
