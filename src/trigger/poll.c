@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/secret.h"
 #include "base/tree.h"
+#include "trigger/common/form.h"
 #include "trigger/grpc.h"
 #include "trigger/trigger_internal.h"
 
@@ -74,17 +75,10 @@ struct request *request_head(struct poll *poll, const char *base, const char *pa
     return begin_request(poll, "HEAD", base, path);
 }
 
-/* As Go's url.QueryEscape, but for ':': a query may hold it, and times stay readable in logs of the source. */
-void url_escape(struct text *url, const char *value)
+/* A query may hold ':', and times stay readable in logs of the source. */
+static void url_escape(struct text *url, const char *value)
 {
-    for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
-        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~:", *c))
-            text_add_char(url, (char)*c);
-        else if (*c == ' ')
-            text_add_char(url, '+');
-        else
-            text_printf(url, "%%%02X", *c);
-    }
+    form_add_but(url, value, ":");
 }
 
 static struct text *open_url(struct request *request)

@@ -80,8 +80,6 @@ void config_release(const struct param *params, void *config, bool sealed);
 
 /* "s3-" + name, normalised (_common.md 4). */
 void metric_name_write(int index, const char *name, struct text *out);
-/* Adds a value as it stands in a query: percent-encoded. */
-void url_escape(struct text *url, const char *value);
 /* A value as KEDA publishes it: NaN, infinities and negatives are 0, three decimals (_common.md 3). */
 double value_published(double value);
 

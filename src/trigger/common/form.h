@@ -7,5 +7,7 @@
 struct text;
 
 void form_add(struct text *out, const char *value);
+/* The characters of `also` stay as they are, too. */
+void form_add_but(struct text *out, const char *value, const char *also);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * path: escaping for the path of a URL (RFC 3986, 3.3). Queries are escaped otherwise, see url_escape().
+ * path: escaping for the path of a URL (RFC 3986, 3.3). Queries are escaped otherwise, see form.h.
  */
 #include "trigger/common/path.h"
 
