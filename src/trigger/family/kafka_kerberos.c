@@ -9,6 +9,10 @@
  * cache nor in those of others. But where the cache of that name is gone it would turn to the client keytab of whoever runs Weir. So a
  * cache that was replaced stays for RETIRED_MS, longer than a login may last, and the last ones until the library's threads are gone.
  *
+ * Cyrus SASL is asked for a connection through sasl_client_new() as this program defines it (as net/egress_connect.c has connect()): where no
+ * protection of messages is wanted at all, which is what librdkafka says by saying nothing, its module gets a credential for each step of a
+ * login and forgets all but the last, some 17 KB. So on threads that have entered integrity is said to be welcome, and Kafka offers none.
+ *
  * The library runs a command line for tickets of its own (kinit) unless it is told not to: kafka_handle.c does.
  */
 #include "trigger/family/kafka_kerberos.h"
@@ -17,6 +21,7 @@
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
 #include <pthread.h>
+#include <sasl/sasl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +37,8 @@ enum {
     RETIRED_MS = 6 * KAFKA_TIMEOUT_MS,
     NAME_BYTES = 64, /* "MEMORY:" and six letters */
 };
+
+static _Thread_local bool has_entered;
 
 struct kept { /* a cache */
     krb5_ccache cache;
@@ -317,5 +324,22 @@ bool kafka_kerberos_enter(struct kafka_kerberos *kerberos)
     if (kerberos->caches)
         memcpy(name, kerberos->caches->name, sizeof(name));
     pthread_mutex_unlock(&kerberos->lock);
-    return *name && !is_heimdal() && gss_krb5_ccache_name(&minor, name, NULL) == GSS_S_COMPLETE;
+    has_entered = *name && !is_heimdal() && gss_krb5_ccache_name(&minor, name, NULL) == GSS_S_COMPLETE;
+    return has_entered;
+}
+
+/* Under the name that librdkafka calls. */
+int sasl_client_new(const char *service, const char *host, const char *local, const char *remote,
+                    const sasl_callback_t *callbacks, unsigned flags, sasl_conn_t **out)
+{
+    int (*real)(const char *, const char *, const char *, const char *, const sasl_callback_t *, unsigned,
+                sasl_conn_t **);
+    const sasl_security_properties_t welcome = {.max_ssf = 1, .maxbufsize = 65536};
+    int code;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "sasl_client_new");
+    code = real ? real(service, host, local, remote, callbacks, flags, out) : SASL_FAIL;
+    if (code == SASL_OK && has_entered)
+        sasl_setprop(*out, SASL_SEC_PROPS, &welcome);
+    return code;
 }
