@@ -118,6 +118,11 @@ def test_service_that_the_realm_does_not_know(used):
     assert "refuses the login" in error and "not found in Kerberos database" in error
 
 
+def test_module_that_is_not_there(used, monkeypatch, tmp_path):
+    monkeypatch.setenv("SASL_PATH", str(tmp_path))
+    assert "libsasl2-modules-gssapi-mit" in failed("kafka", asking(used), user("alice", PASSWORD))
+
+
 def test_egress_rules_hold_for_the_kdc(used):
     """What the broker is allowed by its name, the KDC is not."""
     error = failed("kafka", asking(used), user("alice", PASSWORD), options=("--deny-egress", "all", "--allow-egress", "localhost"))
