@@ -76,6 +76,11 @@ const char *egress_scope(const struct egress *rules, const char *ns);
 void egress_enter(struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
 /* true: something was refused since; *why as above. */
 bool egress_leave(const char **why);
+/* From here to egress_turn_back() this thread turns to a server that the caller does not name (a KDC, which Weir's own configuration names):
+   such an address is judged for the namespace, and not by the names of the caller's servers. Turning back tells why something was refused
+   meanwhile, and egress_leave() says nothing of it; NULL: nothing was. */
+void egress_turn_elsewhere(void);
+const char *egress_turn_back(void);
 /* For a library that connects on threads of its own, but lets us do it (librdkafka's connect_cb): what this thread has entered with, kept for
    whatever thread it will be; NULL where there are no rules. It holds a reference to them. */
 struct egress_guard;
@@ -85,6 +90,9 @@ void egress_guard_free(struct egress_guard *guard); /* NULL is fine */
 const char *egress_guard_refusal(const struct egress_guard *guard);
 /* As connect(), judged as the guard's caller; NULL: not judged. 0, or an errno. On any thread. */
 int egress_guard_connect(struct egress_guard *guard, int fd, const struct sockaddr *address, unsigned length);
+/* On a thread of the library: what else it connects to by itself is judged for the guard's namespace, until the thread ends; the guard has to
+   live as long. NULL: nothing changes. */
+void egress_guard_enter(const struct egress_guard *guard);
 void egress_set_default(struct egress *rules); /* transport_real.c; this thread is trusted from then on; NULL: none */
 void egress_drop_default(const struct egress *rules); /* if it is still that */
 

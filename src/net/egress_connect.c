@@ -24,7 +24,7 @@ enum { NAME_SERVER_PORT = 53 };
 static _Thread_local struct {
     struct egress *rules;
     const struct egress_caller *caller;
-    bool entered, trusted;
+    bool entered, trusted, elsewhere;
     const char *refused; /* why something was, since it entered; NULL: nothing */
 } here;
 
@@ -73,6 +73,7 @@ static bool default_allows(const struct sockaddr *address)
 
 static bool may_go(int fd, const struct sockaddr *given, unsigned length)
 {
+    const struct egress_caller unnamed = {.ns = here.caller ? here.caller->ns : NULL};
     struct sockaddr_storage storage;
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&storage;
 
@@ -83,7 +84,7 @@ static bool may_go(int fd, const struct sockaddr *given, unsigned length)
         return true;
     if (!here.entered)
         return default_allows(address);
-    return egress_allows(here.rules, here.caller, address, &here.refused);
+    return egress_allows(here.rules, here.elsewhere ? &unnamed : here.caller, address, &here.refused);
 }
 
 static int connect_now(int fd, const struct sockaddr *address, unsigned length)
@@ -140,6 +141,7 @@ void egress_enter(struct egress *rules, const struct egress_caller *caller)
     here.rules = rules;
     here.caller = caller;
     here.refused = NULL;
+    here.elsewhere = false;
     here.entered = true;
 }
 
@@ -150,6 +152,20 @@ bool egress_leave(const char **why)
     here.caller = NULL;
     here.entered = false;
     return *why != NULL;
+}
+
+void egress_turn_elsewhere(void)
+{
+    here.elsewhere = true;
+}
+
+const char *egress_turn_back(void)
+{
+    const char *why = here.refused;
+
+    here.elsewhere = false;
+    here.refused = NULL;
+    return why;
 }
 
 void egress_set_default(struct egress *rules)
@@ -217,6 +233,14 @@ void egress_guard_free(struct egress_guard *guard)
     free(guard->caller);
     egress_unref(guard->rules);
     free(guard);
+}
+
+void egress_guard_enter(const struct egress_guard *guard)
+{
+    if (!guard)
+        return;
+    egress_enter(guard->rules, guard->caller);
+    egress_turn_elsewhere();
 }
 
 const char *egress_guard_refusal(const struct egress_guard *guard)

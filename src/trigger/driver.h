@@ -102,6 +102,7 @@ struct param {
     const char *help;      /* half a sentence */
     bool hidden;           /* not in the reference page */
     bool address;   /* a secret that is an address with credentials in it: shown without those; a text that is a URL */
+    bool bytes;     /* a secret that need not be a text: taken as it is */
     char separator; /* of a list, where it is not a comma */
     bool question;  /* says what is asked, not of whom: two that differ in it alone can use one connection */
 };

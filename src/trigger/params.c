@@ -495,9 +495,9 @@ static void set_url(struct trigger_check *check, const struct param *param, cons
                 shown(check, param, raw));
 }
 
-static void set_secret(const struct raw *raw, const struct secret **field)
+static void set_secret(const struct param *param, const struct raw *raw, const struct secret **field)
 {
-    if (raw->secret && secret_length(raw->secret) == strlen(raw->text))
+    if (raw->secret && (param->bytes || secret_length(raw->secret) == strlen(raw->text)))
         *field = secret_ref((struct secret *)(uintptr_t)raw->secret);
     else
         *field = secret_new(raw->text, strlen(raw->text));
@@ -531,7 +531,7 @@ static void set_field(struct trigger_check *check, const struct param *param, co
         set_url(check, param, raw, field);
         return;
     case PARAM_KIND_SECRET:
-        set_secret(raw, field);
+        set_secret(param, raw, field);
         return;
     case PARAM_KIND_NUMBER:
         if (!parse_number(raw->text, field))

@@ -42,13 +42,14 @@ PROBE_LIMIT_S = 60  # a probe ends by the time-outs of its triggers; this is for
 # ---- manifests
 
 def words(values):
-    """Parameters as manifests have them: all strings."""
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    """Parameters as manifests have them: all strings, but for bytes of a Secret."""
+    return {name: value if isinstance(value, bytes) else str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in values.items()}
 
 
 def secret(name, data):
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {
-        key: base64.b64encode(str(value).encode()).decode() for key, value in data.items()}}
+        key: base64.b64encode(value if isinstance(value, bytes) else str(value).encode()).decode() for key, value in data.items()}}
 
 
 def authentication(name, data, **spec):

@@ -1,12 +1,13 @@
-"""A Kafka broker (KRaft, one node) that speaks plain, with a login, over TLS, over TLS to those who have a certificate, and to those
-who bring a token of the issuer (issuer_server.py).
+"""A Kafka broker (KRaft, one node) that speaks plain, with a login, over TLS, over TLS to those who have a certificate, to those who
+bring a token of the issuer (issuer_server.py), and to those who bring a ticket of a KDC (kerberos_server.py).
 
-    kafka.plain, kafka.sasl, kafka.tls, kafka.mutual, kafka.tokens    addresses, "localhost:P"; tokens: from Kafka 4 on
+    kafka.plain, kafka.sasl, kafka.tls, kafka.mutual, kafka.tokens, kafka.tickets    addresses, "localhost:P"; tokens: from Kafka 4 on
     kafka.do(["topic", "orders", 3], ["produce", "orders", 0, 10], ["commit", "billing", "orders", 0, 4])
     kafka.do(["delete", "orders"], ["password", "bob", "new"])
+    kafka.do(["allow", "alice", "orders"])        with a KDC: nobody else who has signed in may read this topic
 
 Logins: alice/alicepw by PLAIN, bob/bobpw by SCRAM-SHA-256 and SCRAM-SHA-512. Who came with a token is sent away when it ends, and after
-REAUTHENTICATE_MS at the latest.
+REAUTHENTICATE_MS at the latest; so is who came with a ticket.
 """
 import json
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from install import apt, maven, pip
 from issuer_server import issuer  # noqa: F401
+from kerberos_server import REALM
 from server import Server, free_ports, java
 
 REAUTHENTICATE_MS = 4000
@@ -22,9 +24,9 @@ REAUTHENTICATE_MS = 4000
 PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAIN://127.0.0.1:{plain},LOGIN://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},TOKENS://127.0.0.1:{tokens},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAIN://localhost:{plain},LOGIN://localhost:{sasl},TLS://localhost:{tls},MUTUAL://localhost:{mutual},TOKENS://localhost:{tokens}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL,TOKENS:{tokens_by}
+listeners=PLAIN://127.0.0.1:{plain},LOGIN://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},TOKENS://127.0.0.1:{tokens},TICKETS://127.0.0.1:{tickets},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAIN://localhost:{plain},LOGIN://localhost:{sasl},TLS://localhost:{tls},MUTUAL://localhost:{mutual},TOKENS://localhost:{tokens},TICKETS://localhost:{tickets}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,MUTUAL:SSL,TOKENS:{tokens_by},TICKETS:{tickets_by}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAIN
 log.dirs={folder}/data
@@ -55,6 +57,14 @@ listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.issuer={issuer.url}
 listener.name.tokens.oauthbearer.sasl.oauthbearer.expected.audience=kafka
 listener.name.tokens.oauthbearer.connections.max.reauth.ms={reauthenticate}
 """
+TICKETS = """listener.name.tickets.sasl.enabled.mechanisms=GSSAPI
+listener.name.tickets.gssapi.sasl.jaas.config=com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab="{keytab}" principal="kafka/localhost@{realm}";
+listener.name.tickets.gssapi.connections.max.reauth.ms={reauthenticate}
+sasl.kerberos.service.name=kafka
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=true
+"""
 # Topics are created by whoever asks for one (auto.create.topics.enable): a client that only looks must not do that.
 
 CLIENT = """
@@ -82,22 +92,26 @@ for what, *args in json.loads(sys.argv[2]):
         for name in ("SCRAM_SHA_256", "SCRAM_SHA_512"):
             wait(admin.alter_user_scram_credentials([a.UserScramCredentialUpsertion(
                 args[0], a.ScramCredentialInfo(getattr(a.ScramMechanism, name), 4096), args[1].encode())]))
+    elif what == "allow":
+        wait(admin.create_acls([a.AclBinding(a.ResourceType.TOPIC, args[1], a.ResourcePatternType.LITERAL, f"User:{args[0]}", "*",
+                                             a.AclOperation.ALL, a.AclPermissionType.ALLOW)]))
     elif what == "list": print(json.dumps(sorted(admin.list_topics(timeout=30).topics)))
 """
 
 
 class Kafka(Server):
-    def __init__(self, folder, pki, version="4.3.1", issuer=None):  # noqa: F811
+    def __init__(self, folder, pki, version="4.3.1", issuer=None, kdc=None):  # noqa: F811
         if not subprocess.run(["sh", "-c", "command -v java"], capture_output=True, check=False).stdout:
             apt("default-jre-headless")
         self.jars = maven(f"kafka-{version}", f"org.apache.kafka:kafka_2.13:{version}", "org.apache.logging.log4j:log4j-core:2.25.2",
                           "org.apache.logging.log4j:log4j-slf4j-impl:2.25.2")
         self.python = pip("kafka", "confluent-kafka==2.16.1")
-        self.pki, self.issuer = pki, issuer
-        self.ports = dict(zip(("plain", "sasl", "tls", "mutual", "tokens", "controller"), free_ports(6)))
-        self.plain, self.sasl, self.tls, self.mutual, self.tokens = (
-            f"localhost:{self.ports[name]}" for name in ("plain", "sasl", "tls", "mutual", "tokens"))
+        self.pki, self.issuer, self.kdc = pki, issuer, kdc
+        self.ports = dict(zip(("plain", "sasl", "tls", "mutual", "tokens", "tickets", "controller"), free_ports(7)))
+        self.plain, self.sasl, self.tls, self.mutual, self.tokens, self.tickets = (
+            f"localhost:{self.ports[name]}" for name in ("plain", "sasl", "tls", "mutual", "tokens", "tickets"))
         options = [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys_url}"] if issuer else []
+        options += [f"-Djava.security.krb5.conf={kdc.config}"] if kdc else []
         super().__init__(folder, "kafka", java(self.jars, "kafka.Kafka", f"{folder}/server.properties", heap_mb=384, options=options),
                          ready=self.ports["plain"], limit_s=20)
 
@@ -105,7 +119,10 @@ class Kafka(Server):
         if (self.folder / "data").exists():
             return
         properties = self.folder / "server.properties"
-        text = PROPERTIES.format(folder=self.folder, pki=self.pki.folder, tokens_by="SASL_PLAINTEXT" if self.issuer else "PLAINTEXT", **self.ports)
+        text = PROPERTIES.format(folder=self.folder, pki=self.pki.folder, tokens_by="SASL_PLAINTEXT" if self.issuer else "PLAINTEXT",
+                                 tickets_by="SASL_PLAINTEXT" if self.kdc else "PLAINTEXT", **self.ports)
+        if self.kdc:
+            text += TICKETS.format(keytab=self.kdc.keytab("kafka/localhost"), realm=REALM, reauthenticate=REAUTHENTICATE_MS)
         properties.write_text(text + (TOKENS.format(issuer=self.issuer, reauthenticate=REAUTHENTICATE_MS) if self.issuer else ""))
         said = subprocess.run(java(self.jars, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", properties,
                                    "--add-scram", "SCRAM-SHA-256=[name=bob,password=bobpw]",

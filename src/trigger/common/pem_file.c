@@ -25,15 +25,21 @@ static bool write_all(int fd, const char *bytes, size_t length)
     return true;
 }
 
-bool pem_file_open(struct pem_file *file, const char *const *texts, struct error *err)
+static int make(void)
 {
     int fd = memfd_create("pem", MFD_CLOEXEC);
-    bool good = fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0; /* libpq takes no key that others could read */
 
-    for (; good && *texts; texts++)
-        good = write_all(fd, *texts, strlen(*texts)) && write_all(fd, "\n", 1);
-    if (!good) {
-        error_set(err, ERROR_INTERNAL, "no memory file for a certificate: %s", strerror(errno));
+    if (fd < 0 || fchmod(fd, S_IRUSR | S_IWUSR) == 0) /* libpq takes no key that others could read */
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* written: whether the file is whole. */
+static bool keep(struct pem_file *file, int fd, bool written, const char *what, struct error *err)
+{
+    if (!written) {
+        error_set(err, ERROR_INTERNAL, "no memory file for a %s: %s", what, strerror(errno));
         if (fd >= 0)
             close(fd);
         return false;
@@ -41,6 +47,23 @@ bool pem_file_open(struct pem_file *file, const char *const *texts, struct error
     file->fd = fd;
     snprintf(file->path, sizeof(file->path), "/proc/self/fd/%d", fd);
     return true;
+}
+
+bool pem_file_open(struct pem_file *file, const char *const *texts, struct error *err)
+{
+    int fd = make();
+    bool good = fd >= 0;
+
+    for (; good && *texts; texts++)
+        good = write_all(fd, *texts, strlen(*texts)) && write_all(fd, "\n", 1);
+    return keep(file, fd, good, "certificate", err);
+}
+
+bool pem_file_open_bytes(struct pem_file *file, const void *bytes, size_t length, const char *what, struct error *err)
+{
+    int fd = make();
+
+    return keep(file, fd, fd >= 0 && write_all(fd, bytes, length), what, err);
 }
 
 void pem_file_close(struct pem_file *file)

@@ -12,6 +12,7 @@
 #define WEIR_TRIGGER_PEM_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct error;
 
@@ -22,6 +23,8 @@ struct pem_file {
 
 /* The texts, up to a NULL, one after the other; false: *file stays as it was, closed. */
 bool pem_file_open(struct pem_file *file, const char *const *texts, struct error *err);
+/* These bytes and no more: a keytab. what: for the error. */
+bool pem_file_open_bytes(struct pem_file *file, const void *bytes, size_t length, const char *what, struct error *err);
 void pem_file_close(struct pem_file *file);
 
 #endif

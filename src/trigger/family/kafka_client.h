@@ -41,11 +41,13 @@ struct kafka_pairs { /* name, value, name, value ... */
 
 struct kafka_access { /* whom to ask, and as who; what stays the same for a session */
     const struct param_list *brokers;
-    const char *mechanism; /* "PLAIN", "SCRAM-SHA-256" ...; NULL: no login */
+    const char *mechanism; /* "PLAIN", "SCRAM-SHA-256", "GSSAPI" ...; NULL: no login */
     const char *username;
     const struct secret *password;
     const struct secret *token;           /* for OAUTHBEARER; it may change from call to call. Else NULL */
     const struct kafka_pairs *extensions; /* told with it, or NULL */
+    const char *realm, *service;          /* of GSSAPI: username@realm asks for a ticket to service/broker; else NULL */
+    const struct secret *keytab;          /* instead of the password, or NULL */
     bool tls, unsafe_ssl;
     const char *ca, *certificate; /* PEM, or NULL */
     const struct secret *key, *key_password;
@@ -56,12 +58,13 @@ struct kafka_client { /* zeroed: not open */
     struct rd_kafka_queue_s *answers;
     struct map *topics; /* known for a while: name -> struct known_topic; NULL: none yet */
     struct kafka_told *told;
-    struct secret *token; /* that it has */
+    struct secret *token;            /* that it has */
+    struct kafka_kerberos *kerberos; /* its tickets; NULL: it signs in otherwise */
     bool scram;
 };
 
 int64_t kafka_now_ms(void);
-/* Where it is open there is nothing to do but for a new token. */
+/* Where it is open there is nothing to do but for a new token or a new ticket. */
 bool kafka_client_open(struct kafka_client *client, const struct kafka_access *access, struct error *err);
 void kafka_client_close(struct kafka_client *client);
 

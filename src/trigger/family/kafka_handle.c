@@ -4,6 +4,8 @@
  * One handle is one set of connections: a thread and a socket for each broker that is asked. A handle whose connections do not work is
  * closed at once: otherwise it would go on dialling, with a password that is refused.
  *
+ * Tickets of Kerberos are ours to get and to renew (kafka_kerberos.h): the library would run a command line for them through a shell.
+ *
  * A token of OAUTHBEARER is ours to renew (trigger/query.c has a good one for every poll): the library is given each new one, and is not
  * told when it ends.
  */
@@ -20,6 +22,7 @@
 #include "base/text.h"
 #include "trigger/driver.h"
 #include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_kerberos.h"
 #include "trigger/family/kafka_told.h"
 
 enum {
@@ -96,8 +99,10 @@ static bool set_access(rd_kafka_conf_t *conf, const struct kafka_access *a, stru
                               : a->tls     ? "ssl"
                                            : "plaintext"},
         {"sasl.mechanisms", a->mechanism},
-        {"sasl.username", a->username},
-        {"sasl.password", a->password ? secret_reveal(a->password) : NULL},
+        {"sasl.username", a->realm ? NULL : a->username},
+        {"sasl.password", a->password && !a->realm ? secret_reveal(a->password) : NULL},
+        {"sasl.kerberos.service.name", a->service},
+        {"sasl.kerberos.min.time.before.relogin", a->realm ? "0" : NULL}, /* never: no sasl.kerberos.kinit.cmd is run */
     };
     bool good;
 
@@ -138,6 +143,21 @@ static bool renew_token(struct kafka_client *client, const struct kafka_access *
     return false;
 }
 
+/* ------------------------------------------------------------------ the ticket */
+
+/* Before its threads begin: they may not sign in without one. */
+static bool renew_ticket(struct kafka_client *client, const struct kafka_access *a, struct error *err)
+{
+    if (!a->realm)
+        return true;
+    if (!client->kerberos)
+        client->kerberos = kafka_kerberos_new();
+    if (kafka_kerberos_renew(client->kerberos, a, err))
+        return true;
+    kafka_client_close(client);
+    return false;
+}
+
 /* ------------------------------------------------------------------ opening and closing */
 
 int64_t kafka_now_ms(void)
@@ -153,10 +173,12 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
     rd_kafka_conf_t *conf;
     char why[256];
 
+    if (!renew_ticket(client, access, err))
+        return false;
     if (client->handle)
         return renew_token(client, access, err);
     conf = rd_kafka_conf_new();
-    client->told = kafka_told_new();
+    client->told = kafka_told_new(client->kerberos);
     kafka_told_listen(client->told, conf);
     if (!set_usual(conf, err) || !set_access(conf, access, err)) {
         rd_kafka_conf_destroy(conf);
@@ -169,6 +191,10 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
         rd_kafka_conf_destroy(conf);
         kafka_client_close(client);
         return error_set(err, ERROR_INVALID, "the Kafka client cannot be set up: %.240s", why);
+    }
+    if (client->kerberos && !kafka_kerberos_is_ours(err)) {
+        kafka_client_close(client);
+        return false;
     }
     client->scram = access->mechanism && string_starts(access->mechanism, "SCRAM");
     client->answers = rd_kafka_queue_new(client->handle);
@@ -183,6 +209,7 @@ void kafka_client_close(struct kafka_client *client)
     if (client->handle)
         rd_kafka_destroy(client->handle);
     kafka_told_free(client->told);
+    kafka_kerberos_free(client->kerberos);
     secret_unref(client->token);
     memset(client, 0, sizeof(*client));
 }

@@ -1,18 +1,19 @@
 /*
  * kafka_login: see kafka_login.h. Facts: triggers/kafka.md, triggers/apache-kafka.md.
  *
- * Why Kerberos is not built in: the library leaves it to Cyrus SASL, which takes tickets from the credential cache of the process, and gets
- * them by a command line that it gives to a shell. Tickets of one namespace would be those of another, and the text of a manifest would
- * be run. A krb5.conf of a tenant can name plug-ins and files, too, and the Kerberos library reads one for the whole process.
+ * Of Kerberos' parameters kerberosConfig has to be given, as KEDA demands, and is not read: a krb5.conf can name plug-ins, files and any
+ * KDC, and GSSAPI reads one for the whole process. Realms and KDCs are those of whoever runs Weir.
  */
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "credential/credential.h"
 #include "net/transport.h"
 #include "trigger/driver.h"
+#include "trigger/family/kafka_kerberos.h"
 #include "trigger/family/kafka_login.h"
 
 enum { EXTENSIONS_MAX = 32 }; /* they go with every login */
@@ -41,12 +42,29 @@ static bool need(const void *value, const char *name, const char *what_for, stru
            check_error(check, name, "put it into the TriggerAuthentication", "%s needs %s", what_for, name);
 }
 
+/* Whether there is more in it than comments. */
+static bool says_something(const char *config)
+{
+    while (*config) {
+        config += strspn(config, " \t\r\n");
+        if (*config && *config != '#' && *config != ';')
+            return true;
+        config += strcspn(config, "\n");
+    }
+    return false;
+}
+
 static bool check_kerberos(const struct kafka_login *c, struct trigger_check *check)
 {
     bool good = need(c->username, "username", "sasl: gssapi", check);
 
     good = need(c->realm, "realm", "sasl: gssapi", check) && good;
     good = need(c->kerberos_config, "kerberosConfig", "sasl: gssapi", check) && good;
+    if (c->kerberos_config && says_something(secret_reveal(c->kerberos_config)))
+        check_warning(
+            check, "kerberosConfig",
+            "put the realm into the krb5.conf of whoever runs Weir; a comment (# ...) suffices here",
+            "kerberosConfig has to be there and is not read: realms and KDCs are those that Weir itself knows");
     if (!c->password == !c->keytab && !check_unknown(check, "password") && !check_unknown(check, "keytab"))
         good = check_error(check, "keytab", "give one of them", "sasl: gssapi needs either password or keytab");
     return good;
@@ -167,7 +185,9 @@ static enum kafka_sasl sasl_of(const struct kafka_login *c, bool is_apache)
 
 const char *kafka_login_missing(const struct kafka_login *c)
 {
-    return c->sasl == KAFKA_SASL_KERBEROS  ? "signing in by Kerberos (sasl: gssapi) is not built in"
+    bool kerberos = c->sasl == KAFKA_SASL_KERBEROS && !kafka_kerberos_is_there();
+
+    return kerberos                        ? "signing in by Kerberos (sasl: gssapi) is not built in"
            : c->sasl == KAFKA_SASL_MSK     ? "signing in with AWS credentials (aws_msk_iam) is not built in"
            : c->sasl == KAFKA_SASL_UNKNOWN ? "sasl names more than one mechanism"
                                            : NULL;
@@ -222,13 +242,18 @@ struct kafka_access kafka_login_access(const struct kafka_login *c)
     static const char *const mechanisms[] = {[KAFKA_SASL_PLAIN] = "PLAIN",
                                              [KAFKA_SASL_SCRAM_256] = "SCRAM-SHA-256",
                                              [KAFKA_SASL_SCRAM_512] = "SCRAM-SHA-512",
-                                             [KAFKA_SASL_OAUTH] = "OAUTHBEARER"};
+                                             [KAFKA_SASL_OAUTH] = "OAUTHBEARER",
+                                             [KAFKA_SASL_KERBEROS] = "GSSAPI"};
+    bool kerberos = c->sasl == KAFKA_SASL_KERBEROS;
 
     return (struct kafka_access){
-        .mechanism = c->sasl <= KAFKA_SASL_OAUTH ? mechanisms[c->sasl] : NULL,
+        .mechanism = c->sasl <= KAFKA_SASL_KERBEROS ? mechanisms[c->sasl] : NULL,
         .username = c->username,
         .password =
             c->sasl == KAFKA_SASL_OAUTH ? NULL : c->password, /* the client's secret is none of the brokers' business */
+        .realm = kerberos ? c->realm : NULL,
+        .service = kerberos ? c->service : NULL,
+        .keytab = kerberos ? c->keytab : NULL,
         .extensions = c->pairs,
         .tls = c->tls == 0,
         .unsafe_ssl = c->unsafe_ssl,

@@ -34,7 +34,7 @@ enum kafka_sasl {
 
 struct kafka_login {
     int tls, sasl_word, provider; /* among "enable,disable", the words above, "bearer,aws_msk_iam" */
-    bool unsafe_ssl, no_fast;
+    bool unsafe_ssl, no_fast;     /* no_fast changes nothing: FAST is not used without a ticket to armour it with */
     const char *ca, *certificate, *username, *realm, *service, *region, *token_url, *scopes, *extensions;
     const struct secret *key, *key_password, *password, *keytab, *kerberos_config;
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "net/egress.h"
 #include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_kerberos.h"
 #include "trigger/family/kafka_told.h"
 
 enum {
@@ -24,14 +25,16 @@ struct kafka_told {
     int64_t at_ms;            /* when it came first; 0: nothing was said */
     bool all_down;
     char text[200];
+    struct kafka_kerberos *kerberos;
     struct egress_guard *guard; /* its threads connect for whom the client was opened */
 };
 
-struct kafka_told *kafka_told_new(void)
+struct kafka_told *kafka_told_new(struct kafka_kerberos *kerberos)
 {
     struct kafka_told *told = mem_alloc(sizeof(*told));
 
     told->guard = egress_guard_new();
+    told->kerberos = kerberos;
     return told;
 }
 
@@ -71,6 +74,15 @@ static int rank(rd_kafka_resp_err_t code)
     return is_refusal(code) ? 3 : code == RD_KAFKA_RESP_ERR__SSL ? 2 : code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : 1;
 }
 
+/* What GSSAPI says before it comes to the point would fill the text. */
+static const char *without_preamble(const char *reason)
+{
+    static const char preamble[] = "Minor code may provide more information (";
+    const char *found = strstr(reason, preamble);
+
+    return found ? found + strlen(preamble) : reason;
+}
+
 /* "sasl_ssl://b:9093/bootstrap: SASL authentication error: ... (after 312ms in state AUTH_REQ)": without the end. */
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *arg)
 {
@@ -86,7 +98,8 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *arg
         return;
     told->code = (rd_kafka_resp_err_t)code;
     told->at_ms = kafka_now_ms();
-    snprintf(told->text, sizeof(told->text), "%.*s", end ? (int)(end - reason) : (int)strlen(reason), reason);
+    reason = without_preamble(reason);
+    snprintf(told->text, sizeof(told->text), "%.*s", end > reason ? (int)(end - reason) : (int)strlen(reason), reason);
     for (char *c = told->text; *c; c++)
         if ((unsigned char)*c < ' ')
             *c = ' ';
@@ -101,9 +114,15 @@ static void on_log(const rd_kafka_t *handle, int level, const char *facility, co
 static int on_connect(int fd, const struct sockaddr *address, int length, const char *id, void *opaque)
 {
     const struct kafka_told *told = opaque;
-    int number = egress_guard_connect(told->guard, fd, address, (unsigned)length);
+    int number;
 
     (void)id;
+    if (told->kerberos) {
+        egress_guard_enter(told->guard); /* the library that signs in turns to a KDC, on this thread */
+        if (!kafka_kerberos_enter(told->kerberos))
+            return EACCES;
+    }
+    number = egress_guard_connect(told->guard, fd, address, (unsigned)length);
     return number == EINPROGRESS ? 0 : number;
 }
 
@@ -126,6 +145,9 @@ bool kafka_told_is_hopeless(const struct kafka_told *told, int64_t since_ms)
 void kafka_told_error(const struct kafka_told *told, const char *hint, struct error *err)
 {
     bool refused = is_refusal(told->code);
+
+    if (strstr(told->text, "No worthy mechs"))
+        hint = "; the GSSAPI module of Cyrus SASL is not there (Debian: libsasl2-modules-gssapi-mit)";
 
     /* one broker of several may be out of bounds for as long as the handle lives: a login that another one refuses says more */
     if (!refused && egress_guard_refusal(told->guard))

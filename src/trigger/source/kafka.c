@@ -97,11 +97,16 @@ static const struct param kafka_params[] = {
     {"oauthTokenEndpointUri", PARAM_TEXT(login.token_url), .from = "A", .address = true,
      .help = "where tokens come from"},
     {"oauthExtensions", PARAM_TEXT(login.extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
-    {"keytab", PARAM_SECRET(login.keytab), .from = "A", .help = "for gssapi"},
-    {"realm", PARAM_TEXT(login.realm), .from = "A", .help = "for gssapi"},
-    {"kerberosConfig", PARAM_SECRET(login.kerberos_config), .from = "A", .help = "for gssapi"},
-    {"kerberosServiceName", PARAM_TEXT(login.service), .from = "A", .help = "for gssapi"},
-    {"kerberosDisableFAST", PARAM_BOOL(login.no_fast), .from = "A", .fallback = "false", .help = "for gssapi"},
+    {"keytab", PARAM_SECRET(login.keytab), .from = "A", .bytes = true,
+     .help = "for gssapi: its keys, instead of a password"},
+    {"realm", PARAM_TEXT(login.realm), .from = "A",
+     .help = "for gssapi: of the user; Weir's own krb5.conf has to know it"},
+    {"kerberosConfig", PARAM_SECRET(login.kerberos_config), .from = "A",
+     .help = "for gssapi: has to be given, and is not read: Weir's own krb5.conf counts"},
+    {"kerberosServiceName", PARAM_TEXT(login.service), .from = "A", .fallback = "kafka",
+     .help = "for gssapi: the brokers' principals are this/host"},
+    {"kerberosDisableFAST", PARAM_BOOL(login.no_fast), .from = "A", .fallback = "false",
+     .help = "has no effect: FAST is never used"},
     {"awsRegion", PARAM_TEXT(login.region), .help = "for aws_msk_iam"},
     {0},
 };
@@ -343,7 +348,7 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
         .absent_is_all = c->apache,
     };
     struct kafka_access access = kafka_login_access(&c->login);
-    int64_t deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
+    int64_t deadline_ms;
     struct asked asked = {0};
     struct kafka_sum sum;
 
@@ -351,8 +356,10 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
     access.token = query->token;
     if (kafka_login_missing(&c->login))
         return error_set(&query->error, ERROR_INVALID, "%s", kafka_login_missing(&c->login));
-    if (!kafka_client_open(query->memory, &access, &query->error) ||
-        !gather(c, query->memory, arena, deadline_ms, &asked, &query->error) ||
+    if (!kafka_client_open(query->memory, &access, &query->error)) /* a KDC takes time of its own */
+        return false;
+    deadline_ms = kafka_now_ms() + KAFKA_TIMEOUT_MS;
+    if (!gather(c, query->memory, arena, deadline_ms, &asked, &query->error) ||
         !kafka_lag(&rules, query->own, asked.partitions, asked.count, &sum, &query->error))
         return false;
     query->value = sum.value;
@@ -394,10 +401,17 @@ static void forget(void *memory)
     "SCRAM needs librdkafka 2.6.1; with an older one the error says so, and `plaintext` over TLS or a client "         \
     "certificate "                                                                                                     \
     "is the way.\n\n"                                                                                                  \
-    "`sasl: gssapi` is accepted, and every poll fails with the reason: the library's Kerberos takes its tickets from " \
-    "a "                                                                                                               \
-    "cache of the whole process and gets them by a shell command, so one namespace could use those of another. "       \
-    "`aws_msk_iam` fails likewise: credentials of AWS are not built in."
+    "With `sasl: gssapi` a ticket for username@realm is had from a KDC with the password or the keytab, lies in "      \
+    "memory for this "                                                                                                 \
+    "client of these brokers alone, and is renewed before it ends. Realms and KDCs are those in the krb5.conf of "     \
+    "whoever runs "                                                                                                    \
+    "Weir (`KRB5_CONFIG`, else /etc/krb5.conf): kerberosConfig has to be given, as KEDA demands, and is not read, "    \
+    "because a "                                                                                                       \
+    "krb5.conf can name plug-ins and files, and the library reads one for the whole process. A KDC has to be allowed " \
+    "by the "                                                                                                          \
+    "namespace's egress rules. Cyrus SASL's GSSAPI module for MIT Kerberos must be installed (Debian: "                \
+    "libsasl2-modules-gssapi-mit).\n\n"                                                                                \
+    "`aws_msk_iam` is accepted, and every poll fails with the reason: credentials of AWS are not built in."
 #define LOCALLY                                                                                                        \
     "With the scripts of a Kafka archive:\n\n"                                                                         \
     "    kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"        \

@@ -616,6 +616,80 @@ static void guards_outlive_rules(void **state)
     egress_guard_free(guard);
 }
 
+/* A server that the caller does not name: an address that its name would open stays closed, and the refusal is told once. */
+static void *turn_elsewhere(void *arg)
+{
+    struct trying *t = arg;
+    int fd = socket(AF_INET, t->type, 0);
+    const char *why;
+
+    egress_enter(t->rules, t->caller);
+    egress_turn_elsewhere();
+    t->number = reach(fd, t) ? 0 : errno;
+    close(fd);
+    t->why = egress_turn_back();
+    t->refused = egress_leave(&why);
+    return NULL;
+}
+
+static void judges_elsewhere(void **state)
+{
+    struct egress *rules = make("a.example", "all", false);
+    const struct egress_caller named = {.ns = "a", .host = "a.example", .port = 1};
+    struct trying t = {.rules = rules, .caller = &named, .type = SOCK_STREAM};
+    int listener = listen_here(&t.address);
+    pthread_t thread;
+
+    (void)state;
+    run(&t);
+    assert_int_equal(t.number, 0);
+    assert_int_equal(pthread_create(&thread, NULL, turn_elsewhere, &t), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(t.number, EACCES);
+    assert_non_null(t.why);
+    assert_false(t.refused);
+    close(listener);
+    egress_unref(rules);
+}
+
+static void *enter_for_good(void *arg)
+{
+    struct trying *t = arg;
+    struct egress_guard *guard;
+    int fd = socket(AF_INET, t->type, 0);
+    const char *why;
+
+    egress_enter(t->rules, t->caller);
+    guard = egress_guard_new();
+    egress_leave(&why);
+    egress_guard_enter(guard);
+    t->number = reach(fd, t) ? 0 : errno;
+    close(fd);
+    egress_leave(&why);
+    egress_guard_free(guard);
+    return NULL;
+}
+
+static void library_threads_enter(void **state)
+{
+    struct egress *rules = make("a=loopback", NULL, true);
+    const struct egress_caller a = {.ns = "a"}, b = {.ns = "b", .host = "x", .port = 1};
+    struct trying t = {.rules = rules, .caller = &a, .type = SOCK_STREAM};
+    int listener = listen_here(&t.address);
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, enter_for_good, &t), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(t.number, 0);
+    t.caller = &b;
+    assert_int_equal(pthread_create(&thread, NULL, enter_for_good, &t), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(t.number, EACCES);
+    close(listener);
+    egress_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,6 +705,8 @@ int main(void)
         cmocka_unit_test(holds_libraries),
         cmocka_unit_test(holds_datagrams),
         cmocka_unit_test(guards_outlive_rules),
+        cmocka_unit_test(judges_elsewhere),
+        cmocka_unit_test(library_threads_enter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,185 @@
+/*
+ * sasl: gssapi: what its parameters need, and what is said where no ticket can be had. With a KDC: test/servers/test_kafka_kerberos.py.
+ * The krb5.conf of these tests knows a realm whose KDC nobody serves.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/report.h"
+#include "base/secret.h"
+#include "base/tree.h"
+#include "credential/credential.h"
+#include "net/egress.h"
+#include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_kerberos.h"
+#include "trigger/trigger.h"
+
+/* ------------------------------------------------------------------ parameters */
+
+#define WHO "\"username\":\"u\",\"realm\":\"R\""
+
+static const struct row {
+    const char *given;    /* by the TriggerAuthentication */
+    const char *mentions; /* in the first finding that is not advice; NULL: there is none */
+    bool built;
+} rows[] = {
+    {WHO ",\"kerberosConfig\":\"# ours\\n ; and ours\\n\",\"password\":\"p\"", NULL, true},
+    {WHO ",\"kerberosConfig\":\"# ours\",\"keytab\":\"k\",\"kerberosServiceName\":\"broker\"", NULL, true},
+    {WHO ",\"kerberosConfig\":\"[realms]\",\"password\":\"p\"", "is not read", true},
+    {WHO ",\"kerberosConfig\":\"#\\n include /etc/passwd\",\"password\":\"p\"", "is not read", true},
+    {WHO ",\"password\":\"p\"", "sasl: gssapi needs kerberosConfig", false},
+    {WHO ",\"kerberosConfig\":\"#\"", "either password or keytab", false},
+    {WHO ",\"kerberosConfig\":\"#\",\"password\":\"p\",\"keytab\":\"k\"", "either password or keytab", false},
+    {"\"realm\":\"R\",\"kerberosConfig\":\"#\",\"password\":\"p\"", "sasl: gssapi needs username", false},
+    {"\"username\":\"u\",\"kerberosConfig\":\"#\",\"password\":\"p\"", "sasl: gssapi needs realm", false},
+};
+
+static struct tree *tree_of(struct arena *arena, const char *json)
+{
+    struct tree *tree;
+
+    assert_true(tree_read_json(json, strlen(json), false, arena, &tree, NULL));
+    return tree;
+}
+
+static const struct finding *first_of(const struct report *report)
+{
+    for (size_t i = 0; i < report_count(report); i++)
+        if (report_at(report, i)->severity != FINDING_ADVICE)
+            return report_at(report, i);
+    return NULL;
+}
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct arena *arena = arena_new(ARENA_USUAL);
+        struct report *report = report_new();
+        struct credential *credential =
+            credential_from_tree(tree_of(arena, arena_printf(arena, "{%s}", rows[i].given)));
+        struct trigger_input input = {
+            .type = "kafka",
+            .metadata = tree_of(arena, "{\"bootstrapServers\":\"b\",\"consumerGroup\":\"g\",\"sasl\":\"gssapi\"}"),
+            .credential = credential,
+            .direct = true,
+            .ns = "shop"};
+        struct trigger *trigger;
+        struct trigger_metric metric;
+        const struct finding *first;
+
+        assert_int_equal(trigger_build(NULL, &input, report, &trigger, &metric), rows[i].built);
+        first = first_of(report);
+        if (!first != !rows[i].mentions || (first && !strstr(first->text, rows[i].mentions)))
+            fail_msg("row %zu: %s", i, first ? first->text : "nothing was found");
+        if (rows[i].built) {
+            trigger_metric_done(&metric);
+            trigger_unref(trigger);
+        }
+        credential_unref(credential);
+        report_free(report);
+        arena_free(arena);
+    }
+}
+
+/* ------------------------------------------------------------------ no ticket */
+
+static char config[] = "/tmp/weir-krb5-XXXXXX";
+
+static int write_config(void **state)
+{
+    static const char text[] =
+        "[libdefaults]\ndns_lookup_kdc = false\n[realms]\nAWAY.TEST = {\n kdc = 127.0.0.1:9\n}\n";
+    int fd = mkstemp(config);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    return setenv("KRB5_CONFIG", config, 1);
+}
+
+static int remove_config(void **state)
+{
+    (void)state;
+    return unlink(config);
+}
+
+static void refuses(const struct kafka_access *access, enum error_kind kind, const char *mentions)
+{
+    struct kafka_kerberos *kerberos = kafka_kerberos_new();
+    struct error err = {0};
+
+    assert_false(kafka_kerberos_renew(kerberos, access, &err));
+    if (err.kind != kind || !strstr(err.text, mentions) || strstr(err.text, "s3cret"))
+        fail_msg("%s: %s", error_kind_name(err.kind), err.text);
+    assert_false(kafka_kerberos_enter(kerberos)); /* never with what the process has */
+    kafka_kerberos_free(kerberos);
+}
+
+static void test_no_ticket(void **state)
+{
+    struct secret *password = secret_new("s3cret", 6);
+    struct kafka_access access = {.username = "u", .realm = "AWAY.TEST", .password = password};
+
+    (void)state;
+    refuses(&access, ERROR_UNREACHABLE, "no Kerberos ticket for u@AWAY.TEST");
+    access.realm = "ELSEWHERE.TEST";
+    refuses(&access, ERROR_INVALID, "those in the krb5.conf of whoever runs Weir");
+    access.realm = "AWAY.TEST";
+    access.username = "u@AWAY.TEST";
+    refuses(&access, ERROR_INVALID, "no Kerberos ticket for u@AWAY.TEST@AWAY.TEST");
+    secret_unref(password);
+}
+
+/* The KDC is not the server that the trigger names: its address has to be allowed by itself. */
+static void test_kdc_under_egress_rules(void **state)
+{
+    const struct egress_caller broker = {.ns = "shop", .host = "broker.example", .port = 9092};
+    struct egress *rules = egress_new();
+    struct secret *password = secret_new("s3cret", 6);
+    const struct kafka_access access = {.username = "u", .realm = "AWAY.TEST", .password = password};
+    struct error err;
+    const char *why;
+
+    (void)state;
+    assert_true(egress_allow(rules, "broker.example,10.0.0.0/8", &err));
+    assert_true(egress_deny(rules, "all", &err));
+    egress_enter(rules, &broker);
+    refuses(&access, ERROR_INVALID, "a KDC of the realm");
+    assert_false(egress_leave(&why)); /* it is said already */
+    egress_unref(rules);
+    secret_unref(password);
+}
+
+static void test_fresh(void **state)
+{
+    (void)state;
+    assert_int_equal(kafka_kerberos_fresh_ms(36000 * 1000), 28800 * 1000);
+    assert_int_equal(kafka_kerberos_fresh_ms(5), 4);
+    assert_int_equal(kafka_kerberos_fresh_ms(0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_no_ticket),
+        cmocka_unit_test(test_kdc_under_egress_rules),
+        cmocka_unit_test(test_fresh),
+    };
+
+    if (!kafka_kerberos_is_there())
+        return 0;
+    return cmocka_run_group_tests(tests, write_config, remove_config);
+}
