@@ -20,6 +20,7 @@
 #include <dlfcn.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
+#include <link.h>
 #include <pthread.h>
 #include <sasl/sasl.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "net/egress.h"
 #include "trigger/common/pem_file.h"
 #include "trigger/family/kafka_client.h"
@@ -297,13 +299,21 @@ bool kafka_kerberos_renew(struct kafka_kerberos *kerberos, const struct kafka_ac
 
 /* ------------------------------------------------------------------ on the library's threads */
 
+static int find_heimdal(struct dl_phdr_info *library, size_t size, void *found)
+{
+    const char *slash = strrchr(library->dlpi_name, '/');
+
+    (void)size;
+    *(bool *)found = string_starts(slash ? slash + 1 : library->dlpi_name, "libgssapi.so."); /* MIT's: libgssapi_krb5 */
+    return *(bool *)found;
+}
+
 static bool is_heimdal(void)
 {
-    void *library = dlopen("libgssapi.so.3", RTLD_LAZY | RTLD_NOLOAD);
+    bool found = false;
 
-    if (library)
-        dlclose(library);
-    return library != NULL;
+    dl_iterate_phdr(find_heimdal, &found);
+    return found;
 }
 
 bool kafka_kerberos_is_ours(struct error *err)
