@@ -32,6 +32,7 @@
 enum {
     REPLICAS_MAX_KNOWN = 256,
     HELD_MAX = 100000, /* more than that waits for nobody: the oldest give up */
+    FLYING_MAX = 512,  /* a connection each: file descriptors, well under the usual 1024. What is over it is held */
     TRIES_MAX = 20,    /* half a second apart at least */
     OBJECTS_MAX_SERVED = 8,
     TRACE_LINE_MAX_BYTES = 1024 * 1024, /* Mooncake's lines list the blocks of a prompt */
@@ -257,7 +258,8 @@ static void send_call(struct call *call, int replica)
                                                      .header_count = 1,
                                                      .body = body,
                                                      .body_length = (size_t)length,
-                                                     .timeout_ms = REQUEST_TIMEOUT_MS},
+                                                     .timeout_ms = REQUEST_TIMEOUT_MS,
+                                                     .uncounted = true}, /* users are no polls: FLYING_MAX */
                               on_reply, call);
 }
 
@@ -267,7 +269,7 @@ static void send_held(void)
         free(take_held());
         load.given_up++;
     }
-    while (load.held > 0) {
+    while (load.held > 0 && load.flying < FLYING_MAX) {
         int replica = least_loaded();
 
         if (replica < 0)

@@ -2,10 +2,13 @@
 of the services, and short cooldowns. tools/run-example runs them with their real services."""
 import json
 import re
+import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import BUILD, ROOT, wait_for
+from conftest import BUILD, ROOT, free_port, wait_for
 
 
 @pytest.fixture
@@ -73,3 +76,41 @@ def test_model_rebalancing(example):
     wait_for(lambda: w.object(w.name)["readyReplicas"] == 3)
     w.say(tokens_per_min=100, requests_per_min=250)
     wait_for(lambda: w.replicas() == 0)
+
+
+def test_users_do_not_wait_for_each_other():
+    """The load generator's requests are no polls: a server that is slow has them all at once, which is what the examples scale on."""
+    arrived, answer = [], threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):  # Weir and a replica in one
+        def do_GET(self):
+            self.reply({"replicas": [{"address": "%s:%d" % self.server.server_address, "ready": True}]})
+
+        def do_POST(self):
+            arrived.append(self.path)
+            answer.wait(60)
+            self.reply({})
+
+        def reply(self, value):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(value).encode())
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads, request_queue_size = True, 256
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        load = subprocess.Popen([BUILD / "load-generator", "--object", "default/chat", "--weir", "http://127.0.0.1:%d" % server.server_port,
+                                 "--listen", f"127.0.0.1:{free_port()}", "--ramp", "0:100,2:100"], stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: len(arrived) >= 150)
+        finally:
+            answer.set()
+            load.terminate()
+            said = load.communicate(timeout=20)[1]
+            server.shutdown()
+    assert " 0 failed, 0 given up" in said
