@@ -98,7 +98,7 @@ static inline void raw_start(struct raw_server *server, raw_serve *serve, const 
     server->answer = answer;
     server->stop_fd = eventfd(0, EFD_CLOEXEC);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(server->listener, (struct sockaddr *)(void *)&address, sizeof address) || listen(server->listener, 64))
+    if (bind(server->listener, (struct sockaddr *)(void *)&address, sizeof address) || listen(server->listener, 256))
         abort();
     getsockname(server->listener, (struct sockaddr *)(void *)&address, &length);
     server->port = ntohs(address.sin_port);

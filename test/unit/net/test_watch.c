@@ -371,7 +371,7 @@ static void they_take_nobodys_place(void **state)
     raw_start(&raw, serve_and_hang, NULL);
     for (int i = 0; i < WATCHES; i++)
         start_watch(&watches[i], at_raw("/"), 0);
-    transport_http(transport, &(struct http_request){.method = "GET", .url = at_raw("/"), .timeout_ms = 300}, on_end,
+    transport_http(transport, &(struct http_request){.method = "GET", .url = at_raw("/"), .timeout_ms = 1500}, on_end,
                    &poll);
     run_loop();
     assert_non_null(strstr(poll.error.text, "the answer began but did not end")); /* a poll got a place at once */
