@@ -1,6 +1,7 @@
 """A KDC of MIT Kerberos on loopback, with a realm and a krb5.conf of its own.
 
     kdc.config                                   the krb5.conf for clients: KRB5_CONFIG
+    kdc.port, kdc.closed                         where it is, and where nobody is
     kdc.person("alice", "alicepw", life_s=6)       a principal with a password, whose tickets live for so long
     kdc.keytab("robot")                          the path of a keytab with new keys of a principal (made where it is not there)
     kdc.issued("alice")                          how many tickets it has asked for and got with its own key
@@ -49,14 +50,14 @@ kdc = FILE:{folder}/issued.log
 class Kdc(Server):
     def __init__(self, folder):
         apt("krb5-kdc", "krb5-admin-server")
-        self.port, self.config = free_port(), folder / "krb5.conf"
+        self.port, self.closed, self.config = free_port(), free_port(), folder / "krb5.conf"
         super().__init__(folder, "kdc", ["/usr/sbin/krb5kdc", "-n", "-r", REALM, "-P", folder / "pid"], ready=self.port,
                          env={"KRB5_CONFIG": self.config, "KRB5_KDC_PROFILE": folder / "kdc.conf"})
 
     def prepare(self):
         if (self.folder / "principal").exists():
             return
-        names = {"realm": REALM, "port": self.port, "closed": free_port(), "folder": self.folder}
+        names = {"realm": REALM, "port": self.port, "closed": self.closed, "folder": self.folder}
         self.config.write_text(CLIENT.format(**names))
         (self.folder / "kdc.conf").write_text(KDC.format(**names))
         self.run("/usr/sbin/kdb5_util", "create", "-s", "-P", "master", "-r", REALM)

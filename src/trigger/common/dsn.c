@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#define OF_NAMES     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+#define OF_ADDRESSES OF_NAMES ":%"
+
 char *dsn_copy(struct dsn *dsn, const char *text)
 {
     memset(dsn, 0, sizeof(*dsn));
@@ -255,6 +258,17 @@ int dsn_port(const char *digits)
     long port = length > 0 && length <= 5 && strspn(digits, "0123456789") == length ? strtol(digits, NULL, 10) : 0;
 
     return port <= 65535 ? (int)port : 0;
+}
+
+bool dsn_is_place(const char *place)
+{
+    bool bracket = *place == '[';
+    size_t length = strspn(place + bracket, bracket ? OF_ADDRESSES : OF_NAMES);
+    const char *rest = place + bracket + length;
+
+    if (length == 0 || length >= DSN_HOST_BYTES || (bracket && *rest++ != ']'))
+        return false;
+    return !*rest || (*rest == ':' && dsn_port(rest + 1) > 0);
 }
 
 bool dsn_host(const char *hosts, size_t index, int default_port, char *host, size_t size, int *port)

@@ -52,6 +52,8 @@ const struct dsn_option *dsn_option_but(const struct dsn *dsn, const char *words
 bool dsn_word_in(const char *words, const char *word);
 /* The index-th of the comma separated hosts: "name:port", "[v6]:port" or without a port. false: there is no such host. */
 bool dsn_host(const char *hosts, size_t index, int default_port, char *host, size_t size, int *port);
+/* "name", "name:port" or "[v6]:port", and nothing that a library would take for more than that. */
+bool dsn_is_place(const char *place);
 /* 1 to 65535, digits alone; else 0. */
 int dsn_port(const char *digits);
 

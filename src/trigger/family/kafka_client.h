@@ -48,6 +48,7 @@ struct kafka_access { /* whom to ask, and as who; what stays the same for a sess
     const struct kafka_pairs *extensions; /* told with it, or NULL */
     const char *realm, *service;          /* of GSSAPI: username@realm asks for a ticket to service/broker; else NULL */
     const struct secret *keytab;          /* instead of the password, or NULL */
+    const struct secret *kerberos_config; /* its krb5.conf; NULL, or nothing but comments: that of the process */
     bool tls, unsafe_ssl;
     const char *ca, *certificate; /* PEM, or NULL */
     const struct secret *key, *key_password;

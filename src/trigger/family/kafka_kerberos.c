@@ -1,17 +1,22 @@
 /*
  * kafka_kerberos: see kafka_kerberos.h.
  *
- *     worker thread                                 thread of the library, in its connect callback
- *     renew: password or keytab -> KDC -> ticket    enter: gss_krb5_ccache_name(current)
+ *     worker thread                                 thread of the library, which has entered in its connect callback
+ *     renew: password or keytab -> KDC -> ticket    sasl_client_new: gss_krb5_ccache_name(current)
  *            in a cache of a new name, current      then Cyrus SASL -> GSSAPI: the thread's cache -> ticket to the broker -> login
  *
  * GSSAPI keeps the name of a cache for each thread. Where that is set it looks nowhere else for tickets: neither in the process's own
- * cache nor in those of others. But where the cache of that name is gone it would turn to the client keytab of whoever runs Weir. So a
- * cache that was replaced stays for RETIRED_MS, longer than a login may last, and the last ones until the library's threads are gone.
+ * cache nor in those of others. But where the cache of that name is gone, or its tickets have ended, it would turn to the client keytab of
+ * whoever runs Weir. So the name is set anew for each login, none begins once the tickets have ended, and a cache that was replaced stays
+ * for RETIRED_MS, longer than a login may last, and the last ones until the library's threads are gone.
  *
- * Cyrus SASL is asked for a connection through sasl_client_new() as this program defines it (as net/egress_connect.c has connect()): where no
- * protection of messages is wanted at all, which is what librdkafka says by saying nothing, its module gets a credential for each step of a
- * login and forgets all but the last, some 17 KB. So on threads that have entered integrity is said to be welcome, and Kafka offers none.
+ * GSSAPI reads its krb5.conf by krb5_init_context(), as this program defines it (as net/egress_connect.c has connect()): on threads that have
+ * entered that is the kerberosConfig of the trigger, where it has one, and never the process's. Nobody else calls it on such a thread: they
+ * belong to one client of the library, and end with it.
+ *
+ * Cyrus SASL is asked for a connection through sasl_client_new(), likewise: where no protection of messages is wanted at all, which is what
+ * librdkafka says by saying nothing, its module gets a credential for each step of a login and forgets all but the last, some 17 KB. So on
+ * threads that have entered integrity is said to be welcome, and Kafka offers none.
  *
  * The library runs a command line for tickets of its own (kinit) unless it is told not to: kafka_handle.c does.
  */
@@ -34,13 +39,19 @@
 #include "net/egress.h"
 #include "trigger/common/pem_file.h"
 #include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_kdc.h"
+#include "trigger/family/kafka_krb5conf.h"
 
 enum {
     RETIRED_MS = 6 * KAFKA_TIMEOUT_MS,
     NAME_BYTES = 64, /* "MEMORY:" and six letters */
+    /* Of a poll, which waits for KAFKA_QUEUE_MS, the broker gets KAFKA_TIMEOUT_MS; and of that a KDC in the middle of a login less, so that
+       it is said why the login fails. */
+    RENEW_PATIENCE_MS = KAFKA_QUEUE_MS - KAFKA_TIMEOUT_MS - 1000,
+    LOGIN_PATIENCE_MS = KAFKA_TIMEOUT_MS - 500,
 };
 
-static _Thread_local bool has_entered;
+static _Thread_local struct kafka_kerberos *entered; /* NULL: this thread is none of ours */
 
 struct kept { /* a cache */
     krb5_ccache cache;
@@ -50,10 +61,12 @@ struct kept { /* a cache */
 };
 
 struct kafka_kerberos {
-    krb5_context context; /* the worker's */
-    struct kept *caches;  /* the current one first; its name is under the lock */
-    int64_t renew_at_ms, ends_at_ms;
-    pthread_mutex_t lock;
+    struct kafka_kdc *kdc; /* NULL: it never asked */
+    krb5_context context;  /* the worker's */
+    int64_t renew_at_ms;   /* the worker's */
+    pthread_mutex_t lock;  /* what follows is read by the library's threads */
+    struct kept *caches;   /* the current one first */
+    int64_t ends_at_ms;    /* of its tickets */
 };
 
 bool kafka_kerberos_is_there(void)
@@ -92,13 +105,16 @@ static enum error_kind kind_of(krb5_error_code code)
     }
 }
 
-static bool fail(krb5_context context, krb5_error_code code, const struct kafka_access *a, struct error *err)
+static bool fail(const struct kafka_kerberos *kerberos, krb5_error_code code, const struct kafka_access *a,
+                 struct error *err)
 {
-    const char *why = krb5_get_error_message(context, code);
+    const char *why = krb5_get_error_message(kerberos->context, code);
 
     error_set(err, kind_of(code), "no Kerberos ticket for %.80s@%.80s: %.120s%s", a->username, a->realm, why,
-              code == KRB5_REALM_UNKNOWN ? " (realms are those in the krb5.conf of whoever runs Weir)" : "");
-    krb5_free_error_message(context, why);
+              code != KRB5_REALM_UNKNOWN          ? ""
+              : kafka_kdc_has_conf(kerberos->kdc) ? " (kerberosConfig has no kdc for it)"
+                                                  : " (realms are those in the krb5.conf of whoever runs Weir)");
+    krb5_free_error_message(kerberos->context, why);
     return false;
 }
 
@@ -167,30 +183,39 @@ static krb5_error_code name_of(krb5_context context, krb5_ccache cache, char *ou
     return strlen(out) < NAME_BYTES - 1 ? 0 : KRB5_CC_BADNAME;
 }
 
-/* A cache with a ticket in it; NULL: *err says why there is none. */
-static struct kept *fetch(krb5_context context, const struct kafka_access *a, const struct pem_file *keytab,
-                          int64_t *life_ms, struct error *err)
+static bool why_not(const struct kafka_kerberos *kerberos, krb5_error_code code, const struct kafka_access *a,
+                    struct error *err)
 {
-    struct kept *kept = mem_alloc(sizeof(*kept));
-    krb5_error_code code = krb5_cc_new_unique(context, "MEMORY", NULL, &kept->cache);
     const char *refused;
 
+    if (code != KRB5_KDC_UNREACH || !kafka_kdc_is_away(kerberos->kdc, &refused) || !refused)
+        return fail(kerberos, code, a, err);
+    failure_egress(err, "a KDC of the realm", refused);
+    return false;
+}
+
+/* A cache with a ticket in it; NULL: *err says why there is none. */
+static struct kept *fetch(struct kafka_kerberos *kerberos, const struct kafka_access *a, const struct pem_file *keytab,
+                          int64_t *life_ms, struct error *err)
+{
+    krb5_context context = kerberos->context;
+    struct kept *kept = mem_alloc(sizeof(*kept));
+    krb5_error_code code = krb5_cc_new_unique(context, "MEMORY", NULL, &kept->cache);
+
     if (code) {
-        fail(context, code, a, err);
+        fail(kerberos, code, a, err);
         free(kept);
         return NULL;
     }
     code = name_of(context, kept->cache, kept->name);
     egress_turn_elsewhere();
+    kafka_kdc_wait(RENEW_PATIENCE_MS);
     if (!code)
         code = ask(context, a, keytab, kept->cache, life_ms);
-    refused = egress_turn_back();
+    egress_turn_back();
     if (!code)
         return kept;
-    if (refused && kind_of(code) == ERROR_UNREACHABLE)
-        failure_egress(err, "a KDC of the realm", refused);
-    else
-        fail(context, code, a, err);
+    why_not(kerberos, code, a, err);
     krb5_cc_destroy(context, kept->cache);
     free(kept);
     return NULL;
@@ -229,6 +254,7 @@ void kafka_kerberos_free(struct kafka_kerberos *kerberos)
     drop_caches(kerberos, 0, true);
     if (kerberos->context)
         krb5_free_context(kerberos->context);
+    kafka_kdc_free(kerberos->kdc);
     pthread_mutex_destroy(&kerberos->lock);
     free(kerberos);
 }
@@ -241,24 +267,41 @@ static void keep(struct kafka_kerberos *kerberos, struct kept *kept, int64_t now
     kept->next = kerberos->caches;
     kerberos->caches = kept;
     drop_caches(kerberos, now_ms, false);
+    kerberos->ends_at_ms = now_ms + life_ms;
     pthread_mutex_unlock(&kerberos->lock);
     kerberos->renew_at_ms = now_ms + kafka_kerberos_fresh_ms(life_ms);
-    kerberos->ends_at_ms = now_ms + life_ms;
 }
 
-static bool open_context(struct kafka_kerberos *kerberos, struct error *err)
+/* NULL: that of the process counts. false: *err says what is wrong with it. */
+static bool read_conf(const struct kafka_access *a, struct kafka_krb5conf **out, struct error *err)
 {
+    const char *text = a->kerberos_config ? secret_reveal(a->kerberos_config) : "";
+
+    *out = kafka_krb5conf_is_empty(text) ? NULL : kafka_krb5conf_read(text, a->realm, err);
+    return *out || kafka_krb5conf_is_empty(text);
+}
+
+static bool open_context(struct kafka_kerberos *kerberos, const struct kafka_access *a, struct error *err)
+{
+    struct kafka_krb5conf *conf;
     const char *why;
     krb5_error_code code;
 
     if (kerberos->context)
         return true;
-    code = krb5_init_context(&kerberos->context);
+    if (!kerberos->kdc) {
+        if (!read_conf(a, &conf, err))
+            return false;
+        kerberos->kdc = kafka_kdc_new(conf);
+        kafka_krb5conf_unref(conf);
+    }
+    code = kafka_kdc_context(kerberos->kdc, &kerberos->context);
     if (!code)
         return true;
     kerberos->context = NULL;
     why = krb5_get_error_message(NULL, code);
-    error_set(err, ERROR_INVALID, "the krb5.conf of whoever runs Weir cannot be used: %.200s", why);
+    error_set(err, ERROR_INVALID, "%s cannot be used: %.200s",
+              kafka_kdc_has_conf(kerberos->kdc) ? "kerberosConfig" : "the krb5.conf of whoever runs Weir", why);
     krb5_free_error_message(NULL, why);
     return false;
 }
@@ -269,10 +312,10 @@ static bool renew_now(struct kafka_kerberos *kerberos, const struct kafka_access
     struct kept *kept;
     int64_t life_ms = 0;
 
-    if (!open_context(kerberos, err) ||
+    if (!open_context(kerberos, a, err) ||
         (a->keytab && !pem_file_open_bytes(&keytab, secret_reveal(a->keytab), secret_length(a->keytab), "keytab", err)))
         return false;
-    kept = fetch(kerberos->context, a, &keytab, &life_ms, err);
+    kept = fetch(kerberos, a, &keytab, &life_ms, err);
     pem_file_close(&keytab);
     if (kept)
         keep(kerberos, kept, now_ms, life_ms);
@@ -325,17 +368,48 @@ bool kafka_kerberos_is_ours(struct error *err)
                "tickets of the process (Debian: libsasl2-modules-gssapi-mit)");
 }
 
-bool kafka_kerberos_enter(struct kafka_kerberos *kerberos)
+/* The name of the cache with tickets that are good now; false: there is none. */
+static bool name_now(struct kafka_kerberos *kerberos, char out[NAME_BYTES])
 {
-    char name[NAME_BYTES] = "";
-    OM_uint32 minor;
+    bool good;
 
     pthread_mutex_lock(&kerberos->lock);
-    if (kerberos->caches)
-        memcpy(name, kerberos->caches->name, sizeof(name));
+    good = kerberos->caches && kafka_now_ms() < kerberos->ends_at_ms;
+    if (good)
+        memcpy(out, kerberos->caches->name, NAME_BYTES);
     pthread_mutex_unlock(&kerberos->lock);
-    has_entered = *name && !is_heimdal() && gss_krb5_ccache_name(&minor, name, NULL) == GSS_S_COMPLETE;
-    return has_entered;
+    return good;
+}
+
+bool kafka_kerberos_enter(struct kafka_kerberos *kerberos)
+{
+    char name[NAME_BYTES];
+
+    entered = name_now(kerberos, name) && !is_heimdal() ? kerberos : NULL;
+    return entered != NULL;
+}
+
+bool kafka_kerberos_lacks_kdc(const struct kafka_kerberos *kerberos, const char **refused)
+{
+    return kerberos->kdc && kafka_kdc_is_away(kerberos->kdc, refused);
+}
+
+/* A login begins on this thread: with the tickets that are current now. */
+static bool take_tickets(struct kafka_kerberos *kerberos)
+{
+    char name[NAME_BYTES];
+    OM_uint32 minor;
+
+    return name_now(kerberos, name) && gss_krb5_ccache_name(&minor, name, NULL) == GSS_S_COMPLETE;
+}
+
+/* Under the name that GSSAPI calls. */
+krb5_error_code krb5_init_context(krb5_context *out)
+{
+    if (!entered)
+        return krb5_init_context_profile(NULL, 0, out);
+    kafka_kdc_wait(LOGIN_PATIENCE_MS);
+    return kafka_kdc_context(entered->kdc, out);
 }
 
 /* Under the name that librdkafka calls. */
@@ -347,9 +421,11 @@ int sasl_client_new(const char *service, const char *host, const char *local, co
     const sasl_security_properties_t welcome = {.max_ssf = 1, .maxbufsize = 65536};
     int code;
 
+    if (entered && !take_tickets(entered))
+        return SASL_FAIL;
     *(void **)&real = dlsym(RTLD_NEXT, "sasl_client_new");
     code = real ? real(service, host, local, remote, callbacks, flags, out) : SASL_FAIL;
-    if (code == SASL_OK && has_entered)
+    if (code == SASL_OK && entered)
         sasl_setprop(*out, SASL_SEC_PROPS, &welcome);
     return code;
 }

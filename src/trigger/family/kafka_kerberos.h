@@ -7,8 +7,9 @@
  *     kafka_kerberos_enter(kerberos)                       -- on the library's thread that is about to sign in
  *     kafka_kerberos_free(kerberos);                       -- when those threads are gone: the tickets are wiped
  *
- * Realms and KDCs are those of the krb5.conf of whoever runs Weir ($KRB5_CONFIG, /etc/krb5.conf), because GSSAPI reads one for the whole
- * process; a KDC is reached under the egress rules of the thread that asks.
+ * Realms and KDCs are those of kerberosConfig (kafka_krb5conf.h); where that says nothing, those of the krb5.conf of whoever runs Weir
+ * ($KRB5_CONFIG, /etc/krb5.conf). Never both. A KDC is reached under the egress rules of the thread that asks, and waited for no longer than a
+ * poll allows (kafka_kdc.h).
  */
 #ifndef WEIR_TRIGGER_KAFKA_KERBEROS_H
 #define WEIR_TRIGGER_KAFKA_KERBEROS_H
@@ -24,10 +25,13 @@ struct kafka_kerberos;
 bool kafka_kerberos_is_there(void);
 struct kafka_kerberos *kafka_kerberos_new(void);
 void kafka_kerberos_free(struct kafka_kerberos *kerberos); /* NULL is fine */
-/* Asks the KDC where there is no ticket yet, or where it ends soon. A KDC that is away matters only when the ticket ends. */
+/* Asks the KDC where there is no ticket yet, or where it ends soon. A KDC that is away matters only when the ticket ends. access: always with the
+   same kerberosConfig. */
 bool kafka_kerberos_renew(struct kafka_kerberos *kerberos, const struct kafka_access *access, struct error *err);
-/* From now on this thread signs in with these tickets. false: it must not sign in, for it would do so with somebody else's. */
+/* From now on this thread signs in with these tickets, until it ends. false: there are none that are good now. */
 bool kafka_kerberos_enter(struct kafka_kerberos *kerberos);
+/* Whether the last question to a KDC, on any thread, got no answer. *refused: what the egress rules have against it, or NULL. */
+bool kafka_kerberos_lacks_kdc(const struct kafka_kerberos *kerberos, const char **refused);
 /* Whether the library that signs in takes its tickets from where we put them: that of Heimdal does not. */
 bool kafka_kerberos_is_ours(struct error *err);
 

@@ -1,8 +1,7 @@
 /*
  * kafka_login: see kafka_login.h. Facts: triggers/kafka.md, triggers/apache-kafka.md.
  *
- * Of Kerberos' parameters kerberosConfig has to be given, as KEDA demands, and is not read: a krb5.conf can name plug-ins, files and any
- * KDC, and GSSAPI reads one for the whole process. Realms and KDCs are those of whoever runs Weir.
+ * Of Kerberos' parameters kerberosConfig has to be given, as KEDA demands. What it may say: kafka_krb5conf.h.
  */
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "net/transport.h"
 #include "trigger/driver.h"
 #include "trigger/family/kafka_kerberos.h"
+#include "trigger/family/kafka_krb5conf.h"
 #include "trigger/family/kafka_login.h"
 
 enum { EXTENSIONS_MAX = 32 }; /* they go with every login */
@@ -42,16 +42,27 @@ static bool need(const void *value, const char *name, const char *what_for, stru
            check_error(check, name, "put it into the TriggerAuthentication", "%s needs %s", what_for, name);
 }
 
-/* Whether there is more in it than comments. */
-static bool says_something(const char *config)
+static bool check_kerberos_config(const struct kafka_login *c, struct trigger_check *check)
 {
-    while (*config) {
-        config += strspn(config, " \t\r\n");
-        if (*config && *config != '#' && *config != ';')
-            return true;
-        config += strcspn(config, "\n");
-    }
-    return false;
+    const char *text = secret_reveal(c->kerberos_config);
+    struct kafka_krb5conf *conf;
+    struct error err;
+
+    if (kafka_krb5conf_is_empty(text))
+        return true;
+    conf = kafka_krb5conf_read(text, c->realm ? c->realm : "", &err);
+    if (!conf)
+        return check_error(check, "kerberosConfig",
+                           "write [libdefaults], [realms] and [domain_realm] as in a krb5.conf", "%s", err.text);
+    if (kafka_krb5conf_ignored_line(conf))
+        check_warning(check, "kerberosConfig", "write here what it would say",
+                      "kerberosConfig line %d: nothing can be included; it has no effect",
+                      kafka_krb5conf_ignored_line(conf));
+    if (c->realm && !kafka_krb5conf_knows(conf, c->realm))
+        check_warning(check, "kerberosConfig", "add [realms] with realm = { kdc = host }",
+                      "kerberosConfig has no kdc for realm %.80s: every poll fails", c->realm);
+    kafka_krb5conf_unref(conf);
+    return true;
 }
 
 static bool check_kerberos(const struct kafka_login *c, struct trigger_check *check)
@@ -60,11 +71,7 @@ static bool check_kerberos(const struct kafka_login *c, struct trigger_check *ch
 
     good = need(c->realm, "realm", "sasl: gssapi", check) && good;
     good = need(c->kerberos_config, "kerberosConfig", "sasl: gssapi", check) && good;
-    if (c->kerberos_config && says_something(secret_reveal(c->kerberos_config)))
-        check_warning(
-            check, "kerberosConfig",
-            "put the realm into the krb5.conf of whoever runs Weir; a comment (# ...) suffices here",
-            "kerberosConfig has to be there and is not read: realms and KDCs are those that Weir itself knows");
+    good = (!c->kerberos_config || check_kerberos_config(c, check)) && good;
     if (!c->password == !c->keytab && !check_unknown(check, "password") && !check_unknown(check, "keytab"))
         good = check_error(check, "keytab", "give one of them", "sasl: gssapi needs either password or keytab");
     return good;
@@ -254,6 +261,7 @@ struct kafka_access kafka_login_access(const struct kafka_login *c)
         .realm = kerberos ? c->realm : NULL,
         .service = kerberos ? c->service : NULL,
         .keytab = kerberos ? c->keytab : NULL,
+        .kerberos_config = kerberos ? c->kerberos_config : NULL,
         .extensions = c->pairs,
         .tls = c->tls == 0,
         .unsafe_ssl = c->unsafe_ssl,

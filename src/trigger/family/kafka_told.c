@@ -23,7 +23,7 @@ enum {
 struct kafka_told {
     rd_kafka_resp_err_t code; /* the most telling one */
     int64_t at_ms;            /* when it came first; 0: nothing was said */
-    bool all_down;
+    bool all_down, by_gssapi; /* said before the broker could say anything */
     char text[200];
     struct kafka_kerberos *kerberos;
     struct egress_guard *guard; /* its threads connect for whom the client was opened */
@@ -50,7 +50,7 @@ void kafka_told_forget(struct kafka_told *told)
 {
     told->code = RD_KAFKA_RESP_ERR_NO_ERROR;
     told->at_ms = 0;
-    told->all_down = false;
+    told->all_down = told->by_gssapi = false;
     told->text[0] = '\0';
 }
 
@@ -74,20 +74,25 @@ static int rank(rd_kafka_resp_err_t code)
     return is_refusal(code) ? 3 : code == RD_KAFKA_RESP_ERR__SSL ? 2 : code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : 1;
 }
 
-/* What GSSAPI says before it comes to the point would fill the text. */
-static const char *without_preamble(const char *reason)
+/* What GSSAPI says before it comes to the point would fill the text: "... (the point)". false: it is not GSSAPI that says it. */
+static bool find_point(const char **reason, const char **end)
 {
     static const char preamble[] = "Minor code may provide more information (";
-    const char *found = strstr(reason, preamble);
+    const char *found = strstr(*reason, preamble);
 
-    return found ? found + strlen(preamble) : reason;
+    if (!found)
+        return false;
+    *reason = found + strlen(preamble);
+    if (*end > *reason && (*end)[-1] == ')')
+        (*end)--;
+    return true;
 }
 
 /* "sasl_ssl://b:9093/bootstrap: SASL authentication error: ... (after 312ms in state AUTH_REQ)": without the end. */
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *arg)
 {
     struct kafka_told *told = arg;
-    const char *end = strstr(reason, " (after ");
+    const char *after = strstr(reason, " (after "), *end = after ? after : reason + strlen(reason);
 
     (void)handle;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
@@ -98,8 +103,8 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *arg
         return;
     told->code = (rd_kafka_resp_err_t)code;
     told->at_ms = kafka_now_ms();
-    reason = without_preamble(reason);
-    snprintf(told->text, sizeof(told->text), "%.*s", end > reason ? (int)(end - reason) : (int)strlen(reason), reason);
+    told->by_gssapi = find_point(&reason, &end);
+    snprintf(told->text, sizeof(told->text), "%.*s", end > reason ? (int)(end - reason) : 0, reason);
     for (char *c = told->text; *c; c++)
         if ((unsigned char)*c < ' ')
             *c = ' ';
@@ -142,6 +147,18 @@ bool kafka_told_is_hopeless(const struct kafka_told *told, int64_t since_ms)
            (told->all_down && now_ms - since_ms >= ALL_DOWN_MS);
 }
 
+/* A login by Kerberos ended before the broker had a say. */
+static void ticket_error(const struct kafka_told *told, struct error *err)
+{
+    const char *refused = NULL;
+    bool away = kafka_kerberos_lacks_kdc(told->kerberos, &refused);
+
+    if (refused)
+        failure_egress(err, "a KDC of the realm", refused);
+    else
+        error_set(err, away ? ERROR_UNREACHABLE : ERROR_DENIED, "no Kerberos ticket for the broker: %s", told->text);
+}
+
 void kafka_told_error(const struct kafka_told *told, const char *hint, struct error *err)
 {
     bool refused = is_refusal(told->code);
@@ -152,6 +169,8 @@ void kafka_told_error(const struct kafka_told *told, const char *hint, struct er
     /* one broker of several may be out of bounds for as long as the handle lives: a login that another one refuses says more */
     if (!refused && egress_guard_refusal(told->guard))
         failure_egress(err, "a broker of Kafka", egress_guard_refusal(told->guard));
+    else if (refused && told->kerberos && told->by_gssapi)
+        ticket_error(told, err);
     else if (rank(told->code) > 0)
         error_set(err, refused ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s%s",
                   refused                                ? "Kafka refuses the login"

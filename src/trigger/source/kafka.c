@@ -20,9 +20,6 @@
 
 enum { KAFKA_PORT = 9092 };
 
-#define OF_NAMES     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-#define OF_ADDRESSES OF_NAMES ":%"
-
 struct kafka {
     struct trigger_config common;
     const struct param_list *brokers, *topics;
@@ -99,10 +96,10 @@ static const struct param kafka_params[] = {
     {"oauthExtensions", PARAM_TEXT(login.extensions), .from = "A", .help = "name=value,name=value, told to the broker"},
     {"keytab", PARAM_SECRET(login.keytab), .from = "A", .bytes = true,
      .help = "for gssapi: its keys, instead of a password"},
-    {"realm", PARAM_TEXT(login.realm), .from = "A",
-     .help = "for gssapi: of the user; Weir's own krb5.conf has to know it"},
+    {"realm", PARAM_TEXT(login.realm), .from = "A", .help = "for gssapi: of the user"},
     {"kerberosConfig", PARAM_SECRET(login.kerberos_config), .from = "A",
-     .help = "for gssapi: has to be given, and is not read: Weir's own krb5.conf counts"},
+     .help = "for gssapi: a krb5.conf, of which realms, KDCs and how tickets are asked for count; nothing but a "
+             "comment: that of Weir"},
     {"kerberosServiceName", PARAM_TEXT(login.service), .from = "A", .fallback = "kafka",
      .help = "for gssapi: the brokers' principals are this/host"},
     {"kerberosDisableFAST", PARAM_BOOL(login.no_fast), .from = "A", .fallback = "false",
@@ -194,19 +191,8 @@ static bool read_limits(struct kafka *c, struct trigger_check *check)
     return true;
 }
 
-/* "name", "name:port", "[v6]:port". The library takes more, PROTO://host:port/path, and ":port" for this machine: it would ask other hosts
-   than those that are told. */
-static bool is_broker(const char *place)
-{
-    bool bracket = *place == '[';
-    size_t length = strspn(place + bracket, bracket ? OF_ADDRESSES : OF_NAMES);
-    const char *rest = place + bracket + length;
-
-    if (length == 0 || length >= DSN_HOST_BYTES || (bracket && *rest++ != ']'))
-        return false;
-    return !*rest || (*rest == ':' && dsn_port(rest + 1) > 0);
-}
-
+/* The library takes more than places, PROTO://host:port/path, and ":port" for this machine: it would ask other hosts than those that are
+   told. */
 static bool check_brokers(const struct kafka *c, struct trigger_check *check)
 {
     bool good = true;
@@ -214,7 +200,7 @@ static bool check_brokers(const struct kafka *c, struct trigger_check *check)
     if (c->brokers && c->brokers->count == 0)
         good = check_error(check, "bootstrapServers", "write host:port", "bootstrapServers names no broker");
     for (size_t i = 0; c->brokers && i < c->brokers->count && good; i++)
-        if (!is_broker(c->brokers->items[i]))
+        if (!dsn_is_place(c->brokers->items[i]))
             good = check_error(check, "bootstrapServers", "write host:port, and [address]:port in IPv6",
                                "bootstrapServers: an entry is no host with a port");
     return good;
@@ -403,13 +389,20 @@ static void forget(void *memory)
     "is the way.\n\n"                                                                                                  \
     "With `sasl: gssapi` a ticket for username@realm is had from a KDC with the password or the keytab, lies in "      \
     "memory for this "                                                                                                 \
-    "client of these brokers alone, and is renewed before it ends. Realms and KDCs are those in the krb5.conf of "     \
-    "whoever runs "                                                                                                    \
-    "Weir (`KRB5_CONFIG`, else /etc/krb5.conf): kerberosConfig has to be given, as KEDA demands, and is not read, "    \
-    "because a "                                                                                                       \
-    "krb5.conf can name plug-ins and files, and the library reads one for the whole process. A KDC has to be allowed " \
-    "by the "                                                                                                          \
-    "namespace's egress rules. Cyrus SASL's GSSAPI module for MIT Kerberos must be installed (Debian: "                \
+    "client of these brokers alone, and is renewed before it ends. Realms and KDCs are those of kerberosConfig, a "    \
+    "krb5.conf that is read as KEDA reads it: of [libdefaults] what says how tickets are asked for, of [realms] "      \
+    "`kdc` and "                                                                                                       \
+    "`primary_kdc` (eight of each at most), and [domain_realm]. All else in it has no effect: other sections, files "  \
+    "to include, "                                                                                                     \
+    "modules, caches and keytabs; an `include` inside one of these sections is an error. A realm whose KDCs are in "   \
+    "DNS needs "                                                                                                       \
+    "`dns_lookup_kdc = true`, and a broker's principal has the name it is called by; if the KDC does not know that, "  \
+    "the name DNS "                                                                                                    \
+    "has for it, unless `dns_canonicalize_hostname = false`. Where kerberosConfig holds nothing but comments, the "    \
+    "krb5.conf "                                                                                                       \
+    "of whoever runs Weir counts (`KRB5_CONFIG`, else /etc/krb5.conf). A KDC has to be allowed by the namespace's "    \
+    "egress rules, "                                                                                                   \
+    "and is waited for 9 s at most. Cyrus SASL's GSSAPI module for MIT Kerberos must be installed (Debian: "           \
     "libsasl2-modules-gssapi-mit).\n\n"                                                                                \
     "`aws_msk_iam` is accepted, and every poll fails with the reason: credentials of AWS are not built in."
 #define LOCALLY                                                                                                        \

@@ -1,0 +1,188 @@
+/*
+ * kafka_kdc: see kafka_kdc.h.
+ *
+ * A krb5.conf of its own goes to libkrb5 not as a text but as answers: a profile whose relations are looked up in kafka_krb5conf.h. So there is
+ * nothing that libkrb5 could include, load or run.
+ *
+ * libkrb5 has no time-out: each KDC that is silent costs three rounds of 1 s, and 14 s besides; it asks each address of each name. But it says
+ * when it begins and ends to ask (its hooks), and waits by poll(). In between poll() of this program is our own, as connect() is
+ * (net/egress_connect.c), and waits no longer than this thread may. What is late is then as if it had been silent.
+ */
+#include "trigger/family/kafka_kdc.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <profile.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "net/egress.h"
+#include "trigger/family/kafka_client.h"
+#include "trigger/family/kafka_krb5conf.h"
+
+struct kafka_kdc {
+    struct kafka_krb5conf *conf; /* NULL: that of the process */
+    atomic_bool away;
+    const char *_Atomic refused;
+};
+
+static _Thread_local int64_t until_ms; /* of this thread's patience; 0: there was never a need for it */
+static _Thread_local bool asking;
+
+/* ------------------------------------------------------------------ what the krb5.conf says */
+
+static void free_values(void *conf, char **values)
+{
+    (void)conf;
+    free(values);
+}
+
+/* libkrb5 copies them. */
+static long get_values(void *conf, const char *const *names, char ***out)
+{
+    size_t count = 0;
+    char **values;
+
+    while (kafka_krb5conf_get(conf, names, count))
+        count++;
+    if (count == 0)
+        return PROF_NO_RELATION;
+    values = mem_alloc((count + 1) * sizeof(*values));
+    for (size_t i = 0; i < count; i++)
+        values[i] = (char *)(uintptr_t)kafka_krb5conf_get(conf, names, i);
+    *out = values;
+    return 0;
+}
+
+static void drop_conf(void *conf)
+{
+    kafka_krb5conf_unref(conf);
+}
+
+static long copy_conf(void *conf, void **out)
+{
+    *out = kafka_krb5conf_ref(conf);
+    return 0;
+}
+
+static krb5_error_code context_of(struct kafka_krb5conf *conf, krb5_context *out)
+{
+    static const struct profile_vtable answers = {
+        .minor_ver = 1, .get_values = get_values, .free_values = free_values, .cleanup = drop_conf, .copy = copy_conf};
+    struct profile_vtable copy = answers;
+    profile_t profile;
+    krb5_error_code code;
+
+    code = (krb5_error_code)profile_init_vtable(&copy, kafka_krb5conf_ref(conf), &profile);
+    if (code) {
+        kafka_krb5conf_unref(conf);
+        return code;
+    }
+    code = krb5_init_context_profile(profile, KRB5_INIT_CONTEXT_SECURE, out); /* no variable of the process counts */
+    profile_release(profile);
+    return code;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static krb5_error_code on_question(krb5_context context, void *arg, const krb5_data *realm, const krb5_data *message,
+                                   krb5_data **other_message, krb5_data **answer)
+{
+    (void)context, (void)arg, (void)realm, (void)message, (void)other_message, (void)answer;
+    asking = true;
+    return 0;
+}
+
+static krb5_error_code on_answer(krb5_context context, void *arg, krb5_error_code code, const krb5_data *realm,
+                                 const krb5_data *message, const krb5_data *answer, krb5_data **other_answer)
+{
+    struct kafka_kdc *kdc = arg;
+    const char *refused = egress_turn_back();
+
+    (void)context, (void)realm, (void)message, (void)answer, (void)other_answer;
+    egress_turn_elsewhere();
+    asking = false;
+    atomic_store(&kdc->away, code == KRB5_KDC_UNREACH);
+    atomic_store(&kdc->refused, code == KRB5_KDC_UNREACH ? refused : NULL);
+    return code;
+}
+
+static int wait_for(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    struct timespec time = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+
+    return (int)syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? NULL : &time, NULL, 0);
+}
+
+static int patience(int timeout_ms)
+{
+    int64_t left_ms = until_ms - kafka_now_ms();
+
+    if (!asking || (timeout_ms >= 0 && timeout_ms <= left_ms))
+        return timeout_ms;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* Under the names that libkrb5 calls, with and without the compiler's checks. */
+int kafka_kdc_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms) __asm__("poll");
+int kafka_kdc_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    return wait_for(fds, count, patience(timeout_ms));
+}
+
+int kafka_kdc_checked_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms,
+                                   size_t bytes) __asm__("__poll_chk");
+int kafka_kdc_checked_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms, size_t bytes)
+{
+    if (bytes / sizeof(*fds) < count)
+        abort();
+    return wait_for(fds, count, patience(timeout_ms));
+}
+
+/* ------------------------------------------------------------------ for others */
+
+struct kafka_kdc *kafka_kdc_new(struct kafka_krb5conf *conf)
+{
+    struct kafka_kdc *kdc = mem_alloc(sizeof(*kdc));
+
+    kdc->conf = conf ? kafka_krb5conf_ref(conf) : NULL;
+    return kdc;
+}
+
+void kafka_kdc_free(struct kafka_kdc *kdc)
+{
+    if (kdc)
+        kafka_krb5conf_unref(kdc->conf);
+    free(kdc);
+}
+
+bool kafka_kdc_has_conf(const struct kafka_kdc *kdc)
+{
+    return kdc->conf != NULL;
+}
+
+krb5_error_code kafka_kdc_context(struct kafka_kdc *kdc, krb5_context *out)
+{
+    krb5_error_code code = kdc->conf ? context_of(kdc->conf, out) : krb5_init_context_profile(NULL, 0, out);
+
+    if (code)
+        return code;
+    krb5_set_kdc_send_hook(*out, on_question, kdc);
+    krb5_set_kdc_recv_hook(*out, on_answer, kdc);
+    return 0;
+}
+
+void kafka_kdc_wait(int64_t patience_ms)
+{
+    until_ms = kafka_now_ms() + patience_ms;
+}
+
+bool kafka_kdc_is_away(const struct kafka_kdc *kdc, const char **refused)
+{
+    *refused = atomic_load(&kdc->refused);
+    return atomic_load(&kdc->away);
+}
