@@ -1,5 +1,6 @@
 /*
- * vectors KIND FILE...: one line per failing case, then "N passed, M failed[, K deviating]". Exit 1 if M > 0, 2 for usage.
+ * vectors KIND FILE...: one line per failing case, one per reason why cases cannot be run by this build, then
+ * "N passed, M failed[, K deviating][, S skipped]". Exit 1 if M > 0, 2 for usage.
  * FILE holds one JSON object a line; for kind `field` it is a case's folder or a folder of such folders.
  */
 #include "vectors.h"
@@ -24,8 +25,23 @@ static const struct {
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]), SHOWN_MAX_BYTES = 2000 };
 
-static unsigned long passed, failed, deviating;
+static unsigned long passed, failed, deviating, skipped;
+static struct {
+    char why[200]; /* of those that are skipped now */
+    unsigned long count;
+} skipping;
 static bool show_deviating;
+
+static void skip_case(const char *why)
+{
+    if (strcmp(why, skipping.why) != 0 && skipping.count > 0) {
+        printf("%s: %lu skipped\n", skipping.why, skipping.count);
+        skipping.count = 0;
+    }
+    snprintf(skipping.why, sizeof(skipping.why), "%s", why);
+    skipping.count += *why != '\0';
+    skipped += *why != '\0';
+}
 
 static void run_case(vector_run *run, const struct tree *c, const char *path, const char *label)
 {
@@ -42,6 +58,8 @@ static void run_case(vector_run *run, const struct tree *c, const char *path, co
         passed++;
     else if (outcome == VECTOR_DEVIATING)
         deviating++;
+    else if (outcome == VECTOR_SKIPPED)
+        skip_case(result.got.bytes);
     else
         failed++;
     if (outcome == VECTOR_FAILED)
@@ -178,9 +196,12 @@ int main(int argc, char **argv)
         for (int i = first + 1; i < argc; i++)
             readable &= strcmp(kinds[k].name, "field") == 0 ? run_folder(kinds[k].run, argv[i])
                                                             : run_lines(kinds[k].run, argv[i]);
+        skip_case(""); /* no more of them */
         printf("%lu passed, %lu failed", passed, failed);
         if (deviating > 0)
             printf(", %lu deviating", deviating);
+        if (skipped > 0)
+            printf(", %lu skipped", skipped);
         printf("\n");
         return !readable ? 2 : failed > 0;
     }

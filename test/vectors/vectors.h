@@ -15,6 +15,7 @@ enum vector_outcome {
     VECTOR_PASSED,
     VECTOR_FAILED,    /* expected and got say how */
     VECTOR_DEVIATING, /* differs on purpose; rule names the rule, written once in kind_<kind>.c with its reason */
+    VECTOR_SKIPPED,   /* cannot be run by this build; got says why */
 };
 struct vector_result {
     struct text expected, got;

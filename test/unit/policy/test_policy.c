@@ -408,6 +408,8 @@ static void test_bound_credential(void **state)
         struct built b;
         bool found = rows[i].code == NULL;
 
+        if (strstr(rows[i].trigger, "type: mysql") && trigger_support("mysql") != TRIGGER_BUILT_IN)
+            continue;
         snprintf(yaml, sizeof(yaml),
                  "{apiVersion: keda.sh/v1alpha1, kind: ClusterTriggerAuthentication, metadata: {name: a, annotations: "
                  "{%s}}, "
