@@ -70,13 +70,14 @@ struct egress {
 };
 
 static const struct {
-    const char *word, *nets[6];
+    const char *word, *nets[11];
 } words[] = {
     {"loopback", {"127.0.0.0/8", "0.0.0.0/8", "::1", "::"}}, /* 0.0.0.0 reaches this machine as well */
     {"link-local", {"169.254.0.0/16", "fe80::/10"}},
-    /* of Alibaba, Azure, Oracle; of AWS and Google in IPv6 */
+    /* of Alibaba, Azure, Oracle; in IPv6 of AWS (and its pods' identities), Google, Oracle, Alibaba, Scaleway, Linode */
     {"metadata",
-     {"169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"}},
+     {"169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23",
+      "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:100::100:200", "fd00:42::42", "fd00:a9fe:a9fe::1"}},
     {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]), NETS_OF_WORD = sizeof(words[0].nets) / sizeof(words[0].nets[0]) };

@@ -104,6 +104,11 @@ static void protects_by_default(void **state)
         {"168.63.129.16", false, false},
         {"192.0.0.192", false, false},
         {"fd00:ec2::254", false, false},
+        {"fd00:ec2::23", false, false},
+        {"fd00:c1::a9fe:a9fe", false, false},
+        {"fd00:100::100:200", false, false},
+        {"fd00:42::42", false, false},
+        {"fd00:a9fe:a9fe::1", false, false},
         {"fd20:ce::254", false, false},
         {"fd00:ec2::253", true, true},
     };
