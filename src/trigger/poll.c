@@ -195,9 +195,10 @@ void request_status(struct request *request, int from, int to)
     request->status_to = to;
 }
 
+/* Cut here as by the transport: a deadline is a sum. */
 void request_timeout(struct request *request, int64_t ms)
 {
-    request->timeout_ms = ms;
+    request->timeout_ms = ms < HTTP_TIMEOUT_MAX_MS ? ms : HTTP_TIMEOUT_MAX_MS;
 }
 
 /* ------------------------------------------------------------------ judging an answer */

@@ -302,6 +302,8 @@ enum poll_next talk_open(struct poll *poll, const struct talk_address *address)
     poll->address = *address;
     if (poll->address.timeout_ms <= 0)
         poll->address.timeout_ms = HTTP_TIMEOUT_MS;
+    else if (poll->address.timeout_ms > HTTP_TIMEOUT_MAX_MS) /* a deadline is a sum */
+        poll->address.timeout_ms = HTTP_TIMEOUT_MAX_MS;
     if (!flight->timer) {
         flight->timer = loop_timer_new(flight->engine->loop, on_bell, flight);
         loop_timer_set(flight->timer, poll->address.timeout_ms);

@@ -390,6 +390,42 @@ static void the_last_bytes_before_the_end_count(void **state)
     free(line);
 }
 
+/* ------------------------------------------------------------------ how long it may take */
+
+static void answer_after_two_seconds(void *arg, const struct http_request *request, struct virtual_reply *reply)
+{
+    (void)arg;
+    assert_int_equal(request->timeout_ms, HTTP_TIMEOUT_MAX_MS);
+    reply->after_ms = 2 * SECOND_MS;
+    reply->body = "{\"v\":3}";
+}
+
+/* The longest time there can be written is a long one, not one that was over long ago. */
+static void no_time_is_too_long_to_be_waited_for(void **state)
+{
+    struct trigger *http = test_trigger("metrics-api",
+                                        "{\"url\":\"http://s:1/v\",\"valueLocation\":\"v\",\"targetValue\":\"1\","
+                                        "\"timeout\":\"9223372036854775807\"}",
+                                        NULL);
+    struct trigger *stream = test_trigger("beanstalkd",
+                                          "{\"server\":\"r:1\",\"tube\":\"t\",\"value\":\"5\","
+                                          "\"timeout\":\"9223372036854775807\"}",
+                                          NULL);
+
+    (void)state;
+    virtual_answer(world, "http://s:1", answer_after_two_seconds, NULL);
+    poll_once(http);
+    assert_int_equal(sample.state, SAMPLE_OK);
+    server.answer = "OUT_OF_MEMORY\r\n";
+    server.first = 5;
+    server.hangs_up = false;
+    virtual_talk(world, "r:1", serve, NULL);
+    poll_once(stream);
+    assert_non_null(strstr(why.text, "OUT_OF_MEMORY"));
+    trigger_unref(http);
+    trigger_unref(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_answer_is_not_read_for_every_piece, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_short_answer_is_read_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_bytes_before_the_end_count, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_time_is_too_long_to_be_waited_for, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
