@@ -40,9 +40,9 @@ def named(screen):
 
 def test_what_needs_attention_comes_first(many):
     with top(many, columns=100, rows=24) as screen:
-        screen.wait_for(f"{MANY + 2} objects, 1 to 21; by attention")
+        screen.wait_for(f"{MANY + 2} objects, 1 to 21; by attention").wait_for(lambda s: len(named(s)) == 21)
         assert screen.lines[1].split() == ["NAME", "REPLICAS", "BOUNDS", "STATE", "REASON", "WHY"]
-        assert named(screen)[0] == "broken" and len(named(screen)) == 21
+        assert named(screen)[0] == "broken"
         screen.press("down")  # what is chosen has no colours
         screen.wait_for(lambda s: "app-" in s.reversed_line())
         assert screen.colours_of("failed") == {"red"}
@@ -71,7 +71,7 @@ def test_filters(many):
         screen.wait_for("62 objects")
         screen.press("/", "a", "p", "p", "-", "1")
         screen.wait_for("10 of them shown").wait_for("name has: app-1")
-        assert sorted(named(screen)) == [f"app-{i}" for i in range(10, 20)]
+        screen.wait_for(lambda s: sorted(named(s)) == [f"app-{i}" for i in range(10, 20)])
         screen.press("backspace", "3", "enter")
         screen.wait_for("name has 'app-3'").wait_for("? help")
         screen.press("/", "x", "escape")
