@@ -75,9 +75,9 @@ enum hpa_state {
 };
 struct standing { /* of an object that comes from a cluster; as small as can be, for there are many */
     enum resource_kind kind;
+    int32_t original_replicas; /* of the status it came with; -1: none */
     char *uid;
-    int64_t created_at_ms, last_active_at_ms; /* last_active: of the status it came with; 0: none */
-    int32_t original_replicas;                /* likewise; -1: none */
+    int64_t created_at_ms, last_active_at_ms; /* last_active: likewise; 0: none */
     struct condition conditions[CONDITIONS];  /* as told last */
     uint64_t told;                            /* of the status told last; 0: none yet */
     int64_t last_active_told_at_ms;
@@ -87,6 +87,7 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *hpa_name; /* ours, or to be deleted; NULL: none */
     char *hpa_message;
     enum hpa_state hpa;
+    uint32_t others_seen;  /* writes of somebody else to the target's replicas */
     uint16_t version;      /* counts new versions of the policy */
     bool seen_before;      /* it had a status: Weir was restarted, or another has looked after it until now */
     bool take_over;        /* what runs now is the wish of this moment, at the next decision */
@@ -100,7 +101,6 @@ struct standing { /* of an object that comes from a cluster; as small as can be,
     char *jobs_error;      /* why no Job could be created the last time; NULL */
     int64_t hpa_retry_ticks_ms;
     uint64_t hpa_targets;                          /* hash of the targets that sources said when it was put */
-    uint32_t others_seen;                          /* writes of somebody else to the target's replicas */
     int64_t others_ticks_ms, others_said_ticks_ms; /* the last of them; when it was said, 0: never */
     char *rival_said;                              /* the HorizontalPodAutoscaler that does it; NULL: none was said */
     uint8_t failed_said[(TRIGGERS_MAX + 7) / 8];   /* triggers whose failure was said */
@@ -149,14 +149,16 @@ struct object {
     uint16_t waiting;                              /* answers this poll still waits for */
     bool poll_now; /* its source spoke up: the next poll stays where it is, whatever is decided meanwhile */
     bool due, decided_once, counted_first, removed, mark;
-    bool said_paused;       /* by its manifest, whatever was asked for by hand */
-    enum override override; /* which counts instead (action.c) */
-    bool say;               /* the decision of this turn is one to be logged, once it is known what becomes of it */
-    bool held_back;         /* the last decision wanted a write that could not be begun */
+    bool said_paused; /* by its manifest, whatever was asked for by hand */
+    bool say;         /* the decision of this turn is one to be logged, once it is known what becomes of it */
+    bool held_back;   /* the last decision wanted a write that could not be begun */
     bool put_off;     /* it was due before the platform knew its jobs, or for the first time the usage of its pods */
     bool unreadable;  /* the target's scale, at the last decision */
     bool carried_out; /* the last decision written down has been carried out: another write needs a record of its own */
-    uint32_t late_ms; /* of the last poll */
+    enum override override; /* of pausing by hand: which counts instead of its manifest (action.c) */
+    uint32_t late_ms;       /* of the last poll */
+    uint32_t changed_at;    /* its place among those that changed, from 1; 0: it is not among them */
+    enum slo_state slo;
     struct write *write; /* under way to the platform; NULL: none */
 
     void *last; /* packed decision, or NULL */
@@ -164,9 +166,7 @@ struct object {
     struct job_decision *last_job;
     int64_t changed_at_ms, stated_at_ms, jobs_created_at_ms;
     uint64_t polls, decisions, errors;
-    enum slo_state slo;
     struct object *due_next;
-    uint32_t changed_at; /* its place among those that changed, from 1; 0: it is not among them */
 };
 
 struct due_object { /* the time stands beside the pointer: ordering the heap touches no object */

@@ -20,11 +20,10 @@
 
 enum { EMPTY = -1, FIRST_ENTRIES = 8 };
 
-struct entry {
+struct entry { /* small: there are ten maps of all objects */
     char *key; /* NULL: removed */
     void *value;
-    uint64_t hash;
-    size_t length;
+    uint32_t hash, length;
 };
 
 struct map {
@@ -45,13 +44,13 @@ static uint64_t process_seed(void)
     return seed;
 }
 
-static uint64_t hash_key(uint64_t seed, const char *key, size_t length)
+static uint32_t hash_key(uint64_t seed, const char *key, size_t length)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ seed;
 
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)key[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 32; /* the table looks at the low bits only */
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
 struct map *map_new(void)
@@ -73,7 +72,7 @@ void map_free(struct map *map)
     free(map);
 }
 
-static size_t slot_of(const struct map *map, uint64_t hash)
+static size_t slot_of(const struct map *map, uint32_t hash)
 {
     return hash & (2 * map->capacity - 1);
 }
@@ -83,7 +82,7 @@ static size_t next_slot(const struct map *map, size_t slot)
     return (slot + 1) & (2 * map->capacity - 1);
 }
 
-static struct entry *find(const struct map *map, const char *key, size_t length, uint64_t hash)
+static struct entry *find(const struct map *map, const char *key, size_t length, uint32_t hash)
 {
     if (map->capacity == 0)
         return NULL;
@@ -151,10 +150,11 @@ const char *map_key(const struct map *map, const char *key)
 void *map_put(struct map *map, const char *key, void *value)
 {
     size_t length = strlen(key);
-    uint64_t hash = hash_key(map->seed, key, length);
+    uint32_t hash = hash_key(map->seed, key, length);
     struct entry *e = find(map, key, length, hash);
 
-    assert(value); /* map_get could not tell it from "not there" */
+    assert(value);               /* map_get could not tell it from "not there" */
+    assert(length < UINT32_MAX); /* no text from outside is that long (limits.h) */
     if (e) {
         void *old = e->value;
         e->value = value;
@@ -162,7 +162,7 @@ void *map_put(struct map *map, const char *key, void *value)
     }
     if (map->used == map->capacity)
         rebuild(map);
-    map->entries[map->used] = (struct entry){mem_copy(key), value, hash, length};
+    map->entries[map->used] = (struct entry){mem_copy(key), value, hash, (uint32_t)length};
     link_entry(map, map->used++);
     map->count++;
     return NULL;

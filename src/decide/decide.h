@@ -82,14 +82,18 @@ struct decide_rules {
     int64_t cooldown_ms, initial_cooldown_ms;
     int64_t created_at_ms; /* of the object: initialCooldownPeriod counts from here */
 
-    uint16_t trigger_count;
     const struct decide_trigger *triggers;
+    uint16_t trigger_count;
+
+    bool paused, paused_scale_in, paused_scale_out, force_activation; /* annotations */
+    bool has_paused_replicas;
+    int32_t paused_replicas;
 
     struct formula *formula;           /* borrowed; NULL: no scaling modifiers */
     double formula_target;             /* 0: none given; the formula then decides activation only */
     double formula_activation;         /* 0 or unset: strict */
-    bool formula_activation_inclusive; /* explicit, non-zero, not weir.dev/strict-activation, direct and observe mode */
     enum target_type formula_type;     /* AverageValue or Value */
+    bool formula_activation_inclusive; /* explicit, non-zero, not weir.dev/strict-activation, direct and observe mode */
     /* hpa mode: the result is what KEDA hands on, cut to milli, and 0 where it is no number or does not fit; for the simulator's keda-hpa
        engine (serving-model.md 7.1). */
     bool formula_as_keda;
@@ -103,10 +107,6 @@ struct decide_rules {
     int64_t downscale_stabilization_ms;                /* 5 min */
     int64_t missing_hold_ms;                           /* 30 min; INT64_MAX: forever */
     int64_t cpu_initialization_ms, readiness_delay_ms; /* 300 s, 30 s */
-
-    bool paused, paused_scale_in, paused_scale_out, force_activation; /* annotations */
-    bool has_paused_replicas;
-    int32_t paused_replicas;
 };
 
 /* ------------------------------------------------------------------ facts: what is known at this moment */
@@ -348,8 +348,8 @@ struct job_rules {
     int32_t custom_deduction;
     double custom_running_ratio; /* NaN: unparsable or unset */
     uint16_t trigger_count;
-    const struct decide_trigger *triggers;
     bool paused;
+    const struct decide_trigger *triggers;
 };
 struct job_facts {
     int64_t now_ms;

@@ -141,7 +141,7 @@ static void set_references(struct building *b)
     if (b->reference_count == 0)
         return;
     p->references_to = arena_array(p->arena, b->reference_count, sizeof(*p->references_to));
-    p->reference_count = b->reference_count;
+    p->reference_count = (uint32_t)b->reference_count;
     for (const struct reference *r = b->references; r; r = r->next)
         p->references_to[--b->reference_count] = r->name;
 }
@@ -371,7 +371,7 @@ static void take_pending_conditions(struct building *b, const struct scaled_job 
     for (size_t i = 0; i < count; i++)
         list[i] = arena_copy(b->policy->arena, job->pending_conditions[i]);
     b->policy->pending_conditions = list;
-    b->policy->pending_condition_count = count;
+    b->policy->pending_condition_count = (uint32_t)count;
 }
 
 static void set_job_rules(struct building *b, const struct scaled_job *job, bool paused)

@@ -57,49 +57,48 @@ struct policy_credential {
     uint64_t mark;           /* of what it supplies, never shown: another one says that a value is another one */
 };
 struct policy_trigger {
-    struct trigger *trigger; /* NULL: see error */
-    const char *name;        /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
-    const char *metric_name; /* an atom */
-    const char *type;        /* static or atom */
-    bool named;
-    bool use_cached_metrics;
+    struct trigger *trigger;               /* NULL: see error */
+    const char *name;                      /* the trigger's name, or its metric's "s0-..." where it has none; an atom */
+    const char *metric_name;               /* an atom */
+    const char *type;                      /* static or atom */
     int64_t history_ms;                    /* how far back the formula looks; 0: no series needed */
     struct policy_credential *credentials; /* of the policy's arena; those that could be resolved */
-    size_t credential_count;
+    uint32_t credential_count;
+    bool named;
+    bool use_cached_metrics;
+    bool waits;                    /* error: it waits for data that the platform is still looking up */
     struct credential *credential; /* where something of it was fetched, which is kept as long as this; else NULL */
     struct error *error;           /* NULL, or why trigger is NULL (owned) */
-    bool waits;                    /* error: it waits for data that the platform is still looking up */
 };
 
+/* Thousands are kept: in an order without holes. */
 struct policy {
     const char *kind, *ns, *name; /* "ScaledObject" or "ScaledJob"; atoms */
     uint64_t generation;
-    bool is_job;
     struct target_key target;   /* atoms; ScaledObject only */
     struct decide_rules rules;  /* ScaledObject */
     struct job_rules job_rules; /* ScaledJob */
     uint64_t job_generation;
     int32_t successful_history, failed_history;
+    bool is_job;
     bool rollout_gradual;
-    const char *const *pending_conditions; /* of the policy's arena: pendingPodConditions */
-    size_t pending_condition_count;
-    int64_t polling_interval_ms; /* at 0 replicas, of cached triggers and of ScaledJobs */
     bool polling_interval_fixed; /* weir.dev/polling-interval: taken as it stands at any size */
     bool restore_to_original;
+    bool paused_unreadable; /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
+    bool has_cost;          /* weir.dev/cost-per-replica-hour, in whatever money it is */
+    uint32_t pending_condition_count, trigger_count, reference_count;
+    int references;
+    const char *const *pending_conditions; /* of the policy's arena: pendingPodConditions */
+    int64_t polling_interval_ms;           /* at 0 replicas, of cached triggers and of ScaledJobs */
     struct policy_trigger *triggers;
-    size_t trigger_count;
     const char *const *names; /* triggers[i].name, for decision_names and decide_memory_adapt */
     /* What it was built with, to build it again when that changes (atoms): "TriggerAuthentication/ns/name",
        "ClusterTriggerAuthentication//name", "data/ns/name" (a Secret, a ConfigMap, or the target whose variables were asked for).
        In the order of the triggers, each once. */
     const char **references_to;
-    size_t reference_count;
-    bool paused_unreadable;  /* paused-replicas is no number: paused, and not right (09-quirks R 2) */
     struct formula *formula; /* owned; rules.formula borrows it */
     struct formula *slo; /* weir.dev/slo, with the triggers' names: true or not 0 while it is held; owned, or NULL */
-    bool has_cost;       /* weir.dev/cost-per-replica-hour, in whatever money it is */
     double cost_per_replica_hour;
-    int references;
     struct arena *arena; /* small things of this policy */
 };
 

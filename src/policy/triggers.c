@@ -348,7 +348,7 @@ void build_triggers(struct building *b, bool as_metric_source, bool job)
     struct policy *p = b->policy;
 
     p->triggers = arena_array(p->arena, b->spec_count ? b->spec_count : 1, sizeof(*p->triggers));
-    p->trigger_count = b->spec_count;
+    p->trigger_count = (uint32_t)b->spec_count;
     b->rules = arena_array(p->arena, b->spec_count ? b->spec_count : 1, sizeof(*b->rules));
     for (size_t i = 0; i < b->spec_count; i++) {
         const struct trigger_spec *spec = &b->specs[i];

@@ -26,6 +26,7 @@ struct arena;
 struct credential_client;
 struct destinations;
 struct http_header;
+struct lazy;
 struct param;
 struct pod_view;
 struct poll;
@@ -364,6 +365,8 @@ struct trigger_driver {
     enum trigger_scope scope;
     bool average_only; /* metricType is neither honoured nor checked: always AverageValue (pulsar) */
     bool resource;     /* cpu, memory: never asked; metricType means something else */
+
+    struct lazy *library; /* loaded before prepare(); NULL: nothing is loaded for it */
 
     /* Rules between fields, and what can be worked out once (schedules, selectors). false: the report has an error. */
     bool (*prepare)(void *config, struct trigger_check *check);

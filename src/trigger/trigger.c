@@ -17,6 +17,7 @@
 #include "base/quantity.h"
 #include "base/tree.h"
 #include "net/egress.h"
+#include "trigger/common/lazy.h"
 #include "trigger/trigger_internal.h"
 
 /* ------------------------------------------------------------------ names and numbers */
@@ -354,6 +355,18 @@ static bool find_driver(const struct trigger_input *input, struct report *report
     return false;
 }
 
+static bool load_library(struct trigger_check *check)
+{
+    struct lazy *library = check->driver->library;
+    struct error why;
+    char remedy[128];
+
+    if (!library || lazy_load(library, &why))
+        return true;
+    snprintf(remedy, sizeof(remedy), "install Debian's %s", library->package);
+    return check_error(check, NULL, remedy, "%s", why.text);
+}
+
 bool trigger_build(struct trigger_engine *engine, const struct trigger_input *input, struct report *report,
                    struct trigger **out, struct trigger_metric *metric)
 {
@@ -371,7 +384,7 @@ bool trigger_build(struct trigger_engine *engine, const struct trigger_input *in
                                   : external_target_type(check.driver, input, report, &type);
     params_read(&check, config);
     params_check_unknown(&check);
-    if (check.driver->prepare && !check.driver->prepare(config, &check))
+    if (!load_library(&check) || (check.driver->prepare && !check.driver->prepare(config, &check)))
         check.errors += check.errors == 0;
     head.arena = check.kept;
     head.driver = check.driver;

@@ -61,28 +61,28 @@ struct scale_write {
 struct scale { /* the counts of one object */
     struct scale_kind *kind;
     char *ns, *name;
-    bool exists; /* as the watch, or a question, has it */
-    bool known;  /* the counts are */
-    bool asked;  /* whether it exists is being asked, or the list that says it has not ended */
+    bool exists;          /* as the watch, or a question, has it */
+    bool known;           /* the counts are */
+    bool asked;           /* whether it exists is being asked, or the list that says it has not ended */
+    bool selector_unread; /* the counts are of a sighting, which has none */
+    bool look_again;
+    bool writing, is_waiting;                 /* the two writes below are there */
     int32_t replicas, status_replicas, ready; /* ready -1: the object does not say, its pods do */
-    uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
     uint32_t others_writes;                   /* counts of replicas that did not come from a Weir */
+    uint64_t version, written_version;        /* resource versions; 0: none, or not a number */
     const char *other;                        /* atom: the manager who wrote the last of them; NULL: nobody did */
     struct rival *rival;                      /* NULL: nobody asked for one yet */
     int64_t written_until_ms;
-    char *selector;       /* as text; NULL: none */
-    bool selector_unread; /* the counts are of a sighting, which has none */
+    char *selector; /* as text; NULL: none */
     struct pod_selection *selection;
     struct error *error;   /* why it is not known; NULL: it is, or nothing has been heard */
     struct kube_ask *look; /* for the object, or its /scale */
-    bool look_again;
     int64_t looked_ms;
     struct timer *pause; /* before the next look; made when needed */
     uint64_t round;
     struct kube_ask *ask;              /* of the write that is under way */
     struct error *refusal;             /* what a 422 to it said, while /scale is looked at */
     struct scale_write write, waiting; /* done and arg: of the caller */
-    bool writing, is_waiting;
     struct target *targets;
 };
 

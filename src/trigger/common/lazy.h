@@ -5,8 +5,8 @@
  *     #define FUNCTIONS(X) X(mongoc_init) X(mongoc_uri_new)
  *     static struct { FUNCTIONS(LAZY_POINTER) } lib;                          -- lib.mongoc_init()
  *     static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
- *     static struct lazy library = {"libmongoc-1.0.so.0", names, sizeof(names) / sizeof(names[0]), &lib, begin};
- *     if (!lazy_load(&library, &err)) ...                                     -- in prepare(): before anything else of the driver runs
+ *     static struct lazy library = {"libmongoc-1.0.so.0", "libmongoc-1.0-0", names, sizeof(names) / sizeof(names[0]), &lib, begin};
+ *     TRIGGER(mongodb) = {..., .library = &library, ...};                     -- loaded before anything of the driver runs
  *
  * The header of the library is compiled with as ever, so the pointers have its types; only linking is put off.
  */
@@ -22,7 +22,8 @@ struct error;
 #define LAZY_NAME(function)    #function,
 
 struct lazy {
-    const char *file; /* its SONAME; tools/make-image-root finds it by this */
+    const char *file;    /* its SONAME; tools/make-image-root finds it by this */
+    const char *package; /* of Debian that has it */
     const char *const *names;
     size_t count;
     void *pointers;      /* one for each name, in that order */

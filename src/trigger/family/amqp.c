@@ -13,11 +13,31 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "net/transport.h"
+#include "trigger/common/lazy.h"
 #include "trigger/common/sql.h"
 #include "trigger/driver.h"
 
 /* One channel, on which one question is asked at a time; frames as large as RabbitMQ itself proposes. */
 enum { CHANNEL = 1, CHANNELS_MAX = 1, FRAME_MAX_BYTES = 131072, HEARTBEAT_S = 0 };
+
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(amqp_channel_open) X(amqp_cstring_bytes) X(amqp_destroy_connection) X(amqp_error_string2) \
+    X(amqp_get_rpc_reply) X(amqp_login_with_properties) X(amqp_maybe_release_buffers) \
+    X(amqp_new_connection) X(amqp_queue_declare) X(amqp_send_method) X(amqp_set_handshake_timeout) \
+    X(amqp_set_rpc_timeout) X(amqp_socket_open_noblock) X(amqp_ssl_socket_get_context) \
+    X(amqp_ssl_socket_new) X(amqp_ssl_socket_set_verify_hostname) X(amqp_ssl_socket_set_verify_peer) \
+    X(amqp_tcp_socket_new)
+/* clang-format on */
+static struct {
+    FUNCTIONS(LAZY_POINTER)
+} lib;
+static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
+struct lazy amqp_library = {.file = "librabbitmq.so.4",
+                            .package = "librabbitmq4",
+                            .names = names,
+                            .count = sizeof(names) / sizeof(names[0]),
+                            .pointers = &lib};
 
 static struct timeval time_left(const struct query *query)
 {
@@ -75,7 +95,7 @@ static bool failed(const struct amqp_server *server, amqp_rpc_reply_t reply, str
     }
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
         return error_set(err, ERROR_UNREACHABLE, "%s:%d: %s", server->host, server->port,
-                         amqp_error_string2(reply.library_error));
+                         lib.amqp_error_string2(reply.library_error));
     return error_set(err, ERROR_NONSENSE, "%s:%d answers something that is not AMQP", server->host, server->port);
 }
 
@@ -85,33 +105,33 @@ static bool failed(const struct amqp_server *server, amqp_rpc_reply_t reply, str
 static amqp_socket_t *new_tls_socket(amqp_connection_state_t connection, const struct amqp_server *server,
                                      struct error *err)
 {
-    amqp_socket_t *socket = amqp_ssl_socket_new(connection);
+    amqp_socket_t *socket = lib.amqp_ssl_socket_new(connection);
 
     if (!socket) {
         error_set(err, ERROR_INTERNAL, "no memory for a TLS socket");
         return NULL;
     }
-    amqp_ssl_socket_set_verify_peer(socket, !server->tls->insecure);
-    amqp_ssl_socket_set_verify_hostname(socket, false);
-    return tls_context_prepare(amqp_ssl_socket_get_context(socket), server->tls, server->host, err) ? socket : NULL;
+    lib.amqp_ssl_socket_set_verify_peer(socket, !server->tls->insecure);
+    lib.amqp_ssl_socket_set_verify_hostname(socket, false);
+    return tls_context_prepare(lib.amqp_ssl_socket_get_context(socket), server->tls, server->host, err) ? socket : NULL;
 }
 
 static bool open_socket(amqp_connection_state_t connection, const struct amqp_server *server, struct query *query)
 {
     struct timeval timeout = time_left(query);
     struct error *err = &query->error;
-    amqp_socket_t *socket = server->tls ? new_tls_socket(connection, server, err) : amqp_tcp_socket_new(connection);
+    amqp_socket_t *socket = server->tls ? new_tls_socket(connection, server, err) : lib.amqp_tcp_socket_new(connection);
     int status, number;
 
     if (!socket)
         return server->tls ? false : error_set(err, ERROR_INTERNAL, "no memory for a socket");
     errno = 0;
-    status = amqp_socket_open_noblock(socket, server->host, server->port, &timeout);
+    status = lib.amqp_socket_open_noblock(socket, server->host, server->port, &timeout);
     number = errno;
     if (status == AMQP_STATUS_OK)
         return true;
     return error_set(err, ERROR_UNREACHABLE, "%s:%d cannot be reached: %s%s", server->host, server->port,
-                     status == AMQP_STATUS_SOCKET_ERROR && number ? strerror(number) : amqp_error_string2(status),
+                     status == AMQP_STATUS_SOCKET_ERROR && number ? strerror(number) : lib.amqp_error_string2(status),
                      status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED || status == AMQP_STATUS_SSL_CONNECTION_FAILED
                          ? "; its certificate has to be of a known authority (ca) and bear its name"
                          : "");
@@ -120,26 +140,26 @@ static bool open_socket(amqp_connection_state_t connection, const struct amqp_se
 static bool sign_in(amqp_connection_state_t connection, const struct amqp_server *server, struct query *query)
 {
     struct timeval timeout = time_left(query);
-    amqp_table_entry_t name = {.key = amqp_cstring_bytes("connection_name"),
-                               .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("weir")}};
+    amqp_table_entry_t name = {.key = lib.amqp_cstring_bytes("connection_name"),
+                               .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = lib.amqp_cstring_bytes("weir")}};
     amqp_table_t properties = {.num_entries = 1, .entries = &name};
     amqp_rpc_reply_t reply;
 
-    amqp_set_handshake_timeout(connection, &timeout);
+    lib.amqp_set_handshake_timeout(connection, &timeout);
     if (server
             ->external) /* the broker takes the name out of the certificate; the library wants some name all the same */
-        reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
-                                           &properties, AMQP_SASL_METHOD_EXTERNAL, server->user);
+        reply = lib.amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
+                                               &properties, AMQP_SASL_METHOD_EXTERNAL, server->user);
     else
-        reply = amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
-                                           &properties, AMQP_SASL_METHOD_PLAIN, server->user, server->password);
+        reply = lib.amqp_login_with_properties(connection, server->vhost, CHANNELS_MAX, FRAME_MAX_BYTES, HEARTBEAT_S,
+                                               &properties, AMQP_SASL_METHOD_PLAIN, server->user, server->password);
     return reply.reply_type == AMQP_RESPONSE_NORMAL || failed(server, reply, &query->error);
 }
 
 static bool connect_to(const struct amqp_server *server, struct query *query)
 {
     struct amqp_session *session = query->memory;
-    amqp_connection_state_t connection = amqp_new_connection();
+    amqp_connection_state_t connection = lib.amqp_new_connection();
 
     if (!connection)
         return error_set(&query->error, ERROR_INTERNAL, "no memory for a connection");
@@ -148,14 +168,14 @@ static bool connect_to(const struct amqp_server *server, struct query *query)
         session->channel_open = false;
         return true;
     }
-    amqp_destroy_connection(connection);
+    lib.amqp_destroy_connection(connection);
     return false;
 }
 
 void amqp_hang_up(struct amqp_session *session)
 {
     if (session->connection)
-        amqp_destroy_connection(session->connection); /* without goodbye: it would wait for the answer */
+        lib.amqp_destroy_connection(session->connection); /* without goodbye: it would wait for the answer */
     *session = (struct amqp_session){.connection = NULL};
 }
 
@@ -168,14 +188,14 @@ static void after_failure(struct amqp_session *session, amqp_rpc_reply_t reply)
 
     session->channel_open = false;
     if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD ||
-        amqp_send_method(session->connection, CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &confirmed) != AMQP_STATUS_OK)
+        lib.amqp_send_method(session->connection, CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &confirmed) != AMQP_STATUS_OK)
         amqp_hang_up(session);
 }
 
 static bool fail_question(const struct amqp_server *server, struct query *query)
 {
     struct amqp_session *session = query->memory;
-    amqp_rpc_reply_t reply = amqp_get_rpc_reply(session->connection);
+    amqp_rpc_reply_t reply = lib.amqp_get_rpc_reply(session->connection);
     bool good = failed(server, reply, &query->error);
 
     after_failure(session, reply);
@@ -189,8 +209,8 @@ static bool open_channel(const struct amqp_server *server, struct query *query)
 
     if (session->channel_open)
         return true;
-    amqp_set_rpc_timeout(session->connection, &timeout);
-    if (!amqp_channel_open(session->connection, CHANNEL))
+    lib.amqp_set_rpc_timeout(session->connection, &timeout);
+    if (!lib.amqp_channel_open(session->connection, CHANNEL))
         return fail_question(server, query);
     session->channel_open = true;
     return true;
@@ -205,13 +225,13 @@ static bool ask(const struct amqp_server *server, const char *queue, struct quer
     if (!open_channel(server, query))
         return false;
     timeout = time_left(query);
-    amqp_set_rpc_timeout(session->connection, &timeout);
-    answer = amqp_queue_declare(session->connection, CHANNEL, amqp_cstring_bytes(queue), true, false, false, false,
-                                amqp_empty_table); /* passive: only looks */
+    lib.amqp_set_rpc_timeout(session->connection, &timeout);
+    answer = lib.amqp_queue_declare(session->connection, CHANNEL, lib.amqp_cstring_bytes(queue), true, false, false,
+                                    false, (amqp_table_t){0}); /* passive: only looks */
     if (!answer)
         return fail_question(server, query);
     *count = answer->message_count;
-    amqp_maybe_release_buffers(session->connection);
+    lib.amqp_maybe_release_buffers(session->connection);
     return true;
 }
 

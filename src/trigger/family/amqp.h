@@ -14,8 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct lazy;
 struct query;
 struct tls_identity;
+
+extern struct lazy amqp_library; /* for TRIGGER() */
 
 struct amqp_session { /* zeroed: no connection */
     struct amqp_connection_state_t_ *connection;

@@ -19,19 +19,27 @@
 /* Of a call that waits: names are looked up and TLS is spoken on it; a tenth of it gets used. */
 enum { CALL_STACK_BYTES = 256 * 1024 };
 
+struct mariadb mariadb;
+static const char *const names[] = {MARIADB_FUNCTIONS(LAZY_NAME)};
+struct lazy mariadb_library = {.file = "libmariadb.so.3",
+                               .package = "libmariadb3",
+                               .names = names,
+                               .count = sizeof(names) / sizeof(names[0]),
+                               .pointers = &mariadb};
+
 /* ------------------------------------------------------------------ calls that wait */
 
 /* Until there is what the library waits for, or the query's time is over, or the library's own. */
 static int await(MYSQL *connection, int events, const struct query *query)
 {
-    struct pollfd fd = {.fd = mysql_get_socket(connection)};
+    struct pollfd fd = {.fd = mariadb.mysql_get_socket(connection)};
     int64_t left = query_left_ms(query);
     int ready;
 
     fd.events = (short)((events & MYSQL_WAIT_READ ? POLLIN : 0) | (events & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
                         (events & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
-    if (events & MYSQL_WAIT_TIMEOUT && mysql_get_timeout_value_ms(connection) < left)
-        left = mysql_get_timeout_value_ms(connection);
+    if (events & MYSQL_WAIT_TIMEOUT && mariadb.mysql_get_timeout_value_ms(connection) < left)
+        left = mariadb.mysql_get_timeout_value_ms(connection);
     do
         ready = query_is_over(query) ? 0 : poll(&fd, 1, (int)left);
     while (ready < 0 && errno == EINTR);
@@ -44,29 +52,29 @@ static int await(MYSQL *connection, int events, const struct query *query)
 
 bool mysql_client_send(MYSQL *connection, const char *sql, const struct query *query)
 {
-    int code, events = mysql_real_query_start(&code, connection, sql, strlen(sql));
+    int code, events = mariadb.mysql_real_query_start(&code, connection, sql, strlen(sql));
 
     while (events)
-        events = mysql_real_query_cont(&code, connection, await(connection, events, query));
+        events = mariadb.mysql_real_query_cont(&code, connection, await(connection, events, query));
     return code == 0;
 }
 
 MYSQL_ROW mysql_client_row(MYSQL *connection, MYSQL_RES *result, const struct query *query)
 {
     MYSQL_ROW row;
-    int events = mysql_fetch_row_start(&row, result);
+    int events = mariadb.mysql_fetch_row_start(&row, result);
 
     while (events)
-        events = mysql_fetch_row_cont(&row, result, await(connection, events, query));
+        events = mariadb.mysql_fetch_row_cont(&row, result, await(connection, events, query));
     return row;
 }
 
 bool mysql_client_next(MYSQL *connection, const struct query *query)
 {
-    int code, events = mysql_next_result_start(&code, connection);
+    int code, events = mariadb.mysql_next_result_start(&code, connection);
 
     while (events)
-        events = mysql_next_result_cont(&code, connection, await(connection, events, query));
+        events = mariadb.mysql_next_result_cont(&code, connection, await(connection, events, query));
     return code == 0;
 }
 
@@ -100,7 +108,7 @@ static enum error_kind kind_of(unsigned code)
 
 static void begin_library(void)
 {
-    mysql_server_init(0, NULL, NULL);
+    mariadb.mysql_server_init(0, NULL, NULL);
 }
 
 enum tls_wish { TLS_NONE, TLS_CHECKED, TLS_UNCHECKED, TLS_PREFERRED, TLS_NO_SUCH };
@@ -124,10 +132,10 @@ static void set_tls(MYSQL *connection, enum tls_wish wish, const char *ca_file)
 
     if (wish == TLS_NONE)
         return;
-    mysql_ssl_set(connection, NULL, NULL, ca_file, checked ? X509_get_default_cert_dir() : NULL, NULL);
-    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &checked);
+    mariadb.mysql_ssl_set(connection, NULL, NULL, ca_file, checked ? X509_get_default_cert_dir() : NULL, NULL);
+    mariadb.mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &checked);
     if (wish != TLS_PREFERRED)
-        mysql_options(connection, MYSQL_OPT_SSL_ENFORCE, &yes);
+        mariadb.mysql_options(connection, MYSQL_OPT_SSL_ENFORCE, &yes);
 }
 
 /* Of a time-out in the string (a Go duration) and ours the shorter; whole seconds, at least one. */
@@ -158,23 +166,23 @@ static void set_options(MYSQL *connection, const struct mysql_server *server, in
     const char *charset = dsn_option(&server->dsn, "charset");
     size_t stack_bytes = CALL_STACK_BYTES;
 
-    mysql_options(connection, MYSQL_OPT_NONBLOCK, &stack_bytes);
-    mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
-    mysql_options(connection, MYSQL_OPT_READ_TIMEOUT, &read_s);
-    mysql_options(connection, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
-    mysql_options(connection, MYSQL_OPT_LOCAL_INFILE, &no_files);
-    mysql_options(connection, MYSQL_OPT_PROTOCOL, &protocol);
-    mysql_options(connection, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
+    mariadb.mysql_options(connection, MYSQL_OPT_NONBLOCK, &stack_bytes);
+    mariadb.mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+    mariadb.mysql_options(connection, MYSQL_OPT_READ_TIMEOUT, &read_s);
+    mariadb.mysql_options(connection, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
+    mariadb.mysql_options(connection, MYSQL_OPT_LOCAL_INFILE, &no_files);
+    mariadb.mysql_options(connection, MYSQL_OPT_PROTOCOL, &protocol);
+    mariadb.mysql_options(connection, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
     /* others ask this machine who it is (auth_gssapi_client), or whoever sits at its terminal (dialog) */
-    mysql_options(
+    mariadb.mysql_options(
         connection, MARIADB_OPT_RESTRICTED_AUTH,
         is_true(&server->dsn, "allowCleartextPasswords")
             ? "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519,mysql_clear_password"
             : "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519");
     if (is_true(&server->dsn, "compress"))
-        mysql_options(connection, MYSQL_OPT_COMPRESS, NULL);
+        mariadb.mysql_options(connection, MYSQL_OPT_COMPRESS, NULL);
     if (charset && strlen(charset) < 40)
-        mysql_options(connection, MYSQL_SET_CHARSET_NAME, strcmp(charset, "utf8") == 0 ? "utf8mb4" : charset);
+        mariadb.mysql_options(connection, MYSQL_SET_CHARSET_NAME, strcmp(charset, "utf8") == 0 ? "utf8mb4" : charset);
 }
 
 /* What the driver of the original keeps to itself; everything else in the string is a variable of the session. */
@@ -187,7 +195,7 @@ static const char own_words[] =
 /* What is set gives no rows: a server that sends some anyway, perhaps without end, is not listened to. */
 static bool say(MYSQL *connection, const char *command, const struct query *query)
 {
-    return mysql_client_send(connection, command, query) && mysql_field_count(connection) == 0;
+    return mysql_client_send(connection, command, query) && mariadb.mysql_field_count(connection) == 0;
 }
 
 static bool set_variables(MYSQL *connection, const struct dsn *dsn, const struct query *query)
@@ -215,12 +223,12 @@ static bool log_in(MYSQL *connection, const struct mysql_server *server, const s
     const struct dsn *dsn = &server->dsn;
     unsigned long flags = is_true(dsn, "multiStatements") ? CLIENT_MULTI_STATEMENTS : 0;
     MYSQL *connected;
-    int events = mysql_real_connect_start(
+    int events = mariadb.mysql_real_connect_start(
         &connected, connection, server->socket ? NULL : server->host, dsn->user, dsn->password ? dsn->password : "",
         dsn->path && *dsn->path ? dsn->path : NULL, (unsigned)server->port, server->socket, flags);
 
     while (events)
-        events = mysql_real_connect_cont(&connected, connection, await(connection, events, query));
+        events = mariadb.mysql_real_connect_cont(&connected, connection, await(connection, events, query));
     return connected != NULL;
 }
 
@@ -230,9 +238,11 @@ static bool connect_to(MYSQL *connection, const struct mysql_server *server, enu
     set_options(connection, server, query_left_ms(query));
     set_tls(connection, wish, ca_file);
     if (!log_in(connection, server, query))
-        return query_fail(query, kind_of(mysql_errno(connection)), "MySQL lets us not in", mysql_error(connection));
+        return query_fail(query, kind_of(mariadb.mysql_errno(connection)), "MySQL lets us not in",
+                          mariadb.mysql_error(connection));
     return set_variables(connection, &server->dsn, query) ||
-           query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString", mysql_error(connection));
+           query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString",
+                      mariadb.mysql_error(connection));
 }
 
 MYSQL *mysql_client_open(const struct mysql_server *server, const char *ca, struct query *query)
@@ -250,9 +260,9 @@ MYSQL *mysql_client_open(const struct mysql_server *server, const char *ca, stru
     } else if (!server->socket && !mysql_host_is_name(server->host)) {
         query_fail(query, ERROR_INVALID, "the host is no name, and the library would read options out of it", "");
     } else if (!ca || wish != TLS_CHECKED || pem_file_open(&trust, (const char *const[]){ca, NULL}, &query->error)) {
-        connection = mysql_init(NULL);
+        connection = mariadb.mysql_init(NULL);
         if (!connect_to(connection, server, wish, trust.fd >= 0 ? trust.path : NULL, query)) {
-            mysql_close(connection);
+            mariadb.mysql_close(connection);
             connection = NULL;
         }
     }

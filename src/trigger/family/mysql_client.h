@@ -15,8 +15,24 @@
 #include <mysql.h>
 #include <stdbool.h>
 
+#include "trigger/common/lazy.h"
+
 struct mysql_server;
 struct query;
+
+/* clang-format off */
+#define MARIADB_FUNCTIONS(X) \
+    X(mysql_close) X(mysql_errno) X(mysql_error) X(mysql_fetch_field_direct) X(mysql_fetch_lengths) \
+    X(mysql_fetch_row_cont) X(mysql_fetch_row_start) X(mysql_field_count) X(mysql_free_result) \
+    X(mysql_get_socket) X(mysql_get_timeout_value_ms) X(mysql_init) X(mysql_more_results) \
+    X(mysql_next_result_cont) X(mysql_next_result_start) X(mysql_num_fields) X(mysql_options) \
+    X(mysql_real_connect_cont) X(mysql_real_connect_start) X(mysql_real_query_cont) \
+    X(mysql_real_query_start) X(mysql_server_init) X(mysql_ssl_set) X(mysql_use_result)
+/* clang-format on */
+extern struct mariadb {
+    MARIADB_FUNCTIONS(LAZY_POINTER)
+} mariadb;
+extern struct lazy mariadb_library; /* for TRIGGER() */
 
 /* Logged in, with what the connection string sets. ca: certificates trusted besides the system's, PEM, or NULL. */
 MYSQL *mysql_client_open(const struct mysql_server *server, const char *ca, struct query *query);

@@ -12,6 +12,14 @@
 
 enum { WORDS_MAX_BYTES = 64 * 1024 /* a password or token of some KB, and twice that with all its quotes escaped */ };
 
+struct libpq libpq;
+static const char *const names[] = {LIBPQ_FUNCTIONS(LAZY_NAME)};
+struct lazy libpq_library = {.file = "libpq.so.5",
+                             .package = "libpq5",
+                             .names = names,
+                             .count = sizeof(names) / sizeof(names[0]),
+                             .pointers = &libpq};
+
 /* No file can have this name: libpq goes on without one, and without looking for one of its own. */
 #define NOWHERE "/dev/null/none"
 
@@ -79,7 +87,7 @@ PQconninfoOption *pg_words_read(const char *text, struct error *err)
         error_set(err, ERROR_INVALID, "connection is neither key=value pairs nor a postgres:// address");
         return NULL;
     }
-    words = PQconninfoParse(text, NULL);
+    words = libpq.PQconninfoParse(text, NULL);
     if (!words) {
         error_set(err, ERROR_INVALID,
                   "libpq cannot read connection: it takes its own keywords alone (server settings go into options='-c "
@@ -94,7 +102,7 @@ PQconninfoOption *pg_words_read(const char *text, struct error *err)
 
 PQconninfoOption *pg_words_none(void)
 {
-    return PQconninfoParse("", NULL);
+    return libpq.PQconninfoParse("", NULL);
 }
 
 void pg_words_set(PQconninfoOption *words, const char *word, const char *value)
@@ -119,7 +127,7 @@ void pg_words_free(PQconninfoOption *words)
     for (PQconninfoOption *word = words; word && word->keyword; word++)
         if (word->val)
             explicit_bzero(word->val, strlen(word->val));
-    PQconninfoFree(words);
+    libpq.PQconninfoFree(words);
 }
 
 /* ------------------------------------------------------------------ telling */

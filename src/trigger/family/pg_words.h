@@ -16,7 +16,22 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
+#include "trigger/common/lazy.h"
+
 struct error;
+
+/* clang-format off */
+#define LIBPQ_FUNCTIONS(X) \
+    X(PQclear) X(PQconnectPoll) X(PQconnectStart) X(PQconninfoFree) X(PQconninfoParse) X(PQconsumeInput) \
+    X(PQerrorMessage) X(PQfinish) X(PQgetResult) X(PQgetisnull) X(PQgetlength) X(PQgetvalue) X(PQisBusy) \
+    X(PQnfields) X(PQntuples) X(PQresultErrorField) X(PQresultErrorMessage) X(PQresultStatus) \
+    X(PQsendQuery) X(PQsendQueryParams) X(PQsetSingleRowMode) X(PQsocket) X(PQstatus) \
+    X(PQtransactionStatus)
+/* clang-format on */
+extern struct libpq {
+    LIBPQ_FUNCTIONS(LAZY_POINTER)
+} libpq;
+extern struct lazy libpq_library; /* for TRIGGER() */
 
 struct pg_files {              /* what of it libpq reads from files: their names, or NULL */
     const char *ca, *identity; /* certificates that are trusted instead of the system's; a certificate and its key */

@@ -23,6 +23,15 @@
 
 enum { LOGIN_MAX_MS = 4000, BOOK_MAX_BYTES = 64 * 1024 /* of a kilobyte for each thread that may log in, and some */ };
 
+/* The macros of sybdb.h that call functions by their names are of no use here. */
+struct dblib dblib;
+static const char *const names[] = {DBLIB_FUNCTIONS(LAZY_NAME)};
+struct lazy dblib_library = {.file = "libsybdb.so.5",
+                             .package = "libsybdb5",
+                             .names = names,
+                             .count = sizeof(names) / sizeof(names[0]),
+                             .pointers = &dblib};
+
 /* ------------------------------------------------------------------ what db-lib reports */
 
 static __thread struct tds_heard heard;
@@ -85,22 +94,22 @@ static struct {
 /* Of the environment: they would turn a login elsewhere, or write down what is said in it. */
 static const char *in_the_way(void)
 {
-    static const char *const names[] = {"TDSHOST", "TDSPORT", "TDSVER", "TDSDUMP", "TDSDUMPCONFIG"};
+    static const char *const variables[] = {"TDSHOST", "TDSPORT", "TDSVER", "TDSDUMP", "TDSDUMPCONFIG"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (getenv(names[i]))
-            return names[i];
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+        if (getenv(variables[i]))
+            return variables[i];
     return NULL;
 }
 
 static void begin_library(void)
 {
     book.ready = pem_file_open(&book.file, (const char *const[]){NULL}, NULL);
-    dbinit();
-    dberrhandle(on_error);
-    dbmsghandle(on_message);
+    dblib.dbinit();
+    dblib.dberrhandle(on_error);
+    dblib.dbmsghandle(on_message);
     if (book.ready)
-        dbsetifile(book.file.path);
+        dblib.dbsetifile(book.file.path);
 }
 
 /* Under the lock. What stands in the file that is there now stays as it is for those who are reading it. */
@@ -179,15 +188,15 @@ static long seconds(int64_t ms)
 
 static LOGINREC *login_of(const struct mssql_server *server)
 {
-    LOGINREC *login = dblogin();
+    LOGINREC *login = dblib.dblogin();
 
-    DBSETLUSER(login, server->user);
-    DBSETLPWD(login, server->password ? server->password : "");
+    dblib.dbsetlname(login, server->user, DBSETUSER);
+    dblib.dbsetlname(login, server->password ? server->password : "", DBSETPWD);
     if (server->database && *server->database)
-        DBSETLDBNAME(login, server->database);
-    DBSETLAPP(login, server->application && *server->application ? server->application : "weir");
-    DBSETLUTF16(login, TRUE);
-    DBSETLVERSION(login, DBVERSION_74);
+        dblib.dbsetlname(login, server->database, DBSETDBNAME);
+    dblib.dbsetlname(login, server->application && *server->application ? server->application : "weir", DBSETAPP);
+    dblib.dbsetlbool(login, TRUE, DBSETUTF16);
+    dblib.dbsetlversion(login, DBVERSION_74);
     return login;
 }
 
@@ -221,8 +230,8 @@ static DBPROCESS *open_process(const struct mssql_server *server, const char *ca
     entry.lines = lines.bytes;
     if (enter_book(&entry, server->host, err)) {
         login = login_of(server);
-        process = dbopen(login, entry.name);
-        dbloginfree(login);
+        process = dblib.tdsdbopen(login, entry.name, 0);
+        dblib.dbloginfree(login);
         leave_book(&entry);
         if (!process)
             error_set(err, is_denial(heard.number) ? ERROR_DENIED : ERROR_UNREACHABLE, "SQL Server lets us not in: %s",
@@ -259,5 +268,5 @@ void tds_limit(DBPROCESS *process, int64_t left_ms)
     char digits[24];
 
     snprintf(digits, sizeof(digits), "%ld", seconds(left_ms));
-    dbsetopt(process, DBSETTIME, digits, 0);
+    dblib.dbsetopt(process, DBSETTIME, digits, 0);
 }

@@ -20,8 +20,21 @@
 #include <sybfront.h>
 
 #include "base/error.h"
+#include "trigger/common/lazy.h"
 
 struct mssql_server;
+
+/* clang-format off */
+#define DBLIB_FUNCTIONS(X) \
+    X(dbcancel) X(dbcanquery) X(dbclose) X(dbcmd) X(dbcoltype) X(dbconvert) X(dbdata) X(dbdatlen) X(dbdead) \
+    X(dberrhandle) X(dbinit) X(dblogin) X(dbloginfree) X(dbmsghandle) X(dbnextrow) X(dbnumcols) \
+    X(dbresults) X(dbsetifile) X(dbsetlbool) X(dbsetlname) X(dbsetlversion) X(dbsetopt) X(dbsqlexec) \
+    X(tdsdbopen)
+/* clang-format on */
+extern struct dblib {
+    DBLIB_FUNCTIONS(LAZY_POINTER)
+} dblib;
+extern struct lazy dblib_library; /* for TRIGGER() */
 
 struct tds_heard { /* by this thread, since tds_listen() */
     char text[256];

@@ -71,18 +71,13 @@ static void begin(void)
     lib.mongoc_init();
 }
 
-static bool load(struct trigger_check *check)
-{
-    static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
-    static struct lazy library = {.file = "libmongoc-1.0.so.0",
-                                  .names = names,
-                                  .count = sizeof(names) / sizeof(names[0]),
-                                  .pointers = &lib,
-                                  .begin = begin};
-    struct error why;
-
-    return lazy_load(&library, &why) || check_error(check, NULL, "install Debian's libmongoc-1.0-0", "%s", why.text);
-}
+static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
+static struct lazy library = {.file = "libmongoc-1.0.so.0",
+                              .package = "libmongoc-1.0-0",
+                              .names = names,
+                              .count = sizeof(names) / sizeof(names[0]),
+                              .pointers = &lib,
+                              .begin = begin};
 
 #define PARAM_STRUCT struct mongodb
 static const struct param params[] = {
@@ -147,9 +142,8 @@ static bool check_tls(const struct mongodb *c, struct trigger_check *check)
 
 static bool prepare(void *config, struct trigger_check *check)
 {
-    bool good = load(check);
+    bool good = check_parts(config, check);
 
-    good = check_parts(config, check) && good;
     return check_tls(config, check) && good;
 }
 
@@ -433,6 +427,7 @@ TRIGGER(mongodb) = {
     .config_size = sizeof(struct mongodb),
     .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
+    .library = &library,
     .prepare = prepare,
     .metric_name = metric_name,
     .destinations = destinations,

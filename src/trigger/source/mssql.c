@@ -111,7 +111,7 @@ static void hang_up(void *session)
     struct kept *kept = session;
 
     if (kept->process)
-        dbclose(kept->process);
+        dblib.dbclose(kept->process);
     kept->process = NULL;
 }
 
@@ -142,18 +142,19 @@ static bool is_number_or_text(int type)
 
 static void read_row(DBPROCESS *process, struct query *query)
 {
-    struct sql_answer answer = {.columns = (size_t)dbnumcols(process), .row = true};
+    struct sql_answer answer = {.columns = (size_t)dblib.dbnumcols(process), .row = true};
     char text[NUMBER_BYTES] = "";
-    BYTE *bytes = answer.columns > 0 ? dbdata(process, 1) : NULL;
-    DBINT length = bytes ? dbdatlen(process, 1) : 0, wrote;
+    BYTE *bytes = answer.columns > 0 ? dblib.dbdata(process, 1) : NULL;
+    DBINT length = bytes ? dblib.dbdatlen(process, 1) : 0, wrote;
 
-    if (answer.columns == 1 && bytes && !is_number_or_text(dbcoltype(process, 1))) {
+    if (answer.columns == 1 && bytes && !is_number_or_text(dblib.dbcoltype(process, 1))) {
         query_fail(query, ERROR_NONSENSE, "the query gives a bit, a date or bytes; it has to give a number", "");
         return;
     }
     if (bytes) {
         tds_listen();
-        wrote = dbconvert(process, dbcoltype(process, 1), bytes, length, SYBCHAR, (BYTE *)text, sizeof(text) - 1);
+        wrote = dblib.dbconvert(process, dblib.dbcoltype(process, 1), bytes, length, SYBCHAR, (BYTE *)text,
+                                sizeof(text) - 1);
         answer.text = text;
         answer.length = wrote > 0 && wrote < NUMBER_BYTES ? (size_t)wrote : 0;
         while (answer.length > 0 && text[answer.length - 1] == ' ') /* char(20) is filled up */
@@ -168,10 +169,10 @@ static void drain(struct kept *kept, const struct query *query)
     int skipped = 0;
 
     tds_limit(kept->process, query_left_ms(query));
-    while (skipped < ROWS_SKIPPED_MAX && !query_is_over(query) && dbnextrow(kept->process) == REG_ROW)
+    while (skipped < ROWS_SKIPPED_MAX && !query_is_over(query) && dblib.dbnextrow(kept->process) == REG_ROW)
         skipped++;
-    if (skipped >= ROWS_SKIPPED_MAX || query_is_over(query) || dbcanquery(kept->process) != SUCCEED ||
-        dbcancel(kept->process) != SUCCEED)
+    if (skipped >= ROWS_SKIPPED_MAX || query_is_over(query) || dblib.dbcanquery(kept->process) != SUCCEED ||
+        dblib.dbcancel(kept->process) != SUCCEED)
         hang_up(kept);
 }
 
@@ -180,8 +181,8 @@ static bool find_result(DBPROCESS *process, bool *broken)
 {
     RETCODE code;
 
-    while ((code = dbresults(process)) == SUCCEED)
-        if (dbnumcols(process) > 0)
+    while ((code = dblib.dbresults(process)) == SUCCEED)
+        if (dblib.dbnumcols(process) > 0)
             return true;
     *broken = code == FAIL;
     return false;
@@ -203,12 +204,12 @@ static void refused(struct query *query, bool was_kept)
 static void take_result(DBPROCESS *process, struct query *query, bool was_kept)
 {
     bool broken = true, found = find_result(process, &broken);
-    STATUS row = found ? dbnextrow(process) : FAIL;
+    STATUS row = found ? dblib.dbnextrow(process) : FAIL;
 
     if (found && row == REG_ROW)
         read_row(process, query);
     else if (found && row == NO_MORE_ROWS && tds_heard()->number == 0)
-        sql_answer(query, &(struct sql_answer){.columns = (size_t)dbnumcols(process)}, SQL_EMPTY_MISSING);
+        sql_answer(query, &(struct sql_answer){.columns = (size_t)dblib.dbnumcols(process)}, SQL_EMPTY_MISSING);
     else if (!found && !broken && tds_heard()->number == 0)
         query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT, or a procedure with one",
                    "");
@@ -224,11 +225,11 @@ static bool ask_once(const struct mssql *c, struct kept *kept, struct query *que
 
     tds_listen();
     tds_limit(kept->process, query_left_ms(query));
-    if (dbcmd(kept->process, c->query) == SUCCEED && dbsqlexec(kept->process) == SUCCEED)
+    if (dblib.dbcmd(kept->process, c->query) == SUCCEED && dblib.dbsqlexec(kept->process) == SUCCEED)
         take_result(kept->process, query, was_kept);
     else
         refused(query, was_kept);
-    broken = heard->broken || dbdead(kept->process);
+    broken = heard->broken || dblib.dbdead(kept->process);
     if (broken)
         hang_up(kept);
     else
@@ -278,6 +279,7 @@ TRIGGER(mssql) = {
     .config_size = sizeof(struct mssql),
     .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
+    .library = &dblib_library,
     .prepare = prepare,
     .destination = destination,
     .hang_up = hang_up,

@@ -116,7 +116,7 @@ static void hang_up(void *session)
     struct kept *kept = session;
 
     if (kept->connection)
-        mysql_close(kept->connection);
+        mariadb.mysql_close(kept->connection);
     kept->connection = NULL;
 }
 
@@ -146,10 +146,10 @@ static enum error_kind kind_of(unsigned code)
 static void read_row(MYSQL *connection, MYSQL_RES *result, struct query *query)
 {
     MYSQL_ROW row = mysql_client_row(connection, result, query);
-    unsigned long *lengths = row ? mysql_fetch_lengths(result) : NULL;
-    struct sql_answer answer = {.columns = mysql_num_fields(result), .row = row != NULL};
+    unsigned long *lengths = row ? mariadb.mysql_fetch_lengths(result) : NULL;
+    struct sql_answer answer = {.columns = mariadb.mysql_num_fields(result), .row = row != NULL};
 
-    if (row && row[0] && mysql_fetch_field_direct(result, 0)->type == MYSQL_TYPE_BIT) {
+    if (row && row[0] && mariadb.mysql_fetch_field_direct(result, 0)->type == MYSQL_TYPE_BIT) {
         query_fail(query, ERROR_NONSENSE, "the query gives bits; write + 0 behind the column", "");
         return;
     }
@@ -160,9 +160,9 @@ static void read_row(MYSQL *connection, MYSQL_RES *result, struct query *query)
 
 static void give_up(struct kept *kept, MYSQL_RES *result)
 {
-    shutdown(mysql_get_socket(kept->connection),
+    shutdown(mariadb.mysql_get_socket(kept->connection),
              SHUT_RDWR); /* else freeing the result would read all that is left of it */
-    mysql_free_result(result);
+    mariadb.mysql_free_result(result);
     hang_up(kept);
 }
 
@@ -174,18 +174,18 @@ static void drain(struct kept *kept, MYSQL_RES *result, const struct query *quer
     for (;;) {
         while (result && skipped <= ROWS_SKIPPED_MAX && mysql_client_row(kept->connection, result, query))
             skipped++;
-        if (skipped > ROWS_SKIPPED_MAX || mysql_errno(kept->connection)) {
+        if (skipped > ROWS_SKIPPED_MAX || mariadb.mysql_errno(kept->connection)) {
             give_up(kept, result);
             return;
         }
-        mysql_free_result(result);
-        if (!mysql_more_results(kept->connection))
+        mariadb.mysql_free_result(result);
+        if (!mariadb.mysql_more_results(kept->connection))
             return;
         if (!mysql_client_next(kept->connection, query)) {
             give_up(kept, NULL);
             return;
         }
-        result = mysql_use_result(kept->connection);
+        result = mariadb.mysql_use_result(kept->connection);
         skipped++;
     }
 }
@@ -194,14 +194,14 @@ static void drain(struct kept *kept, MYSQL_RES *result, const struct query *quer
 static bool ask_once(const struct mysql *c, struct kept *kept, struct query *query)
 {
     bool sent = mysql_client_send(kept->connection, c->query, query);
-    MYSQL_RES *result = sent ? mysql_use_result(kept->connection) : NULL;
-    unsigned code = mysql_errno(kept->connection);
+    MYSQL_RES *result = sent ? mariadb.mysql_use_result(kept->connection) : NULL;
+    unsigned code = mariadb.mysql_errno(kept->connection);
 
     if (result) {
         read_row(kept->connection, result, query);
-        code = mysql_errno(kept->connection);
+        code = mariadb.mysql_errno(kept->connection);
         if (code)
-            query_fail(query, kind_of(code), "MySQL breaks off its answer", mysql_error(kept->connection));
+            query_fail(query, kind_of(code), "MySQL breaks off its answer", mariadb.mysql_error(kept->connection));
         drain(kept, result, query);
         return true;
     }
@@ -209,7 +209,7 @@ static bool ask_once(const struct mysql *c, struct kept *kept, struct query *que
         query_fail(query, ERROR_NONSENSE, "the query gives no result; it has to be a SELECT", "");
         return true;
     }
-    query_fail(query, kind_of(code), "MySQL refuses the query", mysql_error(kept->connection));
+    query_fail(query, kind_of(code), "MySQL refuses the query", mariadb.mysql_error(kept->connection));
     if (kind_of(code) == ERROR_UNREACHABLE)
         hang_up(kept);
     return kept->connection != NULL;
@@ -245,15 +245,19 @@ TRIGGER(mysql) = {
                "authentication:\n"
                "  password: s3cret\n",
     .locally =
-        "mariadb-install-db --no-defaults --datadir=/tmp/my --auth-root-authentication-method=normal\n"
-        "mariadbd --no-defaults --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 --socket=/tmp/my/my.sock &\n"
+        "apt-get install mariadb-server\n"
+        "mariadb-install-db --no-defaults --user=$(id -un) --datadir=/tmp/my --auth-root-authentication-method=normal\n"
+        "mariadbd --no-defaults --user=$(id -un) --datadir=/tmp/my --bind-address=127.0.0.1 --port=3306 "
+        "--socket=/tmp/my/my.sock &\n"
         "mariadb --no-defaults --socket=/tmp/my/my.sock -u root -e \"CREATE DATABASE jobs; CREATE TABLE jobs.jobs "
         "(state "
-        "text); GRANT SELECT ON jobs.* TO weir@localhost IDENTIFIED BY 's3cret'\"\n",
+        "text); GRANT SELECT ON jobs.* TO weir@localhost IDENTIFIED BY 's3cret'\"\n"
+        "weir probe jobs.yaml      # host: localhost\n",
     .params = params,
     .config_size = sizeof(struct mysql),
     .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
+    .library = &mariadb_library,
     .prepare = prepare,
     .metric_name = metric_name,
     .destination = destination,

@@ -193,7 +193,7 @@ static struct budget budget_for(int64_t left_ms)
 
 static bool await(const PGconn *connection, short events, struct budget *budget)
 {
-    struct pollfd fd = {.fd = PQsocket(connection), .events = events};
+    struct pollfd fd = {.fd = libpq.PQsocket(connection), .events = events};
     int64_t left = budget->until_ticks_ms - query_ticks_ms();
     int waiting = 0;
 
@@ -221,15 +221,15 @@ static bool over_budget(struct query *query, const struct budget *budget, const 
 /* The next result; NULL: there is none any more, or the budget says so. */
 static PGresult *next_result(PGconn *connection, struct budget *budget)
 {
-    while (PQisBusy(connection))
-        if (!await(connection, POLLIN, budget) || !PQconsumeInput(connection))
+    while (libpq.PQisBusy(connection))
+        if (!await(connection, POLLIN, budget) || !libpq.PQconsumeInput(connection))
             return NULL;
-    return PQgetResult(connection);
+    return libpq.PQgetResult(connection);
 }
 
 static void close_connection(struct kept *kept)
 {
-    PQfinish(kept->connection);
+    libpq.PQfinish(kept->connection);
     kept->connection = NULL;
 }
 
@@ -279,7 +279,7 @@ static bool begin_connect(const struct postgresql *c, const struct files *files,
     if (!told)
         return query_fail(query, ERROR_LIMIT, "the connection's parameters are longer than anything that can be meant",
                           "");
-    kept->connection = PQconnectStart(told);
+    kept->connection = libpq.PQconnectStart(told);
     explicit_bzero(told, strlen(told));
     free(told);
     return true;
@@ -287,7 +287,7 @@ static bool begin_connect(const struct postgresql *c, const struct files *files,
 
 static bool not_connected(struct kept *kept, struct query *query, const struct budget *budget)
 {
-    const char *why = PQerrorMessage(kept->connection);
+    const char *why = libpq.PQerrorMessage(kept->connection);
     bool invalid = strncmp(why, "invalid", 7) == 0; /* libpq does not understand the connection text */
 
     if (budget->state != LEFT)
@@ -307,22 +307,22 @@ static void set_statement_timeout(struct kept *kept, int64_t timeout_ms, struct 
     char command[64];
 
     snprintf(command, sizeof(command), "SET statement_timeout = %lld", (long long)timeout_ms * 3 / 4);
-    if (!PQsendQuery(kept->connection, command))
+    if (!libpq.PQsendQuery(kept->connection, command))
         return;
     for (PGresult *result; (result = next_result(kept->connection, budget));)
-        PQclear(result);
+        libpq.PQclear(result);
 }
 
 static bool finish_connect(struct kept *kept, struct query *query, struct budget *budget)
 {
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
-    if (PQstatus(kept->connection) == CONNECTION_BAD)
+    if (libpq.PQstatus(kept->connection) == CONNECTION_BAD)
         next = PGRES_POLLING_FAILED;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
         if (!await(kept->connection, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, budget))
             break;
-        next = PQconnectPoll(kept->connection);
+        next = libpq.PQconnectPoll(kept->connection);
     }
     if (next != PGRES_POLLING_OK)
         return not_connected(kept, query, budget);
@@ -346,18 +346,18 @@ static bool open_connection(const struct postgresql *c, struct kept *kept, struc
 
 static void read_number(const PGresult *result, struct query *query)
 {
-    struct sql_answer answer = {.columns = (size_t)PQnfields(result), .row = PQntuples(result) > 0};
+    struct sql_answer answer = {.columns = (size_t)libpq.PQnfields(result), .row = libpq.PQntuples(result) > 0};
 
-    if (answer.row && answer.columns > 0 && !PQgetisnull(result, 0, 0)) {
-        answer.text = PQgetvalue(result, 0, 0);
-        answer.length = (size_t)PQgetlength(result, 0, 0);
+    if (answer.row && answer.columns > 0 && !libpq.PQgetisnull(result, 0, 0)) {
+        answer.text = libpq.PQgetvalue(result, 0, 0);
+        answer.length = (size_t)libpq.PQgetlength(result, 0, 0);
     }
     sql_answer(query, &answer, SQL_EMPTY_FAILS);
 }
 
 static void refused(const PGresult *result, bool alive, struct query *query)
 {
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = PQresultErrorMessage(result);
+    const char *state = libpq.PQresultErrorField(result, PG_DIAG_SQLSTATE), *why = libpq.PQresultErrorMessage(result);
 
     query_fail(query,
                state && strncmp(state, "28", 2) == 0               ? ERROR_DENIED
@@ -370,7 +370,7 @@ static void refused(const PGresult *result, bool alive, struct query *query)
 /* Others ask on this connection next: what a query set, locked or left open is not theirs. */
 static bool leaves_traces(const struct postgresql *c, const PGconn *connection)
 {
-    if (PQtransactionStatus(connection) != PQTRANS_IDLE || strcasestr(c->query, "advisory_lock"))
+    if (libpq.PQtransactionStatus(connection) != PQTRANS_IDLE || strcasestr(c->query, "advisory_lock"))
         return true;
     for (const char *at = c->query; (at = strcasestr(at, "set")); at += strlen("set"))
         if ((at == c->query || !(isalnum((unsigned char)at[-1]) || at[-1] == '_')) && !isalnum((unsigned char)at[3]))
@@ -384,24 +384,24 @@ static void take_results(struct kept *kept, struct query *query, struct budget *
     bool answered = false;
 
     for (PGresult *result; (result = next_result(kept->connection, budget));) {
-        ExecStatusType status = PQresultStatus(result);
+        ExecStatusType status = libpq.PQresultStatus(result);
         bool is_row = status == PGRES_SINGLE_TUPLE, more = is_row && answered;
 
         if (is_row || (status == PGRES_TUPLES_OK && !answered)) {
             if (!more)
                 read_number(result, query);
         } else if (status != PGRES_TUPLES_OK) {
-            refused(result, PQstatus(kept->connection) == CONNECTION_OK, query);
+            refused(result, libpq.PQstatus(kept->connection) == CONNECTION_OK, query);
         }
         answered = true;
-        PQclear(result);
+        libpq.PQclear(result);
         if (more)
             return;
     }
     if (!answered && budget->state != LEFT)
         over_budget(query, budget, "PostgreSQL's answer");
     else if (!answered)
-        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL ended the connection", PQerrorMessage(kept->connection));
+        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL ended the connection", libpq.PQerrorMessage(kept->connection));
 }
 
 /* true: this is the outcome; false: the connection was dead, another one may do. */
@@ -410,13 +410,13 @@ static bool ask_once(const struct postgresql *c, struct kept *kept, struct query
     struct budget budget = budget_for(left_ms);
     bool alive;
 
-    if (PQsendQueryParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0)) {
-        PQsetSingleRowMode(kept->connection);
+    if (libpq.PQsendQueryParams(kept->connection, c->query, 0, NULL, NULL, NULL, NULL, 0)) {
+        libpq.PQsetSingleRowMode(kept->connection);
         take_results(kept, query, &budget);
     } else {
-        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL takes no question", PQerrorMessage(kept->connection));
+        query_fail(query, ERROR_UNREACHABLE, "PostgreSQL takes no question", libpq.PQerrorMessage(kept->connection));
     }
-    alive = PQstatus(kept->connection) == CONNECTION_OK;
+    alive = libpq.PQstatus(kept->connection) == CONNECTION_OK;
     if (!alive || leaves_traces(c, kept->connection))
         close_connection(kept);
     return alive;
@@ -474,6 +474,7 @@ TRIGGER(postgresql) = {
     .config_size = sizeof(struct postgresql),
     .session_size = sizeof(struct kept),
     .timeout_ms = QUERY_TIMEOUT_MS,
+    .library = &libpq_library,
     .prepare = prepare,
     .destinations = destinations,
     .hang_up = hang_up,

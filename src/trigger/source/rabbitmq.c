@@ -292,6 +292,7 @@ TRIGGER(rabbitmq) = {
     .config_size = sizeof(struct rabbitmq),
     .session_size = sizeof(struct amqp_session),
     .timeout_ms = AMQP_TIMEOUT_MS,
+    .library = &amqp_library,
     .prepare = prepare,
     .metric_name = metric_name,
     .target = target,
