@@ -67,7 +67,8 @@ struct workers;
 /* NULL: no file descriptor to be had. */
 struct workers *workers_new(struct loop *loop, struct transport_stats *stats, int threads_max, int destination_max,
                             int namespace_max);
-void workers_free(struct workers *workers); /* cancels all; what is stuck stays behind and is never waited for */
+/* Cancels all and ends the threads; what is stuck stays behind and is never waited for. */
+void workers_free(struct workers *workers);
 struct job *workers_start(struct workers *workers, const char *ns, const char *destination, int64_t timeout_ms,
                           job_work *work, job_done *done, void (*release)(void *arg), void *arg);
 void workers_cancel(struct job *job);

@@ -12,7 +12,8 @@
  *
  * What both sides touch is in struct crew, under its lock: the queue, the list of jobs that returned, and `handed` of a job.
  * Everything else belongs to the loop's thread; `arg` belongs to the worker until the work returns. The crew outlives the
- * workers while a thread is stuck in it.
+ * workers while a thread is stuck in it. Threads that are not stuck have ended when the workers are freed, with what libraries
+ * keep for each: at the end of the process these libraries clean up, and nobody may be in them then.
  */
 #include <assert.h>
 #include <errno.h>
@@ -50,13 +51,20 @@ struct job {
     struct job *next_handed;
 };
 
+struct worker {
+    struct crew *crew;
+    pthread_t thread;
+    bool at_work; /* under the crew's lock */
+};
+
 struct crew {
     pthread_mutex_t lock;
     pthread_cond_t work_came, work_ended;
     struct job *first, *last; /* queued */
     struct job *returned;
-    int threads, idle, running;
-    int threads_max;
+    struct worker *threads; /* the first threads_begun of threads_max */
+    int threads_begun, threads_max;
+    int idle, running;
     int references; /* threads, and the workers */
     bool closed;
     int wake_fd;
@@ -92,6 +100,7 @@ static void crew_unref_and_unlock(struct crew *crew)
     pthread_mutex_destroy(&crew->lock);
     if (crew->wake_fd >= 0)
         close(crew->wake_fd);
+    free(crew->threads);
     free(crew);
 }
 
@@ -129,7 +138,8 @@ static void give_back(struct crew *crew, struct job *job)
 
 static void *work_on(void *arg)
 {
-    struct crew *crew = arg;
+    struct worker *worker = arg;
+    struct crew *crew = worker->crew;
 
     pthread_mutex_lock(&crew->lock);
     while (!crew->closed) {
@@ -142,12 +152,13 @@ static void *work_on(void *arg)
             continue;
         }
         job = take_job(crew);
+        worker->at_work = true;
         pthread_mutex_unlock(&crew->lock);
         job->work(job->arg);
         pthread_mutex_lock(&crew->lock);
+        worker->at_work = false;
         give_back(crew, job);
     }
-    crew->threads--;
     crew_unref_and_unlock(crew);
     return NULL;
 }
@@ -156,22 +167,33 @@ static void *work_on(void *arg)
    job; meanwhile this one's deadline runs. */
 static void start_thread(struct crew *crew)
 {
+    struct worker *worker = &crew->threads[crew->threads_begun];
     sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
 
-    if (crew->threads >= crew->threads_max)
+    if (crew->threads_begun >= crew->threads_max)
         return;
+    worker->crew = crew;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, work_on, crew) == 0) {
-        crew->threads++;
+    if (pthread_create(&worker->thread, NULL, work_on, worker) == 0) {
+        crew->threads_begun++;
         crew->references++;
     }
-    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Under the lock of a closed crew, which it lets go of meanwhile. */
+static void end_threads(struct crew *crew)
+{
+    for (int i = 0; i < crew->threads_begun; i++) {
+        if (crew->threads[i].at_work) {
+            pthread_detach(crew->threads[i].thread);
+            continue;
+        }
+        pthread_mutex_unlock(&crew->lock);
+        pthread_join(crew->threads[i].thread, NULL);
+        pthread_mutex_lock(&crew->lock);
+    }
 }
 
 static void hand_over(struct crew *crew, struct job *job)
@@ -370,6 +392,7 @@ struct workers *workers_new(struct loop *loop, struct transport_stats *stats, in
     pthread_condattr_setclock(&by_ticks, CLOCK_MONOTONIC);
     pthread_cond_init(&crew->work_ended, &by_ticks);
     pthread_condattr_destroy(&by_ticks);
+    crew->threads = mem_array((size_t)threads_max, sizeof *crew->threads);
     crew->threads_max = threads_max;
     crew->references = 1;
     crew->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -433,6 +456,7 @@ void workers_free(struct workers *workers)
                 next->previous = job->previous;
         }
     }
+    end_threads(crew);
     crew_unref_and_unlock(crew);
     while (workers->jobs)
         let_go(workers->jobs);

@@ -296,6 +296,45 @@ static void freeing_releases_what_it_can(void **state)
     assert_int_equal(hung.releases, 0);
 }
 
+/* As a library has that keeps something for each thread: OpenSSL does. */
+static pthread_key_t kept;
+static _Atomic int ended;
+
+static void thread_ends(void *value)
+{
+    (void)value;
+    usleep(100 * 1000); /* long enough that who does not wait is seen */
+    ended++;
+}
+
+static void keep(void *arg)
+{
+    pthread_setspecific(kept, arg);
+    work(arg);
+}
+
+/* At the end of the process libraries clean up: no thread may be in them then. */
+static void threads_end_before_the_transport(void **state)
+{
+    static struct task tasks[2];
+    int left = 2;
+
+    (void)state;
+    memset(tasks, 0, sizeof tasks);
+    ended = 0;
+    assert_int_equal(pthread_key_create(&kept, thread_ends), 0);
+    for (int i = 0; i < 2; i++) {
+        tasks[i].left = &left;
+        tasks[i].work_ms = 100; /* so that each has a thread of its own */
+        start(&tasks[i], "pg:5432", keep, 5000);
+    }
+    run_loop();
+    transport_free(transport);
+    transport = NULL;
+    assert_int_equal(ended, 2);
+    pthread_key_delete(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(time_begins_with_a_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(freeing_releases_what_it_can, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(threads_end_before_the_transport, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
