@@ -1,6 +1,6 @@
 /*
- * lazy: a client library that is loaded when the first trigger needs it. Few Weirs ask MongoDB; the others would pay megabytes for its
- * library and for those that it brings along (ICU, the C++ runtime).
+ * lazy: a client library that is loaded when the first trigger needs it. Few Weirs ask MongoDB, or SQL Server; the others would pay megabytes
+ * for their libraries and for those that these bring along (ICU, the C++ runtime).
  *
  *     #define FUNCTIONS(X) X(mongoc_init) X(mongoc_uri_new)
  *     static struct { FUNCTIONS(LAZY_POINTER) } lib;                          -- lib.mongoc_init()
