@@ -65,9 +65,7 @@ def seen(running, number=0):
 @pytest.fixture(scope="module")
 def used(kafka, kdc):  # noqa: F811
     """The first login takes the broker long: classes are loaded."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KRB5_CONFIG", str(kdc.config))
-        wait_for(lambda: ask("kafka", asking(kafka), user("alice", PASSWORD))["state"] == "ok", 60)
+    wait_for(lambda: ask("kafka", asking(kafka), by_config(realm_at(kdc.port)))["state"] == "ok", 60)
     return kafka
 
 
