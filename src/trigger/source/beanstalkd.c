@@ -217,7 +217,8 @@ TRIGGER(beanstalkd) = {
                "  server: beanstalkd.jobs.svc:11300\n"
                "  tube: mails\n"
                "  value: \"20\"\n",
-    .locally = "apt-get install beanstalkd && beanstalkd -l 127.0.0.1 -p 11300 &\n"
+    .locally = "apt-get install beanstalkd netcat-openbsd\n"
+               "beanstalkd -l 127.0.0.1 -p 11300 &\n"
                "printf 'use mails\\r\\nput 0 0 60 5\\r\\nhello\\r\\n' | nc -q 1 localhost 11300\n"
                "weir probe mails.yaml     # server: localhost:11300\n",
     .params = params,

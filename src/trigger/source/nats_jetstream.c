@@ -379,7 +379,8 @@ TRIGGER(nats_jetstream) = {
                "  stream: ORDERS\n"
                "  consumer: worker\n"
                "  lagThreshold: \"100\"\n",
-    .locally = "apt-get install nats-server && nats-server -a 127.0.0.1 -js -m 8222 &\n"
+    .locally = "apt-get install nats-server             # and nats: go install github.com/nats-io/natscli/nats@latest\n"
+               "nats-server -a 127.0.0.1 -js -m 8222 &\n"
                "nats stream add ORDERS --subjects 'orders.>' --defaults\n"
                "nats consumer add ORDERS worker --pull --defaults && nats pub orders.new hello --count 3\n"
                "weir probe orders.yaml   # natsServerMonitoringEndpoint: localhost:8222\n",

@@ -57,7 +57,7 @@ TRIGGER(redis) = {
                "  password: secret\n",
     .locally = "redis-server --port 6379 --daemonize yes\n"
                "redis-cli RPUSH orders a b c\n"
-               "weir probe orders.yaml   # address: localhost:6379\n",
+               "weir probe orders.yaml   # address: localhost:6379, without authenticationRef\n",
     .params = list_params,
     .config_size = sizeof(struct redis_list),
     .scratch_size = sizeof(struct redis_place),
@@ -87,7 +87,7 @@ TRIGGER(redis_streams) = {
     .locally = "redis-server --port 6379 --daemonize yes\n"
                "redis-cli XGROUP CREATE orders workers 0 MKSTREAM\n"
                "redis-cli XADD orders '*' order 1\n"
-               "weir probe orders.yaml   # address: localhost:6379\n",
+               "weir probe orders.yaml   # address: localhost:6379, without authenticationRef\n",
     .params = stream_params,
     .config_size = sizeof(struct redis_stream),
     .scratch_size = sizeof(struct redis_place),

@@ -165,7 +165,7 @@ TRIGGER(redis_cluster) = {
                "authentication:          # a TriggerAuthentication's secretTargetRef\n"
                "  password: secret\n",
     .locally = LOCALLY "redis-cli -c -p 7001 RPUSH orders a b c\n"
-                       "weir probe orders.yaml   # addresses: localhost:7001\n",
+                       "weir probe orders.yaml   # addresses: localhost:7001, without authenticationRef\n",
     .params = list_params,
     .config_size = sizeof(struct redis_list),
     .scratch_size = sizeof(struct search),
@@ -194,7 +194,7 @@ TRIGGER(redis_cluster_streams) = {
                "  password: secret\n",
     .locally = LOCALLY "redis-cli -c -p 7001 XGROUP CREATE orders workers 0 MKSTREAM\n"
                        "redis-cli -c -p 7001 XADD orders '*' order 1\n"
-                       "weir probe orders.yaml   # addresses: localhost:7001\n",
+                       "weir probe orders.yaml   # addresses: localhost:7001, without authenticationRef\n",
     .params = stream_params,
     .config_size = sizeof(struct redis_stream),
     .scratch_size = sizeof(struct search),

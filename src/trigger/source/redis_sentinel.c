@@ -165,7 +165,7 @@ TRIGGER(redis_sentinel) = {
                "  password: secret\n"
                "  sentinelPassword: secret\n",
     .locally = LOCALLY "redis-cli RPUSH orders a b c\n"
-                       "weir probe orders.yaml   # addresses: localhost:26379\n",
+                       "weir probe orders.yaml   # addresses: localhost:26379, without authenticationRef\n",
     .params = list_params,
     .config_size = sizeof(struct redis_list),
     .scratch_size = sizeof(struct search),
@@ -195,7 +195,7 @@ TRIGGER(redis_sentinel_streams) = {
                "  sentinelPassword: secret\n",
     .locally = LOCALLY "redis-cli XGROUP CREATE orders workers 0 MKSTREAM\n"
                        "redis-cli XADD orders '*' order 1\n"
-                       "weir probe orders.yaml   # addresses: localhost:26379\n",
+                       "weir probe orders.yaml   # addresses: localhost:26379, without authenticationRef\n",
     .params = stream_params,
     .config_size = sizeof(struct redis_stream),
     .scratch_size = sizeof(struct search),
