@@ -102,6 +102,9 @@ def test_users_do_not_wait_for_each_other():
     class Server(ThreadingHTTPServer):
         daemon_threads, request_queue_size = True, 256
 
+        def handle_error(self, *_):  # at the end the users are gone
+            pass
+
     with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         load = subprocess.Popen([BUILD / "load-generator", "--object", "default/chat", "--weir", "http://127.0.0.1:%d" % server.server_port,
