@@ -76,7 +76,9 @@ enum {
     HTTP_STATUSES_MAX = 16,             /* different ones counted apart for a trigger type: servers use under ten */
     LISTEN_RETRY_MIN_MS = 2 * 1000,     /* before a stream that ended is opened anew: KEDA's, doubled each time up to */
     LISTEN_RETRY_MAX_MS = 60 * 1000, /* this, with a quarter of jitter, so that a server that restarts is not stormed */
-    LISTENING_MAX = 10 * 1000,       /* streams kept open to sources that tell by themselves: 12 KB and a socket each */
+    LISTEN_MESSAGES_MAX = 10 * 1000, /* in a second, of one such stream: 5 ms; etcd writes as often at most */
+    LISTEN_MAX_BYTES = 8 * 1024 * 1024, /* likewise: two messages of HTTP_BODY_MAX_BYTES */
+    LISTENING_MAX = 10 * 1000, /* streams kept open to sources that tell by themselves: 12 KB and a socket each */
     LISTENING_IN_NAMESPACE_MAX = 2500, /* a quarter, so that one namespace cannot take all */
     PUSH_LOOK_MS = 100,        /* between two polls of an object because a source spoke up: some push by the thousand */
     POLL_RETRIES_MAX = 1,      /* KEDA asks once more after rebuilding the scaler */

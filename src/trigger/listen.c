@@ -5,6 +5,7 @@
  *       ^          | ends well: LISTEN_RETRY_MIN_MS
  *       |__ wait __| breaks, is refused: twice as long as the last time, up to LISTEN_RETRY_MAX_MS; from the start if it had said something
  *                  | the source does not have it, and need not: for good
+ *                  | says too much in a second: closed, and opened anew as one that broke and said nothing
  *
  * How many streams there may be is bounded, in all and for a namespace: what comes on top is polled, and tries again.
  *
@@ -18,6 +19,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/secret.h"
+#include "base/time.h"
 #include "trigger/grpc.h"
 #include "trigger/trigger_internal.h"
 
@@ -33,7 +35,9 @@ struct ear { /* one stream */
     char place[300];
     int64_t wait_ms; /* before it is opened next, if it breaks */
     uint64_t attempts;
-    bool heard, given_up;
+    int64_t second_ticks_ms; /* when the second began in which so much was said: */
+    size_t messages, bytes;
+    bool heard, given_up, flooded;
     bool counted; /* it has its place among those of the namespace */
     uint32_t allowed;
     struct error why; /* not open, or what it says is no use; kind ERROR_NONE: all is well */
@@ -124,7 +128,7 @@ static bool on_message(void *arg, const char *message, size_t length)
     if (!l->trigger->driver->heard(trigger_config(l->trigger), ear->number, message, length, &push))
         return false;
     ear->heard = true;
-    ear->wait_ms = LISTEN_RETRY_MIN_MS;
+    ear->messages++;
     ear->why.kind = ERROR_NONE;
     l->push.active |= push.active;
     l->push.changed |= push.changed;
@@ -133,10 +137,28 @@ static bool on_message(void *arg, const char *message, size_t length)
     return true;
 }
 
+/* Every message costs the loop some time that is everybody's. */
+static bool says_too_much(struct ear *ear, size_t length)
+{
+    int64_t ticks_ms = loop_ticks_ms(ear->listening->engine->loop);
+
+    if (ticks_ms - ear->second_ticks_ms >= SECOND_MS) {
+        ear->second_ticks_ms = ticks_ms;
+        ear->messages = ear->bytes = 0;
+    }
+    ear->bytes += length;
+    return ear->flooded = ear->messages > LISTEN_MESSAGES_MAX || ear->bytes > LISTEN_MAX_BYTES;
+}
+
 static bool on_bytes(void *arg, const char *bytes, size_t length)
 {
     struct ear *ear = arg;
 
+    if (says_too_much(ear, length))
+        return error_set(&ear->why, ERROR_LIMIT,
+                         "%.200s says more than %d messages, or %d MiB, in a second (LISTEN_MESSAGES_MAX, "
+                         "LISTEN_MAX_BYTES)",
+                         ear->place, LISTEN_MESSAGES_MAX, LISTEN_MAX_BYTES >> 20);
     return grpc_take(&ear->held, bytes, length, ear->place, on_message, ear, &ear->why);
 }
 
@@ -153,7 +175,7 @@ static int64_t with_jitter(const struct ear *ear, int64_t wait_ms)
 
 static void wait_and_open(struct ear *ear, bool ended_well)
 {
-    if (ended_well || ear->heard)
+    if (ended_well || (ear->heard && !ear->flooded))
         ear->wait_ms = LISTEN_RETRY_MIN_MS;
     loop_timer_set(ear->again, with_jitter(ear, ear->wait_ms));
     ear->wait_ms = ear->wait_ms * 2 > LISTEN_RETRY_MAX_MS ? LISTEN_RETRY_MAX_MS : ear->wait_ms * 2;
@@ -255,7 +277,8 @@ static void open_stream(void *arg)
     struct ear *ear = arg;
 
     text_clear(&ear->held);
-    ear->heard = false;
+    ear->heard = ear->flooded = false;
+    ear->messages = ear->bytes = 0;
     ear->attempts++;
     ear->why.kind = ERROR_NONE; /* of the attempt before */
     if (take_place(ear))

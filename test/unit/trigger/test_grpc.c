@@ -275,6 +275,38 @@ static void waits_grow_and_begin_anew_after_a_good_end(void **state)
     end(&s);
 }
 
+/* Messages of nothing are cheap to send: whoever sends too many is closed, and comes again later and later. */
+static void who_says_too_much_is_not_heard(void **state)
+{
+    enum { PIECE = 5 * 1000 };
+    static const char nothing[PIECE];
+    static const int64_t waits[] = {2, 4, 8, 16};
+    struct scene s = {0};
+
+    (void)state;
+    begin(&s);
+    pass(&s, 1000);
+    for (int i = 0; i < 20; i++) { /* a thousand each, but not within a second */
+        virtual_body_say(s.body, nothing, PIECE, 0);
+        pass(&s, 150);
+    }
+    assert_null(trigger_listen_why(s.listening));
+    assert_int_equal(s.opened, 1);
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        for (int piece = 0; piece < 20 && s.body; piece++) {
+            virtual_body_say(s.body, nothing, PIECE, 0);
+            pass(&s, 1);
+        }
+        assert_null(s.body);
+        assert_non_null(strstr(trigger_listen_why(s.listening)->text, "LISTEN_MESSAGES_MAX"));
+        pass(&s, waits[i] * 700);
+        assert_int_equal(s.opened, 1 + (int)i);
+        pass(&s, waits[i] * 350);
+        assert_int_equal(s.opened, 2 + (int)i);
+    }
+    end(&s);
+}
+
 static void a_break_and_nonsense_open_it_anew(void **state)
 {
     struct scene s = {0};
@@ -436,6 +468,7 @@ int main(void)
         cmocka_unit_test(streams_of_a_namespace_are_bounded),
         cmocka_unit_test(what_the_server_does_not_have_is_asked_once),
         cmocka_unit_test(waits_grow_and_begin_anew_after_a_good_end),
+        cmocka_unit_test(who_says_too_much_is_not_heard),
         cmocka_unit_test(a_break_and_nonsense_open_it_anew),
         cmocka_unit_test(stopping_between_message_and_push_tells_nothing),
     };
