@@ -76,10 +76,12 @@ const char *egress_scope(const struct egress *rules, const char *ns);
 void egress_enter(struct egress *rules, const struct egress_caller *caller); /* both borrowed until leave */
 /* true: something was refused since; *why as above. */
 bool egress_leave(const char **why);
-/* From here to egress_turn_back() this thread turns to a server that the caller does not name (a KDC, which Weir's own configuration names):
-   such an address is judged for the namespace, and not by the names of the caller's servers. Turning back tells why something was refused
+/* The namespace that this thread has entered for; NULL: none. */
+const char *egress_namespace(void);
+/* From here to egress_turn_back() this thread turns to other servers than those that the caller names (KDCs): such an address is judged for the
+   namespace and by the names of these, borrowed till then; NULL: they have none that is known. Turning back tells why something was refused
    meanwhile, and egress_leave() says nothing of it; NULL: nothing was. */
-void egress_turn_elsewhere(void);
+void egress_turn_elsewhere(const struct egress_caller *servers);
 const char *egress_turn_back(void);
 /* For a library that connects on threads of its own, but lets us do it (librdkafka's connect_cb): what this thread has entered with, kept for
    whatever thread it will be; NULL where there are no rules. It holds a reference to them. */

@@ -23,7 +23,7 @@ enum { NAME_SERVER_PORT = 53 };
 /* What a thread has said of itself. */
 static _Thread_local struct {
     struct egress *rules;
-    const struct egress_caller *caller;
+    const struct egress_caller *caller, *servers; /* servers: elsewhere */
     bool entered, trusted, elsewhere;
     const char *refused; /* why something was, since it entered; NULL: nothing */
 } here;
@@ -59,6 +59,12 @@ static struct sockaddr_storage whole(const struct sockaddr *address, unsigned le
     return storage;
 }
 
+/* As whose an address is judged; unnamed: of the namespace. */
+static const struct egress_caller *judged(const struct egress_caller *unnamed)
+{
+    return !here.elsewhere ? here.caller : here.servers ? here.servers : unnamed;
+}
+
 static bool default_allows(const struct sockaddr *address)
 {
     const struct egress_caller nobody = {.ns = NULL};
@@ -73,7 +79,7 @@ static bool default_allows(const struct sockaddr *address)
 
 static bool may_go(int fd, const struct sockaddr *given, unsigned length)
 {
-    const struct egress_caller unnamed = {.ns = here.caller ? here.caller->ns : NULL};
+    const struct egress_caller unnamed = {.ns = egress_namespace()};
     struct sockaddr_storage storage;
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&storage;
 
@@ -84,7 +90,7 @@ static bool may_go(int fd, const struct sockaddr *given, unsigned length)
         return true;
     if (!here.entered)
         return default_allows(address);
-    return egress_allows(here.rules, here.elsewhere ? &unnamed : here.caller, address, &here.refused);
+    return egress_allows(here.rules, judged(&unnamed), address, &here.refused);
 }
 
 static int connect_now(int fd, const struct sockaddr *address, unsigned length)
@@ -154,9 +160,15 @@ bool egress_leave(const char **why)
     return *why != NULL;
 }
 
-void egress_turn_elsewhere(void)
+const char *egress_namespace(void)
+{
+    return here.caller ? here.caller->ns : NULL;
+}
+
+void egress_turn_elsewhere(const struct egress_caller *servers)
 {
     here.elsewhere = true;
+    here.servers = servers;
 }
 
 const char *egress_turn_back(void)
@@ -164,6 +176,7 @@ const char *egress_turn_back(void)
     const char *why = here.refused;
 
     here.elsewhere = false;
+    here.servers = NULL;
     here.refused = NULL;
     return why;
 }
@@ -240,7 +253,7 @@ void egress_guard_enter(const struct egress_guard *guard)
     if (!guard)
         return;
     egress_enter(guard->rules, guard->caller);
-    egress_turn_elsewhere();
+    egress_turn_elsewhere(NULL);
 }
 
 const char *egress_guard_refusal(const struct egress_guard *guard)

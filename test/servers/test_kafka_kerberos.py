@@ -284,6 +284,8 @@ def test_config_says_how_tickets_are_asked_for(alone, kdc):  # noqa: F811
 def test_egress_rules_hold_for_the_kdc_of_a_config(alone, kdc):  # noqa: F811
     error = failed("kafka", asking(alone), by_config(realm_at(kdc.port)), options=("--deny-egress", "all", "--allow-egress", "localhost"))
     assert "a KDC of the realm" in error, error
+    by_name = realm_at(kdc.port).replace("127.0.0.1", "localhost")
+    assert value("kafka", asking(alone), by_config(by_name), options=("--deny-egress", "all", "--allow-egress", "localhost")) == 5
 
 
 def test_two_configs_side_by_side(alone, kdc, weir):  # noqa: F811

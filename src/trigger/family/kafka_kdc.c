@@ -15,14 +15,18 @@
 #include <profile.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "net/egress.h"
+#include "trigger/common/dsn.h"
 #include "trigger/family/kafka_client.h"
 #include "trigger/family/kafka_krb5conf.h"
+
+enum { KDC_PORT = 88 };
 
 struct kafka_kdc {
     struct kafka_krb5conf *conf; /* NULL: that of the process */
@@ -32,6 +36,13 @@ struct kafka_kdc {
 
 static _Thread_local int64_t until_ms; /* of this thread's patience; 0: there was never a need for it */
 static _Thread_local bool asking;
+
+struct server {
+    struct egress_caller caller; /* with this name */
+    char host[DSN_HOST_BYTES];
+};
+
+static _Thread_local struct server *servers; /* that this thread asks; NULL: their names are not known */
 
 /* ------------------------------------------------------------------ what the krb5.conf says */
 
@@ -89,10 +100,45 @@ static krb5_error_code context_of(struct kafka_krb5conf *conf, krb5_context *out
 
 /* ------------------------------------------------------------------ asking */
 
+static void add_server(size_t *count, const char *place)
+{
+    struct server *added;
+
+    servers = mem_grow(servers, *count + 1, sizeof(*servers));
+    added = &servers[*count];
+    *added = (struct server){.caller.ns = egress_namespace()};
+    *count += dsn_host(place, 0, KDC_PORT, added->host, sizeof(added->host), &added->caller.port);
+}
+
+/* The KDCs that the krb5.conf names for that realm. They are judged by their names, too. */
+static const struct egress_caller *name_servers(const struct kafka_krb5conf *conf, const char *realm)
+{
+    static const char *const words[] = {"kdc", "primary_kdc", "master_kdc"};
+    const char *place;
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        for (size_t j = 0;
+             (place = kafka_krb5conf_get(conf, (const char *const[]){"realms", realm, words[i], NULL}, j)) != NULL; j++)
+            add_server(&count, place);
+    for (size_t i = 0; i < count; i++) { /* now that they move no more */
+        servers[i].caller.host = servers[i].host;
+        servers[i].caller.next = i + 1 < count ? &servers[i + 1].caller : NULL;
+    }
+    return count > 0 ? &servers[0].caller : NULL;
+}
+
 static krb5_error_code on_question(krb5_context context, void *arg, const krb5_data *realm, const krb5_data *message,
                                    krb5_data **other_message, krb5_data **answer)
 {
-    (void)context, (void)arg, (void)realm, (void)message, (void)other_message, (void)answer;
+    const struct kafka_kdc *kdc = arg;
+    char *name = mem_alloc((size_t)realm->length + 1);
+
+    (void)context, (void)message, (void)other_message, (void)answer;
+    if (realm->length > 0)
+        memcpy(name, realm->data, realm->length);
+    egress_turn_elsewhere(kdc->conf ? name_servers(kdc->conf, name) : NULL);
+    free(name);
     asking = true;
     return 0;
 }
@@ -104,7 +150,9 @@ static krb5_error_code on_answer(krb5_context context, void *arg, krb5_error_cod
     const char *refused = egress_turn_back();
 
     (void)context, (void)realm, (void)message, (void)answer, (void)other_answer;
-    egress_turn_elsewhere();
+    egress_turn_elsewhere(NULL);
+    free(servers);
+    servers = NULL;
     asking = false;
     atomic_store(&kdc->away, code == KRB5_KDC_UNREACH);
     atomic_store(&kdc->refused, code == KRB5_KDC_UNREACH ? refused : NULL);
@@ -185,4 +233,10 @@ bool kafka_kdc_is_away(const struct kafka_kdc *kdc, const char **refused)
 {
     *refused = atomic_load(&kdc->refused);
     return atomic_load(&kdc->away);
+}
+
+void kafka_kdc_forget(struct kafka_kdc *kdc)
+{
+    atomic_store(&kdc->refused, NULL);
+    atomic_store(&kdc->away, false);
 }

@@ -24,7 +24,9 @@ void kafka_kdc_free(struct kafka_kdc *kdc);                   /* NULL is fine */
 bool kafka_kdc_has_conf(const struct kafka_kdc *kdc);
 krb5_error_code kafka_kdc_context(struct kafka_kdc *kdc, krb5_context *out);
 void kafka_kdc_wait(int64_t patience_ms);
-/* Whether the last question got no answer. *refused: what the egress rules have against it, as egress_allows() says; NULL: nothing. */
+/* Whether the last question got no answer. *refused: what the egress rules have against it, as egress_allows() says; NULL: nothing. It lives as
+   long as the rules of the thread that asked: kafka_kdc_forget() before those may go. */
 bool kafka_kdc_is_away(const struct kafka_kdc *kdc, const char **refused);
+void kafka_kdc_forget(struct kafka_kdc *kdc);
 
 #endif

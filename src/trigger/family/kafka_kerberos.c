@@ -208,7 +208,7 @@ static struct kept *fetch(struct kafka_kerberos *kerberos, const struct kafka_ac
         return NULL;
     }
     code = name_of(context, kept->cache, kept->name);
-    egress_turn_elsewhere();
+    egress_turn_elsewhere(NULL);
     kafka_kdc_wait(RENEW_PATIENCE_MS);
     if (!code)
         code = ask(context, a, keytab, kept->cache, life_ms);
@@ -216,6 +216,7 @@ static struct kept *fetch(struct kafka_kerberos *kerberos, const struct kafka_ac
     if (!code)
         return kept;
     why_not(kerberos, code, a, err);
+    kafka_kdc_forget(kerberos->kdc);
     krb5_cc_destroy(context, kept->cache);
     free(kept);
     return NULL;

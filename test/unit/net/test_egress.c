@@ -458,7 +458,8 @@ static void refuses_what_it_does_not_know(void **state)
 
 struct trying {
     struct egress *rules;
-    const struct egress_caller *caller; /* NULL: a thread of the library's own */
+    const struct egress_caller *caller;  /* NULL: a thread of the library's own */
+    const struct egress_caller *servers; /* elsewhere */
     struct sockaddr_in address;
     enum { CONNECT, SENDTO, SENDMSG, SENDMMSG } how;
     int type, number; /* errno, or 0 */
@@ -629,7 +630,7 @@ static void *turn_elsewhere(void *arg)
     const char *why;
 
     egress_enter(t->rules, t->caller);
-    egress_turn_elsewhere();
+    egress_turn_elsewhere(t->servers);
     t->number = reach(fd, t) ? 0 : errno;
     close(fd);
     t->why = egress_turn_back();
@@ -653,6 +654,10 @@ static void judges_elsewhere(void **state)
     assert_int_equal(t.number, EACCES);
     assert_non_null(t.why);
     assert_false(t.refused);
+    t.servers = &named; /* of a server that is named it counts, too */
+    assert_int_equal(pthread_create(&thread, NULL, turn_elsewhere, &t), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(t.number, 0);
     close(listener);
     egress_unref(rules);
 }

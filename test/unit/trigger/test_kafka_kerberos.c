@@ -166,6 +166,59 @@ static void test_kdc_under_egress_rules(void **state)
     secret_unref(password);
 }
 
+/* A KDC that kerberosConfig names is judged by that name, too, and only its own realm's count. */
+static void test_kdc_by_its_name(void **state)
+{
+    static const char text[] = "[realms]\nR = {\n kdc = localhost:9\n}\nQ = {\n kdc = q.example:9\n}\n";
+    const struct egress_caller broker = {.ns = "shop", .host = "broker.example", .port = 9092};
+    static const struct {
+        const char *allowed, *denied;
+        enum error_kind kind;
+        const char *mentions;
+    } of[] = {
+        {"shop=localhost", "all", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+        {"shop=q.example", "all", ERROR_INVALID, "a KDC of the realm"},
+        {"loopback", "shop=localhost", ERROR_INVALID, "a KDC of the realm"},
+        {"loopback", "q.example", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+    };
+    struct secret *password = secret_new("s3cret", 6), *config_of_it = secret_new(text, strlen(text));
+    const struct kafka_access access = {
+        .username = "u", .realm = "R", .password = password, .kerberos_config = config_of_it};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+        struct egress *rules = egress_new();
+        struct error err;
+        const char *why;
+
+        assert_true(egress_allow(rules, of[i].allowed, &err));
+        assert_true(egress_deny(rules, of[i].denied, &err));
+        egress_enter(rules, &broker);
+        refuses(&access, of[i].kind, of[i].mentions);
+        assert_false(egress_leave(&why));
+        egress_unref(rules);
+    }
+    secret_unref(password);
+    secret_unref(config_of_it);
+}
+
+/* Weir's own krb5.conf knows AWAY.TEST: what kerberosConfig says is all there is. */
+static void test_config_is_all_there_is(void **state)
+{
+    struct secret *password = secret_new("s3cret", 6), *other = secret_new("[realms]\n", 9),
+                  *bad = secret_new("[realms\n", 8);
+    struct kafka_access access = {
+        .username = "u", .realm = "AWAY.TEST", .password = password, .kerberos_config = other};
+
+    (void)state;
+    refuses(&access, ERROR_INVALID, "kerberosConfig has no kdc for it");
+    access.kerberos_config = bad;
+    refuses(&access, ERROR_INVALID, "kerberosConfig line 1");
+    secret_unref(password);
+    secret_unref(other);
+    secret_unref(bad);
+}
+
 static void test_fresh(void **state)
 {
     (void)state;
@@ -180,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_no_ticket),
         cmocka_unit_test(test_kdc_under_egress_rules),
+        cmocka_unit_test(test_kdc_by_its_name),
+        cmocka_unit_test(test_config_is_all_there_is),
         cmocka_unit_test(test_fresh),
     };
 
