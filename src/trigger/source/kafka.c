@@ -406,14 +406,14 @@ static void forget(void *memory)
     "libsasl2-modules-gssapi-mit).\n\n"                                                                                \
     "`aws_msk_iam` is accepted, and every poll fails with the reason: credentials of AWS are not built in."
 #define LOCALLY                                                                                                        \
-    "With the scripts of a Kafka archive:\n\n"                                                                         \
-    "    kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"        \
-    "    kafka-server-start.sh config/server.properties &\n"                                                           \
-    "    kafka-topics.sh --bootstrap-server localhost:9092 --create --topic orders --partitions 3\n"                   \
-    "    seq 100 | kafka-console-producer.sh --bootstrap-server localhost:9092 --topic orders\n"                       \
-    "    kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic orders --group billing --max-messages "   \
+    "# with the scripts of a Kafka archive:\n"                                                                         \
+    "kafka-storage.sh format --standalone -t $(kafka-storage.sh random-uuid) -c config/server.properties\n"            \
+    "kafka-server-start.sh config/server.properties &\n"                                                               \
+    "kafka-topics.sh --bootstrap-server localhost:9092 --create --topic orders --partitions 3\n"                       \
+    "seq 100 | kafka-console-producer.sh --bootstrap-server localhost:9092 --topic orders\n"                           \
+    "kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic orders --group billing --max-messages "       \
     "1\n"                                                                                                              \
-    "    weir probe app.yaml"
+    "weir probe app.yaml"
 /* One connection for each set of brokers and credential. A poll takes one round trip, every fourth two, so a thousand objects fit on
    one at 20 ms; each further one would cost a thread and a socket for every broker. */
 #define COMMON                                                                                                         \
