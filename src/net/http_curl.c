@@ -113,7 +113,9 @@ static void act(struct http_client *client, curl_socket_t fd, int events)
 {
     int running;
 
+    client->acting = true;
     curl_multi_socket_action(client->multi, fd, events, &running);
+    client->acting = false;
     settle(client);
     drain(client);
 }
@@ -144,12 +146,13 @@ static void on_timer(void *arg)
     act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* "At once" while it reads means that a server sends faster than we take: others have their turn first. */
 static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
 {
     struct http_client *client = arg;
 
     (void)multi;
-    if (timeout_ms > 0) {
+    if (timeout_ms > 0 || (timeout_ms == 0 && client->acting)) {
         loop_timer_set(client->timer, timeout_ms);
         return 0;
     }

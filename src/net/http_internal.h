@@ -88,6 +88,7 @@ struct http_client {
     struct exchange *starting, *last_starting, *cancelled;
     struct event *kick; /* runs what was started in this turn, and tells of what is known to fail */
     bool kicked, curl_is_due;
+    bool acting;                   /* libcurl is at work, and calls us */
     struct timer *timer;           /* the library's */
     struct timer *stuck;           /* looks for connections to reset */
     struct socket_watch **watches; /* by descriptor */

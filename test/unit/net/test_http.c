@@ -848,6 +848,64 @@ static void http2_is_spoken_when_asked(void **state)
     raw_stop(&raw);
 }
 
+/* An answer over HTTP/2 that is sent faster than it is read. */
+enum { FLOOD_PIECE = 16 * 1000, FLOOD_PIECES = 1000 };
+static struct {
+    struct timer *timer;
+    size_t heard, heard_when_due;
+} flood;
+
+static void serve_http2_flood(struct raw_server *s, int fd)
+{
+    static const char begin[] = "\0\0\0\4\0\0\0\0\0"      /* SETTINGS: none */
+                                "\0\0\1\1\4\0\0\0\1\x88"; /* HEADERS of the first stream: 200 */
+    static const char head[] = "\x00\x3e\x80\0\0\0\0\0\1", end[] = "\0\0\0\0\1\0\0\0\1"; /* DATA */
+    static char piece[sizeof head - 1 + FLOOD_PIECE];
+
+    serve_http2_preface(s, fd);
+    memcpy(piece, head, sizeof head - 1);
+    send(fd, begin, sizeof begin - 1, MSG_NOSIGNAL);
+    for (int i = 0; i < FLOOD_PIECES; i++)
+        if (send(fd, piece, sizeof piece, MSG_NOSIGNAL) < 0)
+            return;
+    send(fd, end, sizeof end - 1, MSG_NOSIGNAL);
+    while (raw_wait(s, fd, 2000) && recv(fd, s->got, sizeof s->got, 0) > 0)
+        ; /* with something unread, closing would take back what was sent */
+}
+
+static bool read_slowly(void *arg, const char *bytes, size_t length)
+{
+    (void)arg, (void)bytes;
+    if (flood.heard == 0)
+        loop_timer_set(flood.timer, 0);
+    flood.heard += length;
+    usleep(500);
+    return true;
+}
+
+static void on_due(void *arg)
+{
+    (void)arg;
+    flood.heard_when_due = flood.heard;
+}
+
+static void one_that_sends_fast_keeps_nobody_waiting(void **state)
+{
+    struct result result;
+
+    (void)state;
+    flood.heard = flood.heard_when_due = 0;
+    flood.timer = loop_timer_new(loop, on_due, NULL);
+    raw_start(&raw, serve_http2_flood, NULL);
+    result = ask_for(&(struct http_request){
+        .method = "GET", .url = at_raw("/"), .http2 = true, .on_body = read_slowly, .timeout_ms = 20000});
+    assert_string_equal(result.error.text, "");
+    assert_int_equal(flood.heard, (size_t)FLOOD_PIECE * FLOOD_PIECES);
+    assert_in_range(flood.heard_when_due, 1, flood.heard / 2);
+    loop_timer_free(flood.timer);
+    raw_stop(&raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -875,6 +933,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(proxies_from_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_proxy_of_ones_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(http2_is_spoken_when_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_sends_fast_keeps_nobody_waiting, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
