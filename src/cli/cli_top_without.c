@@ -1,14 +1,17 @@
 /* weir top, where there was no ncurses when it was built: says so. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
+/* Its options are not looked at: whatever they say, there is nothing to be seen. */
 static int run_top(const struct command *self, int argc, char **argv)
 {
-    int first, status;
-
-    if (!options_parse(self, argc, argv, &first, &status))
-        return status;
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            options_help(self);
+            return EXIT_FINE;
+        }
     fprintf(
         stderr,
         "%s %s: this weir was built without ncurses; install libncurses-dev and build it again, or use '%s get -w'\n",

@@ -1,6 +1,7 @@
 """End to end: real binaries, real processes, real servers on loopback. Nothing here is timed; waits are generous and end early."""
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +108,12 @@ def weir(tmp_path):
         if w.process and w.process.poll() is not None:
             w.start()  # so that replicas left behind are adopted and stopped
         w.stop()
+
+
+def need_type(kind):
+    """A trigger whose library this build has, or a skip."""
+    if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
+        pytest.skip(f"{kind} is not built in")
 
 
 def program(name):

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from conftest import DEPLOYMENT, WEIR
+from conftest import DEPLOYMENT, WEIR, need_type
 
 
 class Api:
@@ -306,8 +306,7 @@ def test_egress_rules_follow_names_and_redirects(api):
 @pytest.mark.parametrize("rule", ["loopback", "default=loopback"])
 def test_egress_rules_hold_libraries(kind, metadata, rule):
     """Those that connect by themselves as well: nobody comes to the server."""
-    if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
-        pytest.skip(f"{kind} is not built in")
+    need_type(kind)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         text = manifest(f"  - type: {kind}\n    metadata: {{{metadata.format(port=port)}}}\n")
@@ -328,8 +327,7 @@ def test_egress_rules_hold_libraries(kind, metadata, rule):
 ])
 def test_egress_rules_judge_every_host_of_a_list(kind, metadata):
     """Not only the first one: the driver may turn to any."""
-    if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
-        pytest.skip(f"{kind} is not built in")
+    need_type(kind)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         server.close()  # who asks the first one turns to the next at once

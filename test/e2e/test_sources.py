@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import DEPLOYMENT, free_port, program, scaled_object, wait_for
+from conftest import DEPLOYMENT, free_port, need_type, program, scaled_object, wait_for
 
 
 class Server:
@@ -192,6 +192,7 @@ def test_redis_streams(weir, redis):
 
 @pytest.fixture
 def postgresql():
+    need_type("postgresql")
     try:
         user = pwd.getpwnam("postgres")
     except KeyError:

@@ -11,6 +11,9 @@ import pytest
 from conftest import WEIR, Source, manifest, wait_for
 from support.screen import Screen
 
+if "built without ncurses" in subprocess.run([str(WEIR), "help"], capture_output=True, text=True, check=True).stdout:
+    pytest.skip("built without ncurses", allow_module_level=True)
+
 MANY = 60
 
 
