@@ -6,7 +6,7 @@
  *
  * libkrb5 has no time-out: each KDC that is silent costs three rounds of 1 s, and 14 s besides; it asks each address of each name. But it says
  * when it begins and ends to ask (its hooks), and waits by poll(). In between poll() of this program is our own, as connect() is
- * (net/egress_connect.c), and waits no longer than this thread may. What is late is then as if it had been silent.
+ * (net/egress_connect.c), and waits no longer than this thread may; then it fails.
  */
 #include "trigger/family/kafka_kdc.h"
 
@@ -159,27 +159,33 @@ static krb5_error_code on_answer(krb5_context context, void *arg, krb5_error_cod
     return code;
 }
 
-static int wait_for(struct pollfd *fds, nfds_t count, int timeout_ms)
+static int poll_now(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     struct timespec time = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
 
     return (int)syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? NULL : &time, NULL, 0);
 }
 
-static int patience(int timeout_ms)
+/* To libkrb5 an error is the end of its question: neither the next round nor the next name's address is waited for. */
+static int poll_patiently(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     int64_t left_ms = until_ms - kafka_now_ms();
+    int ready;
 
-    if (!asking || (timeout_ms >= 0 && timeout_ms <= left_ms))
-        return timeout_ms;
-    return left_ms > 0 ? (int)left_ms : 0;
+    if (!asking || (timeout_ms >= 0 && timeout_ms < left_ms))
+        return poll_now(fds, count, timeout_ms);
+    ready = poll_now(fds, count, left_ms > 0 ? (int)left_ms : 0);
+    if (ready != 0)
+        return ready;
+    errno = ETIMEDOUT;
+    return -1;
 }
 
 /* Under the names that libkrb5 calls, with and without the compiler's checks. */
 int kafka_kdc_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms) __asm__("poll");
 int kafka_kdc_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    return wait_for(fds, count, patience(timeout_ms));
+    return poll_patiently(fds, count, timeout_ms);
 }
 
 int kafka_kdc_checked_poll_for_all(struct pollfd *fds, nfds_t count, int timeout_ms,
@@ -188,7 +194,7 @@ int kafka_kdc_checked_poll_for_all(struct pollfd *fds, nfds_t count, int timeout
 {
     if (bytes / sizeof(*fds) < count)
         abort();
-    return wait_for(fds, count, patience(timeout_ms));
+    return poll_patiently(fds, count, timeout_ms);
 }
 
 /* ------------------------------------------------------------------ for others */
