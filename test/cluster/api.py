@@ -50,10 +50,13 @@ class ApiError(Exception):
 class Api:
     """One user's view of one API server; a connection per thread, kept."""
 
-    def __init__(self, server, ca, certificate, key):
+    def __init__(self, server, ca, certificate=None, key=None, token=None):
+        """Signed in by a client certificate, or by a token."""
         self.address = urlsplit(server)
         self.context = ssl.create_default_context(cafile=str(ca))
-        self.context.load_cert_chain(str(certificate), str(key))
+        if certificate:
+            self.context.load_cert_chain(str(certificate), str(key))
+        self.headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         self.local = threading.local()
 
     def ask(self, method, path, body=None, content_type="application/json", timeout_s=30):
@@ -65,7 +68,7 @@ class Api:
             connection.timeout = timeout_s
             if connection.sock:
                 connection.sock.settimeout(timeout_s)
-            connection.request(method, path, body, {"Content-Type": content_type, "Accept": "application/json"})
+            connection.request(method, path, body, {"Content-Type": content_type, **self.headers})
             reply = connection.getresponse()
             text = reply.read().decode()
         except (OSError, http.client.HTTPException) as err:

@@ -12,7 +12,7 @@ CONFIG = "[req]\ndistinguished_name = name\n[name]\n"
 KUBECONFIG = """apiVersion: v1
 kind: Config
 clusters: [{{name: test, cluster: {{server: "{server}", certificate-authority: {pki}/ca.crt}}}}]
-users: [{{name: {user}, user: {{client-certificate: {pki}/{user}.crt, client-key: {pki}/{user}.key}}}}]
+users: [{{name: {user}, user: {{{credential}}}}}]
 contexts: [{{name: test, context: {{cluster: test, user: {user}}}}}]
 current-context: test
 """
@@ -63,10 +63,11 @@ def make_certificates(folder):
             *(client(folder, user, subject) for user, subject in USERS.items())])
 
 
-def write_kubeconfig(folder, user, server, name=None):
-    """name: of the file, where it is not the usual way of that user."""
+def write_kubeconfig(folder, user, server, name=None, token=None):
+    """name: of the file, where it is not the usual way of that user. With a token instead of the user's certificate, where one is given."""
+    credential = f"token: {token}" if token else f"client-certificate: {folder}/{user}.crt, client-key: {folder}/{user}.key"
     path = Path(folder) / f"{name or user}.kubeconfig"
-    path.write_text(KUBECONFIG.format(server=server, pki=folder, user=user))
+    path.write_text(KUBECONFIG.format(server=server, pki=folder, user=user, credential=credential))
     return path
 
 
