@@ -5,11 +5,15 @@
  * ${NAME} and ${NAME:-x}, $(NAME), $NAME in capitals, {{ ... }}, <your-name>. In texts that are a language of their own
  * (queries, formulas: `literal`) only what such a language cannot mean: PromQL has `$` at the end of patterns, log queries
  * have {{.field}}, comparisons have < and >.
+ *
+ * The end of one is looked for nearby: a megabyte of beginnings would else be read as often as it is long.
  */
 #include <ctype.h>
 #include <string.h>
 
 #include "manifest/manifest_internal.h"
+
+enum { PLACEHOLDER_MAX_BYTES = 512 /* a default or a pipeline has some ten words */ };
 
 static bool starts_name(char c)
 {
@@ -47,7 +51,7 @@ static size_t variable_length(const char *s)
 
     if (s[1] == '{' || s[1] == '(') {
         n = name_length(s + 2);
-        end = n ? strchr(s + 2 + n, s[1] == '{' ? '}' : ')') : NULL;
+        end = n ? memchr(s + 2 + n, s[1] == '{' ? '}' : ')', strnlen(s + 2 + n, PLACEHOLDER_MAX_BYTES)) : NULL;
         if (!end || (s[1] == '(' && end != s + 2 + n))
             return 0;
         if (s[1] == '{' && end != s + 2 + n && !strchr(":-=?+%#/^,", s[2 + n]))
@@ -62,16 +66,13 @@ static size_t variable_length(const char *s)
 static size_t template_length(const char *s, bool literal)
 {
     static const char *const helm[] = {".Values", ".Release", ".Chart", ".Capabilities", "include ", "template "};
-    const char *end = s[1] == '{' ? strstr(s + 2, "}}") : NULL;
+    const char *end = s[1] == '{' ? memmem(s + 2, strnlen(s + 2, PLACEHOLDER_MAX_BYTES), "}}", 2) : NULL;
 
     if (!end)
         return 0;
-    for (size_t i = 0; literal && i < sizeof(helm) / sizeof(helm[0]); i++) {
-        const char *at = strstr(s, helm[i]);
-
-        if (at && at < end)
+    for (size_t i = 0; literal && i < sizeof(helm) / sizeof(helm[0]); i++)
+        if (memmem(s, (size_t)(end - s), helm[i], strlen(helm[i])))
             return (size_t)(end - s) + 2;
-    }
     return literal ? 0 : (size_t)(end - s) + 2;
 }
 

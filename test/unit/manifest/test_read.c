@@ -1,7 +1,9 @@
 /* Files, documents, Lists and kinds; what is not YAML; placeholders. */
 #include "check.h"
 
-#define GOOD SPEC
+#define GOOD     SPEC
+#define HUNDRED  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define HUNDREDS HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
 static const struct check_row rows[] = {
     {"nothing", "", ""},
     {"only comments", "# a\n---\n# b\n", ""},
@@ -80,6 +82,10 @@ static const struct check_row rows[] = {
      "spec.triggers[0].metadata.url\n"
      "warning placeholder spec.triggers[0].metadata.region\nwarning placeholder spec.triggers[0].metadata.x\n",
      "${APP}"},
+    {"no end nearby",
+     HEAD "spec:\n  scaleTargetRef: {name: a}\n  triggers: [{type: x, metadata: {x: '{{ " HUNDREDS
+          " }}', y: '${A:-" HUNDREDS "}', z: '{{ 1 }}'}}]\n",
+     "warning placeholder spec.triggers[0].metadata.z\n"},
     {"a variable as the own name",
      "apiVersion: keda.sh/v1alpha1\nkind: TriggerAuthentication\nmetadata: {name: \"${NAME}\"}\nspec: {}\n",
      "error placeholder metadata.name\n"},
