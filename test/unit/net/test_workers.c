@@ -8,6 +8,7 @@
 
 #include "helper.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "base/limits.h"
@@ -296,6 +297,28 @@ static void freeing_releases_what_it_can(void **state)
     assert_int_equal(hung.releases, 0);
 }
 
+static sigset_t of_worker;
+
+static void look_at_signals(void *arg)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, &of_worker);
+    work(arg);
+}
+
+static void signals_are_the_loop_s_but_faults(void **state)
+{
+    static struct task task;
+    int left = 1;
+
+    (void)state;
+    memset(&task, 0, sizeof task);
+    task.left = &left;
+    start(&task, "pg:5432", look_at_signals, 5000);
+    run_loop();
+    assert_true(sigismember(&of_worker, SIGTERM) && sigismember(&of_worker, SIGCHLD));
+    assert_false(sigismember(&of_worker, SIGSEGV) || sigismember(&of_worker, SIGBUS));
+}
+
 /* As a library has that keeps something for each thread: OpenSSL does. */
 static pthread_key_t kept;
 static _Atomic int ended;
@@ -345,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(time_begins_with_a_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(freeing_releases_what_it_can, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(signals_are_the_loop_s_but_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_end_before_the_transport, set_up, tear_down),
     };
 
