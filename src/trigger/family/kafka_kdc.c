@@ -82,13 +82,12 @@ static long copy_conf(void *conf, void **out)
 
 static krb5_error_code context_of(struct kafka_krb5conf *conf, krb5_context *out)
 {
-    static const struct profile_vtable answers = {
+    struct profile_vtable answers = {
         .minor_ver = 1, .get_values = get_values, .free_values = free_values, .cleanup = drop_conf, .copy = copy_conf};
-    struct profile_vtable copy = answers;
     profile_t profile;
     krb5_error_code code;
 
-    code = (krb5_error_code)profile_init_vtable(&copy, kafka_krb5conf_ref(conf), &profile);
+    code = (krb5_error_code)profile_init_vtable(&answers, kafka_krb5conf_ref(conf), &profile);
     if (code) {
         kafka_krb5conf_unref(conf);
         return code;
@@ -169,7 +168,7 @@ static int poll_now(struct pollfd *fds, nfds_t count, int timeout_ms)
 /* To libkrb5 an error is the end of its question: neither the next round nor the next name's address is waited for. */
 static int poll_patiently(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    int64_t left_ms = until_ms - kafka_now_ms();
+    int64_t left_ms = asking ? until_ms - kafka_now_ms() : 0;
     int ready;
 
     if (!asking || (timeout_ms >= 0 && timeout_ms < left_ms))

@@ -33,6 +33,7 @@ enum {
     TEXT_MAX_BYTES = 64 * 1024, /* those of large companies have some 10 KB */
     RELATIONS_MAX = 1000,       /* hosts and realms; libkrb5 walks all of them for each question */
     VALUE_MAX_BYTES = 255,
+    DIGITS_MAX = 9, /* an int holds as many */
     KDCS_MAX =
         8, /* of a realm: a silent one costs a second each time round, and more are not reached before we give up */
 };
@@ -165,9 +166,9 @@ static bool is_printable(const char *text)
 static bool suits(enum kind kind, const char *value)
 {
     switch (kind) {
-    case NUMBER:
+    case NUMBER: /* what libkrb5 cannot read as an int leaves it with none at all */
         value += *value == '-';
-        return *value && strspn(value, "0123456789") == strlen(value);
+        return *value && strlen(value) <= DIGITS_MAX && strspn(value, "0123456789") == strlen(value);
     case HOST:
         return dsn_is_place(value);
     default:

@@ -129,6 +129,8 @@ static const struct {
     {REALMS(" kdc = a:99999"), "line 3: a KDC is"},
     {REALMS(" kdc = {"), "line 5: a { before it is not closed"},
     {DEFAULTS("clockskew = soon"), "line 2: it has to be a number"},
+    {DEFAULTS("clockskew = -"), "line 2: it has to be a number"},
+    {DEFAULTS("udp_preference_limit = 9999999999"), "line 2: it has to be a number"},
     {DEFAULTS("default_realm = A\001B"), "line 2: the value is too long, or no text"},
     {DEFAULTS("default_realm"), "line 2: neither name = value nor a section"},
     {"[realms\n", "line 1: a [ without its ]"},
