@@ -15,6 +15,20 @@ static const struct option_row options[] = {
     {0},
 };
 
+/* What a build may lack (meson_options.txt); NULL: no client library is needed for the type. */
+static const char *library_of(const char *type)
+{
+    static const char *const libraries[][2] = {
+        {"apache-kafka", "librdkafka"}, {"kafka", "librdkafka"}, {"mongodb", "libmongoc"},    {"mssql", "FreeTDS"},
+        {"mysql", "libmariadb"},        {"postgresql", "libpq"}, {"rabbitmq", "librabbitmq"},
+    };
+
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+        if (strcmp(libraries[i][0], type) == 0)
+            return libraries[i][1];
+    return NULL;
+}
+
 static int list_types(void)
 {
     size_t count;
@@ -25,6 +39,8 @@ static int list_types(void)
 
         if (support == TRIGGER_BUILT_IN)
             printf("%s\n", types[i]);
+        else if (!built_in && library_of(types[i]))
+            printf("%-28s known, built without %s\n", types[i], library_of(types[i]));
         else if (!built_in)
             printf("%-28s known, not built in yet\n", types[i]);
     }
@@ -59,6 +75,11 @@ static int run_triggers(const struct command *self, int argc, char **argv)
         const char *near = trigger_nearest_type(argv[first]);
         bool known = trigger_support(argv[first]) == TRIGGER_KNOWN;
 
+        if (known && library_of(argv[first])) {
+            fprintf(stderr, "weir triggers: this Weir was built without %s, which '%s' needs\n",
+                    library_of(argv[first]), argv[first]);
+            return EXIT_FOUND;
+        }
         fprintf(stderr, "weir triggers: %s '%s'%s%s%s\n",
                 known ? "this type is known but not built in yet:" : "there is no trigger type", argv[first],
                 !known && near ? ", did you mean '" : "", !known && near ? near : "", !known && near ? "'?" : "");

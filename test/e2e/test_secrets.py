@@ -138,7 +138,7 @@ WAYS = {"metadata": ["plain"], "environment": ["value", "secretKeyRef", "configM
 
 def types():
     said = subprocess.run([str(WEIR), "triggers"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in said.splitlines() if re.match(r"[a-z0-9-]+( |$)", line) and "not built in yet" not in line]
+    return [line.split()[0] for line in said.splitlines() if re.match(r"[a-z0-9-]+( |$)", line) and "known, " not in line]
 
 
 def credential_parameters(kind):
