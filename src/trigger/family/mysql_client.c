@@ -238,10 +238,13 @@ static bool connect_to(MYSQL *connection, const struct mysql_server *server, enu
     set_options(connection, server, query_left_ms(query));
     set_tls(connection, wish, ca_file);
     if (!log_in(connection, server, query)) {
-        enum error_kind kind = kind_of(mariadb.mysql_errno(connection));
+        unsigned code = mariadb.mysql_errno(connection);
 
-        return query_fail(query, kind, kind == ERROR_DENIED ? "MySQL lets us not in" : "no connection to MySQL",
-                          mariadb.mysql_error(connection));
+        return query_fail(query, kind_of(code),
+                          kind_of(code) == ERROR_DENIED ? "MySQL lets us not in" : "no connection to MySQL",
+                          code == CR_PLUGIN_NOT_ALLOWED /* the library's own text has a name that is gone by then */
+                              ? "the way to sign in that it asks for is not allowed"
+                              : mariadb.mysql_error(connection));
     }
     return set_variables(connection, &server->dsn, query) ||
            query_fail(query, ERROR_INVALID, "MySQL refuses a variable in connectionString",
