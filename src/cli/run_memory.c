@@ -1,6 +1,7 @@
 #include "cli/run_memory.h"
 
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ enum {
 struct run_memory {
     struct timer *timer;
     long pages; /* resident after the last time */
+    bool again; /* the last time was perhaps in the middle of a burst */
 };
 
 /* Field 2 of /proc/self/statm (proc(5)); 0: not known. */
@@ -38,8 +40,10 @@ static long resident_pages(void)
 static void look(void *arg)
 {
     struct run_memory *memory = arg;
+    bool grown = resident_pages() >= memory->pages + GROWN_PAGES_LEAST;
 
-    if (resident_pages() >= memory->pages + GROWN_PAGES_LEAST) {
+    if (grown || memory->again) {
+        memory->again = grown;
         malloc_trim(0);
         memory->pages = resident_pages();
     }

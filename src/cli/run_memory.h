@@ -8,7 +8,8 @@
 struct loop;
 struct run_memory;
 
-struct run_memory *run_memory_tend(struct loop *loop); /* looks every 15 s, and acts only where the process has grown */
-void run_memory_free(struct run_memory *memory);       /* before the loop; NULL is fine */
+struct run_memory *
+run_memory_tend(struct loop *loop); /* looks every 15 s, and acts where the process has grown, or had the time before */
+void run_memory_free(struct run_memory *memory); /* before the loop; NULL is fine */
 
 #endif
