@@ -9,8 +9,9 @@
 #include "net/loop.h"
 
 enum {
-    LOOK_MS = 15 * 1000,    /* bursts last for seconds */
-    GROWN_PAGES_LEAST = 256 /* of 4 KiB: less is not worth a walk over the whole heap */
+    LOOK_MS = 15 * 1000,     /* bursts last for seconds */
+    GROWN_PAGES_LEAST = 256, /* of 4 KiB: less is not worth a walk over the whole heap */
+    ARENAS_MAX = 2           /* one more than the loop's own: what threads of a moment used is not kept for each */
 };
 
 struct run_memory {
@@ -54,6 +55,7 @@ struct run_memory *run_memory_tend(struct loop *loop)
 {
     struct run_memory *memory = mem_alloc(sizeof(*memory));
 
+    mallopt(M_ARENA_MAX, ARENAS_MAX);
     memory->timer = loop_timer_new(loop, look, memory);
     loop_timer_set(memory->timer, LOOK_MS);
     return memory;

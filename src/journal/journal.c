@@ -95,7 +95,7 @@ static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = NORMAL;"
     "PRAGMA wal_autocheckpoint = 0;"
-    "PRAGMA cache_size = -512;" /* KiB; of 2,000 unless told. What is written is mostly appended, and the system keeps the file at hand */
+    "PRAGMA cache_size = -256;" /* KiB; of 2,000 unless told. What is written is mostly appended, and the system keeps the file at hand */
     "CREATE TABLE IF NOT EXISTS objects(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
     "CREATE TABLE IF NOT EXISTS versions(object INTEGER, generation INTEGER, names TEXT, PRIMARY KEY(object, "
     "generation)) WITHOUT ROWID;"
