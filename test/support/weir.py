@@ -71,6 +71,7 @@ class Running:
         return subprocess.run([str(WEIR), *arguments, "--data-dir", str(self.data)], capture_output=True, text=True, check=False)
 
     def stop(self, limit_s=20):
+        """One that crashed is an error, even where the test has seen nothing of it."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -79,6 +80,9 @@ class Running:
                 self.process.kill()
                 self.process.wait()
                 raise
+        if self.process and self.process.returncode in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE):
+            died, self.process = signal.Signals(-self.process.returncode).name, None
+            raise RuntimeError(f"weir died of {died}:\n{self.log_text()[-2000:]}")
 
     def kill(self):
         self.process.kill()

@@ -39,8 +39,9 @@ struct kafka_pairs { /* name, value, name, value ... */
     const char *texts[];
 };
 
-struct kafka_access { /* whom to ask, and as who; what stays the same for a session */
+struct kafka_access { /* whom to ask, and as who; what stays the same for a session, but for the group */
     const struct param_list *brokers;
+    const char *group;     /* the handle is opened with the one that asks first (kafka_handle.c) */
     const char *mechanism; /* "PLAIN", "SCRAM-SHA-256", "GSSAPI" ...; NULL: no login */
     const char *username;
     const struct secret *password;

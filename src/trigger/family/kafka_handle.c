@@ -4,6 +4,10 @@
  * One handle is one set of connections: a thread and a socket for each broker that is asked. A handle whose connections do not work is
  * closed at once: otherwise it would go on dialling, with a password that is refused.
  *
+ * The handle has a group, although nothing is consumed: where a coordinator says that it is none any more, librdkafka looks for
+ * another one on behalf of the handle's own group, and without one it takes the process down. It is the group that asks first, for
+ * that one may be asked about. It is never joined; what it costs is one more connection, to its coordinator.
+ *
  * Tickets of Kerberos are ours to get and to renew (kafka_kerberos.h): the library would run a command line for them through a shell.
  *
  * A token of OAUTHBEARER is ours to renew (trigger/query.c has a good one for every poll): the library is given each new one, and is not
@@ -27,6 +31,7 @@
 
 enum {
     SCRAM_MENDED = 0x02060100, /* before, the last message of SCRAM repeated a part, which Kafka takes up to 3.9 only */
+    DROPPED_MAX = 100,         /* at a poll */
     TOKEN_LIFE_MS =
         24 * 60 * 60 * 1000, /* longer than any poll: the library shall not wait for another one by itself */
 };
@@ -47,11 +52,14 @@ static bool set_all(rd_kafka_conf_t *conf, const struct setting *settings, size_
 }
 
 /* A broker that answers more than KAFKA_REPLY_MAX_BYTES is not read; what the library fetches (we do not) has to fit in, too. */
-static bool set_usual(rd_kafka_conf_t *conf, struct error *err)
+static bool set_usual(rd_kafka_conf_t *conf, const char *group, struct error *err)
 {
     char reply[24], fetch[24], patience[24];
     const struct setting usual[] = {
         {"client.id", "weir"},
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
         {"isolation.level", "read_uncommitted"}, /* an end that an open transaction does not hide, as KEDA counts */
         {"allow.auto.create.topics", "false"},
         {"topic.metadata.refresh.interval.ms", "-1"}, /* we ask ourselves, and for less */
@@ -115,6 +123,15 @@ static bool set_access(rd_kafka_conf_t *conf, const struct kafka_access *a, stru
     return good;
 }
 
+/* What the handle has to say of its group, which nobody waits for: it would be kept for ever. */
+static void drop_messages(rd_kafka_t *handle)
+{
+    rd_kafka_message_t *message;
+
+    for (int i = 0; i < DROPPED_MAX && (message = rd_kafka_consumer_poll(handle, 0)) != NULL; i++)
+        rd_kafka_message_destroy(message);
+}
+
 /* ------------------------------------------------------------------ the token */
 
 /* The library copies it. */
@@ -175,17 +192,19 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
 
     if (!renew_ticket(client, access, err))
         return false;
-    if (client->handle)
+    if (client->handle) {
+        drop_messages(client->handle);
         return renew_token(client, access, err);
+    }
     conf = rd_kafka_conf_new();
     client->told = kafka_told_new(client->kerberos);
     kafka_told_listen(client->told, conf);
-    if (!set_usual(conf, err) || !set_access(conf, access, err)) {
+    if (!set_usual(conf, access->group, err) || !set_access(conf, access, err)) {
         rd_kafka_conf_destroy(conf);
         kafka_client_close(client);
         return false;
     }
-    /* A consumer without a group: it never creates topics, as a producer would by asking for one. */
+    /* A consumer: it never creates topics, as a producer would by asking for one. */
     client->handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
     if (!client->handle) {
         rd_kafka_conf_destroy(conf);
@@ -207,7 +226,7 @@ void kafka_client_close(struct kafka_client *client)
     if (client->answers)
         rd_kafka_queue_destroy(client->answers);
     if (client->handle)
-        rd_kafka_destroy(client->handle);
+        rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* there is no group to leave */
     kafka_told_free(client->told);
     kafka_kerberos_free(client->kerberos);
     secret_unref(client->token);

@@ -339,6 +339,7 @@ static bool ask(const struct kafka *c, struct query *query, struct arena *arena)
     struct kafka_sum sum;
 
     access.brokers = c->brokers;
+    access.group = c->group;
     access.token = query->token;
     if (kafka_login_missing(&c->login))
         return error_set(&query->error, ERROR_INVALID, "%s", kafka_login_missing(&c->login));
