@@ -6,7 +6,8 @@
  *
  * The handle has a group, although nothing is consumed: where a coordinator says that it is none any more, librdkafka looks for
  * another one on behalf of the handle's own group, and without one it takes the process down. It is the group that asks first, for
- * that one may be asked about. It is never joined; what it costs is one more connection, to its coordinator.
+ * that one may be asked about. It is never joined; what it costs is one more connection, to its coordinator, and where it has none, or
+ * may not be asked about, a small request (FindCoordinator) once or twice a second for as long as the handle lives.
  *
  * Tickets of Kerberos are ours to get and to renew (kafka_kerberos.h): the library would run a command line for them through a shell.
  *
@@ -223,6 +224,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_access *a
 void kafka_client_close(struct kafka_client *client)
 {
     kafka_topics_forget(client);
+    kafka_kerberos_end(client->kerberos);
     if (client->answers)
         rd_kafka_queue_destroy(client->answers);
     if (client->handle)

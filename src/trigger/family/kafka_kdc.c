@@ -5,12 +5,15 @@
  * nothing that libkrb5 could include, load or run.
  *
  * libkrb5 has no time-out: each KDC that is silent costs three rounds of 1 s, and 14 s besides; it asks each address of each name. But it says
- * when it begins and ends to ask (its hooks), and waits by poll(). In between poll() of this program is our own, as connect() is
- * (net/egress_connect.c), and waits no longer than this thread may; then it fails.
+ * when it begins and ends to ask (its hooks), looks names up by getaddrinfo() and waits by poll(). In between these two of this program are
+ * our own, as connect() is (net/egress_connect.c): poll() waits no longer than this thread may, and once the time is over both fail. A
+ * look-up that has begun takes as long as DNS does.
  */
 #include "trigger/family/kafka_kdc.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <profile.h>
 #include <stdatomic.h>
@@ -109,6 +112,19 @@ static void add_server(size_t *count, const char *place)
     *count += dsn_host(place, 0, KDC_PORT, added->host, sizeof(added->host), &added->caller.port);
 }
 
+static const char *named(const struct kafka_krb5conf *conf, const char *realm, const char *word, size_t index)
+{
+    return kafka_krb5conf_get(conf, (const char *const[]){"realms", realm, word, NULL}, index);
+}
+
+/* Of KDCs there are two kinds, and libkrb5 does not tell which one it asks: where DNS tells those of one kind, the names of the other one
+   say nothing of their addresses. */
+static bool names_all(const struct kafka_krb5conf *conf, const char *realm)
+{
+    return !kafka_krb5conf_asks_dns(conf) || (named(conf, realm, "kdc", 0) && (named(conf, realm, "primary_kdc", 0) ||
+                                                                               named(conf, realm, "master_kdc", 0)));
+}
+
 /* The KDCs that the krb5.conf names for that realm. They are judged by their names, too. */
 static const struct egress_caller *name_servers(const struct kafka_krb5conf *conf, const char *realm)
 {
@@ -117,8 +133,7 @@ static const struct egress_caller *name_servers(const struct kafka_krb5conf *con
     size_t count = 0;
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        for (size_t j = 0;
-             (place = kafka_krb5conf_get(conf, (const char *const[]){"realms", realm, words[i], NULL}, j)) != NULL; j++)
+        for (size_t j = 0; (place = named(conf, realm, words[i], j)) != NULL; j++)
             add_server(&count, place);
     for (size_t i = 0; i < count; i++) { /* now that they move no more */
         servers[i].caller.host = servers[i].host;
@@ -136,10 +151,16 @@ static krb5_error_code on_question(krb5_context context, void *arg, const krb5_d
     (void)context, (void)message, (void)other_message, (void)answer;
     if (realm->length > 0)
         memcpy(name, realm->data, realm->length);
-    egress_turn_elsewhere(kdc->conf ? name_servers(kdc->conf, name) : NULL);
+    egress_turn_elsewhere(kdc->conf && names_all(kdc->conf, name) ? name_servers(kdc->conf, name) : NULL);
     free(name);
     asking = true;
     return 0;
+}
+
+/* No KDC answered, none was able to, or it is not known where they are. */
+static bool is_away(krb5_error_code code)
+{
+    return code == KRB5_KDC_UNREACH || code == KRB5KDC_ERR_SVC_UNAVAILABLE || code == EAGAIN;
 }
 
 static krb5_error_code on_answer(krb5_context context, void *arg, krb5_error_code code, const krb5_data *realm,
@@ -148,13 +169,15 @@ static krb5_error_code on_answer(krb5_context context, void *arg, krb5_error_cod
     struct kafka_kdc *kdc = arg;
     const char *refused = egress_turn_back();
 
-    (void)context, (void)realm, (void)message, (void)answer, (void)other_answer;
+    (void)realm, (void)message, (void)answer, (void)other_answer;
     egress_turn_elsewhere(NULL);
     free(servers);
     servers = NULL;
     asking = false;
-    atomic_store(&kdc->away, code == KRB5_KDC_UNREACH);
+    atomic_store(&kdc->away, is_away(code));
     atomic_store(&kdc->refused, code == KRB5_KDC_UNREACH ? refused : NULL);
+    if (code == EAGAIN) /* its own text speaks of a resource */
+        krb5_set_error_message(context, code, "the name of a KDC could not be looked up in time");
     return code;
 }
 
@@ -173,7 +196,7 @@ static int poll_patiently(struct pollfd *fds, nfds_t count, int timeout_ms)
 
     if (!asking || (timeout_ms >= 0 && timeout_ms < left_ms))
         return poll_now(fds, count, timeout_ms);
-    ready = poll_now(fds, count, left_ms > 0 ? (int)left_ms : 0);
+    ready = left_ms > 0 ? poll_now(fds, count, (int)left_ms) : 0; /* else not even what is there: it may never end */
     if (ready != 0)
         return ready;
     errno = ETIMEDOUT;
@@ -194,6 +217,19 @@ int kafka_kdc_checked_poll_for_all(struct pollfd *fds, nfds_t count, int timeout
     if (bytes / sizeof(*fds) < count)
         abort();
     return poll_patiently(fds, count, timeout_ms);
+}
+
+int kafka_kdc_getaddrinfo_for_all(const char *name, const char *service, const struct addrinfo *hints,
+                                  struct addrinfo **out) __asm__("getaddrinfo");
+int kafka_kdc_getaddrinfo_for_all(const char *name, const char *service, const struct addrinfo *hints,
+                                  struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (asking && kafka_now_ms() >= until_ms)
+        return EAI_AGAIN;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real ? real(name, service, hints, out) : EAI_FAIL;
 }
 
 /* ------------------------------------------------------------------ for others */

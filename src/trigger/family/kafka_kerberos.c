@@ -23,6 +23,7 @@
 #include "trigger/family/kafka_kerberos.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
 #include <link.h>
@@ -46,9 +47,9 @@ enum {
     RETIRED_MS = 6 * KAFKA_TIMEOUT_MS,
     NAME_BYTES = 64, /* "MEMORY:" and six letters */
     /* Of a poll, which waits for KAFKA_QUEUE_MS, the broker gets KAFKA_TIMEOUT_MS; and of that a KDC in the middle of a login less, so that
-       it is said why the login fails. */
+       it is said why the login fails: before it the broker is dialled, and says what it speaks. */
     RENEW_PATIENCE_MS = KAFKA_QUEUE_MS - KAFKA_TIMEOUT_MS - 1000,
-    LOGIN_PATIENCE_MS = KAFKA_TIMEOUT_MS - 500,
+    LOGIN_PATIENCE_MS = KAFKA_TIMEOUT_MS - 1500,
 };
 
 static _Thread_local struct kafka_kerberos *entered; /* NULL: this thread is none of ours */
@@ -97,6 +98,8 @@ static enum error_kind kind_of(krb5_error_code code)
     case KRB5_KT_NOTFOUND:
     case KRB5_PREAUTH_FAILED:
         return ERROR_DENIED;
+    case EAGAIN: /* the name of a KDC */
+    case KRB5KDC_ERR_SVC_UNAVAILABLE:
     case KRB5_KDC_UNREACH:
     case KRB5_REALM_CANT_RESOLVE:
         return ERROR_UNREACHABLE;
@@ -246,6 +249,15 @@ static void drop_caches(struct kafka_kerberos *kerberos, int64_t now_ms, bool al
         krb5_cc_destroy(kerberos->context, kept->cache); /* wipes the keys in it */
         free(kept);
     }
+}
+
+void kafka_kerberos_end(struct kafka_kerberos *kerberos)
+{
+    if (!kerberos)
+        return;
+    pthread_mutex_lock(&kerberos->lock);
+    kerberos->ends_at_ms = 0;
+    pthread_mutex_unlock(&kerberos->lock);
 }
 
 void kafka_kerberos_free(struct kafka_kerberos *kerberos)
@@ -407,9 +419,11 @@ static bool take_tickets(struct kafka_kerberos *kerberos)
 /* Under the name that GSSAPI calls. */
 krb5_error_code krb5_init_context(krb5_context *out)
 {
+    char name[NAME_BYTES];
+
     if (!entered)
         return krb5_init_context_profile(NULL, 0, out);
-    kafka_kdc_wait(LOGIN_PATIENCE_MS);
+    kafka_kdc_wait(name_now(entered, name) ? LOGIN_PATIENCE_MS : 0);
     return kafka_kdc_context(entered->kdc, out);
 }
 

@@ -5,6 +5,7 @@
  *     struct kafka_kerberos *kerberos = kafka_kerberos_new();
  *     kafka_kerberos_renew(kerberos, &access, &err)        -- on a worker thread, before each poll: a ticket that is good for a while
  *     kafka_kerberos_enter(kerberos)                       -- on the library's thread that is about to sign in
+ *     kafka_kerberos_end(kerberos);                        -- before those threads are waited for
  *     kafka_kerberos_free(kerberos);                       -- when those threads are gone: the tickets are wiped
  *
  * Realms and KDCs are those of kerberosConfig (kafka_krb5conf.h); where that says nothing, those of the krb5.conf of whoever runs Weir
@@ -24,6 +25,8 @@ struct kafka_kerberos;
 /* Whether it was built in. */
 bool kafka_kerberos_is_there(void);
 struct kafka_kerberos *kafka_kerberos_new(void);
+/* No login begins any more, and none turns to a KDC: the library's logins wait for each other, and its end for all of them. NULL is fine. */
+void kafka_kerberos_end(struct kafka_kerberos *kerberos);
 void kafka_kerberos_free(struct kafka_kerberos *kerberos); /* NULL is fine */
 /* Asks the KDC where there is no ticket yet, or where it ends soon. A KDC that is away matters only when the ticket ends. access: always with the
    same kerberosConfig. */

@@ -14,6 +14,11 @@ struct kafka_kerberos *kafka_kerberos_new(void)
     return NULL;
 }
 
+void kafka_kerberos_end(struct kafka_kerberos *kerberos)
+{
+    (void)kerberos;
+}
+
 void kafka_kerberos_free(struct kafka_kerberos *kerberos)
 {
     (void)kerberos;

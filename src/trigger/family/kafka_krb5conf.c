@@ -15,6 +15,7 @@
  * KEDA reads the file with gokrb5 and not with MIT's library. Where the two differ we do as gokrb5 does, for that is what the file was tried
  * with: names in any case, comments behind values, the last one of two counts, realms are not looked up in DNS unless it says so, and a
  * broker's principal has the name by which it is called. Where the KDC does not know that name, the one that DNS has for it is tried, too.
+ * A clockskew of "5m", which gokrb5 understands and libkrb5 does not, is passed over: libkrb5's own 5 minutes hold.
  */
 #include "trigger/family/kafka_krb5conf.h"
 
@@ -31,14 +32,14 @@
 
 enum {
     TEXT_MAX_BYTES = 64 * 1024, /* those of large companies have some 10 KB */
-    RELATIONS_MAX = 1000,       /* hosts and realms; libkrb5 walks all of them for each question */
+    RELATIONS_MAX = 1000, /* hosts and realms, however often they are said: each is looked for among all before it */
     VALUE_MAX_BYTES = 255,
     DIGITS_MAX = 9, /* an int holds as many */
     KDCS_MAX =
         8, /* of a realm: a silent one costs a second each time round, and more are not reached before we give up */
 };
 
-enum kind { TEXT, NUMBER, HOST, CANONICAL };
+enum kind { TEXT, NUMBER, SECONDS, HOST, CANONICAL };
 
 /* What may be said. name NULL: any. */
 static const struct allowed {
@@ -49,7 +50,7 @@ static const struct allowed {
     {"libdefaults", "allow_rc4", TEXT},
     {"libdefaults", "allow_weak_crypto", TEXT},
     {"libdefaults", "canonicalize", TEXT},
-    {"libdefaults", "clockskew", NUMBER},
+    {"libdefaults", "clockskew", SECONDS},
     {"libdefaults", "default_realm", TEXT},
     {"libdefaults", "default_tgs_enctypes", TEXT},
     {"libdefaults", "default_tkt_enctypes", TEXT},
@@ -103,6 +104,7 @@ struct reader {
     const char *realm;   /* whose braces are open */
     const char *opening; /* name = , with its brace on the next line; NULL: none */
     int depth, line;
+    size_t said; /* relations, each as often as it was said */
     struct error *err;
 };
 
@@ -163,12 +165,18 @@ static bool is_printable(const char *text)
     return true;
 }
 
+/* What libkrb5 cannot read as an int leaves it with none at all. */
+static bool is_number(const char *value)
+{
+    value += *value == '-';
+    return *value && strlen(value) <= DIGITS_MAX && strspn(value, "0123456789") == strlen(value);
+}
+
 static bool suits(enum kind kind, const char *value)
 {
     switch (kind) {
-    case NUMBER: /* what libkrb5 cannot read as an int leaves it with none at all */
-        value += *value == '-';
-        return *value && strlen(value) <= DIGITS_MAX && strspn(value, "0123456789") == strlen(value);
+    case NUMBER:
+        return is_number(value);
     case HOST:
         return dsn_is_place(value);
     default:
@@ -223,7 +231,7 @@ static bool is_directive(const char *line)
         size_t length = strlen(words[i]);
 
         if (strncasecmp(line, words[i], length) == 0 && (line[length] == ' ' || line[length] == '\t'))
-            return true;
+            return line[length + strspn(line + length, " \t")] != '='; /* else it is a relation with that name */
     }
     return false;
 }
@@ -247,6 +255,8 @@ static bool keep(struct reader *r, const struct allowed *allowed, char *name, ch
     struct relation *last, relation = {allowed->section, r->depth > 0 ? r->realm : NULL, allowed->name, value};
     size_t count;
 
+    if (++r->said > RELATIONS_MAX)
+        return fail(r, "more than RELATIONS_MAX (1000) relations; leave out hosts and realms that are not needed");
     if (!allowed->name) {
         lower(name);
         relation.name = name;
@@ -258,8 +268,6 @@ static bool keep(struct reader *r, const struct allowed *allowed, char *name, ch
     }
     if (allowed->kind == HOST && count >= KDCS_MAX)
         return true;
-    if (r->conf->count >= RELATIONS_MAX)
-        return fail(r, "more than RELATIONS_MAX (1000) relations; leave out hosts and realms that are not needed");
     append(r->conf, relation);
     return true;
 }
@@ -278,7 +286,7 @@ static bool read_relation(struct reader *r, char *name, char *value)
     if (!suits(allowed->kind, value))
         return fail(r, allowed->kind == HOST ? "a KDC is host or host:port, and [address]:port in IPv6"
                                              : "it has to be a number");
-    if (allowed->kind == CANONICAL && !is_false(value))
+    if ((allowed->kind == CANONICAL && !is_false(value)) || (allowed->kind == SECONDS && !is_number(value)))
         return true;
     return keep(r, allowed, name, value);
 }
@@ -438,10 +446,15 @@ const char *kafka_krb5conf_get(const struct kafka_krb5conf *conf, const char *co
     return NULL;
 }
 
+bool kafka_krb5conf_asks_dns(const struct kafka_krb5conf *conf)
+{
+    return is_true(kafka_krb5conf_get(conf, (const char *const[]){"libdefaults", "dns_lookup_kdc", NULL}, 0));
+}
+
 bool kafka_krb5conf_knows(const struct kafka_krb5conf *conf, const char *realm)
 {
     return kafka_krb5conf_get(conf, (const char *const[]){"realms", realm, "kdc", NULL}, 0) ||
-           is_true(kafka_krb5conf_get(conf, (const char *const[]){"libdefaults", "dns_lookup_kdc", NULL}, 0));
+           kafka_krb5conf_asks_dns(conf);
 }
 
 int kafka_krb5conf_ignored_line(const struct kafka_krb5conf *conf)

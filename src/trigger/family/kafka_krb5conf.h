@@ -29,6 +29,8 @@ void kafka_krb5conf_unref(struct kafka_krb5conf *conf); /* NULL is fine */
 
 /* The index-th value of {section, name, NULL} or {section, subsection, name, NULL}; NULL: there is none. Lives as long as the reference. */
 const char *kafka_krb5conf_get(const struct kafka_krb5conf *conf, const char *const *names, size_t index);
+/* Whether DNS is asked for KDCs where the text names none. */
+bool kafka_krb5conf_asks_dns(const struct kafka_krb5conf *conf);
 /* Whether there is a way to the KDCs of that realm. */
 bool kafka_krb5conf_knows(const struct kafka_krb5conf *conf, const char *realm);
 /* The first line that would include something if it could; it has no effect. 0: there is none. */

@@ -392,8 +392,9 @@ static void forget(void *memory)
     "memory for this "                                                                                                 \
     "client of these brokers alone, and is renewed before it ends. Realms and KDCs are those of kerberosConfig, a "    \
     "krb5.conf that is read as KEDA reads it: of [libdefaults] what says how tickets are asked for, of [realms] "      \
-    "`kdc` and "                                                                                                       \
-    "`primary_kdc` (eight of each at most), and [domain_realm]. All else in it has no effect: other sections, files "  \
+    "`kdc`, "                                                                                                          \
+    "`primary_kdc` and `master_kdc` (eight of each at most), and [domain_realm]. All else in it has no effect: other " \
+    "sections, files "                                                                                                 \
     "to include, "                                                                                                     \
     "modules, caches and keytabs; an `include` inside one of these sections is an error. A realm whose KDCs are in "   \
     "DNS needs "                                                                                                       \
@@ -403,7 +404,8 @@ static void forget(void *memory)
     "krb5.conf "                                                                                                       \
     "of whoever runs Weir counts (`KRB5_CONFIG`, else /etc/krb5.conf). A KDC has to be allowed by the namespace's "    \
     "egress rules, "                                                                                                   \
-    "and is waited for 9 s at most. Cyrus SASL's GSSAPI module for MIT Kerberos must be installed (Debian: "           \
+    "and is waited for 9 s at most, besides what DNS takes. Cyrus SASL's GSSAPI module for MIT Kerberos must be "      \
+    "installed (Debian: "                                                                                              \
     "libsasl2-modules-gssapi-mit).\n\n"                                                                                \
     "`aws_msk_iam` is accepted, and every poll fails with the reason: credentials of AWS are not built in."
 #define LOCALLY                                                                                                        \

@@ -1,7 +1,9 @@
 /*
  * sasl: gssapi: what its parameters need, and what is said where no ticket can be had. With a KDC: test/servers/test_kafka_kerberos.py.
- * The krb5.conf of these tests knows a realm whose KDC nobody serves.
+ * The krb5.conf of these tests knows a realm whose KDC nobody serves, and one whose KDC has no name.
  */
+#include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -102,14 +106,15 @@ static char config[] = "/tmp/weir-krb5-XXXXXX";
 
 static int write_config(void **state)
 {
-    static const char text[] =
-        "[libdefaults]\ndns_lookup_kdc = false\n[realms]\nAWAY.TEST = {\n kdc = 127.0.0.1:9\n}\n";
+    static const char text[] = "[libdefaults]\ndns_lookup_kdc = false\n[realms]\nAWAY.TEST = {\n kdc = 127.0.0.1:9\n}\n"
+                               "NAMELESS.TEST = {\n kdc = kdc.invalid.\n}\n";
     int fd = mkstemp(config);
 
     (void)state;
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
+    setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
     return setenv("KRB5_CONFIG", config, 1);
 }
 
@@ -138,12 +143,59 @@ static void test_no_ticket(void **state)
 
     (void)state;
     refuses(&access, ERROR_UNREACHABLE, "no Kerberos ticket for u@AWAY.TEST");
+    access.realm = "NAMELESS.TEST"; /* DNS says so, or there is none */
+    refuses(&access, ERROR_UNREACHABLE, "no Kerberos ticket for u@NAMELESS.TEST");
     access.realm = "ELSEWHERE.TEST";
     refuses(&access, ERROR_INVALID, "those in the krb5.conf of whoever runs Weir");
     access.realm = "AWAY.TEST";
     access.username = "u@AWAY.TEST";
     refuses(&access, ERROR_INVALID, "no Kerberos ticket for u@AWAY.TEST@AWAY.TEST");
     secret_unref(password);
+}
+
+/* Says once that it cannot serve, over TCP: over UDP it would be asked again until the time is over. */
+static void *serve_busy(void *arg)
+{
+    static const unsigned char busy[] = {
+        /* its length, KRB-ERROR of 1970-01-01, KDC_ERR_SVC_UNAVAILABLE (29), realm R, principal R */
+        0,   0,    0,   64,   0x7e, 0x3e, 0x30, 0x3c, 0xa0, 3,   2,    1,   5,    0xa1, 3,    2,    1,
+        30,  0xa4, 17,  0x18, 15,   '1',  '9',  '7',  '0',  '0', '1',  '0', '1',  '0',  '0',  '0',  '0',
+        '0', '0',  'Z', 0xa5, 3,    2,    1,    0,    0xa6, 3,   2,    1,   29,   0xa9, 3,    0x1b, 1,
+        'R', 0xaa, 14,  0x30, 12,   0xa0, 3,    2,    1,    1,   0xa1, 5,   0x30, 3,    0x1b, 1,    'R'};
+    char question[4096];
+    int fd = accept(*(int *)arg, NULL, NULL);
+
+    if (fd >= 0 && recv(fd, question, sizeof(question), 0) > 0)
+        send(fd, busy, sizeof(busy), MSG_NOSIGNAL);
+    close(fd);
+    return NULL;
+}
+
+static void test_kdc_that_cannot_serve(void **state)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(here);
+    const struct timeval patience = {.tv_sec = 5};
+    struct secret *password = secret_new("s3cret", 6), *config_of_it;
+    struct kafka_access access = {.username = "u", .realm = "R", .password = password};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pthread_t thread;
+    char text[100];
+
+    (void)state;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)(void *)&here, sizeof(here)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)(void *)&here, &length), 0);
+    snprintf(text, sizeof(text), "[libdefaults]\nudp_preference_limit = 1\n[realms]\nR = {\n kdc = 127.0.0.1:%d\n}\n",
+             ntohs(here.sin_port));
+    access.kerberos_config = config_of_it = secret_new(text, strlen(text));
+    assert_int_equal(pthread_create(&thread, NULL, serve_busy, &fd), 0);
+    refuses(&access, ERROR_UNREACHABLE, "service is not available");
+    pthread_join(thread, NULL);
+    close(fd);
+    secret_unref(password);
+    secret_unref(config_of_it);
 }
 
 /* The KDC is not the server that the trigger names: its address has to be allowed by itself. */
@@ -166,28 +218,36 @@ static void test_kdc_under_egress_rules(void **state)
     secret_unref(password);
 }
 
-/* A KDC that kerberosConfig names is judged by that name, too, and only its own realm's count. */
+/* A KDC that kerberosConfig names is judged by that name, too, and only its own realm's count; but none where some are in DNS. */
 static void test_kdc_by_its_name(void **state)
 {
-    static const char text[] = "[realms]\nR = {\n kdc = localhost:9\n}\nQ = {\n kdc = q.example:9\n}\n";
+#define OTHERS     "\n}\nQ = {\n kdc = q.example:9\n}\n"
+#define KDC        "[realms]\nR = {\n kdc = localhost:9"
+#define ASKING_DNS "[libdefaults]\ndns_lookup_kdc = true\n"
+    static const char plain[] = KDC OTHERS, in_dns[] = ASKING_DNS KDC OTHERS,
+                      both[] = ASKING_DNS KDC "\n master_kdc = localhost:9" OTHERS;
     const struct egress_caller broker = {.ns = "shop", .host = "broker.example", .port = 9092};
     static const struct {
-        const char *allowed, *denied;
+        const char *text, *allowed, *denied;
         enum error_kind kind;
         const char *mentions;
     } of[] = {
-        {"shop=localhost", "all", ERROR_UNREACHABLE, "Cannot contact any KDC"},
-        {"shop=q.example", "all", ERROR_INVALID, "a KDC of the realm"},
-        {"loopback", "shop=localhost", ERROR_INVALID, "a KDC of the realm"},
-        {"loopback", "q.example", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+        {plain, "shop=localhost", "all", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+        {plain, "shop=q.example", "all", ERROR_INVALID, "a KDC of the realm"},
+        {plain, "loopback", "shop=localhost", ERROR_INVALID, "a KDC of the realm"},
+        {plain, "loopback", "q.example", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+        {in_dns, "shop=localhost", "all", ERROR_INVALID, "a KDC of the realm"},
+        {in_dns, "loopback", "all", ERROR_UNREACHABLE, "Cannot contact any KDC"},
+        {both, "shop=localhost", "all", ERROR_UNREACHABLE, "Cannot contact any KDC"},
     };
-    struct secret *password = secret_new("s3cret", 6), *config_of_it = secret_new(text, strlen(text));
-    const struct kafka_access access = {
-        .username = "u", .realm = "R", .password = password, .kerberos_config = config_of_it};
+    struct secret *password = secret_new("s3cret", 6);
 
     (void)state;
     for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
         struct egress *rules = egress_new();
+        struct secret *config_of_it = secret_new(of[i].text, strlen(of[i].text));
+        const struct kafka_access access = {
+            .username = "u", .realm = "R", .password = password, .kerberos_config = config_of_it};
         struct error err;
         const char *why;
 
@@ -197,9 +257,9 @@ static void test_kdc_by_its_name(void **state)
         refuses(&access, of[i].kind, of[i].mentions);
         assert_false(egress_leave(&why));
         egress_unref(rules);
+        secret_unref(config_of_it);
     }
     secret_unref(password);
-    secret_unref(config_of_it);
 }
 
 /* Weir's own krb5.conf knows AWAY.TEST: what kerberosConfig says is all there is. */
@@ -232,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_no_ticket),
+        cmocka_unit_test(test_kdc_that_cannot_serve),
         cmocka_unit_test(test_kdc_under_egress_rules),
         cmocka_unit_test(test_kdc_by_its_name),
         cmocka_unit_test(test_config_is_all_there_is),

@@ -64,6 +64,9 @@ static const struct row {
     {DEFAULTS("default_realm = Q\ndefault_realm = P"), "libdefaults/default_realm", NULL, 1},
     {DEFAULTS("R = {\n default_realm = Q\n}"), "libdefaults/default_realm", "R", 0},
     {DEFAULTS("clockskew = 60"), "libdefaults/clockskew", "60", 0},
+    {DEFAULTS("clockskew = 5m"), "libdefaults/clockskew", NULL, 0}, /* which libkrb5 could not read */
+    {DEFAULTS("clockskew = 0:05"), "libdefaults/clockskew", NULL, 0},
+    {DEFAULTS("clockskew = 9999999999"), "libdefaults/clockskew", NULL, 0},
     {DEFAULTS("realm_try_domains = -1"), "libdefaults/realm_try_domains", "-1", 0},
     {DEFAULTS("default_tkt_enctypes = aes256-cts aes128-cts"), "libdefaults/default_tkt_enctypes",
      "aes256-cts aes128-cts", 0},
@@ -91,6 +94,7 @@ static const struct row {
     {REALMS(" pkinit_anchors = FILE:/x"), "realms/R/pkinit_anchors", NULL, 0},
     {REALMS(" admin_server = a"), "realms/R/admin_server", NULL, 0},
     {"[plugins]\nclpreauth = {\n module = x:/tmp/x.so\n}\n", "plugins/clpreauth/module", NULL, 0},
+    {REALMS(" module = x\n include\t= /x\n kdc = a"), "realms/R/kdc", "a", 0},
     {"[logging]\ndefault = FILE:/tmp/x\n[plugins]\n}}}\n", "logging/default", NULL, 0},
     {"[appdefaults]\nkdc = a\n[dbmodules]\nnonsense\n", "appdefaults/kdc", NULL, 0},
     {"includedir /etc/krb5.conf.d/\nmodule /tmp/x.so:y\n" REALMS(" kdc = a"), "realms/R/kdc", "a", 0},
@@ -128,8 +132,8 @@ static const struct {
     {REALMS(" kdc = a b"), "line 3: a KDC is"},
     {REALMS(" kdc = a:99999"), "line 3: a KDC is"},
     {REALMS(" kdc = {"), "line 5: a { before it is not closed"},
-    {DEFAULTS("clockskew = soon"), "line 2: it has to be a number"},
-    {DEFAULTS("clockskew = -"), "line 2: it has to be a number"},
+    {DEFAULTS("kdc_timesync = soon"), "line 2: it has to be a number"},
+    {DEFAULTS("kdc_timesync = -"), "line 2: it has to be a number"},
     {DEFAULTS("udp_preference_limit = 9999999999"), "line 2: it has to be a number"},
     {DEFAULTS("default_realm = A\001B"), "line 2: the value is too long, or no text"},
     {DEFAULTS("default_realm"), "line 2: neither name = value nor a section"},
@@ -173,15 +177,17 @@ static void test_too_much(void **state)
 {
     char *hosts = repeat("[domain_realm]\n", "host", 1100, ""), *comments = repeat("", "# some words ", 5000, "");
     char *not_ours = repeat("[logging]\n", "x", 3000, REALMS(" kdc = a"));
+    char *again = repeat("[domain_realm]\n", "host = ", 1100, "");
     char value[400];
 
     (void)state;
     refuses(hosts, "line 1002: more than RELATIONS_MAX");
+    refuses(again, "line 1002: more than RELATIONS_MAX");
     refuses(comments, "more than TEXT_MAX_BYTES");
     kafka_krb5conf_unref(read_good(not_ours));
     snprintf(value, sizeof(value), DEFAULTS("default_realm = %0300d"), 1);
     refuses(value, "line 2: the value is too long");
-    free(hosts), free(comments), free(not_ours);
+    free(hosts), free(comments), free(not_ours), free(again);
 }
 
 static void test_more_kdcs_than_are_asked(void **state)
@@ -217,8 +223,10 @@ static void test_known_realms(void **state)
     (void)state;
     assert_true(kafka_krb5conf_knows(conf, "R"));
     assert_false(kafka_krb5conf_knows(conf, "Q"));
+    assert_false(kafka_krb5conf_asks_dns(conf));
     kafka_krb5conf_unref(conf);
     conf = read_good(DEFAULTS("dns_lookup_kdc = Yes"));
+    assert_true(kafka_krb5conf_asks_dns(conf));
     assert_true(kafka_krb5conf_knows(conf, "Q"));
     kafka_krb5conf_unref(conf);
 }
@@ -230,7 +238,7 @@ static void test_ignored_line(void **state)
     (void)state;
     assert_int_equal(kafka_krb5conf_ignored_line(conf), 2);
     kafka_krb5conf_unref(conf);
-    conf = read_good(REALMS("kdc = a"));
+    conf = read_good(REALMS("kdc = a") "[plugins]\nclpreauth = {\n module = x\n}\n");
     assert_int_equal(kafka_krb5conf_ignored_line(conf), 0);
     kafka_krb5conf_unref(conf);
 }
