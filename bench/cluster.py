@@ -109,6 +109,7 @@ class Load:
         began = time.monotonic()
         self.post_all(requests)
         created = time.monotonic() - began
+        seen, when = 0, began
         while True:
             left = len(self.names) - metric(self.weir.get("/metrics"), "weir_kubernetes_status_writes_total")
             ended = time.monotonic()
@@ -116,8 +117,10 @@ class Load:
                 return ended - began, created
             if ended - began > 900:
                 raise TimeoutError(f"{left:.0f} of {len(self.names)} objects are not Ready after 15 min")
-            per_object = (ended - began) / max(1, len(self.names) - left)
-            time.sleep(max(0.1, len(self.names) / 10000, left * per_object / 2))
+            done = len(self.names) - left
+            pace = (ended - when) / max(1, done - seen)
+            seen, when = done, ended
+            time.sleep(max(0.1, len(self.names) / 10000, min(left * pace / 2, len(self.names) / 1000)))
 
     def creations(self, objects):
         """A file for curl, which takes a tenth of the time that Python would from the machine that is measured."""

@@ -77,6 +77,7 @@ enum {
     LISTEN_RETRY_MIN_MS = 2 * 1000,     /* before a stream that ended is opened anew: KEDA's, doubled each time up to */
     LISTEN_RETRY_MAX_MS = 60 * 1000, /* this, with a quarter of jitter, so that a server that restarts is not stormed */
     LISTEN_MESSAGES_MAX = 10 * 1000, /* in a second, of one such stream: 5 ms; etcd writes as often at most */
+    LISTEN_LOUD_STREAMS = 10,        /* of a namespace may say as much; more share that */
     LISTEN_MAX_BYTES = 8 * 1024 * 1024, /* likewise: two messages of HTTP_BODY_MAX_BYTES */
     LISTENING_MAX = 10 * 1000, /* streams kept open to sources that tell by themselves: 12 KB and a socket each */
     LISTENING_IN_NAMESPACE_MAX = 2500, /* a quarter, so that one namespace cannot take all */

@@ -62,8 +62,8 @@ static size_t variable_length(const char *s)
     return is_upper_name(s + 1, n) && s[1 + n] != '$' ? n + 1 : 0;
 }
 
-/* {{ ... }}; in a literal text only with words of Helm. */
-static size_t template_length(const char *s, bool literal)
+/* {{ ... }}; in a literal text only with words of Helm. *plain: what begins before it and ends where this one ends has none of them. */
+static size_t template_length(const char *s, bool literal, const char **plain)
 {
     static const char *const helm[] = {".Values", ".Release", ".Chart", ".Capabilities", "include ", "template "};
     const char *end = s[1] == '{' ? memmem(s + 2, strnlen(s + 2, PLACEHOLDER_MAX_BYTES), "}}", 2) : NULL;
@@ -73,6 +73,8 @@ static size_t template_length(const char *s, bool literal)
     for (size_t i = 0; literal && i < sizeof(helm) / sizeof(helm[0]); i++)
         if (memmem(s, (size_t)(end - s), helm[i], strlen(helm[i])))
             return (size_t)(end - s) + 2;
+    if (literal)
+        *plain = end;
     return literal ? 0 : (size_t)(end - s) + 2;
 }
 
@@ -93,13 +95,15 @@ static size_t angle_length(const char *s)
 
 const char *placeholder_in(struct arena *arena, const char *text, bool literal)
 {
+    const char *plain = text;
+
     for (const char *s = text; s && *s; s++) {
         size_t length = 0;
 
         if (*s == '$')
             length = variable_length(s);
-        else if (*s == '{')
-            length = template_length(s, literal);
+        else if (*s == '{' && s >= plain)
+            length = template_length(s, literal, &plain);
         else if (*s == '<' && !literal)
             length = angle_length(s);
         if (length > 0)

@@ -899,8 +899,8 @@ void http_curl_stop(struct exchange *exchange)
 /* ---- the client ---- */
 
 /* libcurl brings GnuTLS along for protocols that Weir does not speak (RTMP, LDAP), and its constructor would take 0.8 MB of every Weir. This
-   function, which it looks up by its name (GNUTLS_SKIP_GLOBAL_INIT in gnutls.h), keeps it from that. Those who do speak with it, the
-   client libraries of MySQL and SQL Server, start it themselves. */
+   function, which it looks up by its name (GNUTLS_SKIP_GLOBAL_INIT in gnutls.h), keeps it from that. The one
+   that does speak with it, SQL Server's client library, starts it itself. */
 int _gnutls_global_init_skip(void);
 
 int _gnutls_global_init_skip(void)

@@ -137,7 +137,15 @@ static bool on_message(void *arg, const char *message, size_t length)
     return true;
 }
 
-/* Every message costs the loop some time that is everybody's. */
+/* What one of these streams may say in a second: every message costs the loop some time that is everybody's. */
+static size_t messages_max(const struct ear *ear)
+{
+    size_t streams = count_of(ear->listening);
+
+    return streams > LISTEN_LOUD_STREAMS ? (size_t)LISTEN_MESSAGES_MAX * LISTEN_LOUD_STREAMS / streams
+                                         : LISTEN_MESSAGES_MAX;
+}
+
 static bool says_too_much(struct ear *ear, size_t length)
 {
     int64_t ticks_ms = loop_ticks_ms(ear->listening->engine->loop);
@@ -147,7 +155,7 @@ static bool says_too_much(struct ear *ear, size_t length)
         ear->messages = ear->bytes = 0;
     }
     ear->bytes += length;
-    return ear->flooded = ear->messages > LISTEN_MESSAGES_MAX || ear->bytes > LISTEN_MAX_BYTES;
+    return ear->flooded = ear->messages > messages_max(ear) || ear->bytes > LISTEN_MAX_BYTES;
 }
 
 static bool on_bytes(void *arg, const char *bytes, size_t length)
@@ -156,9 +164,9 @@ static bool on_bytes(void *arg, const char *bytes, size_t length)
 
     if (says_too_much(ear, length))
         return error_set(&ear->why, ERROR_LIMIT,
-                         "%.200s says more than %d messages, or %d MiB, in a second (LISTEN_MESSAGES_MAX, "
+                         "%.200s says more than %zu messages, or %d MiB, in a second (LISTEN_MESSAGES_MAX, "
                          "LISTEN_MAX_BYTES)",
-                         ear->place, LISTEN_MESSAGES_MAX, LISTEN_MAX_BYTES >> 20);
+                         ear->place, messages_max(ear), LISTEN_MAX_BYTES >> 20);
     return grpc_take(&ear->held, bytes, length, ear->place, on_message, ear, &ear->why);
 }
 

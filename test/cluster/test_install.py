@@ -409,10 +409,26 @@ def test_the_image_holds_what_it_needs(plane, namespace, install, source, tmp_pa
     """Shared libraries, zones, authorities, names: Weir finds its cluster as in a pod, and `weir get` finds Weir."""
     image = Image(tmp_path)
     assert image.run("version").stdout.startswith("weir")
-    assert (image.root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
     cron = {"type": "cron", "metadata": {"timezone": "Asia/Tokyo", "start": "0 8 * * *", "end": "0 9 * * *", "desiredReplicas": "2"}}
     linted = image.run("lint", "-", input=manifest_of({**scaled_object("web", cron), "metadata": {"name": "web"}}))
     assert "Asia/Tokyo" not in linted.stdout + linted.stderr and linted.returncode == 0, linted.stdout + linted.stderr
+
+    # TLS by the authorities of the image: the API server's is not among them, and then is
+    version = scaled_object("web", {"type": "metrics-api", "metadata": {"url": f"{plane.server}/version", "valueLocation": "major",
+                                                                        "targetValue": "1"}})
+    asked = manifest_of({**version, "metadata": {"name": "web"}})
+    assert "certificate" in image.run("probe", "-", input=asked).stdout
+    with open(image.root / "etc/ssl/certs/ca-certificates.crt", "a") as authorities:
+        authorities.write((plane.pki / "ca.crt").read_text())
+    probed = image.run("probe", "-", input=asked)
+    assert "failed" not in probed.stdout, probed.stdout + probed.stderr
+    # client libraries and what they load by name: each gets as far as dialling a port that is closed
+    for metadata in ({"type": "mssql", "username": "sa", "host": "127.0.0.1", "port": "1", "database": "d", "query": "SELECT 1", "targetValue": "1"},
+                     {"type": "mysql", "username": "u", "host": "127.0.0.1", "port": "1", "dbName": "d", "query": "SELECT 1", "queryValue": "1"}):
+        kind = metadata.pop("type")
+        dialled = image.run("probe", "-", input=manifest_of({**scaled_object("web", {"type": kind, "metadata": metadata}), "metadata": {"name": "web"}}))
+        assert re.search("refused|connect|unavailable", dialled.stdout, re.I), dialled.stdout + dialled.stderr
+    assert list((image.root / "usr/lib").glob("*/libmariadb3/plugin/caching_sha2_password.so"))
 
     installed = install()
     source.value = 15

@@ -408,7 +408,8 @@ TRIGGER(external_push) = {
              "server need not have, says "
              "that targets are others now. A stream that ends is opened anew after two seconds, later after up to a "
              "minute; meanwhile polls "
-             "go on as for external, and the values count all the same.",
+             "go on as for external, and the values count all the same. One that says more than 10,000 messages or "
+             "8 MiB in a second is closed, and opened anew as one that broke.",
     .example =
         "metadata:\n"
         "  scalerAddress: queue-scaler.shop.svc:6000\n"

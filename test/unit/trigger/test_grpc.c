@@ -307,6 +307,38 @@ static void who_says_too_much_is_not_heard(void **state)
     end(&s);
 }
 
+/* Large messages, with a field of three megabytes that nobody knows. */
+static void who_says_too_many_bytes_is_not_heard(void **state)
+{
+    enum { FIELD = 3 * 1024 * 1024, MESSAGE = FIELD + 5, ALL = MESSAGE + 5 };
+    char *large = calloc(1, ALL);
+    struct scene s = {0};
+
+    (void)state;
+    assert_non_null(large);
+    for (int i = 0; i < 4; i++) {
+        large[1 + i] = (char)((unsigned)MESSAGE >> (24 - 8 * i));
+        large[6 + i] = (char)(((unsigned)FIELD >> (7 * i) & 0x7f) | (i < 3 ? 0x80 : 0));
+    }
+    large[5] = 0x7a; /* field 15, of so many bytes */
+    begin(&s);
+    pass(&s, 1000);
+    for (int i = 0; i < 4; i++) { /* two within a second, and again */
+        virtual_body_say(s.body, large, ALL, 0);
+        pass(&s, i % 2 == 0 ? 1 : 1100);
+    }
+    assert_null(trigger_listen_why(s.listening));
+    assert_int_equal(s.opened, 1);
+    for (int i = 0; i < 3 && s.body; i++) {
+        virtual_body_say(s.body, large, ALL, 0);
+        pass(&s, 1);
+    }
+    assert_null(s.body);
+    assert_non_null(strstr(trigger_listen_why(s.listening)->text, "8 MiB"));
+    end(&s);
+    free(large);
+}
+
 static void a_break_and_nonsense_open_it_anew(void **state)
 {
     struct scene s = {0};
@@ -469,6 +501,7 @@ int main(void)
         cmocka_unit_test(what_the_server_does_not_have_is_asked_once),
         cmocka_unit_test(waits_grow_and_begin_anew_after_a_good_end),
         cmocka_unit_test(who_says_too_much_is_not_heard),
+        cmocka_unit_test(who_says_too_many_bytes_is_not_heard),
         cmocka_unit_test(a_break_and_nonsense_open_it_anew),
         cmocka_unit_test(stopping_between_message_and_push_tells_nothing),
     };
