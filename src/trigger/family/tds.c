@@ -234,7 +234,8 @@ static DBPROCESS *open_process(const struct mssql_server *server, const char *ca
         dblib.dbloginfree(login);
         leave_book(&entry);
         if (!process)
-            error_set(err, is_denial(heard.number) ? ERROR_DENIED : ERROR_UNREACHABLE, "SQL Server lets us not in: %s",
+            error_set(err, is_denial(heard.number) ? ERROR_DENIED : ERROR_UNREACHABLE, "%s: %s",
+                      is_denial(heard.number) ? "SQL Server lets us not in" : "no connection to SQL Server",
                       heard.text);
     }
     text_done(&lines);
