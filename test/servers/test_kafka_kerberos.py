@@ -348,30 +348,6 @@ def silent():
     server.close()
 
 
-SERVICE_UNAVAILABLE = bytes.fromhex("7e3e303ca003020105a10302011ea411180f31393730303130313030303030305aa503020100a60302011d"
-                                    "a9031b0152aa0e300ca003020101a10530031b0152")
-
-
-def test_kdc_that_never_ends(alone):
-    """One that says again and again that another one should be asked keeps us no longer than one that is silent."""
-    def talk():
-        _, asker = server.recvfrom(65536)
-        while not over.is_set():
-            server.sendto(SERVICE_UNAVAILABLE, asker)
-            time.sleep(0.0005)
-
-    over, server = threading.Event(), socket.socket(type=socket.SOCK_DGRAM)
-    with server:
-        server.bind(("127.0.0.1", 0))
-        talker = threading.Thread(target=talk, daemon=True)
-        talker.start()
-        try:
-            assert "service is not available" in failed("kafka", asking(alone), by_config(realm_at(server.getsockname()[1])))
-        finally:
-            over.set()
-            talker.join(5)
-
-
 def test_kdc_that_is_silent(alone, silent):
     """We give up before the poll does, and say why."""
     assert "Cannot contact any KDC" in failed("kafka", asking(alone), by_config(realm_at(silent.port)))
