@@ -4,8 +4,7 @@
  *
  *     #define FUNCTIONS(X) X(mongoc_init) X(mongoc_uri_new)
  *     static struct { FUNCTIONS(LAZY_POINTER) } lib;                          -- lib.mongoc_init()
- *     static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
- *     static struct lazy library = {"libmongoc-1.0.so.0", "libmongoc-1.0-0", names, sizeof(names) / sizeof(names[0]), &lib, begin};
+ *     static struct lazy library = LAZY(FUNCTIONS, "libmongoc-1.0.so.0", "libmongoc-1.0-0", &lib, begin);
  *     TRIGGER(mongodb) = {..., .library = &library, ...};                     -- loaded before anything of the driver runs
  *
  * The header of the library is compiled with as ever, so the pointers have its types; only linking is put off.
@@ -20,6 +19,13 @@ struct error;
 
 #define LAZY_POINTER(function) __typeof__(function) *function;
 #define LAZY_NAME(function)    #function,
+/* To begin a struct lazy with; its fields are below. */
+#define LAZY(functions, soname, debian, struct_, begin_)                                                               \
+    {                                                                                                                  \
+        .file = (soname), .package = (debian), .names = (const char *const[]){functions(LAZY_NAME)},                   \
+        .count = sizeof((const char *const[]){functions(LAZY_NAME)}) / sizeof(char *), .pointers = (struct_),          \
+        .begin = (begin_)                                                                                              \
+    }
 
 struct lazy {
     const char *file;    /* its SONAME; tools/make-image-root finds it by this */

@@ -32,12 +32,7 @@ enum { CHANNEL = 1, CHANNELS_MAX = 1, FRAME_MAX_BYTES = 131072, HEARTBEAT_S = 0 
 static struct {
     FUNCTIONS(LAZY_POINTER)
 } lib;
-static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
-struct lazy amqp_library = {.file = "librabbitmq.so.4",
-                            .package = "librabbitmq4",
-                            .names = names,
-                            .count = sizeof(names) / sizeof(names[0]),
-                            .pointers = &lib};
+struct lazy amqp_library = LAZY(FUNCTIONS, "librabbitmq.so.4", "librabbitmq4", &lib, NULL);
 
 static struct timeval time_left(const struct query *query)
 {

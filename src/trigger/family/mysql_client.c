@@ -20,12 +20,7 @@
 enum { CALL_STACK_BYTES = 256 * 1024 };
 
 struct mariadb mariadb;
-static const char *const names[] = {MARIADB_FUNCTIONS(LAZY_NAME)};
-struct lazy mariadb_library = {.file = "libmariadb.so.3",
-                               .package = "libmariadb3",
-                               .names = names,
-                               .count = sizeof(names) / sizeof(names[0]),
-                               .pointers = &mariadb};
+struct lazy mariadb_library = LAZY(MARIADB_FUNCTIONS, "libmariadb.so.3", "libmariadb3", &mariadb, NULL);
 
 /* ------------------------------------------------------------------ calls that wait */
 

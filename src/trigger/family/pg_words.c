@@ -13,12 +13,7 @@
 enum { WORDS_MAX_BYTES = 64 * 1024 /* a password or token of some KB, and twice that with all its quotes escaped */ };
 
 struct libpq libpq;
-static const char *const names[] = {LIBPQ_FUNCTIONS(LAZY_NAME)};
-struct lazy libpq_library = {.file = "libpq.so.5",
-                             .package = "libpq5",
-                             .names = names,
-                             .count = sizeof(names) / sizeof(names[0]),
-                             .pointers = &libpq};
+struct lazy libpq_library = LAZY(LIBPQ_FUNCTIONS, "libpq.so.5", "libpq5", &libpq, NULL);
 
 /* No file can have this name: libpq goes on without one, and without looking for one of its own. */
 #define NOWHERE "/dev/null/none"

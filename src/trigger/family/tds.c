@@ -25,12 +25,7 @@ enum { LOGIN_MAX_MS = 4000, BOOK_MAX_BYTES = 64 * 1024 /* of a kilobyte for each
 
 /* The macros of sybdb.h that call functions by their names are of no use here. */
 struct dblib dblib;
-static const char *const names[] = {DBLIB_FUNCTIONS(LAZY_NAME)};
-struct lazy dblib_library = {.file = "libsybdb.so.5",
-                             .package = "libsybdb5",
-                             .names = names,
-                             .count = sizeof(names) / sizeof(names[0]),
-                             .pointers = &dblib};
+struct lazy dblib_library = LAZY(DBLIB_FUNCTIONS, "libsybdb.so.5", "libsybdb5", &dblib, NULL);
 
 /* ------------------------------------------------------------------ what db-lib reports */
 

@@ -71,13 +71,7 @@ static void begin(void)
     lib.mongoc_init();
 }
 
-static const char *const names[] = {FUNCTIONS(LAZY_NAME)};
-static struct lazy library = {.file = "libmongoc-1.0.so.0",
-                              .package = "libmongoc-1.0-0",
-                              .names = names,
-                              .count = sizeof(names) / sizeof(names[0]),
-                              .pointers = &lib,
-                              .begin = begin};
+static struct lazy library = LAZY(FUNCTIONS, "libmongoc-1.0.so.0", "libmongoc-1.0-0", &lib, begin);
 
 #define PARAM_STRUCT struct mongodb
 static const struct param params[] = {
