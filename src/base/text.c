@@ -186,6 +186,18 @@ int hex_digit(char c)
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
+char *string_trim(char *string, const char *blanks)
+{
+    char *end;
+
+    string += strspn(string, blanks);
+    end = string + strlen(string);
+    while (end > string && strchr(blanks, end[-1]))
+        end--;
+    *end = '\0';
+    return string;
+}
+
 bool string_starts(const char *string, const char *prefix)
 {
     return strncmp(string, prefix, strlen(prefix)) == 0;

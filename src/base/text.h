@@ -49,6 +49,8 @@ char *text_take(struct text *text);
 /* ---- small questions about C strings ---- */
 bool string_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool string_starts(const char *string, const char *prefix);
+/* Cuts what is of `blanks` off both ends, in place; returns where the rest begins. */
+char *string_trim(char *string, const char *blanks);
 bool string_ends(const char *string, const char *suffix);
 int hex_digit(char c); /* 0..15, or -1 */
 /* The nearest of `count` words to `word` by edit distance, or NULL when none is near enough to suggest. */

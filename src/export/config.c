@@ -112,17 +112,6 @@ static void decode_percent(char *text)
     *out = 0;
 }
 
-static char *trim(char *text)
-{
-    char *end;
-
-    text += strspn(text, " \t");
-    end = text + strlen(text);
-    while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
-        *--end = 0;
-    return text;
-}
-
 typedef bool take_pair(struct reading *r, char *key, char *value, void *arg);
 
 /* The values may be secrets: an error says which entry is wrong, not what it is. */
@@ -133,15 +122,15 @@ static bool read_pairs(struct reading *r, const char *name, const char *list, ta
     for (int n = 1; (part = strsep(&rest, ",")); n++) {
         char *equals = strchr(part, '='), *key;
 
-        if (!*trim(part))
+        if (!*string_trim(part, " \t"))
             continue;
         if (equals)
             *equals = 0;
-        key = trim(part);
+        key = string_trim(part, " \t");
         if (!equals || !*key)
             return error_set(r->err, ERROR_INVALID, "entry %d of $%s has no name; write name=value,name=value", n,
                              name);
-        part = trim(equals + 1);
+        part = string_trim(equals + 1, " \t");
         decode_percent(part);
         if (!take(r, key, part, arg))
             return false;

@@ -110,9 +110,14 @@ def weir(tmp_path):
         w.stop()
 
 
+def built_in():
+    """The types of triggers that this build has."""
+    return subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split()
+
+
 def need_type(kind):
     """A trigger whose library this build has, or a skip."""
-    if kind not in subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split():
+    if kind not in built_in():
         pytest.skip(f"{kind} is not built in")
 
 

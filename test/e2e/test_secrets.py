@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from conftest import ROOT, WEIR, wait_for
+from conftest import ROOT, WEIR, built_in, wait_for
 from support.weir import UnixConnection
 
 WORD = b"kanarie"
@@ -136,11 +136,6 @@ WAYS = {"metadata": ["plain"], "environment": ["value", "secretKeyRef", "configM
         "authentication": ["secretTargetRef", "env", "configMapTargetRef"]}
 
 
-def types():
-    said = subprocess.run([str(WEIR), "triggers"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in said.splitlines() if re.match(r"[a-z0-9-]+( |$)", line) and "known, " not in line]
-
-
 def credential_parameters(kind):
     """(name, ways) of each parameter of that type that is a secret by its table."""
     said = subprocess.run([str(WEIR), "triggers", kind], capture_output=True, text=True, check=True).stdout
@@ -211,7 +206,7 @@ def parameter_in_query(text):
 
 def all_cases():
     cases = []
-    for kind in types():
+    for kind in built_in():
         assert kind in BASES, f"{kind} is new: say in BASES how it is asked"
         for parameter, ways in credential_parameters(kind) if BASES[kind] else ():
             cases += [Case(kind, parameter, way) for way in ways]
@@ -420,8 +415,8 @@ def test_the_test_would_see_it(planted):
     """The credentials are used: those that can be sent in words were told to a source, and its answers were read."""
     w, cases, echo = planted
     w.start()
-    built_in = subprocess.run([str(WEIR), "triggers", "--built-in"], capture_output=True, text=True, check=True).stdout.split()
-    sent = {case.id: f"{case.kind} {case.parameter} by {case.way}" for case in cases if case.kind in built_in
+    here = built_in()
+    sent = {case.id: f"{case.kind} {case.parameter} by {case.way}" for case in cases if case.kind in here
             if case.parameter not in UNSPOKEN and case.kind not in UNHEARD and (case.kind, case.parameter) not in UNUSED}
     wait_for(lambda: sent.keys() <= echo.seen or all(polled(w, case) for case in cases), 150, 2)
     assert not (missed := [name for case, name in sent.items() if case not in echo.seen]), "\n".join(missed)

@@ -183,15 +183,6 @@ static char *quoted(char *text, char close, char **end)
     return text;
 }
 
-static char *trim(char *text)
-{
-    char *end = text + strlen(text);
-
-    while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
-        *--end = '\0';
-    return text + strspn(text, " \t");
-}
-
 bool dsn_read_pairs(const char *text, char quotes, struct dsn *out, struct error *err)
 {
     char *at = dsn_copy(out, text), close = quotes == '{' ? '}' : quotes;
@@ -217,7 +208,7 @@ bool dsn_read_pairs(const char *text, char quotes, struct dsn *out, struct error
         at += *at == ';';
         if (*end)
             *end = '\0';
-        if (!add_option(out, trim(key), in_quotes ? value : trim(value), err))
+        if (!add_option(out, string_trim(key, " \t"), in_quotes ? value : string_trim(value, " \t"), err))
             return false;
     }
     return true;

@@ -191,18 +191,6 @@ static bool fail(const struct reader *r, const char *what)
     return error_set(r->err, ERROR_INVALID, "kerberosConfig line %d: %s", r->line, what);
 }
 
-static char *trim(char *text)
-{
-    char *end;
-
-    text += strspn(text, " \t\r");
-    end = text + strlen(text);
-    while (end > text && strchr(" \t\r", end[-1]))
-        end--;
-    *end = '\0';
-    return text;
-}
-
 /* "text*": MIT's and gokrb5's word for the last one that counts. */
 static char *without_star(char *text)
 {
@@ -210,7 +198,7 @@ static char *without_star(char *text)
 
     if (length > 0 && text[length - 1] == '*')
         text[length - 1] = '\0';
-    return trim(text);
+    return string_trim(text, " \t\r");
 }
 
 static char *without_quotes(char *text)
@@ -312,10 +300,10 @@ static bool is_read_here(const struct reader *r)
 
 static bool read_pair(struct reader *r, char *line, char *equals)
 {
-    char *name, *value = trim(equals + 1);
+    char *name, *value = string_trim(equals + 1, " \t\r");
 
     *equals = '\0';
-    name = without_star(trim(line));
+    name = without_star(string_trim(line, " \t\r"));
     if (strcmp(value, "{") == 0)
         return open_brace(r, name);
     r->opening = *value ? NULL : name;
@@ -331,7 +319,7 @@ static bool open_section(struct reader *r, char *line)
     if (r->depth > 0)
         return fail(r, "a { before it is not closed");
     *end = '\0';
-    line = trim(line + 1);
+    line = string_trim(line + 1, " \t\r");
     r->section = "";
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
         if (strcasecmp(list[i].section, line) == 0)
@@ -345,7 +333,7 @@ static bool read_line(struct reader *r, char *line)
     char *equals;
 
     line[strcspn(line, "#;")] = '\0';
-    line = trim(line);
+    line = string_trim(line, " \t\r");
     if (!*line)
         return true;
     r->opening = NULL;
